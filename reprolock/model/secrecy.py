@@ -1,0 +1,45 @@
+"""What a secret looks like: names that hold keys, and values whose form gives them away.
+
+Only unmistakable forms are here: a false alarm would refuse an honest repro.toml. The keys that are
+in use on this machine are looked for by value elsewhere (`reprolock.files.guard`).
+"""
+
+from __future__ import annotations
+
+import re
+
+_NAME = re.compile(
+    r"(?:^|[._-])(?:secret|password|passwd|passphrase|token|credentials?|api[._-]?key|access[._-]?key(?:[._-]?id)?"
+    r"|secret[._-]?key|private[._-]?key|session[._-]?token)$",
+    re.IGNORECASE,
+)
+_VALUE = re.compile(
+    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS and lakeFS key IDs
+    r"|\bAKIAJ[0-9A-Z]{15}Q\b"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|\bgh[pousr]_[A-Za-z0-9]{36,}"
+    r"|\bhf_[A-Za-z0-9]{30,}"
+    r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"
+    r"|[?&](?:X-Amz-Signature|X-Amz-Credential|AWSAccessKeyId|Signature)=[^&\s]+"
+)
+_USERINFO = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s]*@", re.IGNORECASE)
+
+
+def is_secret_name(name: str) -> bool:
+    """True for a setting or variable that holds a key: `fs.s3a.secret.key`, `HF_TOKEN`; not `max_tokens`."""
+    return _NAME.search(name) is not None
+
+
+def looks_secret(text: str) -> bool:
+    """True for text that carries a key, a private key, a signed token or a pre-signed address."""
+    return _VALUE.search(text) is not None
+
+
+def has_userinfo(address: str) -> bool:
+    """True for `scheme://user:password@host`, and for a user name alone."""
+    return _USERINFO.match(address) is not None
+
+
+def redacted(text: str) -> str:
+    """`text` with every unmistakable secret replaced by asterisks."""
+    return _VALUE.sub("***", text)

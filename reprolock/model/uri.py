@@ -1,0 +1,74 @@
+"""`lakefs://repository/ref/path`, as lakectl writes it. Text in, `LakeURI` out."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import quote
+
+SCHEME = "lakefs://"
+_REPOSITORY = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
+# lakeFS's rule for branch and tag names, and what its ref expressions add (`~`, `^`).
+_REF = re.compile(r"[\w.$@~^/-]+")
+
+
+class LakeURI(NamedTuple):
+    """A place in a lake. `ref` is a branch, tag or commit ID; `path` has no leading slash, "" is all.
+
+    The path is taken to the letter: no percent-decoding, as in lakectl.
+    """
+
+    repository: str
+    ref: str
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> LakeURI:
+        """Raise ValueError with a sentence saying what is wrong and what to write instead."""
+        if not text.startswith(SCHEME):
+            raise ValueError(f'"{text}" is not a lake address; write "lakefs://REPOSITORY/REF/PATH"')
+        repository, _, rest = text[len(SCHEME) :].partition("/")
+        if "@" in repository:
+            raise ValueError("an address must not carry a user name or key; keys come from LAKECTL_* or ~/.lakectl.yaml")
+        if not _REPOSITORY.fullmatch(repository):
+            raise ValueError(
+                f'"{repository}" is no repository name: 3 to 63 of a-z, 0-9 and "-", starting with a letter or digit'
+            )
+        ref, _, path = rest.partition("/")
+        if not ref:
+            raise ValueError(f'"{text}" names no branch, tag or commit; write "lakefs://{repository}/main/{path}"')
+        if not _REF.fullmatch(ref):
+            raise ValueError(f'"{ref}" is no branch, tag or commit')
+        check_path(path)
+        return cls(repository, ref, path)
+
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.repository}/{self.ref}/{self.path}"
+
+    def at(self, ref: str) -> LakeURI:
+        """The same place at another ref."""
+        return self._replace(ref=ref)
+
+
+def check_path(path: str) -> None:
+    """Raise ValueError for a path that could leave its folder or that no file system can hold."""
+    if path.startswith("/"):
+        raise ValueError(f'"{path}" starts with "/"; a path in a lake is relative to its repository')
+    if "\0" in path or "\\" in path:
+        raise ValueError(f'"{path}" contains a character that no path may have')
+    segments = path.removesuffix("/").split("/")
+    if any(segment in (".", "..") for segment in segments):
+        raise ValueError(f'"{path}" contains "." or ".." as a segment; name the folder itself')
+    if path and "" in segments:
+        raise ValueError(f'"{path}" contains an empty segment ("//")')
+
+
+def is_under(path: str, folder: str) -> bool:
+    """Whole segments: `train/a` is under `train` and `train/`, `training/a` is not; all is under ""."""
+    folder = folder.rstrip("/")
+    return not folder or path == folder or path.startswith(folder + "/")
+
+
+def percent_encoded(path: str) -> str:
+    """The path as it stands in an address that follows RFC 3986 (s3a://, file://)."""
+    return quote(path, safe="/-._~!$&'()*+,;=:@")
