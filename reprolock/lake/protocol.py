@@ -96,6 +96,13 @@ class Lake(Protocol):
         """Stage one object on a branch: all of it, or nothing."""
         ...
 
+    def put_many(self, repository: str, branch: str, items: Iterable[tuple[str, Path]]) -> Iterator[Object]:
+        """Stage many files, each (path in the repository, file), answering as they arrive and in their order.
+
+        Nothing is staged unless the iterator is exhausted in the embedded lake; lakeFS stages one by one.
+        """
+        ...
+
     def remove(self, repository: str, branch: str, path: str) -> int:
         """Stage the removal of an object, or of all under a folder; how many went. NotFound when none did."""
         ...
