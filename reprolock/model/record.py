@@ -1,0 +1,126 @@
+"""`Record`: record.json, the one truth about a run. Tags and tables elsewhere repeat it for search.
+
+Logged when a run starts (status RUNNING) and again when it has ended. The schema in schemas/ is made
+from this module; each field says what it means and where it comes from.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, Strict
+
+from reprolock.model.value import Value
+
+Strings = Annotated[tuple[str, ...], Strict(False)]
+
+
+class DatasetRecord(Value):
+    """One input, as pinned and as given to the command."""
+
+    name: str = Field(description="Name in repro.toml.")
+    kind: Literal["lakefs", "git"] = Field(description="Kind of lake.")
+    uri: str = Field(description="Address as declared.")
+    resolved: str = Field(description="Address at the commit.")
+    commit: str = Field(description="Full commit ID.")
+    commit_time: datetime = Field(description="When the commit was made, UTC.")
+    objects: int = Field(description="Objects under the address at the commit.")
+    bytes: int = Field(description="Their sizes, added up.")
+    digest: str = Field(description="SCHEME:SHA-256 over path, size and checksum of every object.")
+    glob: str | None = Field(None, description="Glob as declared.")
+    format: str = Field(description="Format as declared.")
+    options: dict[str, str] = Field({}, description="Options of Spark's reader, as declared.")
+    context: str = Field(description="MLflow's context of the dataset.")
+    url: str = Field(description="What the command read: s3a://… at the commit, or the local tree.")
+    what_if: bool = Field(False, description="True when --data named it for this run only; then repro.lock differs.")
+
+
+class CodeRecord(Value):
+    """The code that ran; its tree is the artifact reprolock/code.tar.gz."""
+
+    digest: str = Field(description="SHA-256 over path, mode and SHA-256 of every file.")
+    files: int
+    bytes: int
+    commit: str | None = Field(None, description="HEAD of the project's git repository.")
+    remote: str | None = Field(None, description="Address of the remote `origin`, without user name or key.")
+    branch: str | None = None
+    dirty: bool = Field(False, description="True when the tree that ran is not that of the commit.")
+
+
+class SparkRecord(Value):
+    """Spark as it was set up."""
+
+    version: str
+    master: str = Field(description="With its N: local[2], never local[*].")
+    conf: dict[str, str] = Field(description="Settings that reprolock wrote; keys are references to variables.")
+    jars: int = Field(description="How many jars were given.")
+    java: str | None = Field(None, description='Exact version and vendor of the Java that was found.')
+
+
+class EnvironmentRecord(Value):
+    """Python as it was found."""
+
+    python: str = Field(description="Exact version.")
+    implementation: str
+    platform: str = Field(description="Operating system and processor, as the platform module names them.")
+    isolated: bool = Field(description="True in a locked environment of its own, false in reprolock's interpreter.")
+    packages: dict[str, str] = Field({}, description="Name and version of every package installed.")
+
+
+class OutputRecord(Value):
+    """One declared output."""
+
+    name: str
+    path: str
+    compare: str
+    files: int
+    bytes: int
+    digest: str | None = Field(None, description="None: the run did not write it.")
+
+
+class EndingRecord(Value):
+    """How the command ended."""
+
+    exit_code: int | None = None
+    signal: int | None = None
+    reason: str
+    seconds: float
+
+
+class Digests(Value):
+    """SHA-256 by section, and over all sections."""
+
+    sections: dict[str, str]
+    total: str
+
+
+class Record(Value):
+    """One run."""
+
+    version: Literal[1] = 1
+    run_id: str = Field(description="32 hex digits; MLflow's run ID where MLflow was there at the start.")
+    project: str
+    experiment: str
+    run_name: str | None = None
+    status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+    started: datetime
+    ended: datetime | None = None
+    reprolock: str = Field(description="Version of reprolock.")
+    mode: Literal["isolated", "in-place"] = Field(description="In a folder of its own, or in the project's folder.")
+    command: Strings = Field(description="Arguments as executed, placeholders filled in.")
+    params: dict[str, Any] = {}
+    seed: int | None = None
+    env: dict[str, str] = Field({}, description="Variables that [run] env set.")
+    pass_env: Strings = Field((), description="Names of variables that passed from the caller; never their values.")
+    datasets: Annotated[tuple[DatasetRecord, ...], Strict(False)] = ()
+    code: CodeRecord
+    environment: EnvironmentRecord
+    spark: SparkRecord | None = None
+    pinned: Digests = Field(description="What the lock and the spec say.")
+    observed: Digests = Field(description="What was found.")
+    why: Strings = Field((), description="Why this run is not the one before it.")
+    ending: EndingRecord | None = None
+    outputs: Annotated[tuple[OutputRecord, ...], Strict(False)] = ()
+    metrics: dict[str, float] = Field({}, description="Last value of each metric that the run logged.")
+    tags: dict[str, str] = Field({}, description="Tags that --tag gave.")

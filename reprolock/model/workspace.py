@@ -1,0 +1,64 @@
+"""`Workspace`: everything one run is given, ready to be executed. Rebuilt from a lock or from a record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+
+class Input(NamedTuple):
+    """One dataset as the command sees it.
+
+    `url` is what Spark reads: `s3a://…/<commit>/…`, or `file://…` of a read-only tree. `path` is the
+    local tree, None while nothing has been materialised.
+    """
+
+    name: str
+    url: str
+    path: Path | None
+
+
+class CodeState(NamedTuple):
+    """The code that runs. `digest` is over the sorted (path, executable, SHA-256) of every file."""
+
+    digest: str
+    files: tuple[str, ...]
+    bytes: int
+    commit: str | None = None
+    remote: str | None = None
+    branch: str | None = None
+    dirty: bool = False
+
+
+class SparkPlan(NamedTuple):
+    """How Spark is set up: `master` with its N (`local[2]`), the settings that were written, the jars' files."""
+
+    version: str
+    master: str
+    conf: Mapping[str, str]
+    jars: tuple[Path, ...]
+    java: str | None
+    conf_dir: Path
+
+
+class Workspace(NamedTuple):
+    """One run's folder and all that is in it.
+
+    `folder` is `.reprolock/runs/<id>`; the command runs in `work` (the code's tree, or the project with
+    `--in-place`). `environ` is the whole environment of the command, keys included: it is
+    never written anywhere. `secrets` are the values in it that must not appear in anything written.
+    """
+
+    run_id: str
+    folder: Path
+    work: Path
+    mode: Literal["isolated", "in-place"]
+    argv: tuple[str, ...]
+    environ: Mapping[str, str]
+    inputs: tuple[Input, ...]
+    outputs: Mapping[str, Path]
+    params: Mapping[str, Any]
+    code: CodeState
+    spark: SparkPlan | None
+    timeout_seconds: int | None
