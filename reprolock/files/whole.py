@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from reprolock.errors import MachineError
-from reprolock.files.faults import cannot_write
+from reprolock.files.failures import cannot_write
 
 OWN_FOLDER = ".reprolock"
 """The folder in a project that is reprolock's own."""
