@@ -83,12 +83,12 @@ def exists(kind: str, name: str, place: str) -> LakeRefused:
 
 
 def bad_name(kind: str, name: str, reason: str) -> LakeRefused:
-    """A name that this lake cannot hold; `reason` completes the sentence after a colon."""
+    """A name that a lake cannot hold; `reason` completes the sentence after a colon (see `lake.names`)."""
     return LakeRefused(f'"{name}" cannot be the name of a {kind}: {reason}', hint=f"choose another name for the {kind}")
 
 
 def bad_path(place: LakeURI, reason: str) -> LakeRefused:
-    """A path that this lake cannot hold; `reason` completes the sentence after a colon."""
+    """A path that a lake cannot hold; `reason` completes the sentence after a colon."""
     return LakeRefused(f"{place} cannot be stored: {reason}", hint="rename the object")
 
 
@@ -143,11 +143,10 @@ def revert_conflict(repository: str, branch: str, commit: str, paths: Sequence[s
     )
 
 
-def revert_needs_parent(repository: str, commit: str, parents: int) -> LakeRefused:
-    """Only a commit with one parent can be undone: a merge has several befores, the first commit none."""
-    what = "is a merge" if parents else "is the first commit"
+def revert_merge(repository: str, commit: str) -> LakeRefused:
+    """A merge has several befores, so there is no one state that undoing it would lead to."""
     return LakeRefused(
-        f'{commit} of the repository "{repository}" cannot be undone: it {what}',
+        f'{commit} of the repository "{repository}" is a merge and cannot be undone',
         hint="put the objects as they should be and commit them",
     )
 
@@ -165,6 +164,14 @@ def default_branch(repository: str, branch: str) -> LakeRefused:
     return LakeRefused(
         f'the branch "{branch}" is the default branch of the repository "{repository}" and cannot be deleted',
         hint="delete another branch",
+    )
+
+
+def busy(repository: str, seconds: float) -> LakeRefused:
+    """Another process holds the repository's guard for longer than anybody should wait."""
+    return LakeRefused(
+        f'another process has been writing to the repository "{repository}" for {seconds:.0f} s',
+        hint="end that process, or try again when it is done",
     )
 
 
