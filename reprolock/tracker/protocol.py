@@ -1,0 +1,94 @@
+"""`Tracker`: what reprolock asks of MLflow, and the plain values it answers with.
+
+The order of calls in a run: `create` before the command starts (the command needs the run's ID),
+`log` with the RUNNING record as soon as that is known (it may run beside the command), `metrics` when the
+command has ended, `log` with the final record. MLflow's own errors are translated at this edge
+(`ServiceError`, `PinError` for a database of another MLflow, `MachineError`, `UsageError`) and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from reprolock.model.record import Record
+from reprolock.tracker.place import Place
+
+FOLDER = "reprolock"
+"""The folder among a run's artifacts that is reprolock's."""
+
+RECORD = "record.json"
+"""The record's name in that folder."""
+
+RUN_ID_TAG = "reprolock.run_id"
+"""The tag that every recorded run has: `Record.run_id`. MLflow's own ID differs where the run was recorded offline."""
+
+
+class Row(NamedTuple):
+    """One recorded run as a search finds it. Times are UTC; `metrics` holds last values."""
+
+    run_id: str
+    experiment: str
+    name: str
+    status: str
+    started: datetime
+    ended: datetime | None
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+class Tracker(Protocol):
+    """MLflow at one address. `run_id` is MLflow's everywhere; errors name the address without keys."""
+
+    place: Place
+
+    def create(self, experiment: str, name: str | None, started: datetime, local_id: str | None = None) -> str:
+        """The ID of a new run with status RUNNING; makes the experiment where it is missing.
+
+        `local_id` names a run that was recorded offline: where an earlier call has already
+        created its MLflow run, that one's ID is the answer. ServiceError when nobody answers or the
+        keys are refused.
+        """
+        ...
+
+    def command_environment(self, run_id: str) -> dict[str, str]:
+        """The variables by which the command's own `mlflow.log_*` and `mlflow.start_run()` reach the run."""
+        ...
+
+    def log(self, run_id: str, record: Record, files: Mapping[str, Path]) -> tuple[str, ...]:
+        """Bring the MLflow run up to what the record says: inputs, tags, artifacts, and once the record
+        has ended also params and the final status and end time (the command's own MLflow may have
+        set others). May be repeated, after a failure too; what is there already is left alone.
+
+        `files` are artifacts under `reprolock/`, name → file; a file that is there already in its full
+        size is not sent again. record.json is written from the record. Answers remarks for people: a
+        param that was cut, or that the command had logged itself with another value.
+        """
+        ...
+
+    def metrics(self, run_id: str) -> dict[str, float]:
+        """The last value of each metric that was logged to the run."""
+        ...
+
+    def find(self, run: str) -> str:
+        """The MLflow ID of a run that people name by its ID, an unambiguous beginning of it (four
+        characters or more), or the ID that it was recorded under offline. UsageError where that is no run, or several."""
+        ...
+
+    def read(self, run_id: str) -> Record:
+        """The run's record.json. NotReplayable where the run has none."""
+        ...
+
+    def download(self, run_id: str, folder: Path) -> Path:
+        """Copy the artifacts under `reprolock/` into a folder, which becomes what `replay FOLDER` takes."""
+        ...
+
+    def runs(self, experiment: str | None = None, tags: Mapping[str, str] = {}, limit: int = 100) -> list[Row]:
+        """Recorded runs, newest first, that carry all of these tags; of every experiment where none is named."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections."""
+        ...
