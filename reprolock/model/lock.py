@@ -92,7 +92,7 @@ class JarsPin(Sealed):
 
     packages: Strings = Field(description="The coordinates as declared.")
     spark: str = Field(description="The version of Spark (and of pyspark) that the set was resolved for.")
-    jar: Annotated[tuple[JarPin, ...], Strict(False)]
+    jar: Annotated[tuple[JarPin, ...], Strict(False)] = ()
 
     @property
     def bytes(self) -> int:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, Strict, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from reprolock.model.placeholders import as_argument, lookup, names_in
@@ -79,9 +79,18 @@ def _settings(table: Mapping[str, Any]) -> dict[str, str]:
     return {name: as_argument(value) for name, value in table.items()}
 
 
+def _identifier(name: str) -> str:
+    if not (name.isascii() and name.isidentifier()):
+        text = re.sub(r"\W", "_", name, flags=re.ASCII)
+        better = text if text[:1].isidentifier() else f"_{text}"
+        raise fault(f'"{name}" is no identifier; write letters, digits and "_", such as "{better}"')
+    return name
+
+
 Address = Annotated[str, BeforeValidator(lambda v: _no_userinfo(v) if isinstance(v, str) else v)]
 ProjectPath = Annotated[str, BeforeValidator(lambda v: _project_path(v) if isinstance(v, str) else v)]
 Settings = Annotated[dict[str, str], BeforeValidator(_settings)]
+Identifier = Annotated[str, AfterValidator(_identifier)]
 
 
 class Project(Value):
@@ -266,6 +275,19 @@ class Tolerance(Value):
     rel: float = Field(0.0, ge=0, lt=1)
     abs: float = Field(0.0, ge=0)
 
+    @property
+    def exact(self) -> bool:
+        """True when nothing may move."""
+        return self.rel == self.abs == 0
+
+
+def _tolerance(value: Any) -> Any:
+    if value == "exact":
+        return {}
+    if not isinstance(value, dict) or not value:
+        raise fault('write "exact", { rel = 1e-6 } or { abs = 0.01 }')
+    return value
+
 
 class MlflowSpec(Value):
     """`[mlflow]`."""
@@ -279,22 +301,16 @@ class Spec(Value):
 
     project: Project
     lake: LakeSpec = LakeSpec()
-    datasets: dict[str, DatasetSpec] = {}
+    datasets: dict[Identifier, DatasetSpec] = {}
     params: dict[str, Any] = Field({}, description="Any TOML values.")
     environment: EnvironmentSpec = EnvironmentSpec()
     spark: SparkSpec | None = None
     run: RunSpec
-    outputs: dict[str, OutputSpec] = {}
-    metrics: dict[str, Tolerance | Literal["exact"]] = Field({}, description='"exact", or { rel = 1e-6 }, or { abs = 0.01 }.')
+    outputs: dict[Identifier, OutputSpec] = {}
+    metrics: dict[str, Annotated[Tolerance, BeforeValidator(_tolerance)]] = Field(
+        {}, description='Only these decide a verdict: "exact", or { rel = 1e-6 }, or { abs = 0.01 }.'
+    )
     mlflow: MlflowSpec = MlflowSpec()
-
-    @field_validator("datasets", "outputs")
-    @classmethod
-    def _identifiers(cls, table: dict[str, Any]) -> dict[str, Any]:
-        for name in table:
-            if not (name.isascii() and name.isidentifier()):
-                raise fault(f'"{name}" is no identifier; write letters, digits and "_", such as "{_identifier(name)}"', name)
-        return table
 
     @field_validator("params")
     @classmethod
@@ -364,11 +380,6 @@ def seconds(duration: str) -> int:
         return 0
     days, hours, minutes, secs = (int(part or 0) for part in match.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + secs
-
-
-def _identifier(name: str) -> str:
-    text = re.sub(r"\W", "_", name, flags=re.ASCII)
-    return text if text[:1].isidentifier() else f"_{text}"
 
 
 def _declared(name: str, known: Mapping[str, Any]) -> str:

@@ -1,0 +1,125 @@
+"""repro.lock: text in, `Lock` out; `Lock` in, the same bytes out every time.
+
+Sorted, no clock, no host name, no service's address. Written whole or not at all, and read back and
+compared before it takes the old one's place.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from reprolock.errors import LockError
+from reprolock.files.secrets import Scanner
+from reprolock.files.whole import write_whole
+from reprolock.model.lock import VERSION, Lock
+from reprolock.model.value import Value
+
+NAME = "repro.lock"
+_HEADER = "This file is written by reprolock; commit it, and do not edit it by hand."
+_RESTORE = "restore it with `git checkout repro.lock`, or remove it and run `reprolock lock` to pin everything anew"
+
+
+def read_lock(root: Path) -> Lock | None:
+    """The project's lock, None when there is none. LockError for one that cannot be taken."""
+    try:
+        data = (root / NAME).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LockError(f"{NAME} cannot be read: {error.strerror}", hint="check the file's permissions") from None
+    return parse_lock(data)
+
+
+def parse_lock(data: bytes, name: str = NAME) -> Lock:
+    """The lock that `data` holds. LockError names what is wrong: conflict markers, a newer version, a broken pin."""
+    if b"<<<<<<< " in data and b">>>>>>> " in data:
+        raise LockError(
+            f"{name} has git's conflict markers", hint="take either side with `git checkout --ours repro.lock`, then run `reprolock lock`"
+        )
+    try:
+        tables = tomllib.loads(data.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise LockError(f"{name} is no valid TOML: {str(error)[:1].lower()}{str(error)[1:]}", hint=_RESTORE) from None
+    version = tables.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise LockError(
+            f"{name} has version {version}, and this reprolock reads up to version {VERSION}",
+            hint="use the reprolock that wrote it, or a newer one",
+        )
+    try:
+        return Lock.model_validate(_nested(tables))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise LockError(
+            f"{name} was edited: {where or 'the file'}: {first['msg'].removeprefix('Value error, ').lower()}", hint=_RESTORE
+        ) from None
+
+
+def lock_bytes(lock: Lock) -> bytes:
+    """The file's bytes: a pure function of the lock."""
+    import tomlkit  # only where a lock is written; reading one needs the standard library alone
+
+    document = tomlkit.document()
+    document.add(tomlkit.comment(_HEADER))
+    document.add("version", tomlkit.item(lock.version))
+    _tables(document, "dataset", sorted(lock.dataset, key=lambda pin: pin.name))
+    if lock.environment is not None:
+        document.add(tomlkit.nl())
+        document.add("environment", _table(lock.environment, without={"package", "build"}))
+        _tables(document, "package", lock.environment.package)
+        _tables(document, "build", getattr(lock.environment, "build", ()))
+    if lock.jars is not None:
+        document.add(tomlkit.nl())
+        document.add("jars", _table(lock.jars, without={"jar"}))
+        _tables(document, "jar", lock.jars.jar)
+    return tomlkit.dumps(document).encode()
+
+
+def write_lock(root: Path, lock: Lock, scanner: Scanner) -> None:
+    """Write repro.lock whole. What would be read back is compared first; keys in use are looked for."""
+    data = lock_bytes(lock)
+    if parse_lock(data) != lock:
+        raise LockError(f"{NAME} would not read back as it was written", hint="report this; the old lock stands")
+    scanner.check(data, NAME)
+    write_whole(root / NAME, data)
+
+
+def _nested(tables: dict[str, Any]) -> dict[str, Any]:
+    """[[package]], [[build]] and [[jar]] stand at the top, where git merges them well; the model nests them."""
+    nested = dict(tables)
+    for owner, names in (("environment", ("package", "build")), ("jars", ("jar",))):
+        inner = {name: nested.pop(name) for name in names if name in nested}
+        if inner:
+            nested[owner] = {**nested.get(owner, {}), **inner}
+    return nested
+
+
+def _tables(document: Any, name: str, values: Any) -> None:
+    import tomlkit
+
+    if not values:
+        return
+    array = tomlkit.aot()
+    for value in values:
+        array.append(_table(value))
+    document.add(tomlkit.nl())
+    document.add(name, array)
+
+
+def _table(value: Value, without: set[str] = frozenset()) -> Any:  # type: ignore[assignment]
+    import tomlkit
+
+    table = tomlkit.table()
+    for name, item in value.model_dump(exclude_none=True, exclude=without).items():
+        if isinstance(item, (tuple, list)):
+            item = tomlkit.array()
+            for part in getattr(value, name):
+                item.append(part)
+            item.multiline(len(item) > 1)
+        table.add(name, item)
+    return table

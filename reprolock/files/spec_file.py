@@ -1,0 +1,61 @@
+"""repro.toml in, `Spec` out; or one error with every fault, its line and what to write instead."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from reprolock.errors import UsageError
+from reprolock.model.spec import Spec
+
+NAME = "repro.toml"
+
+
+def read_spec(root: Path) -> Spec:
+    """The spec of the project in `root`. UsageError names the file, each line and each key at fault."""
+    return parse_spec(read_text(root / NAME))
+
+
+def read_text(path: Path) -> str:
+    """The file's text. UsageError when it is not there, not readable, or not UTF-8."""
+    try:
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        raise UsageError(
+            f"no {path.name} in {path.parent}", hint="run `reprolock init`, or name the project's folder with -C"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path.name} is not UTF-8: byte {error.start}", hint="save it as UTF-8") from None
+    except OSError as error:
+        raise UsageError(f"{path.name} cannot be read: {error.strerror}", hint="check the file's permissions") from None
+
+
+def parse_spec(text: str, name: str = NAME) -> Spec:
+    """The spec that `text` declares; `name` is what its errors call it."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{name} is no valid TOML: {_lower(str(error))}", hint=_toml_hint(text)) from None
+    try:
+        return Spec.model_validate(tables)
+    except ValidationError as error:
+        from reprolock.files.faults import sentences  # a parser with positions: only once there is a fault
+
+        found = sentences(error, Spec, text, name)
+    if len(found) == 1:
+        raise UsageError(found[0], hint=f"mend {name}; `reprolock schema` shows every key")
+    raise UsageError(
+        f"{name} has {len(found)} faults", faults=found, hint=f"mend {name}; `reprolock schema` shows every key"
+    )
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _toml_hint(text: str) -> str:
+    if "<<<<<<< " in text and "\n>>>>>>> " in text:
+        return "the file has git's conflict markers; resolve the conflict"
+    return "text stands in quotes; a table starts with [name]"

@@ -1,0 +1,104 @@
+"""Spec and Lock in, what is stale out. Pure: no lake, no network, no clock.
+
+A lock is stale when repro.toml no longer matches it or a seal is broken; never because the world
+moved on. Decided pin by pin, so that one changed line of repro.toml re-resolves one pin.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from reprolock.errors import LockError
+from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin, Lock
+from reprolock.model.spec import DatasetSpec, LakeSpec, Spec
+
+
+class Stale(NamedTuple):
+    """One pin that does not answer: which, and a sentence about it."""
+
+    section: Literal["dataset", "environment", "jars"]
+    name: str
+    sentence: str
+
+
+def stale_pins(spec: Spec, lock: Lock) -> tuple[Stale, ...]:
+    """Everything about `lock` that does not answer `spec`, datasets first. Empty: the lock answers."""
+    found: list[Stale] = []
+    for name, dataset in spec.datasets.items():
+        pin = lock.dataset_pin(name)
+        sentence = dataset_fault(name, dataset, spec.lake, pin)
+        if sentence:
+            found.append(Stale("dataset", name, sentence))
+    for pin in lock.dataset:
+        if pin.name not in spec.datasets:
+            found.append(Stale("dataset", pin.name, f'dataset "{pin.name}" is pinned, and repro.toml does not declare it'))
+    if sentence := environment_fault(spec, lock.environment):
+        found.append(Stale("environment", "environment", sentence))
+    if sentence := jars_fault(spec, lock.jars):
+        found.append(Stale("jars", "jars", sentence))
+    return tuple(found)
+
+
+def require_fresh(spec: Spec, lock: Lock | None) -> Lock:
+    """The lock, when there is one and it answers; else LockError (exit 3) naming what does not."""
+    if lock is None:
+        raise LockError("no repro.lock beside repro.toml", hint="run `reprolock lock` and commit repro.lock")
+    stale = stale_pins(spec, lock)
+    if not stale:
+        return lock
+    hint = "run `reprolock lock` and commit repro.lock"
+    if len(stale) == 1:
+        raise LockError(f"repro.lock does not answer repro.toml: {stale[0].sentence}", hint=hint)
+    raise LockError(
+        f"repro.lock does not answer repro.toml in {len(stale)} places",
+        faults=tuple(item.sentence for item in stale),
+        hint=hint,
+    )
+
+
+def kind_of(lake: LakeSpec) -> Literal["lakefs", "git"]:
+    """The kind of lake that `[lake]` declares."""
+    return "git" if lake.endpoint and lake.endpoint.startswith("file:") else "lakefs"
+
+
+def dataset_fault(name: str, dataset: DatasetSpec, lake: LakeSpec, pin: DatasetPin | None) -> str | None:
+    """Why a pin does not answer its declaration, None when it does."""
+    if pin is None:
+        return f"datasets.{name} is not pinned"
+    if pin.uri != dataset.uri:
+        return f'datasets.{name}.uri is "{dataset.uri}", pinned for "{pin.uri}"'
+    if pin.glob != dataset.glob:
+        return f"datasets.{name}.glob is {_quoted(dataset.glob)}, pinned for {_quoted(pin.glob)}"
+    if pin.kind != kind_of(lake):
+        return f"datasets.{name} is pinned on a {pin.kind} lake, and lake.endpoint names a {kind_of(lake)} one"
+    if not pin.intact:
+        return f'the pin of dataset "{name}" was edited by hand: its seal is broken'
+    return None
+
+
+def jars_fault(spec: Spec, pin: JarsPin | None) -> str | None:
+    """Why the jars do not answer `[spark]`, None when they do."""
+    if spec.spark is None:
+        return None if pin is None else "jars are pinned, and repro.toml has no [spark]"
+    if pin is None:
+        return "the jars of [spark] are not pinned"
+    if pin.packages != spec.spark.packages:
+        return f"spark.packages is {_listed(spec.spark.packages)}, pinned for {_listed(pin.packages)}"
+    if not pin.intact:
+        return "the jars were edited or merged by hand: their seal is broken"
+    return None
+
+
+def environment_fault(spec: Spec, pin: EnvironmentPin | None) -> str | None:
+    """Why the environment does not answer `[environment]`, None when it does."""
+    if pin is not None and not pin.intact:
+        return "the packages were edited or merged by hand: their seal is broken"
+    return None
+
+
+def _quoted(text: str | None) -> str:
+    return "not set" if text is None else f'"{text}"'
+
+
+def _listed(items: tuple[str, ...]) -> str:
+    return ", ".join(f'"{item}"' for item in items) or "empty"
