@@ -1,0 +1,228 @@
+"""Real servers for the tests: MinIO, lakeFS on it, MLflow. Each a local process on a free loopback port.
+
+In: a folder for data and logs. Out: a started server with its address and random keys, and a note in
+`used` or `absent`, which the summary at the end of a test run prints. A server whose program is not
+here is skipped by its fixture with the reason; one that is here and does not come up fails.
+"""
+
+from __future__ import annotations
+
+import http.client
+import importlib.metadata
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+used: dict[str, str] = {}
+"""Real services that this test run spoke to: name → version."""
+absent: dict[str, str] = {}
+"""Real services that are not on this machine: name → reason."""
+
+START_SECONDS = 90
+LAKEFS_ABSENT = "no `lakefs` on PATH: install it from https://docs.lakefs.io or run `python -m lakefs.download`"
+MINIO_ABSENT = "no `minio` on PATH: `go install github.com/minio/minio@latest` gets it"
+
+
+def missing(name: str, program: str, reason: str) -> str | None:
+    """The reason for a skip where a program is not on PATH, noted for the summary; None where it is."""
+    if shutil.which(program):
+        return None
+    absent[name] = reason
+    return reason
+
+
+def summary() -> str:
+    """One line: what the tests ran against, and what is not here."""
+    here = ", ".join(f"{name} {version}".strip() for name, version in sorted(used.items())) or "none"
+    away = "".join(f" | not here: {name} ({reason})" for name, reason in sorted(absent.items()))
+    return f"Real services: {here}{away}"
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Server:
+    """One server process and all its children. `environ` holds its keys; argv never does."""
+
+    name: str
+    argv: list[str]
+    environ: dict[str, str]
+    port: int
+    health: str
+    folder: Path
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def endpoint(self) -> str:
+        """`http://127.0.0.1:PORT`."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start, and wait until the health check answers; AssertionError with the log's end where it does not."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.argv,
+                env=inherited | self.environ,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._healthy():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise AssertionError(f"{self.name} did not come up:\n{self.log()[-3000:]}")
+            time.sleep(0.05)
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> None:
+        """End the process group and wait for it; a second call does nothing."""
+        if self.process is None:
+            return
+        for number in (signal_number, signal.SIGKILL):
+            try:
+                os.killpg(self.process.pid, number)
+                self.process.wait(10)
+            except ProcessLookupError:
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        self.process.wait()
+        self.process = None
+
+    def log(self) -> str:
+        """All that the server has printed."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    def _healthy(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            connection.request("GET", self.health)
+            return connection.getresponse().status in (200, 204)
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+
+@dataclass(frozen=True)
+class MinIO:
+    """A running MinIO and its root keys."""
+
+    server: Server
+    access_key: str
+    secret_key: str
+
+    @property
+    def endpoint(self) -> str:
+        return self.server.endpoint
+
+
+@dataclass(frozen=True)
+class LakeFS:
+    """A running lakeFS whose blockstore is a MinIO bucket, and its first user's keys."""
+
+    server: Server
+    access_key_id: str
+    secret_access_key: str
+    storage: str
+    """Where repositories may keep their objects: `s3://BUCKET/`."""
+
+    @property
+    def endpoint(self) -> str:
+        return self.server.endpoint
+
+    @property
+    def lakectl(self) -> Mapping[str, str]:
+        """The variables by which lakectl, and so reprolock, finds this server."""
+        return {
+            "LAKECTL_SERVER_ENDPOINT_URL": self.endpoint,
+            "LAKECTL_CREDENTIALS_ACCESS_KEY_ID": self.access_key_id,
+            "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY": self.secret_access_key,
+        }
+
+
+def start_minio(folder: Path) -> MinIO:
+    """A MinIO with random keys and a bucket named `lake`."""
+    access_key, secret_key = "test" + secrets.token_hex(6), secrets.token_hex(20)
+    port, data = free_port(), folder / "data"
+    (data / "lake").mkdir(parents=True)  # a folder of MinIO's own is a bucket
+    argv = ["minio", "server", "--quiet", "--address", f"127.0.0.1:{port}", "--console-address", "127.0.0.1:0", str(data)]
+    environ = {
+        "MINIO_ROOT_USER": access_key,
+        "MINIO_ROOT_PASSWORD": secret_key,
+        "MINIO_BROWSER": "off",
+        "MINIO_UPDATE": "off",
+    }
+    server = Server("MinIO", argv, environ, port, "/minio/health/ready", folder)
+    server.start()
+    used["MinIO"] = _program_version("minio")
+    return MinIO(server, access_key, secret_key)
+
+
+def start_lakefs(folder: Path, minio: MinIO) -> LakeFS:
+    """A lakeFS over that MinIO, set up by variables alone; its telemetry and update checks are off."""
+    access_key_id, secret_access_key = "AKIAJ" + secrets.token_hex(7).upper() + "Q", secrets.token_hex(20)
+    port = free_port()
+    environ = {
+        "LAKEFS_LISTEN_ADDRESS": f"127.0.0.1:{port}",
+        "LAKEFS_DATABASE_TYPE": "local",
+        "LAKEFS_DATABASE_LOCAL_PATH": str(folder / "metadata"),
+        "LAKEFS_COMMITTED_LOCAL_CACHE_DIR": str(folder / "cache"),
+        "LAKEFS_AUTH_ENCRYPT_SECRET_KEY": secrets.token_hex(20),
+        "LAKEFS_BLOCKSTORE_TYPE": "s3",
+        "LAKEFS_BLOCKSTORE_SIGNING_SECRET_KEY": secrets.token_hex(20),
+        "LAKEFS_BLOCKSTORE_S3_ENDPOINT": minio.endpoint,
+        "LAKEFS_BLOCKSTORE_S3_FORCE_PATH_STYLE": "true",
+        "LAKEFS_BLOCKSTORE_S3_DISCOVER_BUCKET_REGION": "false",
+        "LAKEFS_BLOCKSTORE_S3_REGION": "us-east-1",
+        "LAKEFS_BLOCKSTORE_S3_CREDENTIALS_ACCESS_KEY_ID": minio.access_key,
+        "LAKEFS_BLOCKSTORE_S3_CREDENTIALS_SECRET_ACCESS_KEY": minio.secret_key,
+        "LAKEFS_INSTALLATION_USER_NAME": "tests",
+        "LAKEFS_INSTALLATION_ACCESS_KEY_ID": access_key_id,
+        "LAKEFS_INSTALLATION_SECRET_ACCESS_KEY": secret_access_key,
+        "LAKEFS_STATS_ENABLED": "false",
+        "LAKEFS_USAGE_REPORT_ENABLED": "false",
+        "LAKEFS_SECURITY_CHECK_LATEST_VERSION": "false",
+        "LAKEFS_LOGGING_LEVEL": "WARN",
+    }
+    server = Server("lakeFS", ["lakefs", "run"], environ, port, "/api/v1/healthcheck", folder)
+    server.start()
+    used["lakeFS"] = _program_version("lakefs")
+    return LakeFS(server, access_key_id, secret_access_key, "s3://lake/")
+
+
+def start_mlflow(folder: Path) -> Server:
+    """An MLflow tracking server: SQLite behind it, artifacts in a local folder that it serves."""
+    port = free_port()
+    argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    argv += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder / "artifacts")]
+    environ = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    server = Server("MLflow server", argv, environ, port, "/health", folder)
+    server.start()
+    used["MLflow server"] = importlib.metadata.version("mlflow")
+    return server
+
+
+def _program_version(program: str) -> str:
+    """`minio version X (commit-id=…)`, `lakefs version X`: X."""
+    text = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=30, check=True).stdout
+    words = text.split()
+    return words[words.index("version") + 1] if "version" in words else text.strip()
