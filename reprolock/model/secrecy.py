@@ -1,7 +1,7 @@
 """What a secret looks like: names that hold keys, and values whose form gives them away.
 
 Only unmistakable forms are here: a false alarm would refuse an honest repro.toml. The keys that are
-in use on this machine are looked for by value elsewhere (`reprolock.files.guard`).
+in use on this machine are looked for by value elsewhere (`reprolock.files.secrets`).
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ _NAME = re.compile(
 _VALUE = re.compile(
     r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS and lakeFS key IDs
     r"|\bAKIAJ[0-9A-Z]{15}Q\b"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    # With the key itself: source code that reads such files names the header alone.
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:\s|\\[nr])+(?:[A-Za-z0-9+/]{16}|Proc-Type:)"
+    r"(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
     r"|\bgh[pousr]_[A-Za-z0-9]{36,}"
     r"|\bhf_[A-Za-z0-9]{30,}"
     r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"
-    r"|[?&](?:X-Amz-Signature|X-Amz-Credential|AWSAccessKeyId|Signature)=[^&\s]+"
+    r"|[?&](?:X-Amz-Signature|X-Amz-Credential|AWSAccessKeyId|Signature)=[\w%+/=.~-]{6,}"
 )
+_ANCHORS = ("AKIA", "ASIA", "PRIVATE KEY-----", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "hf_", "eyJ")
+_ANCHORS += ("Signature=", "X-Amz-Credential=", "AWSAccessKeyId=")
+"""Every form carries one of these; looking for them first makes whole code trees cheap to scan."""
 _USERINFO = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s]*@", re.IGNORECASE)
 
 
@@ -32,7 +37,7 @@ def is_secret_name(name: str) -> bool:
 
 def looks_secret(text: str) -> bool:
     """True for text that carries a key, a private key, a signed token or a pre-signed address."""
-    return _VALUE.search(text) is not None
+    return any(anchor in text for anchor in _ANCHORS) and _VALUE.search(text) is not None
 
 
 def has_userinfo(address: str) -> bool:
