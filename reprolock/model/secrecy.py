@@ -37,7 +37,15 @@ def is_secret_name(name: str) -> bool:
 
 def looks_secret(text: str) -> bool:
     """True for text that carries a key, a private key, a signed token or a pre-signed address."""
-    return any(anchor in text for anchor in _ANCHORS) and _VALUE.search(text) is not None
+    return secret_at(text) is not None
+
+
+def secret_at(text: str) -> int | None:
+    """Where the first such key starts in `text`, None where there is none."""
+    if not any(anchor in text for anchor in _ANCHORS):
+        return None
+    match = _VALUE.search(text)
+    return match.start() if match else None
 
 
 def has_userinfo(address: str) -> bool:
