@@ -1,0 +1,140 @@
+"""The `reprolock` command: its subcommands by name, and errors turned into sentences and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from reprolock import __version__
+from reprolock.cli.options import Settings
+from reprolock.errors import Interrupted, ReprolockError
+
+COMMANDS = {
+    "init": ("project", "Write a starting repro.toml."),
+    "lock": ("project", "Resolve what is not pinned yet, and write repro.lock."),
+    "status": ("project", "Compare the pins with the world."),
+    "run": ("run", "Rebuild the inputs from the lock, run the command, record it."),
+    "show": ("run", "Show the lock, or a recorded run."),
+    "sync": ("run", "Send records that could not reach MLflow."),
+    "data": ("data", "Work with the lake by hand."),
+    "doctor": ("machine", "Say what is missing on this machine and how to get it."),
+    "schema": ("machine", "Print the JSON Schemas of repro.toml, repro.lock and record.json."),
+    "completion": ("machine", "Print the completion script of a shell."),
+}
+"""Name → (module in reprolock.cli, summary). Listed here so that help and completion load no command."""
+
+
+class _Lazy(click.Command):
+    """A command that is known by name and summary until it is asked for more."""
+
+
+class Commands(click.Group):
+    """The group of COMMANDS; a command's module is imported when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = import_module(f"reprolock.cli.{COMMANDS[name][0]}")
+        command: click.Command = getattr(module, name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            from difflib import get_close_matches  # only for a name that is wrong
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            known = f"did you mean `reprolock {near[0]}`?" if near else "`reprolock --help` lists the commands"
+            raise click.UsageError(f'there is no command "{args[0]}"; {known}') from None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[click.shell_completion.CompletionItem]:
+        from click.shell_completion import CompletionItem  # only when a shell asks
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="reprolock", message="%(prog)s %(version)s")
+@click.option("-C", "directory", metavar="DIR", default=".", help="Work in this folder.")
+@click.pass_context
+def reprolock(ctx: click.Context, directory: str) -> None:
+    """A lockfile for machine-learning runs.
+
+    repro.toml declares datasets, parameters and environment; `lock` pins them in repro.lock; `run`
+    rebuilds exactly those inputs and records the run in MLflow.
+    """
+    ctx.obj = Settings(directory=directory)
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run one command; print its error, if any; give the exit code."""
+    try:
+        reprolock.main(args=list(arguments), prog_name="reprolock", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        _complain(_lowered(error.format_message()), _usage_hint(error))
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted", None)
+        return 130
+    except Interrupted as error:
+        _complain(str(error), error.hint)
+        return error.exit_code
+    except ReprolockError as error:
+        _complain(str(error), error.hint)
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        return 141
+    except Exception as error:
+        if os.environ.get("REPROLOCK_TRACEBACK"):
+            traceback.print_exc()
+        _complain(
+            f"reprolock has a bug: {type(error).__name__}: {_redacted(str(error))}",
+            "report it with what REPROLOCK_TRACEBACK=1 prints",
+        )
+        return 70
+    return 0
+
+
+def _complain(message: str, hint: str | None) -> None:
+    first, *faults = message.split("\n")
+    click.echo(click.style("error:", fg="red", bold=True) + f" {first}", err=True)
+    for fault in faults:
+        click.echo(f"  {fault}", err=True)
+    if hint:
+        click.echo(click.style("hint:", fg="cyan") + f" {hint}", err=True)
+
+
+def _redacted(text: str) -> str:
+    from reprolock.model.secrecy import redacted  # only for a bug
+
+    return redacted(text)
+
+
+def _lowered(message: str) -> str:
+    return (message[:1].lower() + message[1:]).rstrip(".")
+
+
+def _usage_hint(error: click.ClickException) -> str | None:
+    context = getattr(error, "ctx", None)
+    return f"`{context.command_path} --help` shows the options" if context else "`reprolock --help` shows the commands"

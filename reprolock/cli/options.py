@@ -1,0 +1,87 @@
+"""What every command takes: -C, --json, -q, -v; and how it prints what the library answered."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+
+class Settings(NamedTuple):
+    """The options that all commands share."""
+
+    directory: str = "."
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+    @property
+    def root(self) -> Path:
+        """The folder to work in."""
+        return Path(self.directory)
+
+    def line(self, text: str = "") -> None:
+        """A line of the result, on stdout; silent with --json and -q."""
+        if not self.json and not self.quiet:
+            click.echo(text)
+
+    def remark(self, text: str) -> None:
+        """A remark, on stderr."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def warning(self, text: str) -> None:
+        """Something that a person should know; said with -q too."""
+        click.echo(click.style("warning:", fg="yellow", bold=True) + f" {text}", err=True)
+
+    def rows(self, rows: Sequence[Sequence[str]], *, indent: str = "") -> None:
+        """Rows in aligned columns."""
+        for text in aligned(rows):
+            self.line(indent + text)
+
+    def result(self, document: Any) -> None:
+        """With --json: one object on stdout, and nothing else."""
+        if self.json:
+            import json  # only where it is printed
+
+            click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns padded to their widest cell, two spaces apart, nothing trailing."""
+    columns = max((len(row) for row in rows), default=0)
+    widths = [max((_width(row[column]) for row in rows if column < len(row) - 1), default=0) for column in range(columns)]
+    return [
+        "  ".join(cell + " " * (widths[index] - _width(cell)) if index < len(row) - 1 else cell for index, cell in enumerate(row)).rstrip()
+        for row in rows
+    ]
+
+
+def _width(text: str) -> int:
+    return len(click.unstyle(text))
+
+
+def shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the shared options to a command and hands them over as one `Settings` in front of its own."""
+
+    @click.option("-C", "directory", metavar="DIR", default=None, help="Work in this folder.")
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+    @click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
+    @click.option("-v", "--verbose", is_flag=True, help="Say more.")
+    @click.pass_context
+    @functools.wraps(function)
+    def wrapper(ctx: click.Context, /, *, directory: str | None, as_json: bool, quiet: bool, verbose: bool, **own: Any) -> Any:
+        above = ctx.find_object(Settings) or Settings()
+        settings = Settings(directory or above.directory, as_json, quiet, verbose)
+        return function(settings, **own)
+
+    return wrapper
+
+
+def is_watched() -> bool:
+    """Whether a person watches stderr, and progress may be drawn there."""
+    return sys.stderr.isatty()

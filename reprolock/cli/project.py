@@ -1,0 +1,159 @@
+"""`init`, `lock` and `status`."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+import reprolock
+from reprolock.cli.options import Settings, shared
+from reprolock.cli.words import counted, duration, short, size
+
+if TYPE_CHECKING:
+    from reprolock.steps.lock import Change, Pin
+    from reprolock.steps.status import DatasetStatus
+
+
+class Moment(click.ParamType):
+    """A date and time with an offset from UTC, as ISO 8601 writes it."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            return datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f'"{value}" is no time; write "2026-11-22T12:00:00Z"', param, ctx)
+
+
+@click.command()
+@click.argument("uri", required=False, metavar="[lakefs://REPO/REF/PATH]")
+@click.option("--lake", metavar="ENDPOINT", help='"file:FOLDER" or the address of a lakeFS server.')
+@shared
+def init(settings: Settings, uri: str | None, lake: str | None) -> None:
+    """Write a starting repro.toml, from data that is in the lake if its address is given."""
+    done = reprolock.init(settings.root, uri, lake=lake)
+    found = ""
+    if done.dataset:
+        found = f'  (dataset "{done.dataset}", {done.format}, {counted(done.objects, "object")}, {size(done.bytes)})'
+    settings.line(f"Wrote repro.toml{found}")
+    settings.line("Next: reprolock lock" if done.dataset else "Next: declare a dataset in repro.toml, then reprolock lock")
+    settings.result({**done._asdict(), "path": str(done.path)})
+
+
+@click.command()
+@click.option("--upgrade", is_flag=True, help="Resolve everything anew.")
+@click.option("--upgrade-dataset", "upgrade_datasets", metavar="NAME", multiple=True, help="Resolve one dataset anew.")
+@click.option("--as-of", type=Moment(), metavar="TIME", help="The newest commit made at or before TIME (with an offset).")
+@click.option("--strict", is_flag=True, help="Refuse a branch with uncommitted changes under a dataset's path.")
+@click.option("--offline", is_flag=True, help="Ask no service; use what is stored.")
+@click.option("--check", is_flag=True, help="Change nothing, ask nothing; exit 3 when repro.lock does not answer.")
+@click.option("--dry-run", is_flag=True, help="Say what would change.")
+@shared
+def lock(
+    settings: Settings,
+    upgrade: bool,
+    upgrade_datasets: tuple[str, ...],
+    as_of: datetime | None,
+    strict: bool,
+    offline: bool,
+    check: bool,
+    dry_run: bool,
+) -> None:
+    """Resolve what repro.toml declares and is not pinned yet, and write repro.lock.
+
+    Pins that still answer are kept: a branch that moved on changes nothing without --upgrade.
+    """
+    if check:
+        found = reprolock.check(settings.root)
+        settings.line(f"repro.lock answers repro.toml ({counted(len(found.dataset), 'dataset')})")
+        settings.result({"fresh": True, "datasets": len(found.dataset)})
+        return
+    from reprolock.steps.lock import LockOptions  # past --check, which has to be quick
+
+    started = time.monotonic()
+    options = LockOptions(upgrade, upgrade_datasets, (), as_of, strict, offline, dry_run)
+    done = reprolock.lock(settings.root, options)
+    settings.rows([_change_row(change) for change in done.changes])
+    for remark in done.remarks:
+        settings.warning(remark)
+    if dry_run:
+        settings.line("Would write repro.lock" if done.changes else "repro.lock would not change")
+    elif done.written:
+        settings.line(f"Wrote repro.lock in {duration(time.monotonic() - started)}")
+    else:
+        settings.line("repro.lock is up to date")
+    changes = [
+        {"kind": change.kind, "name": change.name, "before": _document(change.before), "after": _document(change.after)}
+        for change in done.changes
+    ]
+    settings.result({"written": done.written, "changes": changes, "remarks": list(done.remarks)})
+
+
+def _document(pin: Pin | None) -> dict[str, object] | None:
+    return pin.model_dump(mode="json", exclude_none=True) if pin else None
+
+
+def _change_row(change: Change) -> list[str]:
+    pin = change.after or change.before
+    what = f"{change.kind:<8}"
+    match type(pin).__name__:
+        case "DatasetPin":
+            repository, ref = pin.uri.removeprefix("lakefs://").split("/")[:2]
+            moved = change.before and change.after and change.before.commit != change.after.commit
+            start = short(change.before.commit) if moved else f"{repository} {ref}"
+            return [what, f"dataset {pin.name}", f"{start} → {short(pin.commit)}", f"{counted(pin.objects, 'object')}, {size(pin.bytes)}"]
+        case "JarsPin":
+            return [what, counted(len(pin.jar), "jar"), size(pin.bytes)]
+        case _:
+            return [what, counted(len(pin.package), "package"), f"python {pin.python}"]
+
+
+@click.command()
+@shared
+def status(settings: Settings) -> None:
+    """Compare the pins with the world: which branches moved on and by how much, what is stale."""
+    found = reprolock.status(settings.root)
+    settings.rows([_status_row(dataset) for dataset in found.datasets])
+    for stale in found.stale:
+        settings.line(f"stale: {stale.sentence}")
+    moved = [dataset.name for dataset in found.datasets if dataset.moved]
+    if found.stale:
+        settings.line("The lock does not answer repro.toml; `reprolock lock` pins what is missing.")
+    elif moved:
+        many = "--upgrade" if len(moved) > 1 else f"--upgrade-dataset {moved[0]}"
+        settings.line(f"The lock answers repro.toml; `reprolock lock {many}` takes the new data.")
+    else:
+        settings.line("The lock answers repro.toml, and no branch moved on.")
+    settings.result(
+        {
+            "stale": [stale._asdict() for stale in found.stale],
+            "datasets": [{**dataset._asdict(), "moved": dataset.moved} for dataset in found.datasets],
+        }
+    )
+
+
+def _status_row(dataset: DatasetStatus) -> list[str]:
+    staged = "uncommitted changes" if dataset.uncommitted else ""
+    if dataset.gone:
+        return [dataset.name, f"gone: {dataset.gone}"]
+    if not dataset.moved:
+        return [dataset.name, f"{dataset.ref} is still at {short(dataset.pinned)}", staged]
+    move = f"{short(dataset.pinned)} → {short(dataset.head)}"
+    if dataset.behind is None:
+        return [dataset.name, f"{dataset.ref} went another way, {move}", _changes(dataset.changes), staged]
+    return [dataset.name, f"{dataset.ref} moved on by {counted(dataset.behind, 'commit')}, {move}", _changes(dataset.changes), staged]
+
+
+def _changes(changes: dict[str, int]) -> str:
+    """`1 object removed, 1 changed`."""
+    parts = [(changes[kind], kind) for kind in ("added", "removed", "changed") if changes.get(kind)]
+    if not parts:
+        return "nothing under the path changed"
+    (first, kind), *rest = parts
+    return ", ".join([f"{counted(first, 'object')} {kind}", *(f"{count} {kind}" for count, kind in rest)])
