@@ -1,0 +1,47 @@
+# Two commands: `make demo` shows the main job on real data, `make test` runs every test.
+# Both install what they need below .venv and .cache, from the package registries alone.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CACHE ?= $(HOME)/.cache/reprolock-dev
+MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
+export PATH := $(CURDIR)/$(BIN):$(CACHE)/bin:$(PATH)
+
+.PHONY: help install minio test demo bench schemas relock clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: .ci/requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/uv.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes .ci/requirements.lock .ci/uv.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+install: $(VENV)/.installed ## Install reprolock and what its tests need into .venv
+
+minio: ## Get MinIO by its own documented way, once, when Go is here and minio is not
+	@command -v minio >/dev/null || ! command -v go >/dev/null || \
+	  { echo "Installing MinIO $(MINIO_VERSION) into $(CACHE)/bin (some minutes, once)"; \
+	    GOBIN=$(CACHE)/bin go install github.com/minio/minio@$(MINIO_VERSION); }
+
+test: install minio ## Run every test; says at the end which real services it ran against
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+demo: install ## Lock, train, let the branch move, run again: the main job on real data
+	@$(BIN)/python examples/demo/demo.py
+
+bench: install minio ## Measure, as ratios in one run
+	@$(BIN)/python tests/bench/bench.py
+
+schemas: install ## Write schemas/ anew from the models
+	@$(BIN)/reprolock schema --write schemas
+
+relock: install ## Resolve .ci/requirements.lock anew
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --upgrade --group dev pyproject.toml -o .ci/requirements.lock
+
+clean: ## Remove what was installed and built here
+	@rm -rf $(VENV) .cache build dist .pytest_cache
