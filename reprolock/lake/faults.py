@@ -16,8 +16,16 @@ FAULTS_SHOWN = 20
 """How many paths a conflict lists before it counts the rest."""
 
 
+def no_lake(endpoint: str, repository: str) -> NotFound:
+    """The embedded lake's folder is not there yet: it is made with its first repository."""
+    return NotFound(
+        f"the lake {endpoint} is not there yet",
+        hint=f"make it with its first repository: `reprolock data create lakefs://{repository}`",
+    )
+
+
 def no_repository(endpoint: str, repository: str, known: Iterable[str] = ()) -> NotFound:
-    """The lake has no repository of that name (or, embedded, the lake's folder is not there yet)."""
+    """The lake has no repository of that name."""
     return NotFound(
         f'no repository "{repository}" in the lake {endpoint}',
         hint=_did_you_mean(repository, known) or f"create it with `reprolock data create lakefs://{repository}`",

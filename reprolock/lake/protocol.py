@@ -64,7 +64,8 @@ class Lake(Protocol):
         ...
 
     def list(self, repository: str, ref: str, path: str = "") -> Iterator[Object]:
-        """Every object under a path (or the object itself), streamed."""
+        """Every object under a path (or the object itself), streamed. NotFound where there is none, unless the
+        path is ""."""
         ...
 
     def stat(self, repository: str, ref: str, path: str) -> Object:
@@ -84,7 +85,7 @@ class Lake(Protocol):
         ...
 
     def diff(self, repository: str, left: str, right: str, path: str = "") -> Iterator[Change]:
-        """What changed from one ref to another, sorted by path."""
+        """What changed from one ref's commit to another's, sorted by path; what is staged does not count."""
         ...
 
     # writing
@@ -97,9 +98,9 @@ class Lake(Protocol):
         ...
 
     def put_many(self, repository: str, branch: str, items: Iterable[tuple[str, Path]]) -> Iterator[Object]:
-        """Stage many files, each (path in the repository, file), answering as they arrive and in their order.
+        """Stage many files, each (path in the repository, file), answering one object after the other.
 
-        Nothing is staged unless the iterator is exhausted in the embedded lake; lakeFS stages one by one.
+        Consume it to the end: the embedded lake stages all of them when the last one has been answered.
         """
         ...
 
@@ -125,7 +126,8 @@ class Lake(Protocol):
 
     def merge(self, repository: str, source: str, branch: str, message: str, metadata: Mapping[str, str] = {}) -> Commit:
         """Merge a ref into a branch, path by path. A path changed on both sides is a conflict: LakeRefused
-        lists them in `faults`, and the branch stays as it was."""
+        lists them in `faults`, and the branch stays as it was. LakeRefused, too, when the branch has staged
+        changes, or the ref nothing to merge."""
         ...
 
     def revert(self, repository: str, branch: str, ref: str) -> Commit:

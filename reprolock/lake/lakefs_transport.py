@@ -1,0 +1,345 @@
+"""One connection to a lakeFS server: calls in, parsed JSON or streams out, under one rule for bad luck.
+
+The API client of `lakefs_sdk` does the talking (addresses, keys, TLS, the pool of connections). Its
+model per object is left out: a listing of 10,000 objects takes a third of the time without it.
+Every call has a time-out. What is safe to repeat is repeated with growing pauses: a connection that
+was refused, a 429, and any failure of a call that changes nothing. Redirects are not followed, so
+keys never travel to another host. An answer that says no is `Refused`, for a caller who knows what
+was asked; everything else that goes wrong becomes a ServiceError here.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, BinaryIO
+from urllib.parse import quote, urlencode, urlsplit
+
+import urllib3
+from lakefs_sdk.api_client import ApiClient
+from lakefs_sdk.configuration import Configuration
+from lakefs_sdk.exceptions import ApiException
+from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError, SSLError
+
+from reprolock.errors import ServiceError
+from reprolock.lake.credentials import Credentials
+from reprolock.model.secrecy import redacted
+
+PAGE = 1000
+"""Entries per page: the most that lakeFS gives."""
+CONNECTIONS = 16
+SAID_LENGTH = 300
+_BLOCK = 1 << 20
+_JSON = {"Accept": "application/json", "Content-Type": "application/json"}
+_AUTH = ["basic_auth", "jwt_token"]
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait, in seconds, and how often to try. A write may take long: lakeFS merges meanwhile."""
+
+    connect: float = 5
+    read: float = 60
+    write: float = 600
+    tries: int = 3
+    pause: float = 2
+    """Before the second try; doubled before each further one."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """How the server is reached: a file with the certificate authorities to trust, a proxy."""
+
+    ca_file: str | None = None
+    proxy: str | None = None
+
+
+class Refused(Exception):
+    """lakeFS answered, and said no: an HTTP status between 400 and 499, and its own words."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(f"{status} {said}")
+        self.status = status
+        self.said = said
+
+
+class Transport:
+    """Calls to one server. A place is a sequence of segments, which are quoted here."""
+
+    def __init__(self, credentials: Credentials, route: Route = Route(), patience: Patience = Patience()) -> None:
+        self.credentials = credentials
+        self.patience = patience
+        self._server = f"lakeFS at {credentials.endpoint}"
+        configuration = Configuration(
+            host=credentials.endpoint + "/api/v1",
+            username=None if credentials.session_token else credentials.access_key_id,
+            password=None if credentials.session_token else credentials.secret_access_key,
+            access_token=credentials.session_token,
+            ssl_ca_cert=route.ca_file,
+        )
+        configuration.connection_pool_maxsize = CONNECTIONS
+        configuration.retries = self._retries({"GET"})
+        if route.proxy:
+            proxy = urlsplit(route.proxy)
+            configuration.proxy = route.proxy
+            if proxy.username:
+                login = f"{proxy.username}:{proxy.password or ''}"
+                configuration.proxy_headers = urllib3.make_headers(proxy_basic_auth=login)
+        self._client = ApiClient(configuration)
+        self._client.user_agent = "reprolock"
+        self._pool: urllib3.PoolManager = self._client.rest_client.pool_manager
+        self._pool.connection_pool_kw["blocksize"] = _BLOCK
+
+    def ask(
+        self, method: str, place: Sequence[str], query: Mapping[str, Any] | None = None, body: Any = None
+    ) -> Any:
+        """One call's parsed JSON, None for an empty answer. Refused, ServiceError."""
+        with self._explained():
+            answer = self._client.call_api(
+                _path(place),
+                method,
+                query_params=list((query or {}).items()),
+                header_params=dict(_JSON),
+                body=body,
+                auth_settings=_AUTH,
+                _preload_content=False,
+                _request_timeout=self._timeout(method),
+            )
+            return json.loads(answer.raw_data) if answer.raw_data else None
+
+    def pages(self, place: Sequence[str], query: Mapping[str, Any], size: int = PAGE) -> Iterator[list[dict[str, Any]]]:
+        """The pages of a listing; the next one is on its way while the caller works on one."""
+        query = {**query, "amount": size}
+        with ThreadPoolExecutor(1, thread_name_prefix="lakefs-page") as ahead:
+            answer = self.ask("GET", place, query)
+            while answer["pagination"]["has_more"]:
+                query["after"] = answer["pagination"]["next_offset"]
+                following = ahead.submit(self.ask, "GET", place, dict(query))
+                yield answer["results"]
+                answer = following.result()
+            yield answer["results"]
+
+    def stream(self, place: Sequence[str], query: Mapping[str, str], headers: Mapping[str, str]) -> urllib3.HTTPResponse:
+        """An answer whose body is not read yet; the caller closes it."""
+        with self._explained():
+            response: urllib3.HTTPResponse = self._client.rest_client.request(
+                "GET",
+                self._address(place, query),
+                headers={**self._keys(), **headers},
+                _preload_content=False,
+                _request_timeout=self._timeout("GET"),
+            )
+            return response
+
+    def read(self, response: urllib3.HTTPResponse, size: int) -> bytes:
+        """The next bytes of a stream, as they were stored; b"" at its end. ServiceError when it breaks off."""
+        with self._explained():
+            return response.read(size, decode_content=False)
+
+    def upload(self, place: Sequence[str], query: Mapping[str, str], body: BinaryIO, size: int | None) -> Any:
+        """POST a body that is never whole in memory; the answer's parsed JSON.
+
+        A body of known size is sent again after a failure: it is read from its start again, and
+        the same bytes at the same path change nothing more. Of unknown size (None), it is sent once.
+        """
+        headers = {**self._keys(), "Accept": "application/json", "Content-Type": "application/octet-stream"}
+        if size is not None:
+            headers["Content-Length"] = str(size)
+        with self._explained():
+            response = self._pool.request(
+                "POST",
+                self._address(place, query),
+                body=body,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=self.patience.connect, read=self.patience.write),
+                retries=self._retries({"POST"} if size is not None else set()),
+                redirect=False,
+            )
+            if not 200 <= response.status < 300:
+                raise ApiException(http_resp=response)
+            return json.loads(response.data)
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self._pool.clear()
+        self._client.close()
+
+    def __enter__(self) -> Transport:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _address(self, place: Sequence[str], query: Mapping[str, str]) -> str:
+        return f"{self._client.configuration.host}{_path(place)}?{urlencode(query, quote_via=quote)}"
+
+    def _keys(self) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        self._client.update_params_for_auth(headers, [], _AUTH, "", "", None)
+        return headers
+
+    def _timeout(self, method: str) -> tuple[float, float]:
+        return self.patience.connect, self.patience.read if method == "GET" else self.patience.write
+
+    def _retries(self, methods: set[str]) -> _Retries:
+        return _Retries(
+            total=self.patience.tries - 1,
+            redirect=False,
+            allowed_methods=methods,
+            status_forcelist=(429, 500, 502, 503, 504),
+            backoff_factor=self.patience.pause,
+            raise_on_status=False,  # the last answer is handed back: it says what is wrong
+            respect_retry_after_header=False,  # it may ask for hours
+        )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Foreign errors become ours here and nowhere else. Their causes are cut off: they may hold keys."""
+        started = time.monotonic()
+        try:
+            yield
+        except ApiException as error:
+            raise self._answered(error, time.monotonic() - started) from None
+        except HTTPError as error:
+            raise self._unanswered(error, time.monotonic() - started) from None
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            raise self._not_lakefs() from None
+
+    def _answered(self, error: ApiException, seconds: float) -> Exception:
+        """An answer that is no success."""
+        endpoint, said = self.credentials.endpoint_place, _said(error.body)
+        if error.status == 401:
+            words = f": {said}" if said else ""
+            return ServiceError(
+                f"{self._server} refuses the keys of {self.credentials.keys_place}{words}",
+                hint=f"check the keys in {self.credentials.keys_place}, and that they are for {self.credentials.endpoint}",
+            )
+        if 300 <= error.status < 400:
+            elsewhere = urlsplit((error.headers or {}).get("Location", ""))
+            return ServiceError(
+                f"{self._server} ({endpoint}) sends on to {elsewhere.scheme}://{elsewhere.hostname}; keys do not follow",
+                hint="if you trust that address, write it as the endpoint",
+            )
+        if error.status >= 500:
+            words = f": {said}" if said else ""
+            return ServiceError(
+                f"{self._server} ({endpoint}) answers {error.status}{self._after(seconds, self.patience.tries)}{words}",
+                hint="see lakeFS's own log; `reprolock doctor` checks the connection",
+            )
+        return self._not_lakefs() if said is None else Refused(error.status, said)
+
+    def _unanswered(self, error: HTTPError, seconds: float) -> ServiceError:
+        """No answer, or half of one."""
+        repeated = isinstance(error, MaxRetryError)
+        reason = error.reason if isinstance(error, MaxRetryError) else error
+        if isinstance(reason, SSLError):
+            return ServiceError(
+                f"no trusted connection to {self._server} ({self.credentials.endpoint_place}): {_one_line(str(reason.args[0]))}",
+                hint="let SSL_CERT_FILE name a file with the certificate of its authority",
+            )
+        tries = self.patience.tries if repeated else 1
+        return ServiceError(
+            f"no answer from {self._server} ({self.credentials.endpoint_place}){self._after(seconds, tries)}",
+            hint="is it running? `reprolock doctor` checks; `reprolock run --offline` uses what is cached",
+        )
+
+    def _not_lakefs(self) -> ServiceError:
+        return ServiceError(
+            f"what answers at {self.credentials.endpoint} ({self.credentials.endpoint_place}) is not lakeFS",
+            hint="write the address of lakeFS's web page, without a path",
+        )
+
+    def _after(self, seconds: float, tries: int) -> str:
+        return f" after {tries} {'try' if tries == 1 else 'tries'} in {seconds:.0f} s"
+
+
+class _Retries(urllib3.Retry):
+    """urllib3's rule, with a pause before the first repetition too, and less of what is hopeless."""
+
+    def get_backoff_time(self) -> float:
+        """Seconds: the pause, then twice it, then twice that."""
+        return float(self.backoff_factor * 2 ** (len(self.history) - 1)) if self.history else 0.0
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+        """A 429 was not acted upon, whatever the method."""
+        return status_code == 429 or super().is_retry(method, status_code, has_retry_after)
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: Any = None,
+        error: Exception | None = None,
+        _pool: Any = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> _Retries:
+        """Who was silent for a whole time-out will be so again; a certificate does not change in seconds."""
+        if isinstance(error, (ReadTimeoutError, SSLError)):
+            raise error
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
+class ObjectStream(io.RawIOBase):
+    """An object's bytes as they arrive. A connection that breaks off is taken up again where it broke,
+    if the object is still the same one (its ETag says so)."""
+
+    def __init__(self, transport: Transport, place: Sequence[str], query: Mapping[str, str]) -> None:
+        self._transport, self._place, self._query = transport, place, query
+        self._response = transport.stream(place, query, {})
+        self._etag = self._response.headers.get("ETag")
+        self._offset = 0
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer; the number of bytes, 0 at the end."""
+        try:
+            data = self._transport.read(self._response, len(buffer))
+        except ServiceError:
+            self._resume()
+            data = self._transport.read(self._response, len(buffer))
+        buffer[: len(data)] = data
+        self._offset += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Give back the connection. What was not read is not worth reading: the connection is dropped."""
+        if not self.closed:
+            self._response.close()
+        super().close()
+
+    def _resume(self) -> None:
+        self._response.close()
+        response = self._transport.stream(self._place, self._query, {"Range": f"bytes={self._offset}-"})
+        if response.status != 206 or response.headers.get("ETag") != self._etag:
+            response.close()
+            raise ServiceError(
+                f"the connection to {self._transport.credentials.endpoint} broke, and the object has changed meanwhile",
+                hint="try again",
+            )
+        self._response = response
+
+
+def _path(place: Sequence[str]) -> str:
+    return "".join("/" + quote(segment, safe="") for segment in place)
+
+
+def _said(body: str | bytes | None) -> str | None:
+    """lakeFS's own words out of an answer that says no; None where it is no answer of lakeFS's."""
+    try:
+        content = json.loads(body or "null")
+    except ValueError:
+        return None
+    return _one_line(str(content.get("message", ""))) if isinstance(content, dict) else None
+
+
+def _one_line(text: str) -> str:
+    return redacted(" ".join(text.split()))[:SAID_LENGTH].rstrip(".")
