@@ -33,6 +33,10 @@ class DatasetRecord(Value):
     options: dict[str, str] = Field({}, description="Options of Spark's reader, as declared.")
     context: str = Field(description="MLflow's context of the dataset.")
     url: str = Field(description="What the command read: s3a://… at the commit, or the local tree.")
+    columns: Annotated[tuple[dict[str, Any], ...], Strict(False)] | None = Field(
+        None, description="Fields of the schema, as Spark's schema JSON writes them. None: not known without reading all."
+    )
+    table_version: int | None = Field(None, description="Version of a Delta table at the commit.")
     what_if: bool = Field(False, description="True when --data named it for this run only; then repro.lock differs.")
 
 
