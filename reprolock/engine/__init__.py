@@ -1,0 +1,1 @@
+"""What executes a command: the plain process, and Spark's configuration around it."""
