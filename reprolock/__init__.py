@@ -24,6 +24,7 @@ _HOMES = {
     "init": "reprolock.steps.init",
     "lock": "reprolock.steps.lock",
     "run": "reprolock.steps.run",
+    "schema": "reprolock.steps.schema",
     "show": "reprolock.steps.show",
     "status": "reprolock.steps.status",
     "doctor": "reprolock.steps.doctor",

@@ -19,6 +19,8 @@ from reprolock.model.lock import VERSION, Lock
 from reprolock.model.value import Value
 
 NAME = "repro.lock"
+FLAT = {"environment": ("package", "build"), "jars": ("jar",)}
+"""[[package]], [[build]] and [[jar]] stand at the top of the file, where git merges them well; the model nests them."""
 _HEADER = "This file is written by reprolock; commit it, and do not edit it by hand."
 _RESTORE = "restore it with `git checkout repro.lock`, or remove it and run `reprolock lock` to pin everything anew"
 
@@ -68,15 +70,13 @@ def lock_bytes(lock: Lock) -> bytes:
     document.add(tomlkit.comment(_HEADER))
     document.add("version", tomlkit.item(lock.version))
     _tables(document, "dataset", sorted(lock.dataset, key=lambda pin: pin.name))
-    if lock.environment is not None:
-        document.add(tomlkit.nl())
-        document.add("environment", _table(lock.environment, without={"package", "build"}))
-        _tables(document, "package", lock.environment.package)
-        _tables(document, "build", getattr(lock.environment, "build", ()))
-    if lock.jars is not None:
-        document.add(tomlkit.nl())
-        document.add("jars", _table(lock.jars, without={"jar"}))
-        _tables(document, "jar", lock.jars.jar)
+    for owner, names in FLAT.items():
+        closure = getattr(lock, owner)
+        if closure is not None:
+            document.add(tomlkit.nl())
+            document.add(owner, _table(closure, without=set(names)))
+            for name in names:
+                _tables(document, name, getattr(closure, name, ()))
     return tomlkit.dumps(document).encode()
 
 
@@ -90,9 +90,8 @@ def write_lock(root: Path, lock: Lock, scanner: Scanner) -> None:
 
 
 def _nested(tables: dict[str, Any]) -> dict[str, Any]:
-    """[[package]], [[build]] and [[jar]] stand at the top, where git merges them well; the model nests them."""
     nested = dict(tables)
-    for owner, names in (("environment", ("package", "build")), ("jars", ("jar",))):
+    for owner, names in FLAT.items():
         inner = {name: nested.pop(name) for name in names if name in nested}
         if inner:
             nested[owner] = {**nested.get(owner, {}), **inner}

@@ -1,0 +1,99 @@
+"""The two digests of a run, section by section: what was pinned, and what was observed.
+
+Nine sections, each a value that is digested by itself, so that two runs compare by one value and a
+difference names its section. Places on this machine and addresses of services stand in none of them: the same run on
+another machine has the same digests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reprolock.model.digest import digest_of
+from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin
+from reprolock.model.record import Digests
+from reprolock.model.spec import Spec
+
+SECTIONS = ("data", "packages", "jars", "java", "spark", "code", "params", "seed", "command")
+
+_OF_THIS_MACHINE = ("spark.jars", "spark.hadoop.fs.s3a.", "spark.driver.host", "spark.local.dir", "spark.master")
+
+
+def digests(sections: Mapping[str, Any]) -> Digests:
+    """SHA-256 of each section's canonical form, and over the nine of them in order."""
+    each = {name: digest_of(sections[name]) for name in SECTIONS}
+    return Digests(sections=each, total=digest_of([[name, each[name]] for name in SECTIONS]))
+
+
+def pinned_sections(
+    spec: Spec,
+    pins: Iterable[DatasetPin],
+    environment: EnvironmentPin | None,
+    jars: JarsPin | None,
+    code_digest: str,
+) -> dict[str, Any]:
+    """What the spec and the lock say of each section."""
+    return {
+        "data": _data(spec, pins),
+        "packages": [package.model_dump() for package in environment.package] if environment else None,
+        "jars": _jars(jars),
+        "java": environment.java if environment else spec.environment.java,
+        "spark": {"master": spec.spark.master, "conf": spec.spark.conf} if spec.spark else None,
+        **_shared(spec, code_digest),
+    }
+
+
+def observed_sections(
+    spec: Spec,
+    pins: Iterable[DatasetPin],
+    packages: Mapping[str, str],
+    jars: JarsPin | None,
+    code_digest: str,
+    *,
+    java: str | None,
+    master: str | None,
+    conf: Mapping[str, str],
+) -> dict[str, Any]:
+    """What was found of each section: wheels installed, exact Java, effective settings, N."""
+    settings = {name: value for name, value in conf.items() if not name.startswith(_OF_THIS_MACHINE)}
+    return {
+        "data": _data(spec, pins),
+        "packages": dict(packages),
+        "jars": _jars(jars),
+        "java": java,
+        "spark": {"master": master, "conf": settings} if spec.spark else None,
+        **_shared(spec, code_digest),
+    }
+
+
+def _data(spec: Spec, pins: Iterable[DatasetPin]) -> list[Any]:
+    return [
+        {
+            "name": pin.name,
+            "resolved": pin.resolved,
+            "glob": pin.glob,
+            "digest": pin.digest,
+            "format": spec.datasets[pin.name].format,
+            "options": spec.datasets[pin.name].options,
+        }
+        for pin in sorted(pins, key=lambda pin: pin.name)
+    ]
+
+
+def _jars(jars: JarsPin | None) -> list[Any] | None:
+    return [[jar.coordinate, jar.sha256] for jar in jars.jar] if jars else None
+
+
+def _shared(spec: Spec, code_digest: str) -> dict[str, Any]:
+    return {
+        "code": code_digest,
+        "params": spec.params,
+        "seed": spec.run.seed,
+        "command": {
+            "arguments": spec.run.command,
+            "env": spec.run.env,
+            "pass_env": sorted(spec.run.pass_env),
+            "outputs": {name: output.path for name, output in spec.outputs.items()},
+        },
+    }

@@ -1,0 +1,36 @@
+"""Before a run: does the lake still have what is pinned? The commit and one object of each dataset, no listing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from reprolock.errors import NotFound, PinError
+from reprolock.lake.protocol import Lake
+from reprolock.model.lock import DatasetPin
+from reprolock.steps.resolve import listing
+
+_AT_ONCE = 8
+
+
+def check_pins(lake: Lake, pins: Iterable[DatasetPin]) -> None:
+    """PinError (exit 4) names the first dataset whose commit, or whose first object, is gone."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for done in [pool.submit(_check, lake, pin) for pin in pins]:
+            done.result()
+
+
+def _check(lake: Lake, pin: DatasetPin) -> None:
+    place = pin.place
+    try:
+        commit = lake.resolve(place.repository, pin.commit)
+        first = next(listing(lake, place, pin.glob), None)
+        if commit.id == pin.commit and first is not None:
+            lake.stat(place.repository, pin.commit, first.path)
+            return
+    except (NotFound, PinError) as error:
+        raise PinError(f"dataset {pin.name} is pinned at {pin.resolved}, which is gone: {error.message}", hint=_HINT) from None
+    raise PinError(f"dataset {pin.name} is pinned at {pin.resolved}, and nothing is there", hint=_HINT)
+
+
+_HINT = "restore the commit in the lake, or run `reprolock lock --upgrade` to pin what is there now"
