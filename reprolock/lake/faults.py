@@ -191,6 +191,15 @@ def moved(repository: str, branch: str) -> LakeRefused:
     )
 
 
+def refused(endpoint: str, doing: str, said: str) -> LakeRefused:
+    """lakeFS says no for a reason of its own (a hook, a setting, a right); `said` are its words.
+
+    >>> refused("http://127.0.0.1:8000", 'create the repository "weather"', "storage namespace already in use").message
+    'lakeFS at http://127.0.0.1:8000 does not create the repository "weather": storage namespace already in use'
+    """
+    return LakeRefused(f"lakeFS at {endpoint} does not {doing}: {said}", hint="put right what it says and try again")
+
+
 def _did_you_mean(name: str, known: Iterable[str]) -> str | None:
     close = get_close_matches(name, sorted(known), n=1, cutoff=0.6)
     return f'did you mean "{close[0]}"?' if close else None

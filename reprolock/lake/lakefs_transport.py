@@ -158,7 +158,7 @@ class Transport:
                 body=body,
                 headers=headers,
                 timeout=urllib3.Timeout(connect=self.patience.connect, read=self.patience.write),
-                retries=self._retries({"POST"} if size is not None else set()),
+                retries=self._retries({"GET"} if size is None else {"POST"}),
                 redirect=False,
             )
             if not 200 <= response.status < 300:

@@ -1,0 +1,273 @@
+"""`LakeFSLake`: the `Lake` protocol over a lakeFS server. Calls in, plain values out.
+
+What a call asks stands here; how it travels stands in `lakefs_transport`, what a refusal means in
+`lakefs_refusals`. Listings stay dictionaries until they become an `Object`: no model per entry.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from reprolock.errors import ReprolockError, UsageError
+from reprolock.lake import faults, names
+from reprolock.lake import lakefs_refusals as refusals
+from reprolock.lake.credentials import Credentials
+from reprolock.lake.lakefs_transport import PAGE, ObjectStream, Patience, Refused, Route, Transport
+from reprolock.lake.protocol import Change, Commit, Object
+from reprolock.lake.sources import opened
+from reprolock.model.uri import LakeURI
+
+UPLOADS = 8
+"""Files on their way at the same time."""
+_READ_AHEAD = 1 << 20
+_COMMITS_PER_PAGE = 100
+
+
+class LakeFSLake:
+    """A lakeFS server. Safe to share between threads; `close` it at the end."""
+
+    kind: Final = "lakefs"
+    scheme: Final = "lakefs-etag-1"
+    """`Object.checksum` is what lakeFS keeps as an object's ETag: the MD5 of its bytes where they came
+    through lakeFS, the store's own ETag where they were uploaded in parts or imported. It tells two
+    contents at one path apart; it is no proof of the bytes."""
+
+    def __init__(self, credentials: Credentials, *, route: Route = Route(), patience: Patience = Patience()) -> None:
+        """No call is made yet."""
+        self.endpoint = credentials.endpoint
+        self._transport = Transport(credentials, route, patience)
+
+    # reading
+    def resolve(self, repository: str, ref: str) -> Commit:
+        """The commit a ref stands for now, in one call."""
+        with self._reading(repository, ref):
+            place = ("repositories", repository, "refs", ref, "commits")
+            found = self._transport.ask("GET", place, {"amount": 1, "limit": "true"})["results"]
+        return _commit(found[0])
+
+    def ancestors(self, repository: str, ref: str) -> Iterator[Commit]:
+        """First-parent history, newest first, fetched as far as it is read."""
+        with self._reading(repository, ref):
+            place = ("repositories", repository, "refs", ref, "commits")
+            for page in self._transport.pages(place, {"first_parent": "true"}, _COMMITS_PER_PAGE):
+                yield from map(_commit, page)
+
+    def list(self, repository: str, ref: str, path: str = "") -> Iterator[Object]:
+        """Every object under a path (or the object itself), streamed page by page. NotFound where there is none."""
+        found = False
+        with self._reading(repository, ref, path):
+            for entry in self._entries(("repositories", repository, "refs", ref, "objects", "ls"), {}, path):
+                found = True
+                yield Object(entry["path"], entry["size_bytes"], entry["checksum"])
+        if path and not found:
+            raise faults.no_path(LakeURI(repository, ref, path))
+
+    def stat(self, repository: str, ref: str, path: str) -> Object:
+        """One object. Its first byte is read too: lakeFS describes an object whose bytes are gone as if they were there."""
+        place = ("repositories", repository, "refs", ref, "objects")
+        with self._reading(repository, ref, path):
+            entry = self._transport.ask("GET", (*place, "stat"), {"path": path})
+            if entry["size_bytes"]:
+                probe = self._transport.stream(place, {"path": path}, {"Range": "bytes=0-0"})
+                self._transport.read(probe, 1)
+                probe.release_conn()
+        return Object(entry["path"], entry["size_bytes"], entry["checksum"])
+
+    def open(self, repository: str, ref: str, path: str) -> BinaryIO:
+        """An object's bytes, as a stream that the caller closes."""
+        with self._reading(repository, ref, path):
+            place = ("repositories", repository, "refs", ref, "objects")
+            return io.BufferedReader(ObjectStream(self._transport, place, {"path": path}), _READ_AHEAD)
+
+    def uncommitted(self, repository: str, branch: str, path: str = "") -> bool:
+        """Whether a branch has staged changes under a path. False for a tag or commit."""
+        try:
+            place = ("repositories", repository, "branches", branch, "diff")
+            return any(True for _ in self._entries(place, {}, path, _COMMITS_PER_PAGE))
+        except Refused as refused:
+            if refused.status not in (400, 404):
+                raise refusals.reading(self._transport, refused, repository, [branch]) from None
+        self.resolve(repository, branch)
+        return False
+
+    def branches(self, repository: str) -> Iterable[str]:
+        """Names of branches, sorted."""
+        with self._explaining(lambda refused: refusals.no_repository(self._transport, repository)):
+            yield from refusals.names(self._transport, repository, "branches")
+
+    def diff(self, repository: str, left: str, right: str, path: str = "") -> Iterator[Change]:
+        """What changed from one ref to another: lakeFS's own comparison, no listing of either side."""
+        place = ("repositories", repository, "refs", left, "diff", right)
+        with self._explaining(lambda refused: refusals.reading(self._transport, refused, repository, [left, right], path)):
+            for entry in self._entries(place, {"type": "two_dot"}, path):
+                yield Change(entry["type"], entry["path"])
+
+    # writing
+    def create_repository(self, repository: str, *, storage: str | None = None, default_branch: str = "main") -> None:
+        """A new, empty repository. A storage that ends in "/" is a place for many: the repository's name is added."""
+        names.check_repository(repository)
+        names.check_branch(default_branch)
+        storage = storage or self._transport.ask("GET", ("config",))["storage_config"]["default_namespace_prefix"]
+        if not storage:
+            raise UsageError(
+                f'the repository "{repository}" needs a place for its objects: lakeFS at {self.endpoint} has no default',
+                hint="name a bucket: `reprolock data create "
+                f"lakefs://{repository} --storage s3://BUCKET/`",
+            )
+        if storage.endswith("/"):
+            storage += repository
+        body = {"name": repository, "storage_namespace": storage, "default_branch": default_branch}
+        with self._explaining(lambda refused: refusals.creating(self._transport, refused, repository)):
+            self._transport.ask("POST", ("repositories",), body=body)
+
+    def put(self, repository: str, branch: str, path: str, source: Path | BinaryIO) -> Object:
+        """Stage one object on a branch. A file is streamed, whatever its size, and sent again after a failure."""
+        place = LakeURI(repository, branch, path)
+        names.check_object(place)
+        with self._writing(repository, branch, f"write {place}"):
+            if isinstance(source, Path):
+                with opened(source) as file:
+                    return self._upload(place, file, file.size)
+            return self._upload(place, source, None)
+
+    def put_many(self, repository: str, branch: str, items: Iterable[tuple[str, Path]]) -> Iterator[Object]:
+        """Stage many files, eight at a time, in their order; after a failure no further one is sent."""
+        waiting = iter(items)
+        with ThreadPoolExecutor(UPLOADS, thread_name_prefix="lakefs-put") as pool:
+            sent: deque[Future[Object]] = deque()
+            try:
+                while True:
+                    for path, file in islice(waiting, 2 * UPLOADS - len(sent)):
+                        sent.append(pool.submit(self.put, repository, branch, path, file))
+                    if not sent:
+                        return
+                    yield sent.popleft().result()
+            finally:
+                for future in sent:
+                    future.cancel()
+
+    def remove(self, repository: str, branch: str, path: str) -> int:
+        """Stage the removal of an object, or of all under a folder; how many went."""
+        removed = 0
+        with self._writing(repository, branch, f"remove {LakeURI(repository, branch, path)}"):
+            self._transport.ask("GET", ("repositories", repository, "branches", branch))
+            going = (found.path for found in self.list(repository, branch, path))
+            while paths := list(islice(going, PAGE)):
+                place = ("repositories", repository, "branches", branch, "objects", "delete")
+                failed = self._transport.ask("POST", place, body={"paths": paths})["errors"]
+                if failed:
+                    raise Refused(failed[0]["status_code"], failed[0]["message"])
+                removed += len(paths)
+        if not removed:
+            raise faults.no_path(LakeURI(repository, branch, path))
+        return removed
+
+    def commit(self, repository: str, branch: str, message: str, metadata: Mapping[str, str] = {}) -> Commit:
+        """Commit what is staged."""
+        with self._explaining(lambda refused: refusals.committing(self._transport, refused, repository, branch)):
+            place = ("repositories", repository, "branches", branch, "commits")
+            return _commit(self._transport.ask("POST", place, body={"message": message, "metadata": dict(metadata)}))
+
+    def create_branch(self, repository: str, name: str, source: str) -> None:
+        """A branch at a ref: one call, no copy."""
+        names.check_branch(name)
+        with self._explaining(lambda no: refusals.naming(self._transport, no, repository, "branch", name, source)):
+            self._transport.ask("POST", ("repositories", repository, "branches"), body={"name": name, "source": source})
+
+    def delete_branch(self, repository: str, name: str) -> None:
+        """Remove a branch; its commits stay reachable by ID."""
+        with self._explaining(lambda refused: refusals.deleting_branch(self._transport, refused, repository, name)):
+            self._transport.ask("DELETE", ("repositories", repository, "branches", name))
+
+    def create_tag(self, repository: str, name: str, ref: str) -> None:
+        """A tag at a ref."""
+        names.check_tag(name)
+        with self._explaining(lambda refused: refusals.naming(self._transport, refused, repository, "tag", name, ref)):
+            self._transport.ask("POST", ("repositories", repository, "tags"), body={"id": name, "ref": ref})
+
+    def merge(self, repository: str, source: str, branch: str, message: str, metadata: Mapping[str, str] = {}) -> Commit:
+        """Merge a ref into a branch, path by path; on a conflict the branch stays as it was."""
+        with self._explaining(lambda refused: refusals.merging(self._transport, refused, repository, source, branch)):
+            place = ("repositories", repository, "refs", source, "merge", branch)
+            made = self._transport.ask("POST", place, body={"message": message, "metadata": dict(metadata)})
+        return self.resolve(repository, made["reference"])
+
+    def revert(self, repository: str, branch: str, ref: str) -> Commit:
+        """A new commit on a branch that undoes one commit; a merge has several befores and is refused."""
+        undone = self.resolve(repository, ref)
+        if len(undone.parents) > 1:
+            raise faults.revert_merge(repository, undone.id)
+        with self._explaining(lambda refused: refusals.reverting(self._transport, refused, repository, branch, undone)):
+            place = ("repositories", repository, "branches", branch, "revert")
+            self._transport.ask("POST", place, body={"ref": undone.id, "parent_number": 0})
+        return self.resolve(repository, branch)
+
+    # Spark and other clients
+    def address(self, place: LakeURI) -> str:
+        """`s3a://REPOSITORY/REF/PATH`: a Hadoop path, which is taken to the letter, so nothing is percent-encoded."""
+        return f"s3a://{place.repository}/{place.ref}/{place.path}"
+
+    def version(self) -> str:
+        """The server's version, as it states it. ServiceError where none answers, or refuses the keys."""
+        return str(self._transport.ask("GET", ("config",))["version_config"]["version"])
+
+    def close(self) -> None:
+        """Give back connections."""
+        self._transport.close()
+
+    def _entries(
+        self, place: tuple[str, ...], query: Mapping[str, Any], path: str, size: int = PAGE
+    ) -> Iterator[dict[str, Any]]:
+        """The entries of a listing or comparison under a path, by whole segments, sorted.
+
+        Empty objects named `folder/` are left out: S3 clients leave them as marks of a folder, they
+        hold no data, and no file system could hold them beside the folder.
+        """
+        folder = path.rstrip("/")
+        if folder:
+            # The object itself sorts before all else that starts with its name, so one entry tells.
+            first = self._transport.ask("GET", place, {**query, "prefix": folder, "amount": 1})["results"]
+            if first and first[0]["path"] == folder:
+                yield first[0]
+            query = {**query, "prefix": folder + "/"}
+        for page in self._transport.pages(place, query, size):
+            for entry in page:
+                if not entry["path"].endswith("/") or entry["size_bytes"]:
+                    yield entry
+
+    def _upload(self, place: LakeURI, body: BinaryIO, size: int | None) -> Object:
+        target = ("repositories", place.repository, "branches", place.ref, "objects")
+        made = self._transport.upload(target, {"path": place.path}, body, size)
+        return Object(made["path"], made["size_bytes"], made["checksum"])
+
+    def _reading(self, repository: str, ref: str, path: str = "") -> Any:
+        return self._explaining(lambda refused: refusals.reading(self._transport, refused, repository, [ref], path))
+
+    def _writing(self, repository: str, branch: str, doing: str) -> Any:
+        return self._explaining(lambda refused: refusals.writing(self._transport, refused, repository, branch, doing))
+
+    @contextmanager
+    def _explaining(self, explain: Callable[[Refused], ReprolockError]) -> Iterator[None]:
+        """Turn lakeFS's no into the error that says why."""
+        try:
+            yield
+        except Refused as refused:
+            raise explain(refused) from None
+
+
+def _commit(entry: Mapping[str, Any]) -> Commit:
+    return Commit(
+        id=entry["id"],
+        time=datetime.fromtimestamp(entry["creation_date"], timezone.utc),
+        message=entry["message"],
+        parents=tuple(entry["parents"]),
+        metadata=dict(entry.get("metadata") or {}),
+    )

@@ -1,0 +1,65 @@
+"""Which lake a project works on: `lake.endpoint` and the environment in, an open `Lake` out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from reprolock.errors import UsageError
+from reprolock.lake.credentials import find_credentials
+from reprolock.lake.protocol import Lake
+
+FILE_SCHEME = "file:"
+_AUTHORITIES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def open_lake(
+    endpoint: str | None, root: Path, environ: Mapping[str, str], home: Path, *, declared_in: str = "repro.toml"
+) -> Lake:
+    """The lake of an endpoint: "file:FOLDER" (relative to `root`), an http(s) address, or None for lakectl's own.
+
+    `declared_in` says in messages where the endpoint stands. Nothing is contacted yet. UsageError for
+    an endpoint that is none or may not have the keys, ServiceError where there are no keys.
+    """
+    if endpoint is not None and endpoint.startswith(FILE_SCHEME):
+        folder = endpoint.removeprefix(FILE_SCHEME)
+        if not folder:
+            raise UsageError(
+                f'the endpoint in {declared_in} names no folder: "{endpoint}"', hint='write `endpoint = "file:lake"`'
+            )
+        # libgit2 loads in 0.1 s; a project on a lakeFS server has no use for it.
+        from reprolock.lake.embedded_git import GitLake
+
+        return GitLake(root / folder, endpoint)
+    credentials = find_credentials(endpoint, environ, home, declared_in=declared_in)
+    # The lakefs SDK takes more than a second to load; a project on an embedded lake has no use for it.
+    from reprolock.lake.lakefs_server import LakeFSLake
+    from reprolock.lake.lakefs_transport import Route
+
+    return LakeFSLake(credentials, route=Route(_authorities(environ), _proxy(credentials.endpoint, environ)))
+
+
+def _authorities(environ: Mapping[str, str]) -> str | None:
+    """The file of trusted certificates that the environment names; None for the system's own."""
+    for name in _AUTHORITIES:
+        if path := environ.get(name):
+            if not Path(path).is_file():
+                raise UsageError(f"{name} names {path}, which is no file", hint=f"correct {name}, or unset it")
+            return path
+    return None
+
+
+def _proxy(endpoint: str, environ: Mapping[str, str]) -> str | None:
+    """The proxy for an endpoint, by the usual variables; never for loopback, as in lakectl."""
+    # Only a project on a lakeFS server needs it, and it costs as much as all the rest of this module.
+    from urllib.request import proxy_bypass_environment
+
+    parts = urlsplit(endpoint)
+    if parts.hostname in _LOOPBACK:
+        return None
+    settings = {name.lower().removesuffix("_proxy"): value for name, value in environ.items() if name.lower().endswith("_proxy")}
+    if proxy_bypass_environment(parts.netloc, settings):
+        return None
+    return settings.get(parts.scheme) or settings.get("all") or None
