@@ -17,6 +17,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -81,7 +82,7 @@ class GitLake:
         object's stream says so at its end."""
         store = self._store(repository)
         with store.reading(ref):
-            return store.contents.open(path, self._file(store, ref, path))
+            return store.contents.open(path, self._file(store, ref, path), partial(store.explain, ref))
 
     def uncommitted(self, repository: str, branch: str, path: str = "") -> bool:
         """Whether a branch has staged changes under a path. False for a tag or commit."""

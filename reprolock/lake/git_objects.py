@@ -14,6 +14,7 @@ import os
 import re
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -128,11 +129,14 @@ class Contents:
             raise Broken(path, missing=False) from None
         return Object(path, size, str(entry.id))
 
-    def open(self, path: str, entry: Entry) -> BinaryIO:
-        """The bytes, verified: a small object's before they are handed out, a large one's as they are read."""
+    def open(self, path: str, entry: Entry, explain: Callable[[Broken], Exception]) -> BinaryIO:
+        """The bytes, verified: a small object's before they are handed out, a large one's as they are read.
+
+        `explain` gives the error that a large object's stream raises at its end, far from its caller.
+        """
         if pointer := self._pointer(path, entry):
             self._large_size(path, pointer)
-            return io.BufferedReader(_Verified(path, self._place(pointer.sha256), pointer), _CHUNK)
+            return io.BufferedReader(_Verified(path, self._place(pointer.sha256), pointer, explain), _CHUNK)
         return io.BytesIO(self._blob(path, entry))
 
     def _blob(self, path: str, entry: Entry) -> bytes:
@@ -164,15 +168,16 @@ class Contents:
 
 
 class _Verified(io.RawIOBase):
-    """A large object's file, hashed while it is read; the end is Broken unless the bytes are the pointer's.
+    """A large object's file, hashed while it is read; the end is an error unless the bytes are the pointer's.
 
     Not seekable: a reader that skips could not be told that the bytes are right.
     """
 
-    def __init__(self, path: str, file: Path, pointer: _Pointer) -> None:
+    def __init__(self, path: str, file: Path, pointer: _Pointer, explain: Callable[[Broken], Exception]) -> None:
         self._path = path
         self._file = open(file, "rb", buffering=0)  # closed by `close`, with the stream
         self._pointer = pointer
+        self._explain = explain
         self._digest = hashlib.sha256()
         self._read = 0
 
@@ -185,7 +190,7 @@ class _Verified(io.RawIOBase):
         self._read += count
         ended = count == 0 or self._read >= self._pointer.size
         if ended and (self._read != self._pointer.size or self._digest.hexdigest() != self._pointer.sha256):
-            raise Broken(self._path, missing=False)
+            raise self._explain(Broken(self._path, missing=False))
         return count
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ import pygit2
 from filelock import FileLock, Timeout
 from pygit2.enums import FileMode
 
-from reprolock.errors import MachineError
+from reprolock.errors import MachineError, PinError
 from reprolock.lake import faults, git_commits
 from reprolock.lake.git_objects import Broken, Contents, Entry, cannot_write
 from reprolock.lake.git_trees import Blocked, Trees
@@ -73,9 +73,13 @@ class Store:
         try:
             yield
         except Broken as error:
-            commit = str(self.commit(ref).id)
-            fault = faults.gone if error.missing else faults.damaged
-            raise fault(LakeURI(self.name, ref, error.path), commit) from None
+            raise self.explain(ref, error) from None
+
+    def explain(self, ref: str, error: Broken) -> PinError:
+        """What is missing or damaged, by the commit that a ref stands for."""
+        commit = str(self.commit(ref).id)
+        fault = faults.gone if error.missing else faults.damaged
+        return fault(LakeURI(self.name, ref, error.path), commit)
 
     def commit(self, ref: str) -> pygit2.Commit:
         """The commit a ref stands for; of a branch, its head."""

@@ -16,6 +16,8 @@ from pygit2.enums import FileMode
 
 from reprolock.lake.git_objects import Broken, Entry
 
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+"""The tree without names: Git knows it, whether it was ever written or not."""
 _Nested = dict[str, Any]
 """Changes by name: a further _Nested for a folder, an Entry to put, None to remove."""
 
@@ -50,7 +52,7 @@ class Trees:
     def __init__(self, repository: pygit2.Repository) -> None:
         self._repository = repository
         self._get = lru_cache(maxsize=64)(repository.__getitem__)
-        self.empty: pygit2.Oid = repository.TreeBuilder().write()
+        self.empty = pygit2.Oid(hex=EMPTY_TREE)
 
     def find(self, root: pygit2.Oid, path: str) -> Entry | None:
         """The object or folder at a path, or None. The root itself for ""."""

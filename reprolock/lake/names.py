@@ -10,8 +10,10 @@ import re
 
 from reprolock.errors import UsageError
 from reprolock.lake import faults
-from reprolock.model.uri import LakeURI
+from reprolock.model.uri import LakeURI, check_path
 
+LONGEST = 1024
+"""Bytes of an object's path: the longest key that S3 has."""
 _BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 
@@ -43,6 +45,11 @@ def check_object(place: LakeURI) -> None:
     if not place.path or place.path.endswith("/"):
         raise UsageError(f"{place} names a folder, not an object", hint="write the object's whole path")
     try:
-        LakeURI.parse(str(place))
+        check_path(place.path)
+        size = len(place.path.encode())
+    except UnicodeEncodeError:
+        raise UsageError(f"{ascii(place.path)} is not UTF-8", hint="rename the object") from None
     except ValueError as error:
-        raise UsageError(f"{error}", hint="rename the object") from None
+        raise UsageError(str(error), hint="rename the object") from None
+    if size > LONGEST:
+        raise UsageError(f'"{place.path}" is longer than {LONGEST} bytes', hint="rename the object")
