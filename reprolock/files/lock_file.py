@@ -114,7 +114,10 @@ def _table(value: Value, without: set[str] = frozenset()) -> Any:  # type: ignor
     import tomlkit
 
     table = tomlkit.table()
-    for name, item in value.model_dump(exclude_none=True, exclude=without).items():
+    fields = value.model_dump(exclude_none=True, exclude=without)
+    if "seal" in fields:
+        fields["seal"] = fields.pop("seal")  # last, as one signs
+    for name, item in fields.items():
         if isinstance(item, (tuple, list)):
             item = tomlkit.array()
             for part in getattr(value, name):

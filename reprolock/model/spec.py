@@ -350,8 +350,10 @@ class Spec(Value):
         for loc, text in texts:
             for name in names_in(text):
                 try:
-                    lookup(name, known)
+                    whole = isinstance(lookup(name, known), Mapping) and not name.startswith("params.")
                 except KeyError:
+                    whole = True
+                if whole:
                     faults.append((loc, f"{{{name}}} names nothing: {_declared(name, known)}"))
         return faults
 

@@ -1,4 +1,4 @@
-"""Spec and Lock in, what is stale out. Pure: no lake, no network, no clock.
+"""Spec and Lock in, what is stale out. No lake, no network, no clock.
 
 A lock is stale when repro.toml no longer matches it or a seal is broken; never because the world
 moved on. Decided pin by pin, so that one changed line of repro.toml re-resolves one pin.
@@ -6,11 +6,13 @@ moved on. Decided pin by pin, so that one changed line of repro.toml re-resolves
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from reprolock.errors import LockError
 from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin, Lock
 from reprolock.model.spec import DatasetSpec, LakeSpec, Spec
+from reprolock.steps.project import read_project
 
 
 class Stale(NamedTuple):
@@ -19,6 +21,12 @@ class Stale(NamedTuple):
     section: Literal["dataset", "environment", "jars"]
     name: str
     sentence: str
+
+
+def check(root: Path) -> Lock:
+    """`lock --check`: the lock, when it answers repro.toml; else LockError. No lake, no network."""
+    _, spec, lock = read_project(root)
+    return require_fresh(spec, lock)
 
 
 def stale_pins(spec: Spec, lock: Lock) -> tuple[Stale, ...]:

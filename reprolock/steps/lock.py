@@ -19,7 +19,7 @@ from reprolock.lake.protocol import Lake
 from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin, Lock
 from reprolock.model.spec import Spec
 from reprolock.model.uri import LakeURI
-from reprolock.steps.check import dataset_fault, jars_fault, require_fresh
+from reprolock.steps.check import dataset_fault, jars_fault
 from reprolock.steps.machine import Machine
 from reprolock.steps.project import read_project
 from reprolock.steps.resolve import resolve_datasets
@@ -56,12 +56,6 @@ class LockOptions(NamedTuple):
     strict: bool = False
     offline: bool = False
     dry_run: bool = False
-
-
-def check(root: Path) -> Lock:
-    """`lock --check`: the lock, when it answers repro.toml; else LockError. No lake, no network."""
-    _, spec, lock = read_project(root)
-    return require_fresh(spec, lock)
 
 
 def lock(root: Path, options: LockOptions = LockOptions(), machine: Machine | None = None) -> LockResult:

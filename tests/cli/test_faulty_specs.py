@@ -1,0 +1,33 @@
+"""Each faulty repro.toml under assets/specs gives exactly the text beside it, and exit code 2."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+ASSETS = Path(__file__).parents[1] / "assets" / "specs"
+
+
+@pytest.mark.parametrize("faulty", sorted(ASSETS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_fault_is_named_at_once(faulty: Path, tmp_path: Path, cli) -> None:
+    shutil.copy(faulty, tmp_path / "repro.toml")
+    said = cli("lock", "--check")
+    assert said.err == faulty.with_suffix(".txt").read_text()
+    assert (said.code, said.out) == (2, "")
+
+
+def test_no_spec(tmp_path: Path, cli) -> None:
+    said = cli("lock")
+    assert said.err == (
+        f"error: no repro.toml in {tmp_path}\nhint: run `reprolock init`, or name the project's folder with -C\n"
+    )
+    assert said.code == 2
+
+
+def test_not_utf_8(tmp_path: Path, cli) -> None:
+    (tmp_path / "repro.toml").write_bytes(b'[project]\nname = "\xff"\n')
+    said = cli("lock")
+    assert said.err == "error: repro.toml is not UTF-8: byte 18\nhint: save it as UTF-8\n"
+    assert said.code == 2
