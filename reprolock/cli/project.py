@@ -101,7 +101,7 @@ def _document(pin: Pin | None) -> dict[str, object] | None:
 
 def _change_row(change: Change) -> list[str]:
     pin = change.after or change.before
-    what = f"{change.kind:<8}"
+    what = change.kind
     match type(pin).__name__:
         case "DatasetPin":
             repository, ref = pin.uri.removeprefix("lakefs://").split("/")[:2]

@@ -14,6 +14,7 @@ from reprolock.lake.opening import open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.uri import LakeURI
 from reprolock.steps.machine import Machine
+from reprolock.steps.which_lake import lake_endpoint
 
 _FORMATS = {
     ".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".orc": "orc",
@@ -41,8 +42,7 @@ def init(root: Path, uri: str | None = None, *, lake: str | None = None, machine
     path = root / NAME
     if path.exists():
         raise UsageError(f"{NAME} is already there", hint=f"edit it, or remove it and run `reprolock init` again")
-    if lake is None and (uri is None or (root / "lake").is_dir()):
-        lake = "file:lake"
+    lake = lake_endpoint(root, lake, machine)
     if uri is None:
         text = _project(root) + _lake(lake) + _DATASET_EXAMPLE + _RUN
         result = InitResult(path)

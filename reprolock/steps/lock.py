@@ -10,10 +10,8 @@ from typing import Literal, NamedTuple
 from reprolock.environment.caches import cache_folder
 from reprolock.errors import LakeRefused, ServiceError, UsageError
 from reprolock.files.lock_file import NAME, write_lock
-from reprolock.files.secrets import Scanner
 from reprolock.files.spec_file import read_spec
 from reprolock.files.whole import guard
-from reprolock.lake.credentials import secrets_in_use
 from reprolock.lake.opening import open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin, Lock
@@ -73,7 +71,7 @@ def lock(root: Path, options: LockOptions = LockOptions(), machine: Machine | No
         changes = changes_between(old, new)
         written = not options.dry_run and (new != old or not (root / NAME).exists())
         if written:
-            write_lock(root, new, Scanner(secrets_in_use(machine.environ, machine.home)))
+            write_lock(root, new, machine.scanner())
     return LockResult(new, changes, tuple(remarks), written)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
+
+from reprolock.files.secrets import Scanner, keys_in
+from reprolock.lake.credentials import secrets_in_use
 
 
 def _now() -> datetime:
@@ -27,3 +30,10 @@ class Machine(NamedTuple):
     def here(cls) -> Machine:
         """This process's own."""
         return cls(dict(os.environ), Path.home(), os.cpu_count() or 1, Path(sys.executable))
+
+    def scanner(self, pass_env: Iterable[str] = ()) -> Scanner:
+        """Looks for every key that is in use here: variables, lakectl's file, and what `pass_env` lets through."""
+        keys = keys_in(self.environ, pass_env)
+        known = set(keys.values())
+        found = sorted(secrets_in_use(self.environ, self.home) - known)
+        return Scanner(keys | {f"a key of lakectl's ({index})": value for index, value in enumerate(found, 1)})

@@ -1,0 +1,249 @@
+"""`data`: the lake by hand, the same on both kinds of lake. Addresses are written as lakectl writes them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reprolock.cli.options import Settings, shared
+from reprolock.cli.progress import progress
+from reprolock.cli.words import counted, short, size
+from reprolock.model.uri import SCHEME, LakeURI
+
+if TYPE_CHECKING:
+    from reprolock.lake.protocol import Commit, Lake
+
+
+class Address(click.ParamType):
+    """`lakefs://REPO/REF/PATH`; `kind` says how much of it there has to be."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.name = {"repository": "lakefs://REPO", "ref": "lakefs://REPO/REF", "place": "lakefs://REPO/REF/PATH"}[kind]
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> LakeURI:
+        text = str(value)
+        try:
+            if self.kind == "repository" and text.count("/") <= 3:
+                return LakeURI.parse(text.rstrip("/") + "/main" if text.startswith(SCHEME) else text)
+            place = LakeURI.parse(text)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if self.kind == "repository" or (self.kind == "ref" and place.path):
+            self.fail(f'"{text}" says too much; write "{self.name}"', param, ctx)
+        return place
+
+
+REPOSITORY, REF, PLACE = Address("repository"), Address("ref"), Address("place")
+
+
+@click.group()
+def data() -> None:
+    """Work with the lake by hand, the same on both kinds of lake.
+
+    The lake is that of repro.toml, or --lake's; without either the folder `lake`, or lakectl's own.
+    """
+
+
+def on_lake(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --lake and the shared options, opens the lake, hands it over and closes it."""
+
+    @click.option("--lake", "endpoint", metavar="ENDPOINT", help='"file:FOLDER" or the address of a lakeFS server.')
+    @shared
+    @functools.wraps(function)
+    def wrapper(settings: Settings, endpoint: str | None, **own: Any) -> None:
+        from reprolock.steps.which_lake import open_the_lake  # the library is loaded when a command runs
+
+        lake = open_the_lake(settings.root, endpoint)
+        try:
+            function(settings, lake, **own)
+        finally:
+            lake.close()
+
+    return wrapper
+
+
+@data.command()
+@click.argument("repository", type=REPOSITORY)
+@click.option("--storage", metavar="s3://BUCKET/PATH", help="Where a lakeFS server keeps the objects.")
+@on_lake
+def create(settings: Settings, lake: Lake, repository: LakeURI, storage: str | None) -> None:
+    """Make a new, empty repository with a branch main."""
+    lake.create_repository(repository.repository, storage=storage)
+    settings.line(f"Created {SCHEME}{repository.repository} with branch main")
+    settings.result({"repository": repository.repository, "branch": "main"})
+
+
+@data.command()
+@click.argument("uri", type=PLACE)
+@click.option("-r", "--recursive", is_flag=True, help="Every object below, not one level.")
+@on_lake
+def ls(settings: Settings, lake: Lake, uri: LakeURI, recursive: bool) -> None:
+    """List what is at an address of any branch, tag or commit, with sizes."""
+    from reprolock.lake import faults
+    from reprolock.steps.data import ls as listed
+
+    lake.resolve(uri.repository, uri.ref)
+    entries = []
+    for entry in listed(lake, uri, recursive=recursive):
+        entries.append(entry._asdict() if settings.json else None)
+        what = counted(entry.objects, "object") if entry.is_folder else ""
+        settings.line(f"{size(entry.bytes):>9}  {entry.path}" + (f"  {what}" if what else ""))
+    if not entries and uri.path:
+        raise faults.no_path(uri)
+    settings.result({"uri": str(uri), "entries": entries})
+
+
+@data.command()
+@click.argument("uri", type=PLACE)
+@click.argument("dest", type=click.Path(path_type=Path))
+@on_lake
+def get(settings: Settings, lake: Lake, uri: LakeURI, dest: Path) -> None:
+    """Copy an object to a file, or all below an address to a new folder."""
+    from reprolock.steps.data import get as fetched
+
+    with progress(settings, "Getting") as bar:
+        done = fetched(lake, uri, dest, progress=bar)
+    settings.line(f"Wrote {dest}  ({counted(done.objects, 'object')}, {size(done.bytes)})")
+    settings.result({"uri": str(uri), "dest": str(dest), **done._asdict()})
+
+
+@data.command()
+@click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
+@click.argument("uri", type=PLACE)
+@on_lake
+def put(settings: Settings, lake: Lake, source: Path, uri: LakeURI) -> None:
+    """Stage a file, or every file of a folder, on a branch. `data commit` commits it."""
+    from reprolock.steps.data import put_tree
+
+    with progress(settings, "Putting") as bar:
+        done = put_tree(lake, source, uri, progress=bar)
+    settings.line(f"Staged {counted(done.objects, 'object')}, {size(done.bytes)}, at {uri}")
+    settings.result({"uri": str(uri), **done._asdict()})
+
+
+@data.command()
+@click.argument("uri", type=PLACE)
+@on_lake
+def rm(settings: Settings, lake: Lake, uri: LakeURI) -> None:
+    """Stage the removal of an object, or of all below an address."""
+    count = lake.remove(uri.repository, uri.ref, uri.path)
+    settings.line(f"Staged the removal of {counted(count, 'object')} at {uri}")
+    settings.result({"uri": str(uri), "objects": count})
+
+
+@data.command()
+@click.argument("source", metavar="URI", type=REF)
+@click.argument("name")
+@on_lake
+def branch(settings: Settings, lake: Lake, source: LakeURI, name: str) -> None:
+    """Make a branch at a ref: one call, no copy."""
+    lake.create_branch(source.repository, name, source.ref)
+    settings.line(f"Created branch {name} of {source.repository} at {source.ref}")
+    settings.result({"repository": source.repository, "branch": name, "source": source.ref})
+
+
+@data.command()
+@click.argument("source", metavar="URI", type=REF)
+@click.argument("name")
+@on_lake
+def tag(settings: Settings, lake: Lake, source: LakeURI, name: str) -> None:
+    """Tag a ref: one call."""
+    lake.create_tag(source.repository, name, source.ref)
+    settings.line(f"Tagged {source.repository} {source.ref} as {name}")
+    settings.result({"repository": source.repository, "tag": name, "ref": source.ref})
+
+
+@data.command()
+@click.argument("uri", type=REF)
+@click.option("-m", "--message", required=True, help="What the commit is about.")
+@click.option("--meta", metavar="K=V", multiple=True, help="Metadata; may be given several times.")
+@on_lake
+def commit(settings: Settings, lake: Lake, uri: LakeURI, message: str, meta: tuple[str, ...]) -> None:
+    """Commit what is staged on a branch."""
+    done = lake.commit(uri.repository, uri.ref, message, _metadata(meta))
+    _say_commit(settings, "Committed", uri, done)
+
+
+@data.command()
+@click.argument("source", type=REF)
+@click.argument("dest", type=REF)
+@click.option("-m", "--message", help="What the merge is about.")
+@click.option("--meta", metavar="K=V", multiple=True, help="Metadata; may be given several times.")
+@on_lake
+def merge(settings: Settings, lake: Lake, source: LakeURI, dest: LakeURI, message: str | None, meta: tuple[str, ...]) -> None:
+    """Merge a ref into a branch, path by path. Conflicts are listed, and nothing is half-merged."""
+    if source.repository != dest.repository:
+        raise click.UsageError(f'a merge stays in one repository, not "{source.repository}" and "{dest.repository}"')
+    text = message or f"Merge {source.ref} into {dest.ref}"
+    done = lake.merge(dest.repository, source.ref, dest.ref, text, _metadata(meta))
+    _say_commit(settings, f"Merged {source.ref} into", dest, done)
+
+
+@data.command()
+@click.argument("uri", type=REF)
+@click.argument("ref")
+@on_lake
+def revert(settings: Settings, lake: Lake, uri: LakeURI, ref: str) -> None:
+    """Undo the commit REF on a branch, by a new commit."""
+    done = lake.revert(uri.repository, uri.ref, ref)
+    _say_commit(settings, f"Undid {short(ref)} on", uri, done)
+
+
+@data.command()
+@click.argument("left", metavar="A", type=PLACE)
+@click.argument("right", metavar="B", type=PLACE)
+@on_lake
+def diff(settings: Settings, lake: Lake, left: LakeURI, right: LakeURI) -> None:
+    """List what changed from ref A to ref B of one repository; below A's path, if it has one."""
+    if left.repository != right.repository:
+        raise click.UsageError(f'a diff stays in one repository, not "{left.repository}" and "{right.repository}"')
+    changes = []
+    for change in lake.diff(left.repository, left.ref, right.ref, left.path):
+        changes.append(change._asdict() if settings.json else None)
+        settings.line(f"{_SIGNS[change.kind]} {change.path}")
+    settings.result({"left": str(left), "right": str(right), "changes": changes})
+
+
+_SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+
+
+@data.command()
+@click.argument("uri", type=REF)
+@click.option("-n", "--limit", type=click.IntRange(min=1), help="How many commits at the most.")
+@on_lake
+def log(settings: Settings, lake: Lake, uri: LakeURI, limit: int | None) -> None:
+    """List a ref's commits, newest first, along first parents."""
+    commits = []
+    for count, found in enumerate(lake.ancestors(uri.repository, uri.ref), 1):
+        commits.append(_document(found) if settings.json else None)
+        settings.line(f"{short(found.id)}  {found.time:%Y-%m-%d %H:%M:%S}Z  {_first_line(found.message)}")
+        for name, value in sorted(found.metadata.items()) if settings.verbose else ():
+            settings.line(f"              {name} = {value}")
+        if count == limit:
+            break
+    settings.result({"uri": str(uri), "commits": commits})
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
+
+
+def _say_commit(settings: Settings, did: str, place: LakeURI, done: Commit) -> None:
+    settings.line(f"{did} {place.repository}/{place.ref}: {short(done.id)}  {_first_line(done.message)}")
+    settings.result({"repository": place.repository, "branch": place.ref, "commit": _document(done)})
+
+
+def _document(found: Commit) -> dict[str, Any]:
+    return {**found._asdict(), "time": found.time.isoformat(), "metadata": dict(found.metadata)}
+
+
+def _metadata(pairs: tuple[str, ...]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise click.BadParameter(f'"{pair}" is not KEY=VALUE', param_hint="--meta")
+    return dict(pair.split("=", 1) for pair in pairs)  # type: ignore[misc]

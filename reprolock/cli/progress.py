@@ -1,0 +1,45 @@
+"""A progress bar on stderr while a person watches; silence otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from reprolock.cli.options import Settings, is_watched
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+    from reprolock.steps.progress import Progress
+
+
+class _Bar:
+    """Answers to the library's `Progress` with rich's: bytes, rate and time left."""
+
+    def __init__(self, bar: RichProgress, task: TaskID) -> None:
+        self.bar, self.task = bar, task
+
+    def expect(self, objects: int, bytes: int) -> None:
+        self.bar.update(self.task, total=bytes)
+
+    def advance(self, objects: int, bytes: int) -> None:
+        self.bar.update(self.task, advance=bytes)
+
+
+@contextmanager
+def progress(settings: Settings, what: str) -> Iterator[Progress]:
+    """A bar of bytes, rate and time left, called `what`."""
+    from reprolock.steps.progress import SILENT  # the library is loaded when a command runs
+
+    if settings.quiet or settings.json or not is_watched():
+        yield SILENT
+        return
+    # rich is needed only where somebody watches
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield _Bar(bar, bar.add_task(what, total=None))

@@ -1,0 +1,31 @@
+"""The lake that a command without a lock works on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reprolock.files.spec_file import NAME, read_spec
+from reprolock.lake.opening import open_lake
+from reprolock.lake.protocol import Lake
+from reprolock.steps.machine import Machine
+
+EMBEDDED = "file:lake"
+"""The embedded lake of a project that names no other."""
+
+
+def lake_endpoint(root: Path, given: str | None, machine: Machine) -> str | None:
+    """`given` (--lake), else repro.toml's, else the folder `lake`, else None: lakectl's own, if it has one."""
+    if given is not None:
+        return given
+    if (root / NAME).exists():
+        return read_spec(root).lake.endpoint
+    configured = "LAKECTL_SERVER_ENDPOINT_URL" in machine.environ or (machine.home / ".lakectl.yaml").exists()
+    return EMBEDDED if (root / "lake").is_dir() or not configured else None
+
+
+def open_the_lake(root: Path, given: str | None = None, machine: Machine | None = None) -> Lake:
+    """Open the lake that `lake_endpoint` chooses; the caller closes it."""
+    machine = machine or Machine.here()
+    root = root.resolve()
+    declared_in = "--lake" if given else NAME
+    return open_lake(lake_endpoint(root, given, machine), root, machine.environ, machine.home, declared_in=declared_in)
