@@ -1,0 +1,225 @@
+"""`MlflowTracker`: the `Tracker`, made of the single calls of a `Store`. A record in, an MLflow run brought up to it.
+
+The store is opened by the first call that needs it, so that a tracker costs nothing until then.
+"""
+
+from __future__ import annotations
+
+import getpass
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from pydantic import ValidationError
+
+from reprolock.files.failures import cannot_write
+from reprolock.model.record import Record
+from reprolock.tracker import faults, sqlite_file
+from reprolock.tracker.inputs import input_of
+from reprolock.tracker.params import flatten
+from reprolock.tracker.place import Place
+from reprolock.tracker.protocol import FOLDER, RECORD, RUN_ID_TAG, Row
+from reprolock.tracker.store import Store, StoredRun
+from reprolock.tracker.tags import tags_of
+
+_SHORTEST = 4
+"""How much of a run's ID people must write at least."""
+_RECORDED = f"tags.`{RUN_ID_TAG}` LIKE '%'"
+"""Selects what reprolock recorded: the command's own nested runs have no such tag."""
+
+
+class MlflowTracker:
+    """See `reprolock.tracker.protocol.Tracker`."""
+
+    def __init__(self, place: Place, open_store: Callable[[], Store]) -> None:
+        """`open_store` is called once, before the first call to MLflow."""
+        self.place = place
+        self._open_store = open_store
+
+    def create(self, experiment: str, name: str | None, started: datetime, local_id: str | None = None) -> str:
+        self._check_file(writing=True)
+        found = self._store.experiment(experiment)
+        if found is not None and found.deleted:
+            raise faults.experiment_deleted(self.place, experiment, found.experiment_id)
+        experiment_id = found.experiment_id if found else self._store.create_experiment(experiment)
+        tags = {"mlflow.user": _user()}
+        if local_id is not None:
+            if sent := self._tagged(local_id):
+                return sent[0].run_id
+            tags[RUN_ID_TAG] = local_id
+        return self._store.create_run(experiment_id, name, _milliseconds(started), tags).run_id
+
+    def command_environment(self, run_id: str) -> dict[str, str]:
+        run = self._known(run_id)
+        return {"MLFLOW_TRACKING_URI": self.place.uri, "MLFLOW_RUN_ID": run_id, "MLFLOW_EXPERIMENT_ID": run.experiment_id}
+
+    def log(self, run_id: str, record: Record, files: Mapping[str, Path]) -> tuple[str, ...]:
+        self._check_file(writing=True)
+        run = self._known(run_id)
+        self._send_files(run, record, files)
+        inputs = [input_of(dataset) for dataset in record.datasets]
+        self._store.log_inputs(run_id, [entry for entry in inputs if (entry.name, entry.source) not in run.inputs])
+        tags = tags_of(record)
+        self._store.set_tags(run_id, {name: value for name, value in tags.items() if run.tags.get(name) != value})
+        if record.status == "RUNNING":
+            return ()
+        remarks = self._send_params(run, record)
+        ended = _milliseconds(record.ended or datetime.now(UTC))
+        for child in self._running_children(run):
+            # The command was stopped before its own MLflow could close what it had nested.
+            self._store.end_run(child.run_id, record.status, ended)
+        # Last, for the command's MLflow may have ended the run in its own way, and a repeated call must come this far.
+        self._store.end_run(run_id, record.status, ended)
+        return remarks
+
+    def metrics(self, run_id: str) -> dict[str, float]:
+        return dict(self._known(run_id).metrics)
+
+    def find(self, run: str) -> str:
+        if not self._is_there or not re.fullmatch(r"[\w-]+", run):
+            raise faults.no_run(self.place, run)
+        if len(run) < _SHORTEST:
+            raise faults.short_name(run)
+        if self._store.run(run) is not None:
+            return run
+        beginning = self._store.search(self._experiment_ids, f"attributes.run_id LIKE '{run}%' AND {_RECORDED}", 10)
+        found = {entry.run_id for entry in beginning}
+        found |= {entry.run_id for entry in self._tagged(run, beginning=True)}
+        if len(found) > 1:
+            raise faults.several_runs(self.place, run, sorted(found))
+        if not found:
+            raise faults.no_run(self.place, run)
+        return found.pop()
+
+    def read(self, run_id: str) -> Record:
+        with tempfile.TemporaryDirectory(prefix="reprolock-") as folder:
+            file = Path(folder) / RECORD
+            run = self._known(run_id)
+            if RECORD not in self._store.artifacts(run, FOLDER):
+                raise faults.no_record(self.place, run_id)
+            self._store.fetch(run, f"{FOLDER}/{RECORD}", file)
+            return self._parsed(run_id, file.read_bytes())
+
+    def download(self, run_id: str, folder: Path) -> Path:
+        run = self._known(run_id)
+        names = self._store.artifacts(run, FOLDER)
+        if RECORD not in names:
+            raise faults.no_record(self.place, run_id)
+        for name in sorted(names):
+            parts = PurePosixPath(name).parts
+            if not parts or name.startswith("/") or ".." in parts or "\\" in name or ":" in name:
+                raise faults.unsafe_artifact(self.place, run_id, name)
+            target = folder.joinpath(*parts)
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._store.fetch(run, f"{FOLDER}/{name}", target)
+            except OSError as error:
+                raise cannot_write(target, error) from error
+        return folder
+
+    def runs(self, experiment: str | None = None, tags: Mapping[str, str] = {}, limit: int = 100) -> list[Row]:
+        if not self._is_there:
+            return []
+        names = {entry.experiment_id: entry.name for entry in self._store.experiments()}
+        wanted = [found for found, name in names.items() if experiment in (None, name)]
+        where = " AND ".join([_RECORDED, *(f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items())])
+        return [_row(run, names[run.experiment_id]) for run in self._store.search(wanted, where, limit)]
+
+    def close(self) -> None:
+        if "_store" in self.__dict__:
+            self._store.close()
+
+    @cached_property
+    def _store(self) -> Store:
+        self._check_file(writing=False)
+        return self._open_store()
+
+    @property
+    def _is_there(self) -> bool:
+        """False where nothing has been recorded yet: reading must not make an empty database."""
+        return self.place.file is None or self.place.file.exists()
+
+    def _check_file(self, *, writing: bool) -> None:
+        if self.place.file is not None:
+            sqlite_file.check(self.place, self.place.file, writing=writing)
+
+    @property
+    def _experiment_ids(self) -> list[str]:
+        return [entry.experiment_id for entry in self._store.experiments()]
+
+    def _known(self, run_id: str) -> StoredRun:
+        run = self._store.run(run_id) if self._is_there else None
+        if run is None:
+            raise faults.no_run(self.place, run_id)
+        return run
+
+    def _tagged(self, local_id: str, *, beginning: bool = False) -> list[StoredRun]:
+        test = f"LIKE {_quoted(local_id + '%')}" if beginning else f"= {_quoted(local_id)}"
+        return self._store.search(self._experiment_ids, f"tags.`{RUN_ID_TAG}` {test}", 10)
+
+    def _running_children(self, run: StoredRun) -> list[StoredRun]:
+        where = f"tags.`mlflow.parentRunId` = '{run.run_id}' AND attributes.status = 'RUNNING'"
+        return self._store.search([run.experiment_id], where, 1000)
+
+    def _send_files(self, run: StoredRun, record: Record, files: Mapping[str, Path]) -> None:
+        there = self._store.artifacts(run, FOLDER)
+        for name, file in files.items():
+            if there.get(name) != file.stat().st_size:
+                self._store.upload(run, file, f"{FOLDER}/{name}")
+        with tempfile.TemporaryDirectory(prefix="reprolock-") as folder:
+            file = Path(folder) / RECORD
+            file.write_bytes(record_bytes(record))
+            self._store.upload(run, file, f"{FOLDER}/{RECORD}")
+
+    def _send_params(self, run: StoredRun, record: Record) -> tuple[str, ...]:
+        """Params are MLflow's to keep: what the command logged itself stays as it logged it."""
+        flat = flatten(record.params)
+        missing = {name: value for name, value in flat.values.items() if name not in run.params}
+        self._store.log_params(run.run_id, missing)
+        others = (
+            f"params.{name} is {value!r} in repro.toml, and the command logged {run.params[name]!r}; MLflow keeps the command's"
+            for name, value in flat.values.items()
+            if run.params.get(name, value) != value
+        )
+        return (*flat.remarks, *others)
+
+    def _parsed(self, run_id: str, data: bytes) -> Record:
+        try:
+            return Record.model_validate_json(data)
+        except ValidationError as error:
+            newer = any(fault["loc"] == ("version",) for fault in error.errors())
+            raise faults.unreadable_record(self.place, run_id, newer) from error
+
+
+def record_bytes(record: Record) -> bytes:
+    """record.json: indented UTF-8 JSON with a newline at its end."""
+    return record.model_dump_json(indent=2).encode() + b"\n"
+
+
+def _row(run: StoredRun, experiment: str) -> Row:
+    ended = None if run.end_time is None else _time(run.end_time)
+    return Row(run.run_id, experiment, run.name, run.status, _time(run.start_time), ended, run.tags, run.metrics)
+
+
+def _milliseconds(time: datetime) -> int:
+    return round(time.timestamp() * 1000)
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _quoted(text: str) -> str:
+    """A text as MLflow's filter language takes it; it has no escape, so the quote that the text lacks is used."""
+    return f'"{text}"' if "'" in text else f"'{text}'"
+
+
+def _user() -> str:
+    """Who MLflow's own runs name in `mlflow.user`: the name of the account."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"

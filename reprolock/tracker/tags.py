@@ -1,0 +1,79 @@
+"""The tags of a run: the record once more, for search. A record in, names and texts out; no MLflow here.
+
+`lakefs_*` are the names that lakeFS's own MLflow guide uses, `mlflow.source.*` are MLflow's. record.json
+stays the one truth: nothing reads a tag back as evidence.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from reprolock.model.record import CodeRecord, DatasetRecord, Record
+from reprolock.model.uri import LakeURI
+from reprolock.tracker.params import safe_key
+from reprolock.tracker.protocol import RUN_ID_TAG
+
+VALUE_LENGTH = 5000
+"""The length of a tag's value that every MLflow server takes; longer ones are cut."""
+
+
+def tags_of(record: Record) -> dict[str, str]:
+    """Every tag of a run. Tags that --tag gave come first: none of them can replace one of reprolock's."""
+    tags = {
+        **{safe_key(name): value for name, value in record.tags.items()},
+        RUN_ID_TAG: record.run_id,
+        "reprolock.version": record.reprolock,
+        "reprolock.project": record.project,
+        "reprolock.mode": record.mode,
+        "reprolock.pinned": record.pinned.total,
+        "reprolock.observed": record.observed.total,
+        "mlflow.source.name": shlex.join(record.command),
+        "mlflow.source.type": "LOCAL",
+        **dict(_code(record.code)),
+        **dict(_lake(record)),
+    }
+    for dataset in record.datasets:
+        tags |= {f"reprolock.dataset.{dataset.name}.{name}": value for name, value in _dataset(dataset)}
+    if record.ending is not None:
+        tags["reprolock.ending"] = record.ending.reason
+    return {name: value[:VALUE_LENGTH] for name, value in tags.items()}
+
+
+def _code(code: CodeRecord) -> Iterator[tuple[str, str]]:
+    yield "reprolock.code.digest", code.digest
+    yield "reprolock.code.dirty", _truth(code.dirty)
+    if code.commit is not None:
+        yield "reprolock.code.commit", code.commit
+        yield "mlflow.source.git.commit", code.commit
+    if code.branch is not None:
+        yield "mlflow.source.git.branch", code.branch
+    if code.remote is not None:
+        yield "mlflow.source.git.repoURL", code.remote
+
+
+def _lake(record: Record) -> Iterator[tuple[str, str]]:
+    """Of the first dataset for training, in the order of repro.toml; without one, of the first dataset."""
+    training = [dataset for dataset in record.datasets if dataset.context == "training"]
+    for dataset in (training or list(record.datasets))[:1]:
+        place = LakeURI.parse(dataset.uri)
+        yield "lakefs_repo", place.repository
+        yield "lakefs_branch", place.ref
+        yield "lakefs_head_commit_id", dataset.commit
+
+
+def _dataset(dataset: DatasetRecord) -> Iterator[tuple[str, str]]:
+    yield "uri", dataset.uri
+    yield "resolved", dataset.resolved
+    yield "commit", dataset.commit
+    yield "digest", dataset.digest
+    yield "objects", str(dataset.objects)
+    yield "bytes", str(dataset.bytes)
+    yield "format", dataset.format
+    yield "context", dataset.context
+    if dataset.what_if:
+        yield "what_if", _truth(True)
+
+
+def _truth(value: bool) -> str:
+    return "true" if value else "false"
