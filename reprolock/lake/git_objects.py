@@ -12,7 +12,6 @@ import hashlib
 import io
 import os
 import re
-import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +20,9 @@ from typing import BinaryIO, NamedTuple
 import pygit2
 from pygit2.enums import FileMode
 
-from reprolock.errors import MachineError, UsageError
+from reprolock.errors import MachineError
 from reprolock.lake.protocol import Object
+from reprolock.lake.sources import SizedFile, opened
 
 LARGE = 64 * 2**20
 """Content of more bytes than this stands beside the repository. Part of the format: it decides checksums."""
@@ -69,22 +69,12 @@ class Contents:
     def store(self, source: Path | BinaryIO) -> tuple[Entry, int, str]:
         """Keep the bytes of a file or stream; its entry, size and checksum. UsageError for what is no file."""
         if not isinstance(source, Path):
-            return self._store_stream(source)
-        try:
-            # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
-            descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
-            with open(descriptor, "rb") as file:
-                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    raise UsageError(f"{source} is not a regular file", hint="put a file or a folder of files")
-                return self._store_stream(file)
-        except FileNotFoundError:
-            raise UsageError(f"{source} is not there", hint="name a file or folder that exists") from None
-        except (PermissionError, IsADirectoryError) as error:
-            reason = (error.strerror or str(error)).lower()
-            raise UsageError(f"{source} cannot be read: {reason}", hint="name a file that you may read") from error
+            return self._store_stream(source, _CHUNK)
+        with opened(source) as file:
+            return self._store_stream(file, min(file.size + 1, _CHUNK))
 
-    def _store_stream(self, stream: BinaryIO) -> tuple[Entry, int, str]:
-        head = _read_up_to(stream, LARGE + 1)
+    def _store_stream(self, stream: BinaryIO | SizedFile, at_a_time: int) -> tuple[Entry, int, str]:
+        head = _read_up_to(stream, LARGE + 1, at_a_time)
         if len(head) <= LARGE:
             blob = self._repository.create_blob(head)
             return Entry(blob, FileMode.BLOB), len(head), str(blob)
@@ -92,7 +82,7 @@ class Contents:
         blob = self._repository.create_blob(bytes(pointer))
         return Entry(blob, FileMode.BLOB_EXECUTABLE), pointer.size, pointer.sha256
 
-    def _store_large(self, head: bytes, rest: BinaryIO) -> _Pointer:
+    def _store_large(self, head: bytes, rest: BinaryIO | SizedFile) -> _Pointer:
         self._large.mkdir(exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self._large, prefix=".new-", delete=False) as file:
             try:
@@ -198,10 +188,10 @@ class _Verified(io.RawIOBase):
         super().close()
 
 
-def _read_up_to(stream: BinaryIO, limit: int) -> bytes:
-    """Some streams answer with less than was asked for long before their end."""
+def _read_up_to(stream: BinaryIO | SizedFile, limit: int, at_a_time: int = _CHUNK) -> bytes:
+    """A stream may answer with less than was asked for long before its end."""
     parts, size = [], 0
-    while size < limit and (part := stream.read(limit - size)):
+    while size < limit and (part := stream.read(min(limit - size, at_a_time))):
         parts.append(part)
         size += len(part)
     return b"".join(parts)
