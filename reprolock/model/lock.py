@@ -76,15 +76,17 @@ class DatasetPin(Sealed):
 class JarPin(Value):
     """`[[jar]]`: one file of the JVM's closure."""
 
-    coordinate: str = Field(pattern=r"^[\w.-]+:[\w.-]+:[\w.-]+$", description="GROUP:ARTIFACT:VERSION.")
+    coordinate: str = Field(
+        pattern=r"^[\w.-]+:[\w.-]+:[\w.-]+(?::[\w.-]+)?$", description="GROUP:ARTIFACT:VERSION, or with :CLASSIFIER."
+    )
     sha256: Hex64
     bytes: int = Field(ge=1)
 
     @property
     def file_name(self) -> str:
-        """ARTIFACT-VERSION.jar."""
-        _, artifact, version = self.coordinate.split(":")
-        return f"{artifact}-{version}.jar"
+        """GROUP_ARTIFACT-VERSION.jar, as Spark names what it resolves: two groups may have an artifact of one name."""
+        group, artifact, *rest = self.coordinate.split(":")
+        return f"{group}_{'-'.join([artifact, *rest])}.jar"
 
 
 class JarsPin(Sealed):

@@ -1,0 +1,152 @@
+"""`JarStore`: a folder of jars, each in a folder named by its SHA-256. Pins in, files out, or a `PinError`.
+
+    ab/abcdef…/io.delta_delta-spark_4.2_2.13-4.4.0.jar    mode 0444, modified at `STAMP`
+
+A jar whose size or time is not what this module left was touched by somebody and is hashed again; that
+every jar has the same time makes this check need no memory. A jar appears by a rename, so several
+processes may fill one store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from reprolock.environment.maven import CENTRAL, Repository, fetch, path_of
+from reprolock.errors import PinError, ServiceError
+from reprolock.files.failures import cannot_read, cannot_write
+from reprolock.model.lock import JarPin, JarsPin
+
+Progress = Callable[[int, int], None]
+"""Told (bytes fetched so far, bytes to fetch in all) after each jar; not called when nothing is missing."""
+
+STAMP = 946_684_800_000_000_000
+"""When every stored jar was modified, in nanoseconds: 2000-01-01 UTC. Even seconds, for FAT."""
+_AT_ONCE = 8
+
+
+class JarStore:
+    """Jars by content, and the repositories that fill it. Nothing is made before a jar is added."""
+
+    def __init__(self, folder: Path, sources: Sequence[Repository] = (CENTRAL,)) -> None:
+        self.folder = folder
+        self.sources = tuple(sources)
+
+    def path(self, jar: JarPin) -> Path:
+        """Where the jar stands, or would stand."""
+        return self.folder / jar.sha256[:2] / jar.sha256 / jar.file_name
+
+    def add(self, coordinate: str, file: Path) -> JarPin:
+        """Copy a file into the store and pin it. MachineError where the store cannot be written."""
+        try:
+            with file.open("rb") as source:
+                sha256 = hashlib.file_digest(source, "sha256").hexdigest()
+        except OSError as error:
+            raise cannot_read(file, error) from error
+        jar = JarPin(coordinate=coordinate, sha256=sha256, bytes=file.stat().st_size)
+        if not self._holds(jar):
+            with file.open("rb") as source:
+                self._keep(jar, lambda into: shutil.copyfileobj(source, into), "Ivy's cache")
+        return jar
+
+    def files(self, pin: JarsPin, *, offline: bool = False, progress: Progress | None = None) -> tuple[Path, ...]:
+        """Every jar of the pin, its bytes checked, in the pin's order; what is not here yet is fetched.
+
+        PinError (exit 4) names a jar whose bytes are not those of its pin, in the store or as fetched,
+        or that no repository has any more. ServiceError (exit 5) when a repository does not answer, or
+        a jar is missing and `offline`. MachineError (exit 8) when the store cannot be written.
+        """
+        missing = [jar for jar in pin.jar if not self._holds(jar)]
+        if missing and offline:
+            more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
+            raise ServiceError(
+                f"jar {missing[0].coordinate}{more} not in the store at {self.folder}, and offline nobody is asked for it",
+                hint="run once without --offline",
+            )
+        if missing:
+            self._fetch_all(missing, progress)
+        return tuple(self.path(jar) for jar in pin.jar)
+
+    def _holds(self, jar: JarPin) -> bool:
+        path = self.path(jar)
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise cannot_read(path, error) from error
+        if (found.st_size, found.st_mtime_ns) == (jar.bytes, STAMP):
+            return True
+        try:
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise cannot_read(path, error) from error
+        if sha256 != jar.sha256:
+            raise PinError(
+                f"jar {jar.coordinate} in the store has changed: SHA-256 {sha256[:12]}, pinned {jar.sha256[:12]}",
+                hint=f"delete {path} and run again to fetch it anew",
+            )
+        with suppress(OSError):  # somebody else's store: then it is hashed each time
+            os.utime(path, ns=(STAMP, STAMP))
+        return True
+
+    def _fetch_all(self, jars: Sequence[JarPin], progress: Progress | None) -> None:
+        total, done = sum(jar.bytes for jar in jars), 0
+        pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="jars")
+        try:
+            fetched = {pool.submit(self._fetch, jar): jar for jar in jars}
+            for future in as_completed(fetched):
+                future.result()
+                done += fetched[future].bytes
+                if progress is not None:
+                    progress(done, total)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _fetch(self, jar: JarPin) -> None:
+        def fill(into: BinaryIO) -> None:
+            if fetch(self.sources, path_of(jar.coordinate), into) is None:
+                asked = ", ".join(str(source) for source in self.sources)
+                raise PinError(
+                    f"jar {jar.coordinate} is gone: {asked} has no such file",
+                    hint="let REPROLOCK_MAVEN_REPOSITORY name a repository that has it, or run `reprolock lock --upgrade`",
+                )
+
+        self._keep(jar, fill, "its repository")
+
+    def _keep(self, jar: JarPin, fill: Callable[[BinaryIO], object], whence: str) -> None:
+        """Let `fill` write a temporary file, and give it its place if it holds the pinned bytes."""
+        path = self.path(jar)
+        temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("xb+") as file:
+                fill(file)
+                file.flush()
+                file.seek(0)
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                if sha256 != jar.sha256:
+                    raise PinError(
+                        f"jar {jar.coordinate} as {whence} has it is not the pinned one: "
+                        f"SHA-256 {sha256[:12]}, pinned {jar.sha256[:12]}",
+                        hint="ask who keeps the repository; `reprolock lock --upgrade` pins what it has now",
+                    )
+                os.fsync(file.fileno())
+            temporary.chmod(0o444)
+            os.utime(temporary, ns=(STAMP, STAMP))
+            os.replace(temporary, path)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+            with suppress(OSError):
+                path.parent.rmdir()  # stays where a jar is in it

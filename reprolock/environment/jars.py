@@ -1,0 +1,133 @@
+"""The JVM's closure. Declared packages in, a `JarsPin` out: every jar of the transitive set, with its SHA-256.
+
+Resolved once, when the lock is made, as `spark.jars.packages` would resolve it at every start; a run is
+given local files and resolves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from tempfile import TemporaryFile
+
+from reprolock.environment.ivy import Unresolved, closure
+from reprolock.environment.jar_store import JarStore
+from reprolock.environment.java import Java
+from reprolock.environment.maven import fetch, path_of
+from reprolock.environment.spark_home import SparkHome
+from reprolock.errors import ServiceError, UsageError
+from reprolock.model.lock import JarsPin
+
+ALWAYS: tuple[str, ...] = ()
+"""Coordinates that every Spark run is given, declared or not."""
+
+HADOOP_AWS = "org.apache.hadoop:hadoop-aws"
+_SDK = "software.amazon.awssdk"
+_SDK_MODULES = ("s3", "s3-transfer-manager", "sts")
+# hadoop-aws asks for the whole SDK in one jar of 686 MB; these three modules, 11 MB, are what S3A calls.
+# The SDK's version is the one that this Hadoop was built with (its hadoop-project POM).
+_SDK_VERSIONS = {"3.4.3": "2.35.4", "3.5.0": "2.35.4"}
+# Delta brings a second, older Hadoop client; Spark's own modules and Scala's library come with pyspark.
+_EXCLUDES = (
+    "*:scala-library",
+    "org.apache.hadoop:hadoop-client-api",
+    "org.apache.hadoop:hadoop-client-runtime",
+    "io.unitycatalog:unitycatalog-hadoop",
+)
+
+
+def resolve(
+    packages: tuple[str, ...],
+    *,
+    spark: SparkHome,
+    s3a: bool,
+    java: Java,
+    store: JarStore,
+    implied: Sequence[str] = (),
+    offline: bool = False,
+) -> JarsPin:
+    """Resolve `packages` (as declared, they are repeated in the pin), `implied` ones, and S3A where it is wanted.
+
+    Every jar is put into the store. UsageError (exit 2) names a coordinate that no repository has,
+    ServiceError (exit 5) a repository that does not answer, or what is not in the cache when `offline`.
+    """
+    declared = tuple(dict.fromkeys(packages))
+    roots, excludes = _roots((*declared, *implied, *ALWAYS), spark, s3a)
+    if not roots:
+        return JarsPin.sealed(packages=packages, spark=spark.version, jar=())
+    found = closure(
+        roots,
+        excludes=excludes,
+        program=spark.ivy,
+        java=java,
+        sources=store.sources,
+        cache=store.folder / "ivy",
+        offline=offline,
+    )
+    if found.unresolved:
+        raise _unresolvable(found.unresolved, declared, store, offline)
+    jars = {artifact.coordinate: store.add(artifact.coordinate, artifact.file) for artifact in found.artifacts}
+    return JarsPin.sealed(packages=packages, spark=spark.version, jar=tuple(jars[name] for name in sorted(jars)))
+
+
+def implied_packages(formats: Iterable[str], spark: SparkHome) -> tuple[str, ...]:
+    """What datasets of these formats need that Spark does not bring: Avro's reader is a package of its own."""
+    return (f"org.apache.spark:spark-avro_{spark.scala}:{spark.version}",) if "avro" in formats else ()
+
+
+def lacking(pin: JarsPin, formats: Iterable[str], *, s3a: bool) -> tuple[str, ...]:
+    """Modules (GROUP:ARTIFACT) that the spec implies and the pin has not: it was made for another lake or format."""
+    modules = {jar.coordinate.split(":")[1] for jar in pin.jar}
+    lacks = []
+    if s3a and "hadoop-aws" not in modules:
+        lacks.append(HADOOP_AWS)
+    if "avro" in formats and not any(name.startswith("spark-avro_") for name in modules):
+        lacks.append("org.apache.spark:spark-avro")
+    return tuple(lacks)
+
+
+def _roots(packages: Sequence[str], spark: SparkHome, s3a: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What Ivy is asked for, and what it leaves out."""
+    roots = dict.fromkeys(packages)
+    excludes = [*_EXCLUDES, *(f"org.apache.spark:{module}" for module in spark.modules)]
+    for coordinate in packages:
+        module, _, version = coordinate.rpartition(":")
+        if version.endswith("-SNAPSHOT"):
+            raise UsageError(
+                f'spark.packages: "{coordinate}" is a snapshot, whose bytes change under its name',
+                hint="name a released version",
+            )
+        if module == HADOOP_AWS:
+            s3a = True
+            if version != spark.hadoop:
+                raise UsageError(
+                    f'spark.packages: "{coordinate}" does not fit pyspark {spark.version}, which brings Hadoop {spark.hadoop}',
+                    hint=f'write "{HADOOP_AWS}:{spark.hadoop}", or leave it out: S3A comes with a lakeFS lake',
+                )
+    if s3a:
+        roots[f"{HADOOP_AWS}:{spark.hadoop}"] = None
+        sdk = _SDK_VERSIONS.get(spark.hadoop)
+        if sdk and not any(coordinate.startswith(f"{_SDK}:bundle:") for coordinate in packages):
+            roots |= dict.fromkeys(f"{_SDK}:{module}:{sdk}" for module in _SDK_MODULES)
+            excludes.append(f"{_SDK}:bundle")
+    return tuple(roots), tuple(excludes)
+
+
+def _unresolvable(
+    unresolved: Sequence[Unresolved], declared: tuple[str, ...], store: JarStore, offline: bool
+) -> UsageError | ServiceError:
+    """Ivy calls a module "not found" when a repository is down as well: the repositories are asked once more."""
+    first = min(unresolved, key=lambda item: (item.coordinate not in declared, item.coordinate))
+    what = f'"{first.coordinate}" (spark.packages)' if first.coordinate in declared else f'"{first.coordinate}"'
+    if first.callers and first.coordinate not in declared:
+        what += f", which {first.callers[0]} needs,"
+    if offline:
+        return ServiceError(f"{what} is not in the store, and offline nobody is asked for it", hint="run once without --offline")
+    with TemporaryFile() as scratch:
+        known = fetch(store.sources, path_of(first.coordinate, "pom"), scratch)
+    asked = ", ".join(str(source) for source in store.sources)
+    if known is None:
+        return UsageError(
+            f"{what} is in no repository: asked {asked}",
+            hint='check the spelling; further repositories are named by "spark.jars.repositories" in [spark] conf',
+        )
+    return UsageError(f"{what} cannot be resolved: {first.reason}", hint=f"look at what {known} has of it")
