@@ -1,0 +1,160 @@
+"""Records that could not reach MLflow, kept on disk until `sync` sends them.
+
+    .reprolock/outbox/<Record.run_id>/   record.json and the run's files, as `replay FOLDER` takes them
+                                         outbox.json: which MLflow run they belong to, and where
+
+outbox.json is written last and removed first: an entry without it is not there. Sending may be killed and
+repeated at any point; a run that was recorded offline carries its own ID as a tag, so it is never sent twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from reprolock.errors import MachineError, ReprolockError, ServiceError
+from reprolock.files.failures import cannot_read, cannot_write
+from reprolock.files.whole import guard, write_whole
+from reprolock.model.record import Record
+from reprolock.tracker.mlflow_tracker import record_bytes
+from reprolock.tracker.protocol import RECORD, Tracker
+
+ENTRY = "outbox.json"
+
+
+class Pending(NamedTuple):
+    """One record that waits. `mlflow_run` is None where it has no MLflow run yet; `tracking_uri` says where
+    that run is, without keys."""
+
+    record: Record
+    files: Mapping[str, Path]
+    mlflow_run: str | None
+    tracking_uri: str | None
+
+
+class Sent(NamedTuple):
+    """What became of one record: its run in MLflow, or the error that kept it here."""
+
+    run_id: str
+    mlflow_run: str | None
+    remarks: tuple[str, ...] = ()
+    error: ReprolockError | None = None
+
+
+class Outbox:
+    """The records that wait in a folder, `.reprolock/outbox` of a project."""
+
+    def __init__(self, folder: Path) -> None:
+        """The folder is made when the first record is kept."""
+        self.folder = folder
+
+    def keep(
+        self, record: Record, files: Mapping[str, Path], *, mlflow_run: str | None = None, tracking_uri: str | None = None
+    ) -> Path:
+        """Keep a record and its files, in place of an earlier state of the same run; the entry's folder.
+
+        `mlflow_run` and `tracking_uri` (`Place.shown`) name the run that MLflow has already; None for an offline run.
+        MachineError names what could not be written.
+        """
+        entry = self.folder / record.run_id
+        entry.mkdir(parents=True, exist_ok=True)
+        for name, file in files.items():
+            _place(file, entry / name)
+        write_whole(entry / RECORD, record_bytes(record))
+        kept = {"mlflow_run": mlflow_run, "tracking_uri": tracking_uri, "files": sorted(files)}
+        write_whole(entry / ENTRY, json.dumps(kept, indent=2).encode() + b"\n")
+        return entry
+
+    def pending(self) -> Iterator[Pending]:
+        """The records that wait, oldest first. MachineError names an entry that is damaged."""
+        found = [self._read(file.parent) for file in self.folder.glob(f"*/{ENTRY}")]
+        yield from sorted(found, key=lambda entry: (entry.record.started, entry.record.run_id))
+
+    def drop(self, run_id: str) -> None:
+        """Forget a record that MLflow has now."""
+        entry = self.folder / run_id
+        with suppress(FileNotFoundError):
+            (entry / ENTRY).unlink()
+        shutil.rmtree(entry, ignore_errors=True)
+
+    def _read(self, entry: Path) -> Pending:
+        try:
+            kept = json.loads((entry / ENTRY).read_text(encoding="utf-8"))
+            record = Record.model_validate_json((entry / RECORD).read_bytes())
+            files = {name: entry / name for name in kept["files"]}
+            return Pending(record, files, kept["mlflow_run"], kept["tracking_uri"])
+        except OSError as error:
+            raise cannot_read(entry, error) from error
+        except (ValueError, KeyError, TypeError, ValidationError) as error:
+            raise MachineError(f"{entry} is damaged", hint="move it away, and run `reprolock sync` again") from error
+
+
+def log_or_keep(tracker: Tracker, outbox: Outbox, run_id: str, record: Record, files: Mapping[str, Path]) -> Sent:
+    """`Tracker.log`, and where MLflow does not take it the record kept in the outbox.
+
+    `run_id` is MLflow's. The answer's `error` is what MLflow said, for a warning; it is not raised. An
+    earlier state of the run that waits in the outbox is forgotten once MLflow has this one.
+    """
+    try:
+        remarks = tracker.log(run_id, record, files)
+    except ReprolockError as error:
+        outbox.keep(record, files, mlflow_run=run_id, tracking_uri=tracker.place.shown)
+        return Sent(record.run_id, None, error=error)
+    outbox.drop(record.run_id)
+    return Sent(record.run_id, run_id, remarks)
+
+
+def sync(outbox: Outbox, tracker: Tracker) -> list[Sent]:
+    """Send every record that waits, oldest first; one answer each, errors in the answers.
+
+    A record whose run is in another MLflow than the tracker's stays. When nobody answers, the rest is not
+    tried. MachineError when another `sync` of this project is at work.
+    """
+    answers: list[Sent] = []
+    with guard(outbox.folder, "sending the outbox"):
+        for entry in outbox.pending():
+            answer = _send(entry, outbox, tracker)
+            answers.append(answer)
+            if isinstance(answer.error, ServiceError):
+                break
+    return answers
+
+
+def _send(entry: Pending, outbox: Outbox, tracker: Tracker) -> Sent:
+    record, shown = entry.record, tracker.place.shown
+    try:
+        if entry.mlflow_run is not None and entry.tracking_uri != shown:
+            raise ServiceError(
+                f"the run {record.run_id} is in MLflow at {entry.tracking_uri}, not at {tracker.place}",
+                hint=f"send it with `reprolock sync --tracking-uri {entry.tracking_uri}`",
+            )
+        run_id = entry.mlflow_run or tracker.create(record.experiment, record.run_name, record.started, record.run_id)
+        remarks = tracker.log(run_id, record, entry.files)
+    except ReprolockError as error:
+        return Sent(record.run_id, None, error=error)
+    outbox.drop(record.run_id)
+    return Sent(record.run_id, run_id, remarks)
+
+
+def _place(source: Path, target: Path) -> None:
+    """A copy that appears whole. The link costs nothing; across file systems the bytes are copied."""
+    if target.exists() and os.path.samefile(source, target):
+        return
+    temporary = target.with_name(f".{target.name}.new")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise cannot_write(target, error) from error
