@@ -62,10 +62,19 @@ def _by_id(repository: pygit2.Repository, name: str, ref: str, digits: str) -> p
         return None
     except ValueError:  # ambiguous, but perhaps only one of them is a commit
         found = [oid for oid in repository.odb if str(oid).startswith(digits)]
-    commits = [oid for oid in found if repository.odb.read_header(oid)[0] == ObjectType.COMMIT]
+    commits = [oid for oid in found if _is_commit(repository, oid)]
     if len(commits) > 1:
         raise faults.ambiguous_ref(name, ref)
     return load(repository, name, commits[0]) if commits else None
+
+
+def _is_commit(repository: pygit2.Repository, oid: pygit2.Oid) -> bool:
+    try:
+        return repository.odb.read_header(oid)[0] == ObjectType.COMMIT
+    except KeyError:  # a full ID is not looked up when it is expanded
+        return False
+    except pygit2.GitError:  # damaged: whoever loads it says so
+        return True
 
 
 def target_of(repository: pygit2.Repository, ref: str) -> pygit2.Oid | None:
