@@ -75,7 +75,6 @@ class Transport:
     def __init__(self, credentials: Credentials, route: Route = Route(), patience: Patience = Patience()) -> None:
         self.credentials = credentials
         self.patience = patience
-        self._server = f"lakeFS at {credentials.endpoint}"
         configuration = Configuration(
             host=credentials.endpoint + "/api/v1",
             username=None if credentials.session_token else credentials.access_key_id,
@@ -100,7 +99,7 @@ class Transport:
         self, method: str, place: Sequence[str], query: Mapping[str, Any] | None = None, body: Any = None
     ) -> Any:
         """One call's parsed JSON, None for an empty answer. Refused, ServiceError."""
-        with self._explained():
+        with self._explained(repeated=method == "GET"):
             answer = self._client.call_api(
                 _path(place),
                 method,
@@ -151,7 +150,7 @@ class Transport:
         headers = {**self._keys(), "Accept": "application/json", "Content-Type": "application/octet-stream"}
         if size is not None:
             headers["Content-Length"] = str(size)
-        with self._explained():
+        with self._explained(repeated=size is not None):
             response = self._pool.request(
                 "POST",
                 self._address(place, query),
@@ -199,54 +198,61 @@ class Transport:
         )
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self, *, repeated: bool = True) -> Iterator[None]:
         """Foreign errors become ours here and nowhere else. Their causes are cut off: they may hold keys."""
         started = time.monotonic()
         try:
             yield
         except ApiException as error:
-            raise self._answered(error, time.monotonic() - started) from None
+            raise self._answered(error, repeated, time.monotonic() - started) from None
         except HTTPError as error:
             raise self._unanswered(error, time.monotonic() - started) from None
         except (json.JSONDecodeError, UnicodeDecodeError):
             raise self._not_lakefs() from None
 
-    def _answered(self, error: ApiException, seconds: float) -> Exception:
+    def _answered(self, error: ApiException, repeated: bool, seconds: float) -> Exception:
         """An answer that is no success."""
-        endpoint, said = self.credentials.endpoint_place, _said(error.body)
+        server = f"lakeFS at {self.credentials.endpoint}"
+        place, said = self.credentials.endpoint_place, _said(error.body)
+        words = f": {said}" if said else ""
+        if not error.status:  # how the SDK reports a failure of TLS
+            return self._untrusted(str(error.reason).partition("\n")[2])
         if error.status == 401:
-            words = f": {said}" if said else ""
+            keys = self.credentials.keys_place
             return ServiceError(
-                f"{self._server} refuses the keys of {self.credentials.keys_place}{words}",
-                hint=f"check the keys in {self.credentials.keys_place}, and that they are for {self.credentials.endpoint}",
+                f"{server} refuses the keys of {keys}{words}",
+                hint=f"check the keys in {keys}, and that they are for {self.credentials.endpoint}",
+            )
+        if error.status == 429 or error.status >= 500:
+            after = _after(self.patience.tries if repeated or error.status == 429 else 1, seconds)
+            return ServiceError(
+                f"{server} ({place}) answers {error.status}{after}{words}",
+                hint="see lakeFS's own log; `reprolock doctor` checks the connection",
             )
         if 300 <= error.status < 400:
             elsewhere = urlsplit((error.headers or {}).get("Location", ""))
+            address = f"{elsewhere.scheme}://{elsewhere.netloc.rpartition('@')[2]}"
             return ServiceError(
-                f"{self._server} ({endpoint}) sends on to {elsewhere.scheme}://{elsewhere.hostname}; keys do not follow",
+                f"{server} ({place}) sends on to {address}; keys do not follow",
                 hint="if you trust that address, write it as the endpoint",
-            )
-        if error.status >= 500:
-            words = f": {said}" if said else ""
-            return ServiceError(
-                f"{self._server} ({endpoint}) answers {error.status}{self._after(seconds, self.patience.tries)}{words}",
-                hint="see lakeFS's own log; `reprolock doctor` checks the connection",
             )
         return self._not_lakefs() if said is None else Refused(error.status, said)
 
     def _unanswered(self, error: HTTPError, seconds: float) -> ServiceError:
         """No answer, or half of one."""
-        repeated = isinstance(error, MaxRetryError)
-        reason = error.reason if isinstance(error, MaxRetryError) else error
-        if isinstance(reason, SSLError):
-            return ServiceError(
-                f"no trusted connection to {self._server} ({self.credentials.endpoint_place}): {_one_line(str(reason.args[0]))}",
-                hint="let SSL_CERT_FILE name a file with the certificate of its authority",
-            )
-        tries = self.patience.tries if repeated else 1
+        if isinstance(error, SSLError):
+            return self._untrusted(str(error))
+        tries = self.patience.tries if isinstance(error, MaxRetryError) else 1
         return ServiceError(
-            f"no answer from {self._server} ({self.credentials.endpoint_place}){self._after(seconds, tries)}",
+            f"no answer from lakeFS at {self.credentials.endpoint} ({self.credentials.endpoint_place}){_after(tries, seconds)}",
             hint="is it running? `reprolock doctor` checks; `reprolock run --offline` uses what is cached",
+        )
+
+    def _untrusted(self, reason: str) -> ServiceError:
+        return ServiceError(
+            f"no trusted connection to lakeFS at {self.credentials.endpoint} ({self.credentials.endpoint_place}): "
+            f"{_one_line(reason)}",
+            hint="let SSL_CERT_FILE name a file with the certificate of its authority",
         )
 
     def _not_lakefs(self) -> ServiceError:
@@ -254,9 +260,6 @@ class Transport:
             f"what answers at {self.credentials.endpoint} ({self.credentials.endpoint_place}) is not lakeFS",
             hint="write the address of lakeFS's web page, without a path",
         )
-
-    def _after(self, seconds: float, tries: int) -> str:
-        return f" after {tries} {'try' if tries == 1 else 'tries'} in {seconds:.0f} s"
 
 
 class _Retries(urllib3.Retry):
@@ -326,6 +329,10 @@ class ObjectStream(io.RawIOBase):
                 hint="try again",
             )
         self._response = response
+
+
+def _after(tries: int, seconds: float) -> str:
+    return f" after {tries} {'try' if tries == 1 else 'tries'} in {seconds:.0f} s"
 
 
 def _path(place: Sequence[str]) -> str:

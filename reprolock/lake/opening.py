@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,7 +13,6 @@ from reprolock.lake.protocol import Lake
 
 FILE_SCHEME = "file:"
 _AUTHORITIES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def open_lake(
@@ -38,7 +38,7 @@ def open_lake(
     from reprolock.lake.lakefs_server import LakeFSLake
     from reprolock.lake.lakefs_transport import Route
 
-    return LakeFSLake(credentials, route=Route(_authorities(environ), _proxy(credentials.endpoint, environ)))
+    return LakeFSLake(credentials, route=Route(_authorities(environ), proxy_for(credentials.endpoint, environ)))
 
 
 def _authorities(environ: Mapping[str, str]) -> str | None:
@@ -51,15 +51,20 @@ def _authorities(environ: Mapping[str, str]) -> str | None:
     return None
 
 
-def _proxy(endpoint: str, environ: Mapping[str, str]) -> str | None:
-    """The proxy for an endpoint, by the usual variables; never for loopback, as in lakectl."""
+def proxy_for(endpoint: str, environ: Mapping[str, str]) -> str | None:
+    """The proxy for an endpoint, by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; never for loopback, as in lakectl."""
     # Only a project on a lakeFS server needs it, and it costs as much as all the rest of this module.
     from urllib.request import proxy_bypass_environment
 
     parts = urlsplit(endpoint)
-    if parts.hostname in _LOOPBACK:
-        return None
     settings = {name.lower().removesuffix("_proxy"): value for name, value in environ.items() if name.lower().endswith("_proxy")}
-    if proxy_bypass_environment(parts.netloc, settings):
+    if _is_loopback(parts.hostname or "") or proxy_bypass_environment(parts.netloc, settings):
         return None
     return settings.get(parts.scheme) or settings.get("all") or None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,41 @@
+"""Real servers for whoever asks for them by name, started once per test run and ended with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import services
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.MinIO]:
+    """A MinIO with a bucket named `lake`."""
+    if reason := services.missing("MinIO", "minio", services.MINIO_ABSENT):
+        pytest.skip(reason)
+    started = services.start_minio(tmp_path_factory.mktemp("minio"))
+    yield started
+    started.server.stop()
+
+
+@pytest.fixture(scope="session")
+def lakefs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[services.LakeFS]:
+    """A lakeFS on that MinIO."""
+    if reason := services.missing("lakeFS", "lakefs", services.LAKEFS_ABSENT):
+        pytest.skip(reason)
+    started = services.start_lakefs(tmp_path_factory.mktemp("lakefs"), request.getfixturevalue("minio"))
+    yield started
+    started.server.stop()
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Server]:
+    """An MLflow tracking server; its address is `.endpoint`."""
+    started = services.start_mlflow(tmp_path_factory.mktemp("mlflow"))
+    yield started
+    started.stop()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end which real services the tests ran against."""
+    terminalreporter.write_line(services.summary())

@@ -1,0 +1,18 @@
+"""The servers of the tests are what they claim to be."""
+
+from __future__ import annotations
+
+import urllib.request
+
+import services
+
+
+def test_mlflow_server_answers(mlflow_server: services.Server) -> None:
+    with urllib.request.urlopen(f"{mlflow_server.endpoint}/version") as answer:
+        assert answer.read().decode() == services.used["MLflow server"]
+
+
+def test_keys_are_not_in_the_process_list(lakefs: services.LakeFS, minio: services.MinIO) -> None:
+    listed = " ".join([*lakefs.server.argv, *minio.server.argv])
+    assert lakefs.secret_access_key not in listed
+    assert minio.secret_key not in listed
