@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from reprolock.lake.embedded_git import GitLake
-from tests.lake_suite import LakeContract
+pytest.register_assert_rewrite("lake_suite")
+
+from lake_suite import LakeContract  # noqa: E402 - after its asserts are rewritten
 
 
 @pytest.fixture
