@@ -80,10 +80,9 @@ def _source(dataset: DatasetRecord) -> tuple[str, dict[str, Any]]:
     if dataset.kind == "lakefs" and dataset.format == "delta":
         path = f"s3://{place.repository}/{place.ref}/{place.path}".rstrip("/")
         return DELTA_SOURCE, {"path": path, **version}
-    source = {"uri": dataset.resolved, "kind": dataset.kind, "format": dataset.format, "options": dataset.options}
-    if dataset.glob is not None:
-        source["glob"] = dataset.glob
-    return LAKE_SOURCE, source | version
+    known = {"format": dataset.format, "options": dataset.options, "glob": dataset.glob, "digest": dataset.digest}
+    given = {name: value for name, value in known.items() if value not in (None, {})}
+    return LAKE_SOURCE, {"uri": dataset.resolved, "kind": dataset.kind, **given, **version}
 
 
 def _column(column: Mapping[str, Any]) -> dict[str, Any]:
