@@ -54,6 +54,9 @@ def digest_of(value: Any) -> str:
     return sha256(canonical(value))
 
 
+_DUMPS = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 class ListingSummary(NamedTuple):
     """A listing in three numbers. `digest` is `SCHEME:HEX`; only equal schemes may be compared."""
 
@@ -70,10 +73,13 @@ def summarise(listing: Iterable[tuple[str, int, str]], scheme: str) -> ListingSu
     """
     state = hashlib.sha256()
     objects = size_sum = 0
-    dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
     for path, size, checksum in listing:
-        state.update(dumps([path, size, checksum]).encode())
-        state.update(b"\n")
+        state.update(listing_line(path, size, checksum))
         objects += 1
         size_sum += size
     return ListingSummary(objects, size_sum, f"{scheme}:{state.hexdigest()}")
+
+
+def listing_line(path: str, size: int, checksum: str) -> bytes:
+    """How an object enters `summarise`: a listing written by these lines has the digest's hex as its SHA-256."""
+    return _DUMPS([path, size, checksum]).encode() + b"\n"
