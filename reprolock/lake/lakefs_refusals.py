@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
-from reprolock.errors import LakeRefused, ReprolockError
+from reprolock.errors import LakeRefused, NotFound, ReprolockError
 from reprolock.lake import faults
 from reprolock.lake.lakefs_transport import Refused, Transport
 from reprolock.lake.protocol import Commit
@@ -57,32 +57,31 @@ def merging(transport: Transport, refused: Refused, repository: str, source: str
     """The answer to a merge."""
     doing = f'merge "{source}" into the branch "{branch}" of the repository "{repository}"'
     explained = writing(transport, refused, repository, branch, doing)
-    if refused.status in (400, 404) and not isinstance(explained, LakeRefused):
+    if not isinstance(explained, LakeRefused):
         return explained
-    if refused.status == 404:
+    if refused.status in (400, 404) and _ask_commit(transport, repository, source) is None:
         return reading(transport, refused, repository, [source])
     if refused.status == 400 and _is_staged(transport, repository, branch):
         return faults.staged(repository, branch)
     if refused.status in (400, 409):
-        changes = list(_three_dot(transport, repository, branch, source))
+        # What a merge would change on the branch; "conflict" where both sides changed a path.
+        changes = list(_differences(transport, repository, branch, source, "three_dot"))
         conflicts = [path for kind, path in changes if kind == "conflict"]
         if conflicts:
             return faults.conflict(repository, source, branch, conflicts)
-        if refused.status == 409:
-            return faults.moved(repository, branch)
         if not changes:
             return faults.nothing_to_merge(repository, source, branch)
-    return explained
+    return faults.moved(repository, branch) if refused.status == 409 else explained
 
 
 def reverting(transport: Transport, refused: Refused, repository: str, branch: str, undone: Commit) -> ReprolockError:
     """The answer to a revert of a commit with one parent, or of the first one."""
     explained = writing(transport, refused, repository, branch, f'undo {undone.id} on the branch "{branch}"')
-    if not isinstance(explained, LakeRefused) or not undone.parents:
-        return explained if undone.parents else faults.nothing_to_revert(repository, branch, undone.id)
+    if not isinstance(explained, LakeRefused):
+        return explained
     if refused.status == 400 and _is_staged(transport, repository, branch):
         return faults.staged(repository, branch)
-    if refused.status == 400:
+    if refused.status == 400 or not undone.parents:
         return faults.nothing_to_revert(repository, branch, undone.id)
     if refused.status == 409:
         changed = {path for _, path in _differences(transport, repository, undone.parents[0], undone.id)}
@@ -105,8 +104,9 @@ def naming(transport: Transport, refused: Refused, repository: str, kind: str, n
     if refused.status == 409:
         taken = "branch" if _there(transport, ("repositories", repository, "branches", name)) else "tag"
         return faults.exists(taken, name, f'the repository "{repository}"')
-    if refused.status == 404:
-        return reading(transport, refused, repository, [source])
+    explained = reading(transport, refused, repository, [source])
+    if isinstance(explained, NotFound):
+        return explained
     return _other(transport, refused, f'make the {kind} "{name}" in the repository "{repository}"')
 
 
@@ -172,8 +172,3 @@ def _differences(
     for page in transport.pages(("repositories", repository, "refs", left, "diff", right), {"type": kind}):
         for entry in page:
             yield entry["type"], entry["path"]
-
-
-def _three_dot(transport: Transport, repository: str, branch: str, source: str) -> Iterator[tuple[str, str]]:
-    """What a merge of the source would change on the branch; "conflict" where both sides changed a path."""
-    return _differences(transport, repository, branch, source, "three_dot")

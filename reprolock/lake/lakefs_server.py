@@ -180,7 +180,8 @@ class LakeFSLake:
         """A branch at a ref: one call, no copy."""
         names.check_branch(name)
         with self._explaining(lambda no: refusals.naming(self._transport, no, repository, "branch", name, source)):
-            self._transport.ask("POST", ("repositories", repository, "branches"), body={"name": name, "source": source})
+            body = {"name": name, "source": source}
+            self._transport.ask("POST", ("repositories", repository, "branches"), body=body, parse=_bare_commit_id)
 
     def delete_branch(self, repository: str, name: str) -> None:
         """Remove a branch; its commits stay reachable by ID."""
@@ -261,6 +262,11 @@ class LakeFSLake:
             yield
         except Refused as refused:
             raise explain(refused) from None
+
+
+def _bare_commit_id(answer: bytes) -> str:
+    """What the creation of a branch is answered with: hexadecimal digits, no JSON."""
+    return bytes.fromhex(answer.decode().strip()).hex()
 
 
 def _commit(entry: Mapping[str, Any]) -> Commit:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,9 +96,15 @@ class Transport:
         self._pool.connection_pool_kw["blocksize"] = _BLOCK
 
     def ask(
-        self, method: str, place: Sequence[str], query: Mapping[str, Any] | None = None, body: Any = None
+        self,
+        method: str,
+        place: Sequence[str],
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        parse: Callable[[bytes], Any] = json.loads,
     ) -> Any:
-        """One call's parsed JSON, None for an empty answer. Refused, ServiceError."""
+        """One call's parsed answer, None for an empty one. Refused, ServiceError. `parse` raises ValueError for
+        what lakeFS would not answer."""
         with self._explained(repeated=method == "GET"):
             answer = self._client.call_api(
                 _path(place),
@@ -110,7 +116,7 @@ class Transport:
                 _preload_content=False,
                 _request_timeout=self._timeout(method),
             )
-            return json.loads(answer.raw_data) if answer.raw_data else None
+            return self._parsed(answer.raw_data, parse) if answer.raw_data else None
 
     def pages(self, place: Sequence[str], query: Mapping[str, Any], size: int = PAGE) -> Iterator[list[dict[str, Any]]]:
         """The pages of a listing; the next one is on its way while the caller works on one."""
@@ -162,7 +168,7 @@ class Transport:
             )
             if not 200 <= response.status < 300:
                 raise ApiException(http_resp=response)
-            return json.loads(response.data)
+            return self._parsed(response.data, json.loads)
 
     def close(self) -> None:
         """Give back the connections."""
@@ -207,7 +213,13 @@ class Transport:
             raise self._answered(error, repeated, time.monotonic() - started) from None
         except HTTPError as error:
             raise self._unanswered(error, time.monotonic() - started) from None
-        except (json.JSONDecodeError, UnicodeDecodeError):
+        except UnicodeDecodeError:  # the SDK decodes the text of a refusal
+            raise self._not_lakefs() from None
+
+    def _parsed(self, content: bytes, parse: Callable[[bytes], Any]) -> Any:
+        try:
+            return parse(content)
+        except ValueError:
             raise self._not_lakefs() from None
 
     def _answered(self, error: ApiException, repeated: bool, seconds: float) -> Exception:
