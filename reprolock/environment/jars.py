@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from tempfile import TemporaryFile
+from zipfile import is_zipfile
 
 from reprolock.environment.ivy import Unresolved, closure
 from reprolock.environment.jar_store import JarStore
@@ -65,6 +66,9 @@ def resolve(
     )
     if found.unresolved:
         raise _unresolvable(found.unresolved, declared, store, offline)
+    for artifact in found.artifacts:
+        if not is_zipfile(artifact.file):  # a proxy's error page that came with status 200
+            raise ServiceError(f"{artifact.coordinate} came as something that is no jar", hint=f"delete {artifact.file} and try again")
     jars = {artifact.coordinate: store.add(artifact.coordinate, artifact.file) for artifact in found.artifacts}
     return JarsPin.sealed(packages=packages, spark=spark.version, jar=tuple(jars[name] for name in sorted(jars)))
 

@@ -154,7 +154,8 @@ def _pool(url: str) -> urllib3.PoolManager:
     if not proxy or urllib.request.proxy_bypass(parts.netloc):
         return urllib3.PoolManager(maxsize=8)
     user = urlsplit(proxy)
-    headers = urllib3.make_headers(proxy_basic_auth=f"{unquote(user.username)}:{unquote(user.password or '')}") if user.username else None
+    keys = f"{unquote(user.username)}:{unquote(user.password or '')}" if user.username else None
+    headers = urllib3.make_headers(proxy_basic_auth=keys) if keys else None
     return urllib3.ProxyManager(proxy, maxsize=8, proxy_headers=headers)
 
 
@@ -178,7 +179,8 @@ def _mirror(settings: Path, environ: Mapping[str, str]) -> Repository | None:
     except OSError:
         return None
     except ElementTree.ParseError as error:
-        raise UsageError(f"{settings} is no XML: {error}", hint="mend it, or let " + VARIABLES[0] + " name the repository") from None
+        hint = f"mend it, or let {VARIABLES[0]} name the repository"
+        raise UsageError(f"{settings} is no XML: {error}", hint=hint) from None
 
     def text(element: ElementTree.Element, name: str) -> str:
         found = element.findtext("{*}" + name) or ""
