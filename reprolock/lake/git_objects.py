@@ -8,6 +8,7 @@ data by its mode, 100755, which no object of a user ever gets; its text decides 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -76,11 +77,20 @@ class Contents:
     def _store_stream(self, stream: BinaryIO | SizedFile, at_a_time: int) -> tuple[Entry, int, str]:
         head = _read_up_to(stream, LARGE + 1, at_a_time)
         if len(head) <= LARGE:
-            blob = self._repository.create_blob(head)
+            blob = self._create_blob(head)
             return Entry(blob, FileMode.BLOB), len(head), str(blob)
         pointer = self._store_large(head, stream)
-        blob = self._repository.create_blob(bytes(pointer))
+        blob = self._create_blob(bytes(pointer))
         return Entry(blob, FileMode.BLOB_EXECUTABLE), pointer.size, pointer.sha256
+
+    def _create_blob(self, data: bytes) -> pygit2.Oid:
+        try:
+            return self._repository.create_blob(data)
+        except pygit2.GitError:
+            # libgit2 forgets why a write failed. The same bytes, written by ourselves, fail with the reason.
+            with tempfile.TemporaryFile(dir=self._repository.path) as probe:
+                probe.write(data)
+            raise
 
     def _store_large(self, head: bytes, rest: BinaryIO | SizedFile) -> _Pointer:
         self._large.mkdir(exist_ok=True)
@@ -197,19 +207,13 @@ def _read_up_to(stream: BinaryIO | SizedFile, limit: int, at_a_time: int = _CHUN
     return b"".join(parts)
 
 
-def checksum(stream: BinaryIO) -> str:
-    """What `Object.checksum` is for these bytes, computed without a lake: to check a copy against a listing."""
-    head = _read_up_to(stream, LARGE + 1)
-    if len(head) <= LARGE:
-        return str(pygit2.hash(head))
-    digest = hashlib.sha256(head)
-    while part := stream.read(_CHUNK):
-        digest.update(part)
-    return digest.hexdigest()
-
-
 def cannot_write(place: Path, error: Exception) -> MachineError:
-    """The sentence for a lake's folder that could not be written; libgit2 says why in words only."""
-    text = str(error)
-    reason = "the disk is full" if "No space left" in text or "quota" in text.lower() else text
-    return MachineError(f"the lake in {place} cannot be written: {reason}", hint=f"look at {place} and try again")
+    """The sentence for a lake's folder that could not be written."""
+    if isinstance(error, OSError) and error.errno:
+        full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+        reason = "the disk is full" if full else (error.strerror or str(error)).lower()
+    else:
+        reason = "Git does not say why" if str(error) == "no error" else str(error)
+    return MachineError(
+        f"the lake in {place} cannot be written: {reason}", hint=f"look at the disk that holds {place} and try again"
+    )
