@@ -16,6 +16,9 @@ from reprolock.errors import UsageError
 DEFAULT = "sqlite:///mlflow.db"
 """MLflow's SQLite file beside repro.toml, where nothing else is declared."""
 
+_ADDRESS = re.compile(r"(?:databricks(?:-uc)?|uc)$|[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+"""What MLflow does not take for a path: a scheme, or one of the three names that stand alone."""
+
 
 class Place(NamedTuple):
     """MLflow's tracking address and who declared it, in words fit for brackets.
@@ -69,7 +72,7 @@ def absolute(uri: str, root: Path) -> str:
                 hint='write "sqlite:///mlflow.db"',
             )
         return f"sqlite:///{root.absolute() / path}" + (f"?{query}" if query else "")
-    if uri.startswith("file:") or not re.match(r"[a-z][a-z0-9+.-]*(?::|$)", uri, re.IGNORECASE):
+    if uri.startswith("file:") or not _ADDRESS.match(uri):
         raise UsageError(
             f'"{without_userinfo(uri)}" is a folder, and MLflow no longer keeps runs in folders',
             hint='write "sqlite:///mlflow.db", or the address of an MLflow server',

@@ -7,21 +7,21 @@ MLflow itself imports this module, in any process that looks at a run's inputs; 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from mlflow.data.filesystem_dataset_source import FileSystemDatasetSource
 
 from reprolock.errors import PinError, UsageError
-from reprolock.lake.checksum import check_of
-from reprolock.lake.protocol import Lake, Object
 from reprolock.model.digest import summarise
 from reprolock.model.uri import SCHEME, LakeURI, check_path, is_under
 from reprolock.tracker.inputs import LAKE_SOURCE
 
-_CHUNK = 1 << 20
+if TYPE_CHECKING:
+    from reprolock.lake.protocol import Lake, Object
 
 
 class LakeDatasetSource(FileSystemDatasetSource):
@@ -112,7 +112,9 @@ class LakeDatasetSource(FileSystemDatasetSource):
         return open_lake(endpoint, root or here, dict(os.environ), Path.home(), declared_in=declared_in)
 
     def _copy(self, lake: Lake, folder: Path) -> None:
-        from reprolock.lake.transfer import transfer  # with the lake
+        # With the lake.
+        from reprolock.lake.checksum import Checked
+        from reprolock.lake.transfer import transfer
 
         objects = [item for item in lake.list(*self._place) if self.glob is None or fnmatchcase(_name(item), self.glob)]
         if self.digest is not None and self.digest.startswith(f"{lake.scheme}:"):
@@ -123,15 +125,8 @@ class LakeDatasetSource(FileSystemDatasetSource):
         def receive(item: Object, stream: BinaryIO, opaque: bool) -> None:
             target = folder / self._relative(item)
             target.parent.mkdir(parents=True, exist_ok=True)
-            check = None if opaque else check_of(lake.scheme, item)
             with target.open("wb") as file:
-                while chunk := stream.read(_CHUNK):
-                    file.write(chunk)
-                    if check is not None:
-                        check.update(chunk)
-            if target.stat().st_size != item.size or (check is not None and not check.passed()):
-                target.unlink()
-                raise PinError(f"{self._place._replace(path=item.path)} does not have the bytes that its commit names")
+                shutil.copyfileobj(cast(BinaryIO, Checked(stream, lake.scheme, item, opaque=opaque)), file)
 
         for _ in transfer(lake, self._place, objects, receive):
             pass

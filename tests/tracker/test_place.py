@@ -1,0 +1,47 @@
+"""Which MLflow is spoken to, and how it is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reprolock.errors import UsageError
+from reprolock.tracker.place import find_place
+
+ROOT = Path("/project")
+
+
+@pytest.mark.parametrize(
+    ("declared", "environ", "given", "uri", "text"),
+    [
+        (None, {}, None, "sqlite:////project/mlflow.db", "sqlite:////project/mlflow.db (the default of mlflow.tracking_uri)"),
+        ("sqlite:///x/y.db", {"MLFLOW_TRACKING_URI": "http://other"}, None, "sqlite:////project/x/y.db",
+         "sqlite:////project/x/y.db (mlflow.tracking_uri in repro.toml)"),
+        ("sqlite:////abs/y.db", {}, None, "sqlite:////abs/y.db", "sqlite:////abs/y.db (mlflow.tracking_uri in repro.toml)"),
+        ("databricks", {}, None, "databricks", "databricks (mlflow.tracking_uri in repro.toml)"),
+        ("databricks://profile", {}, None, "databricks://profile", "databricks://profile (mlflow.tracking_uri in repro.toml)"),
+        (None, {"MLFLOW_TRACKING_URI": "https://ann:pw-Zq8x@mlflow.example.com/x"}, None,
+         "https://ann:pw-Zq8x@mlflow.example.com/x", "https://mlflow.example.com/x (MLFLOW_TRACKING_URI)"),
+        (None, {"MLFLOW_TRACKING_URI": "postgresql://u:p@db/mlflow"}, None, "postgresql://u:p@db/mlflow",
+         "postgresql://db/mlflow (MLFLOW_TRACKING_URI)"),
+        ("http://declared", {}, "http://127.0.0.1:5000", "http://127.0.0.1:5000", "http://127.0.0.1:5000 (--tracking-uri)"),
+    ],
+)  # fmt: skip
+def test_places(declared: str | None, environ: dict[str, str], given: str | None, uri: str, text: str) -> None:
+    place = find_place(declared, ROOT, environ, given)
+    assert (place.uri, str(place)) == (uri, text)
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "./mlruns", "file:///tmp/mlruns", "/tmp/mlruns"])
+def test_a_folder_is_refused(uri: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        find_place(uri, ROOT, {})
+    assert refused.value.message == f'"{uri}" is a folder, and MLflow no longer keeps runs in folders'
+    assert refused.value.hint == 'write "sqlite:///mlflow.db", or the address of an MLflow server'
+
+
+def test_a_database_in_memory_is_refused() -> None:
+    with pytest.raises(UsageError) as refused:
+        find_place("sqlite:///", ROOT, {})
+    assert refused.value.message == '"sqlite:///" names no file, and a database in memory ends with its process'
