@@ -6,6 +6,8 @@ pyarrow and deltalake (delta-rs) are loaded here and nowhere else; keys stay in 
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,7 +79,8 @@ def read_shape(
 def _delta(url: str, gateway: Gateway | None) -> Shape:
     import deltalake  # see read_shape
 
-    table = deltalake.DeltaTable(_plain(url), storage_options=_storage_options(gateway))
+    # delta-rs takes an address and decodes it, where pyarrow takes names to the letter.
+    table = deltalake.DeltaTable(url.replace("s3a://", "s3://", 1), storage_options=_storage_options(gateway))
     return Shape(_fields(table.schema()), table.version())
 
 
@@ -167,8 +170,6 @@ def _spark_columns(schema: Any) -> tuple[dict[str, Any], ...]:
 
 
 def _fields(schema: Any) -> tuple[dict[str, Any], ...]:
-    import json  # the one use
-
     return tuple(json.loads(schema.to_json())["fields"])
 
 
@@ -193,7 +194,7 @@ def _storage_options(gateway: Gateway | None) -> dict[str, str] | None:
 
 
 def _plain(url: str) -> str:
-    """`s3a://` as s3://, `file://` as a path: both libraries take names to the letter."""
+    """An address as pyarrow takes it: `s3a://` as s3://, `file://` as a path, nothing percent-encoded."""
     if url.startswith("file:"):
         return unquote(urlsplit(url).path)
     return unquote(url.replace("s3a://", "s3://", 1)) if url.startswith("s3") else url
@@ -204,7 +205,7 @@ def _first_file(url: str) -> str | None:
     root = Path(_plain(url))
     if root.is_file():
         return str(root)
-    for folder, folders, names in root.walk() if hasattr(root, "walk") else _walk(root):
+    for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name[0] not in "_.")
         for name in sorted(names):
             if name[0] not in "_.":

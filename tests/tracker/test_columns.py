@@ -1,0 +1,134 @@
+"""Columns read without Spark are those that Spark reads; on MinIO as on the disk, under a repository and a commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import pyarrow as pa
+import pyarrow.json
+import pyarrow.orc
+import pyarrow.parquet
+import pytest
+import services
+from pyarrow import csv
+from recorded import COMMIT
+
+from reprolock.tracker.columns import Gateway, Shape, read_shape
+
+TABLE = pa.table(
+    {
+        "i": pa.array([1, None], pa.int32()),
+        "u": pa.array([1, 2], pa.uint32()),
+        "d": pa.array([1.5, 2.5]),
+        "t": ["a", "b"],
+        "day": pa.array([0, 1], pa.date32()),
+        "list": [[1], [2]],
+    }
+)
+TYPES = {
+    "i": "integer",
+    "u": "long",
+    "d": "double",
+    "t": "string",
+    "day": "date",
+    "list": {"type": "array", "elementType": "long", "containsNull": True},
+}
+
+
+def types(shape: Shape) -> dict[str, Any] | None:
+    return None if shape.columns is None else {column["name"]: column["type"] for column in shape.columns}
+
+
+def read(folder: Path, format: str, options: Mapping[str, str] = {}) -> Shape:
+    return read_shape(folder.as_uri(), format, options)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A tree whose name has to be quoted in an address, and with what Spark passes over."""
+    made = tmp_path / "a b%20é" / "sub"
+    made.mkdir(parents=True)
+    (made.parent / "_SUCCESS").write_bytes(b"")
+    (made.parent / ".hidden").write_bytes(b"x")
+    return made.parent
+
+
+def test_parquet_and_orc(folder: Path) -> None:
+    pyarrow.parquet.write_table(TABLE, folder / "sub" / "part-0.parquet")
+    assert types(read(folder, "parquet")) == TYPES
+    (folder / "sub" / "part-0.parquet").unlink()
+    pyarrow.orc.write_table(TABLE.drop(["u"]), folder / "sub" / "part-0.orc")
+    assert types(read(folder, "orc")) == {name: type for name, type in TYPES.items() if name != "u"}
+
+
+def test_a_delta_table_and_its_version(tmp_path: Path) -> None:
+    table, folder = TABLE.drop(["u"]), tmp_path / "a bé"  # delta-rs itself cannot open a folder with "%20" in its name
+    for _ in range(2):
+        deltalake.write_deltalake((folder / "table").as_uri(), table, mode="append")
+    shape = read(folder / "table", "delta")
+    assert (types(shape), shape.table_version) == ({name: type for name, type in TYPES.items() if name != "u"}, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"header": "true"}, {"n": "string", "name": "string"}),
+        ({"header": "true", "inferSchema": "true"}, {"n": "long", "name": "string"}),
+        ({}, {"_c0": "string", "_c1": "string"}),
+        ({"header": "true", "sep": ";"}, {"n,name": "string"}),
+        ({"header": "true", "sep": "||"}, None),
+        ({"header": "true", "multiLine": "true"}, None),
+    ],
+)
+def test_csv(folder: Path, options: dict[str, str], expected: dict[str, str] | None) -> None:
+    (folder / "a.csv").write_text("n,name\n1,x\n2,y\n")
+    assert types(read(folder, "csv", options)) == expected
+
+
+def test_json_lines(folder: Path) -> None:
+    (folder / "a.json").write_text('{"z": 1, "at": "2026-01-01T00:00:00", "a": {"b": 1.5}}\n')
+    fields = [{"name": "b", "type": "double", "nullable": True, "metadata": {}}]
+    assert types(read(folder, "json")) == {"a": {"type": "struct", "fields": fields}, "at": "string", "z": "long"}
+
+
+def test_formats_of_fixed_columns(folder: Path) -> None:
+    assert types(read(folder, "text")) == {"value": "string"}
+    assert list(types(read(folder, "binary")) or ()) == ["path", "modificationTime", "length", "content"]
+    assert list(types(read(folder, "image")) or ()) == ["image"]
+
+
+@pytest.mark.parametrize("format", ["parquet", "orc", "delta", "json", "avro"])
+def test_data_that_is_not_what_its_format_says_has_no_columns(folder: Path, format: str) -> None:
+    (folder / "a").write_bytes(b"\xff\xfe\x00 not that\n\n")
+    assert read(folder, format) == Shape()
+    assert read(folder / "absent", format) == Shape()
+
+
+def test_over_a_gateway_on_a_real_store(minio: services.MinIO, tmp_path: Path) -> None:
+    import boto3  # fills the bucket as a user would; half a second, for this test alone
+
+    gateway = Gateway(minio.endpoint, minio.access_key, minio.secret_key)
+    assert repr(gateway) == f"Gateway(endpoint='{minio.endpoint}')"
+    s3 = boto3.client(
+        "s3", endpoint_url=minio.endpoint, aws_access_key_id=minio.access_key, aws_secret_access_key=minio.secret_key
+    )
+    s3.create_bucket(Bucket="example-repo")
+    folder = tmp_path / "data"
+    deltalake.write_deltalake((folder / "a table").as_uri(), TABLE.drop(["u"]))
+    pyarrow.parquet.write_table(TABLE, folder / "x=1 é%.parquet")
+    csv.write_csv(TABLE.select(["i", "t"]), folder / "a.csv")
+    for file in folder.rglob("*"):
+        if file.is_file():
+            s3.upload_file(str(file), "example-repo", f"{COMMIT}/{file.relative_to(folder)}")
+    root = f"s3a://example-repo/{COMMIT}"
+    delta = read_shape(f"{root}/a%20table/", "delta", {}, gateway=gateway)
+    assert (types(delta), delta.table_version) == ({name: type for name, type in TYPES.items() if name != "u"}, 0)
+    parquet = read_shape(f"{root}/", "parquet", {}, sample=f"{root}/x=1%20%C3%A9%25.parquet", gateway=gateway)
+    assert types(parquet) == TYPES
+    text = read_shape(f"{root}/", "csv", {"header": "true"}, sample=f"{root}/a.csv", gateway=gateway)
+    assert types(text) == {"i": "string", "t": "string"}
+    wrong = Gateway(minio.endpoint, minio.access_key, "wrong-" + minio.secret_key)
+    assert read_shape(f"{root}/a%20table/", "delta", {}, gateway=wrong) == Shape()
