@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import services
+from command_line import cli  # noqa: F401 - a fixture
+from ground import Ground
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Ground:
+    """A project on an embedded lake with data in it."""
+    return Ground(tmp_path)
 
 
 @pytest.fixture(scope="session")

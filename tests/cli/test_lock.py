@@ -1,0 +1,314 @@
+"""`lock` and `status` as a person sees them, on the embedded lake."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from reprolock.files.lock_file import read_lock
+
+
+def pin(ground, name="train"):
+    return read_lock(ground.root).dataset_pin(name)
+
+
+def test_a_first_lock(ground, cli) -> None:
+    said = cli("lock")
+    first = pin(ground)
+    assert said.out.splitlines()[0] == f"Added  dataset train  example-repo main → {first.commit[:12]}  1 object, 8 B"
+    assert said.out.splitlines()[1].startswith("Wrote repro.lock in ")
+    assert (said.code, said.err) == (0, "")
+    assert first.uri == "lakefs://example-repo/main/train/"
+    assert first.resolved == f"lakefs://example-repo/{first.commit}/train/"
+
+
+def test_a_second_lock_changes_nothing(ground, cli) -> None:
+    cli("lock")
+    before = (ground.root / "repro.lock").read_bytes()
+    assert cli("lock").out == "repro.lock is up to date\n"
+    assert (ground.root / "repro.lock").read_bytes() == before
+
+
+def test_a_branch_that_moves_on_changes_nothing_until_asked(ground, cli) -> None:
+    cli("lock")
+    old = pin(ground).commit
+    new = ground.commit("train/b.csv", b"x,y\n3,4\n")
+    assert cli("lock", "--check").code == 0
+    assert cli("lock").out == "repro.lock is up to date\n"
+    said = cli("status")
+    assert said.out == (
+        f"train  main moved on by 1 commit, {old[:12]} → {new[:12]}  1 object added\n"
+        "The lock answers repro.toml; `reprolock lock --upgrade-dataset train` takes the new data.\n"
+    )
+    said = cli("lock", "--upgrade-dataset", "train")
+    assert said.out.splitlines()[0] == f"Updated  dataset train  {old[:12]} → {new[:12]}  2 objects, 16 B"
+    assert cli("status").out == (
+        f"train  main is still at {new[:12]}\nThe lock answers repro.toml, and no branch moved on.\n"
+    )
+
+
+def test_status_counts_what_changed_under_the_path_only(ground, cli) -> None:
+    ground.commit("train/b.csv", b"x,y\n3,4\n")
+    cli("lock")
+    ground.commit("training_old/c.csv", b"not ours\n")
+    ground.put("train/a.csv", b"x,y\n9,9\n")
+    ground.lake.remove("example-repo", "main", "train/b.csv")
+    ground.lake.commit("example-repo", "main", "Change")
+    line = cli("status").out.splitlines()[0]
+    assert "moved on by 2 commits" in line
+    assert line.endswith("1 object removed, 1 changed")
+
+
+def test_whole_segments(ground, cli) -> None:
+    ground.commit("training/b.csv", b"x,y\n3,4\n")
+    ground.edit("main/train/", "main/train")
+    cli("lock")
+    assert pin(ground).objects == 1
+
+
+def test_a_changed_line_resolves_its_pin_alone(ground, cli) -> None:
+    second = SECOND.format(path="other")
+    ground.put("other/b.csv", b"x\n1\n")
+    ground.commit("third/b.csv", b"x\n1\n")
+    ground.spec((ground.root / "repro.toml").read_text() + second)
+    cli("lock")
+    train = pin(ground)
+    ground.commit("third/c.csv", b"x\n1\n")
+    ground.edit("main/other/", "main/third/")
+    said = cli("lock", "--check")
+    assert said.err == (
+        'error: repro.lock does not answer repro.toml: datasets.second.uri is "lakefs://example-repo/main/third/", '
+        'pinned for "lakefs://example-repo/main/other/"\n'
+        "hint: run `reprolock lock` and commit repro.lock\n"
+    )
+    assert said.code == 3
+    said = cli("lock")
+    assert pin(ground) == train
+    assert pin(ground, "second").objects == 2
+    assert said.err == (
+        f"warning: datasets.train stays at {train.commit[:12]}, while datasets.second, of the same example-repo/main, "
+        f"is now at {pin(ground, 'second').commit[:12]}\n"
+    )
+
+
+SECOND = """
+[datasets.second]
+uri = "lakefs://example-repo/main/{path}/"
+format = "csv"
+"""
+
+
+def test_datasets_of_one_branch_are_of_one_moment(ground, cli) -> None:
+    ground.commit("other/b.csv", b"x\n1\n")
+    ground.spec((ground.root / "repro.toml").read_text() + SECOND.format(path="other"))
+    cli("lock")
+    assert pin(ground).commit == pin(ground, "second").commit
+
+
+def test_removed_dataset(ground, cli) -> None:
+    ground.commit("other/b.csv", b"x\n1\n")
+    ground.spec((ground.root / "repro.toml").read_text() + SECOND.format(path="other"))
+    cli("lock")
+    ground.edit(SECOND.format(path="other"), "")
+    said = cli("lock", "--check")
+    assert said.err.startswith(
+        'error: repro.lock does not answer repro.toml: dataset "second" is pinned, and repro.toml does not declare it\n'
+    )
+    assert cli("lock").out.splitlines()[0].startswith("Removed  dataset second  ")
+
+
+def test_glob(ground, cli) -> None:
+    ground.commit("train/notes.txt", b"hello")
+    ground.edit('format = "csv"', 'format = "csv"\nglob = "*.csv"')
+    cli("lock")
+    assert pin(ground).objects == 1
+    ground.edit('"*.csv"', '"*.orc"')
+    said = cli("lock")
+    assert said.err.startswith(
+        'error: datasets.train.uri: nothing matching "*.orc" is at lakefs://example-repo/main/train/ (commit '
+    )
+    assert said.code == 2
+
+
+def test_staged_data_is_not_pinned_and_strict_refuses(ground, cli) -> None:
+    ground.put("train/b.csv", b"x,y\n3,4\n")
+    staged = "datasets.train: lakefs://example-repo/main/train/ has uncommitted changes, which are not pinned"
+    said = cli("lock", "--strict")
+    assert said.err == (
+        f"error: --strict: {staged}\nhint: commit them: `reprolock data commit lakefs://example-repo/main -m TEXT`\n"
+    )
+    assert said.code == 9
+    assert not (ground.root / "repro.lock").exists()
+    said = cli("lock")
+    assert (said.code, said.err) == (0, f"warning: {staged}\n")
+    assert pin(ground).objects == 1
+
+
+def test_dry_run_writes_nothing(ground, cli) -> None:
+    said = cli("lock", "--dry-run")
+    assert said.out.splitlines()[1] == "Would write repro.lock"
+    assert not (ground.root / "repro.lock").exists()
+
+
+def test_json_is_one_object_and_nothing_else(ground, cli) -> None:
+    document = json.loads(cli("lock", "--json").out)
+    assert document["written"] is True
+    assert [change["kind"] for change in document["changes"]] == ["Added"]
+    assert document["changes"][0]["after"]["commit"] == pin(ground).commit
+
+
+def test_as_of(ground, cli) -> None:
+    first = ground.lake.resolve("example-repo", "main")
+    time.sleep(1.1)  # a commit's time is in whole seconds
+    ground.commit("train/b.csv", b"x,y\n3,4\n")
+    cli("lock", "--as-of", first.time.isoformat())
+    assert pin(ground).commit == first.id
+    said = cli("lock", "--as-of", "2001-01-01T00:00:00Z")
+    assert said.err == (
+        "error: datasets.train.uri: main of example-repo has no commit made at or before 2001-01-01T00:00:00+00:00\n"
+        "hint: give a later --as-of\n"
+    )
+    assert said.code == 2
+    said = cli("lock", "--as-of", "2001-01-01T00:00:00")
+    assert said.err == 'error: --as-of has no offset from UTC\nhint: write "2026-11-22T12:00:00Z" or "+01:00"\n'
+    assert cli("lock", "--as-of", "yesterday").code == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("example-repo/main", "exmaple-repo/main", 'datasets.train.uri: no repository "exmaple-repo" in the lake file:lake\nhint: did you mean "example-repo"?'),
+        ("/main/", "/mian/", 'datasets.train.uri: no branch, tag or commit "mian" in the repository "example-repo"\nhint: did you mean "main"?'),
+        ("/main/", "/0123456789abcdef0123456789abcdef01234567/", 'datasets.train.uri: no branch, tag or commit "0123456789abcdef0123456789abcdef01234567" in the repository "example-repo"\nhint: see what is there with `reprolock data log lakefs://example-repo/main`'),
+    ],
+)  # fmt: skip
+def test_what_is_not_in_the_lake(ground, cli, old: str, new: str, message: str) -> None:
+    ground.edit(old, new)
+    said = cli("lock")
+    assert said.err == f"error: {message}\n"
+    assert said.code == 2
+
+
+def test_an_empty_dataset(ground, cli) -> None:
+    ground.edit("main/train/", "main/trian/")
+    said = cli("lock")
+    head = ground.lake.resolve("example-repo", "main").id
+    assert said.err == (
+        f"error: datasets.train.uri: nothing is at lakefs://example-repo/main/trian/ (commit {head[:12]})\n"
+        "hint: see what is there with `reprolock data ls -r lakefs://example-repo/main/`\n"
+    )
+    assert said.code == 2
+
+
+def test_names_that_are_hard(ground, cli) -> None:
+    ground.commit("tr [1] {a} *é ü/x.csv", b"x\n1\n")
+    ground.edit("main/train/", "main/tr [1] {a} *é ü/")
+    assert cli("lock").code == 0
+    assert pin(ground).place.path == "tr [1] {a} *é ü/"
+
+
+def test_no_lock(ground, cli) -> None:
+    for command in (["lock", "--check"], ["status"], ["run", "--locked"]):
+        said = cli(*command)
+        assert said.err == "error: no repro.lock beside repro.toml\nhint: run `reprolock lock` and commit repro.lock\n"
+        assert said.code == 3
+
+
+def test_a_hand_edited_lock(ground, cli) -> None:
+    cli("lock")
+    ground.edit("objects = 1", "objects = 2", "repro.lock")
+    said = cli("lock", "--check")
+    assert said.err == (
+        'error: repro.lock does not answer repro.toml: the pin of dataset "train" was edited by hand: its seal is broken\n'
+        "hint: run `reprolock lock` and commit repro.lock\n"
+    )
+    assert said.code == 3
+    assert cli("lock").out.splitlines()[0].startswith("Updated  dataset train")
+    assert cli("lock", "--check").code == 0
+
+
+def test_several_stale_pins_are_all_named(ground, cli) -> None:
+    cli("lock")
+    ground.edit("[datasets.train]", "[datasets.training]")
+    said = cli("lock", "--check")
+    assert said.err == (
+        "error: repro.lock does not answer repro.toml in 2 places\n"
+        "  datasets.training is not pinned\n"
+        '  dataset "train" is pinned, and repro.toml does not declare it\n'
+        "hint: run `reprolock lock` and commit repro.lock\n"
+    )
+
+
+def test_unknown_dataset_to_upgrade(ground, cli) -> None:
+    said = cli("lock", "--upgrade-dataset", "tran")
+    assert said.err == 'error: --upgrade-dataset tran: repro.toml declares no dataset "tran"\nhint: it declares train\n'
+    assert said.code == 2
+
+
+def test_two_locks_at_once_both_end_well(ground) -> None:
+    line = [sys.executable, "-m", "reprolock", "-C", str(ground.root), "lock"]
+    both = [subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted(out.splitlines()[-1].split(" in ")[0] for out, _ in said) == ["Wrote repro.lock", "repro.lock is up to date"]
+    assert read_lock(ground.root) is not None
+
+
+def test_keys_reach_no_lock(ground, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "example-repo")
+    said = cli("lock")
+    assert said.err == (
+        "error: repro.lock:7 carries the value of SOME_TOKEN\n"
+        "hint: take it out, and read it from a variable (run.pass_env lets one through)\n"
+    )
+    assert not (ground.root / "repro.lock").exists()
+
+
+def test_a_lock_that_is_killed_leaves_the_old_one_or_the_new_one(ground, cli) -> None:
+    cli("lock")
+    old = (ground.root / "repro.lock").read_bytes()
+    ground.commit("train/b.csv", b"x,y\n3,4\n")
+    line = [sys.executable, "-m", "reprolock", "-C", str(ground.root), "lock", "--upgrade"]
+    states = set()
+    for delay in (0.1, 0.25, 0.3, 0.35, 0.4, 0.5):
+        process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        states.add((ground.root / "repro.lock").read_bytes())
+    cli("lock", "--upgrade")
+    states.add((ground.root / "repro.lock").read_bytes())
+    new = (ground.root / "repro.lock").read_bytes()
+    assert new != old
+    assert states <= {old, new}
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not Path("/proc/mounts").exists(), reason="mounting a small disk needs root on Linux")
+def test_a_full_disk(ground, cli, tmp_path_factory: pytest.TempPathFactory) -> None:
+    cli("lock")
+    disk = tmp_path_factory.mktemp("disk")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("mounting a small disk is not permitted here")
+    try:
+        for name in ("repro.toml", "repro.lock"):
+            (disk / name).write_bytes((ground.root / name).read_bytes())
+        (disk / "repro.toml").write_text((disk / "repro.toml").read_text().replace("file:lake", f"file:{ground.root}/lake"))
+        before = (disk / "repro.lock").read_bytes()
+        cli("lock", root=disk)
+        with (disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
+            while True:
+                filler.write(b"\0" * 512)
+        ground.commit("train/b.csv", b"x,y\n3,4\n")
+        said = cli("lock", "--upgrade", root=disk)
+        assert said.err.startswith(f"error: {disk}/repro.lock cannot be written: ")
+        assert said.code == 8
+        assert (disk / "repro.lock").read_bytes() == before
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
