@@ -69,7 +69,7 @@ def merging(transport: Transport, refused: Refused, repository: str, source: str
         conflicts = [path for kind, path in changes if kind == "conflict"]
         if conflicts:
             return faults.conflict(repository, source, branch, conflicts)
-        if not changes:
+        if not changes and refused.status == 400:
             return faults.nothing_to_merge(repository, source, branch)
     return faults.moved(repository, branch) if refused.status == 409 else explained
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Final
 from reprolock.errors import ReprolockError, UsageError
 from reprolock.lake import faults, names
 from reprolock.lake import lakefs_refusals as refusals
+from reprolock.lake.addresses import Address, just_before
 from reprolock.lake.credentials import Credentials
 from reprolock.lake.lakefs_transport import PAGE, ObjectStream, Patience, Refused, Route, Transport
 from reprolock.lake.protocol import Change, Commit, Object
@@ -40,9 +41,12 @@ class LakeFSLake:
     through lakeFS, the store's own ETag where they were uploaded in parts or imported. It tells two
     contents at one path apart; it is no proof of the bytes."""
 
-    def __init__(self, credentials: Credentials, *, route: Route = Route(), patience: Patience = Patience()) -> None:
-        """No call is made yet."""
+    def __init__(
+        self, credentials: Credentials, *, route: Route = Route(), patience: Patience = Patience(), page: int = PAGE
+    ) -> None:
+        """No call is made yet. `page` is how many entries of a listing to ask for at once."""
         self.endpoint = credentials.endpoint
+        self._page = page
         self._transport = Transport(credentials, route, patience)
 
     # reading
@@ -87,11 +91,23 @@ class LakeFSLake:
             place = ("repositories", repository, "refs", ref, "objects")
             return io.BufferedReader(ObjectStream(self._transport, place, {"path": path}), _READ_AHEAD)
 
+    def addresses(self, repository: str, ref: str, paths: Sequence[str]) -> Sequence[Address]:
+        """Addresses of the object store that hold for 15 minutes, of those objects that stand near the first one;
+        where the store signs none, lakeFS's own addresses of all of them."""
+        place = ("repositories", repository, "refs", ref, "objects")
+        query = {"after": just_before(paths[0]), "amount": len(paths), "presign": "true", "user_metadata": "false"}
+        with self._reading(repository, ref):
+            page = self._transport.ask("GET", (*place, "ls"), query)["results"]
+        signed = {entry["path"]: entry["physical_address"] for entry in page}
+        if all(url.startswith(("http://", "https://")) for url in signed.values()):
+            return [Address(path, signed[path]) for path in paths if path in signed]
+        return [Address(path, *self._transport.direct(place, {"path": path})) for path in paths]
+
     def uncommitted(self, repository: str, branch: str, path: str = "") -> bool:
         """Whether a branch has staged changes under a path. False for a tag or commit."""
         try:
             place = ("repositories", repository, "branches", branch, "diff")
-            return any(True for _ in self._entries(place, {}, path, _COMMITS_PER_PAGE))
+            return any(True for _ in self._entries(place, {}, path))
         except Refused as refused:
             if refused.status not in (400, 404):
                 raise refusals.reading(self._transport, refused, repository, [branch]) from None
@@ -160,7 +176,7 @@ class LakeFSLake:
         with self._writing(repository, branch, f"remove {LakeURI(repository, branch, path)}"):
             self._transport.ask("GET", ("repositories", repository, "branches", branch))
             going = (found.path for found in self.list(repository, branch, path))
-            while paths := list(islice(going, PAGE)):
+            while paths := list(islice(going, self._page)):
                 place = ("repositories", repository, "branches", branch, "objects", "delete")
                 failed = self._transport.ask("POST", place, body={"paths": paths})["errors"]
                 if failed:
@@ -224,9 +240,7 @@ class LakeFSLake:
         """Give back connections."""
         self._transport.close()
 
-    def _entries(
-        self, place: tuple[str, ...], query: Mapping[str, Any], path: str, size: int = PAGE
-    ) -> Iterator[dict[str, Any]]:
+    def _entries(self, place: tuple[str, ...], query: Mapping[str, Any], path: str) -> Iterator[dict[str, Any]]:
         """The entries of a listing or comparison under a path, by whole segments, sorted.
 
         Empty objects named `folder/` are left out: S3 clients leave them as marks of a folder, they
@@ -239,7 +253,7 @@ class LakeFSLake:
             if first and first[0]["path"] == folder:
                 yield first[0]
             query = {**query, "prefix": folder + "/"}
-        for page in self._transport.pages(place, query, size):
+        for page in self._transport.pages(place, query, self._page):
             for entry in page:
                 if not entry["path"].endswith("/") or entry["size_bytes"]:
                     yield entry

@@ -1,31 +1,89 @@
-"""The contract of every lake, held against a real lakeFS on a real MinIO."""
+"""The contract of every lake and lakeFS's own part of it, against a real lakeFS on a real MinIO.
+
+With REPROLOCK_RECORD=1 the answers are recorded for the tests that run without a server.
+"""
 
 from __future__ import annotations
 
+import json
+import secrets
 from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
 
+import boto3
 import pytest
+import recording
 import services
-pytest.register_assert_rewrite("lake_suite")
+import urllib3
 
-from lake_suite import LakeContract  # noqa: E402 - after its asserts are rewritten
+from reprolock.lake.credentials import Credentials
 from reprolock.lake.lakefs_server import LakeFSLake
 from reprolock.lake.opening import open_lake
-from pathlib import Path
+
+pytest.register_assert_rewrite("lake_suite", "lakefs_suite")
+
+from lakefs_suite import LakeFSContract  # noqa: E402 - after its asserts are rewritten
+
+
+@pytest.fixture(autouse=True)
+def recorded(request: pytest.FixtureRequest, lakefs: services.LakeFS, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Record where that is asked for."""
+    test = request.node.name
+    wanted = recording.RECORDING and request.node.originalname not in recording.LIVE_ONLY
+    if wanted:
+        monkeypatch.setattr(secrets, "token_hex", lambda _: recording.stable_token(test))
+    with recording.record(test, lakefs.endpoint) if wanted else nullcontext():
+        yield
 
 
 @pytest.fixture
-def lake(lakefs: services.LakeFS, tmp_path: Path) -> Iterator[LakeFSLake]:
+def lake(recorded: None, lakefs: services.LakeFS, tmp_path: Path) -> Iterator[LakeFSLake]:
     opened = open_lake(None, tmp_path, lakefs.lakectl, tmp_path)
     assert isinstance(opened, LakeFSLake)
     yield opened
     opened.close()
 
 
-class TestLakeFS(LakeContract):
-    object_beside_folder = True
-    any_segment = True
-    commit_id = "[0-9a-f]{64}"
+@pytest.fixture
+def stranger(recorded: None, lakefs: services.LakeFS) -> Iterator[LakeFSLake]:
+    opened = LakeFSLake(Credentials(lakefs.endpoint, "AKIAJ000000000000000", "wrong"))
+    yield opened
+    opened.close()
 
-    def storage(self, repository: str) -> str | None:
-        return f"s3://lake/{repository}"
+
+class Administrator:
+    """`Outside`, with the keys of lakeFS and of MinIO."""
+
+    def __init__(self, lakefs: services.LakeFS, minio: services.MinIO) -> None:
+        self._http = urllib3.PoolManager(
+            headers=urllib3.make_headers(basic_auth=f"{lakefs.access_key_id}:{lakefs.secret_access_key}")
+        )
+        self._api = f"{lakefs.endpoint}/api/v1/repositories"
+        self._s3 = boto3.client(
+            "s3",
+            endpoint_url=minio.endpoint,
+            aws_access_key_id=minio.access_key,
+            aws_secret_access_key=minio.secret_key,
+            region_name="us-east-1",
+        )
+
+    def protect(self, repository: str, pattern: str) -> None:
+        answer = self._http.request(
+            "PUT", f"{self._api}/{repository}/settings/branch_protection", json=[{"pattern": pattern}]
+        )
+        assert answer.status == 204
+
+    def lose(self, repository: str, ref: str, path: str) -> None:
+        answer = self._http.request("GET", f"{self._api}/{repository}/refs/{ref}/objects/stat", fields={"path": path})
+        bucket, _, key = json.loads(answer.data)["physical_address"].removeprefix("s3://").partition("/")
+        self._s3.delete_object(Bucket=bucket, Key=key)
+
+
+@pytest.fixture
+def outside(lakefs: services.LakeFS, minio: services.MinIO) -> Administrator:
+    return Administrator(lakefs, minio)
+
+
+class TestLakeFS(LakeFSContract):
+    """Live."""
