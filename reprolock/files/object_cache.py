@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO, NamedTuple, Protocol
@@ -72,6 +73,8 @@ class ObjectCache:
         self._index = ObjectIndex(folder / "index.sqlite")
         self._linker = Linker()
         self._prepared = False
+        # One writer's files never meet another's, nor those of one that was killed.
+        self._token, self._numbers = token_hex(8), count()
 
     def known(self, keys: Iterable[Key]) -> dict[Key, Entry]:
         """Those of the keys that were learnt. Whether the bytes are still there, `place` and `holds` say."""
@@ -86,7 +89,7 @@ class ObjectCache:
         """Read a stream to its end and keep its bytes. Errors of the stream pass through; then nothing is kept."""
         self._prepare()
         digest, size = hashlib.sha256(), 0
-        partial = f"{self.folder}/partial/{token_hex(8)}"
+        partial = f"{self.folder}/partial/{self._token}-{os.getpid()}-{next(self._numbers)}"
         with self._writing():
             # The mode binds later openings only: this one writes.
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o444)

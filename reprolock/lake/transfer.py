@@ -1,7 +1,7 @@
 """Many objects of one commit, read at the same time. Listed objects in; what became of their bytes out, as they arrive.
 
-1. Straight from the object store, where the lake signs addresses for it (see `presigned`): twice the rate.
-2. Through the lake, where it does not, or where that failed for an object.
+1. By plain HTTP, where the lake hands out addresses (see `addresses`): at best of its object store, at twice the rate.
+2. Through `Lake.open`, where it does not, or where that failed for an object.
 
 An object whose transfer breaks is read again from its start; one failure that stays ends them all.
 """
@@ -18,8 +18,8 @@ from typing import BinaryIO, Generic, NamedTuple, TypeVar, cast
 
 from reprolock.errors import ReprolockError, ServiceError
 from reprolock.lake import faults
+from reprolock.lake.addresses import Address, Addressing, ObjectStore, Unreadable
 from reprolock.lake.checksum import Mismatch
-from reprolock.lake.presigned import Address, ObjectStore, Presigning, Unreadable
 from reprolock.lake.protocol import Lake, Object
 from reprolock.model.uri import LakeURI
 
@@ -43,7 +43,7 @@ class Step(NamedTuple, Generic[T]):
 
 
 Receive = Callable[[Object, BinaryIO, bool], T]
-"""Called in a transfer's own thread with an object, its bytes, and whether they are opaque (`presigned.Arrival`).
+"""Called in a transfer's own thread with an object, its bytes, and whether they are opaque (`addresses.Arrival`).
 Raises Mismatch where the bytes are not those that the listing names."""
 
 
@@ -123,34 +123,31 @@ class _Transfers(Generic[T]):
         raise _Stopped
 
     def _addressed(self, objects: Sequence[Object]) -> Iterator[tuple[Object, Address | None]]:
-        """Each object with its address, where it has one; asked for page by page, each starting at what is wanted next."""
-        start, usual = 0, _ADDRESSES
+        """Each object with its address, where it has one; asked for some at a time."""
+        usual = _ADDRESSES
         if objects:
             mean = sum(item.size for item in objects) // len(objects) + 1
             usual = max(TRANSFERS, min(_ADDRESSES, _ADDRESSED_BYTES // mean))
-        amount = min(usual, len(objects))
-        while start < len(objects) and (page := self._page(objects[start], amount)):
-            end = start
-            while end < len(objects) and (address := page.get(objects[end].path)):
-                yield objects[end], address
-                end += 1
-            if end == start:  # not there any more: the lake will say so
-                yield objects[start], None
-                end += 1
+        start, amount = 0, usual
+        while start < len(objects) and isinstance(self._lake, Addressing) and self._store.gives:
+            some = objects[start : start + amount]
+            found = self._found(self._lake, some)
+            if not found:
+                break
+            # The lake looks where the first one stands; those that are far from it come with a later call.
+            reached = max(index for index, item in enumerate(some, 1) if item.path in found)
+            yield from ((item, found.get(item.path)) for item in some[:reached])
+            start += reached
             # Few of many are wanted: ask for less, since every address costs the lake a signature.
-            amount = max(TRANSFERS, min(usual, 2 * (end - start)))
-            start = end
+            amount = max(TRANSFERS, min(usual, 2 * reached))
         yield from ((item, None) for item in objects[start:])
 
-    def _page(self, first: Object, amount: int) -> dict[str, Address]:
-        if not isinstance(self._lake, Presigning) or not self._store.gives:
-            return {}
-        place = self._place
+    def _found(self, lake: Addressing, some: Sequence[Object]) -> dict[str, Address]:
         try:
-            page = self._lake.presigned(place.repository, place.ref, place.path, _just_before(first.path), amount)
+            found = lake.addresses(self._place.repository, self._place.ref, [item.path for item in some])
         except ReprolockError:
             return {}  # what is wrong will show again, and be said, when the object itself is asked for
-        return {address.path: address for address in page}
+        return {address.path: address for address in found}
 
     def _work(self) -> None:
         while not self._stopped.is_set() and (job := self._jobs.get()) is not None:
@@ -219,11 +216,3 @@ class _Watched:
         self.bytes += len(data)
         self._count(len(data))
         return data
-
-
-def _just_before(path: str) -> str:
-    """A name that sorts before `path`, with nothing of interest in between."""
-    last = ord(path[-1]) - 1
-    if 0xD800 <= last <= 0xDFFF:  # no characters stand there
-        last = 0xD7FF
-    return f"{path[:-1]}{chr(max(last, 0))}\U0010ffff"

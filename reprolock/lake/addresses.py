@@ -1,8 +1,8 @@
-"""Reading straight from a lake's object store, by addresses that the lake signs for some minutes.
+"""Reading by plain HTTP, at addresses that a lake hands out: signed ones of its object store, or its own.
 
-In: addresses of objects. Out: their bytes. An address is a key to one object: it is shown nowhere, and no
-error carries one. Whatever goes wrong is `Unreadable`, and the reader asks the lake itself instead,
-which can say why.
+In: addresses of objects. Out: their bytes. An address, or what is sent along with it, is a key: it is shown
+nowhere, and no error carries one. Whatever goes wrong is `Unreadable`, and the reader asks the
+lake itself instead, which can say why.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import http.client
 import ssl
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple, Protocol, cast, runtime_checkable
@@ -25,20 +25,21 @@ _OWN_KEYS = "x-amz-server-side-encryption-customer-algorithm"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One object's path in its repository, and where its bytes can be read without keys. Shows the path alone."""
+    """One object's path in its repository, and where its bytes can be read. Shows the path alone."""
 
     path: str
     url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @runtime_checkable
-class Presigning(Protocol):
-    """What a lake can do beyond `Lake` when a store of its own stands behind it."""
+class Addressing(Protocol):
+    """What a lake behind HTTP can do beyond `Lake`."""
 
-    def presigned(self, repository: str, ref: str, path: str, after: str, amount: int) -> Sequence[Address]:
-        """The first `amount` objects under a path that sort after a name. Empty where the lake signs none.
+    def addresses(self, repository: str, ref: str, paths: Sequence[str]) -> Sequence[Address]:
+        """Addresses of objects, whose paths come sorted: of all, of some, or of none where the lake has none to give.
 
-        An address holds for some minutes: ask for few at a time, and read them soon.
+        An address may hold for minutes only: ask for few at a time, and read them soon.
         """
         ...
 
@@ -78,7 +79,7 @@ class ObjectStore:
         try:
             parts = urlsplit(address.url)
             connection = self._connection(parts.scheme, parts.netloc)
-            connection.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path)
+            connection.request("GET", f"{parts.path}?{parts.query}", headers=dict(address.headers))
             response = connection.getresponse()
             if response.status != 200:
                 raise Unreadable
@@ -137,3 +138,11 @@ def _is_opaque(response: http.client.HTTPResponse) -> bool:
     """S3: an object encrypted by KMS or by a customer's key has an ETag that is no MD5."""
     kind = response.getheader("x-amz-server-side-encryption", "")
     return kind.startswith("aws:") or response.getheader(_OWN_KEYS) is not None
+
+
+def just_before(path: str) -> str:
+    """A name that sorts before `path`, with nothing of interest in between: where a listing has to start to show it."""
+    last = ord(path[-1]) - 1
+    if 0xD800 <= last <= 0xDFFF:  # no characters stand there
+        last = 0xD7FF
+    return f"{path[:-1]}{chr(max(last, 0))}\U0010ffff"
