@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.errors import PinError, UsageError
+from reprolock.errors import NotFound, PinError, UsageError
 from reprolock.files.failures import cannot_read, cannot_write
 from reprolock.files.whole import TEMPORARY
 from reprolock.lake import faults
@@ -85,9 +85,12 @@ def get(lake: Lake, uri: LakeURI, dest: Path, *, progress: Progress = SILENT) ->
     side by side in it. A branch is read at its head, unless something is staged under the address.
     """
     ref = _still(lake, uri)
-    objects = list(lake.list(uri.repository, ref, uri.path))
+    try:
+        objects = list(lake.list(uri.repository, ref, uri.path))
+    except NotFound:
+        objects = []
     if not objects:
-        raise faults.no_path(uri)
+        raise faults.no_path(uri)  # as it was written, not at the commit that it was resolved to
     below = uri.path.rstrip("/")
     single = [found.path for found in objects] == [below]
     if single and dest.is_dir():
