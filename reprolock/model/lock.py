@@ -108,7 +108,10 @@ class PackagePin(Value):
     name: str = Field(pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$", description="The normalised name (PEP 503).")
     version: str = Field(min_length=1)
     marker: str | None = Field(None, description="Where it is installed (PEP 508); left out: everywhere.")
-    hashes: Strings = Field(min_length=1, description="SHA-256 of every file of this version.")
+    source: Literal["sdist"] | None = Field(
+        None, description='"sdist": some platform has no wheel, and builds one with what [[build]] pins.'
+    )
+    hashes: Strings = Field(min_length=1, description="SHA-256 of every file of this version that suits this Python.")
 
     @model_validator(mode="after")
     def _hashes_are_sha256(self) -> PackagePin:
@@ -119,12 +122,15 @@ class PackagePin(Value):
 
 
 class EnvironmentPin(Sealed):
-    """`[environment]` and its `[[package]]`s: the universal resolution, sealed as one."""
+    """`[environment]`, its `[[package]]`s and its `[[build]]`s: the universal resolution, sealed as one."""
 
     requirements: Strings = Field(description="The requirements as declared, one a line.")
     python: str = Field(pattern=r"^3\.\d+$", description="Feature version.")
     java: str | None = Field(None, pattern=r"^\d+$", description="Feature version; where Spark is used.")
     package: Annotated[tuple[PackagePin, ...], Strict(False)] = ()
+    build: Annotated[tuple[PackagePin, ...], Strict(False)] = Field(
+        (), description="What packages that have no wheel are built with, sdists' build requirements and all they need."
+    )
 
     def version_of(self, name: str) -> str | None:
         """The version of a package that is pinned once, None when it is not pinned."""
