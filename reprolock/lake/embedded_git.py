@@ -5,10 +5,10 @@ commits are Git's own, so plain `git log` and `git clone` work on it; there is n
 index, and no `git` command is run. What Git lacks is added beside its own things: staging as a
 reference (git_store), large objects as files (git_objects), merges by path (git_trees).
 
-`Object.checksum` is the Git blob ID, computed by libgit2 with its detection of SHA-1 collisions; of
-content above `git_objects.LARGE` bytes it is the SHA-256. Both stand in the tree's own entry or its
-pointer, so a listing reads no content, while a SHA-256 of every small object would have to be stored
-a second time and kept in step. The scheme's name says which: `git-sha1-1`.
+`Object.checksum` is the Git blob ID, a SHA-1 over the bytes; of content above `git_objects.LARGE` bytes
+it is the SHA-256. Both stand in the tree's own entry or its pointer, so a listing reads no content,
+and Git compares every object with its ID when it is read; a SHA-256 of every small object would have
+to be stored a second time and kept in step. The scheme's name says which: `git-sha1-1`.
 """
 
 from __future__ import annotations
@@ -229,8 +229,8 @@ class GitLake:
         store = self._store(repository)
         with store.reading(source), store.guard():
             head, other = self._clean_head(store, branch), store.commit(source)
-            base = store.git.merge_base(head.id, other.id)
-            before = store.git[base].tree_id if base else store.trees.empty
+            base = git_commits.merge_base(store.git, repository, head.id, other.id)
+            before = base.tree_id if base else store.trees.empty
             if before == other.tree_id:
                 raise faults.nothing_to_merge(repository, source, branch)
             merged = store.trees.merge(before, head.tree_id, other.tree_id)

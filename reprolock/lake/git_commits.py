@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import pygit2
 from pygit2.enums import ObjectType
 
-from reprolock.errors import UsageError
+from reprolock.errors import PinError, UsageError
 from reprolock.lake import faults
 from reprolock.lake.protocol import Commit
 from reprolock.model.uri import LakeURI
@@ -79,6 +79,8 @@ def _is_commit(repository: pygit2.Repository, oid: pygit2.Oid) -> bool:
 
 def target_of(repository: pygit2.Repository, ref: str) -> pygit2.Oid | None:
     """The ID that a Git reference holds, or None; `ref` is the full name."""
+    if "\0" in ref:  # where libgit2 would stop reading
+        return None
     try:
         return repository.lookup_reference(ref).target
     except (KeyError, ValueError):  # not there, or no name that Git has
@@ -93,6 +95,18 @@ def load(repository: pygit2.Repository, name: str, oid: pygit2.Oid) -> pygit2.Co
         raise faults.gone(LakeURI(name, str(oid)), str(oid)) from None
     except pygit2.GitError:
         raise faults.damaged(LakeURI(name, str(oid)), str(oid)) from None
+
+
+def merge_base(repository: pygit2.Repository, name: str, one: pygit2.Oid, other: pygit2.Oid) -> pygit2.Commit | None:
+    """The best common ancestor, None where there is none; PinError when a commit on the way has gone."""
+    try:
+        base = repository.merge_base(one, other)
+    except (KeyError, pygit2.GitError):
+        raise PinError(
+            f'the history of {one} and {other} in the repository "{name}" has gaps: commits are gone or damaged',
+            hint="restore the lake from a backup",
+        ) from None
+    return load(repository, name, base) if base else None
 
 
 def refs(repository: pygit2.Repository, *kinds: str) -> list[str]:

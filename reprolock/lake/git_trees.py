@@ -184,9 +184,11 @@ class Trees:
 
 
 def _lookup(tree: pygit2.Tree, name: str) -> Entry | None:
+    if "\0" in name:  # where libgit2 would stop reading
+        return None
     try:
         child = tree[name]
-    except KeyError:
+    except (KeyError, ValueError):  # not there, or no name that Git has
         return None
     return Entry(child.id, child.filemode)
 

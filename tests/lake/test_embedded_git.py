@@ -362,6 +362,32 @@ def test_a_commit_that_is_gone(lake: GitLake, weather: str, git: pygit2.Reposito
     assert again(tmp_path).resolve(weather, "main").id == second
 
 
+def test_a_merge_over_a_gap_in_the_history(lake: GitLake, weather: str, git: pygit2.Repository, tmp_path: Path) -> None:
+    middle = commit(lake, weather, {"a": b"1"})
+    lake.create_branch(weather, "dev", "main~1")
+    ours, theirs = commit(lake, weather, {"a": b"2"}), commit(lake, weather, {"b": b"1"}, "dev")
+    loose(git, middle).unlink()
+    assert fault(PinError, again(tmp_path).merge, weather, "dev", "main", "text") == (
+        f'the history of {ours} and {theirs} in the repository "weather" has gaps: commits are gone or damaged',
+        "restore the lake from a backup",
+    )
+
+
+@pytest.mark.parametrize("path", ["a//b", "a/../a", "./a", "/a", "a\0b", "a\udcffb", "a\\b", "x" * 5000])
+def test_paths_that_cannot_be_there_are_not_there(lake: GitLake, weather: str, path: str) -> None:
+    put(lake, weather, "a")
+    for call in (lake.stat, lake.open, lake.list):
+        assert fault(NotFound, call, weather, "main", path)[0] == f"nothing is at lakefs://weather/main/{path}"
+    assert not lake.uncommitted(weather, "main", path)
+
+
+@pytest.mark.parametrize("ref", ["main\0", "main\0x", "\udcff", "main$", "a b", "refs/heads/main", "HEAD", "..", ""])
+def test_refs_that_cannot_be_there_are_not_there(lake: GitLake, weather: str, ref: str) -> None:
+    missing = f'no branch, tag or commit "{ref}" in the repository "weather"'
+    assert fault(NotFound, lake.resolve, weather, ref)[0] == missing
+    assert fault(NotFound, put, lake, weather, "a", b"", ref)[0].startswith(f'no branch "{ref}"')
+
+
 # bad luck and other writers
 def test_what_is_staged_outlives_the_process(lake: GitLake, weather: str, tmp_path: Path) -> None:
     put(lake, weather, "a", b"staged")
