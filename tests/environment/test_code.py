@@ -1,0 +1,392 @@
+"""Which files are the code, what git says about them, and that exactly these arrive."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from reprolock.environment import code
+from reprolock.environment.code import BY_GIT, BY_NAME, BY_WALK, Snapshot, place, snapshot
+from reprolock.errors import MachineError, UsageError
+from reprolock.files.secrets import Scanner
+
+GIT = ["git", "-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
+GIT += ["-c", "protocol.file.allow=always", "-c", "init.defaultBranch=main"]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run([*GIT, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A committed project: a script, a package, an ignore file, and what is never code."""
+    root = tmp_path / "project"
+    write(
+        root,
+        {
+            "train.py": "print(1)\n",
+            "src/a.py": "A = 1\n",
+            "src/ä b.py": "B = 1\n",
+            "run.sh": "#!/bin/sh\n",
+            ".gitignore": "/data/\n*.log\n",
+            "repro.toml": "",
+            "repro.lock": "",
+        },
+    )
+    (root / "run.sh").chmod(0o755)
+    git(root, "init", "-q")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "first")
+    return root
+
+
+TRACKED = (".gitignore", "run.sh", "src/a.py", "src/ä b.py", "train.py")
+
+
+def files(taken: Snapshot) -> tuple[str, ...]:
+    assert taken.state.files == tuple(file.path for file in taken.files)
+    return taken.state.files
+
+
+def test_what_git_tracks_and_what_is_new_and_not_ignored(project: Path) -> None:
+    clean = snapshot(project, None)
+    assert files(clean) == TRACKED
+    assert clean.rule == BY_GIT
+    assert clean.state.bytes == sum((project / path).stat().st_size for path in TRACKED)
+    assert [file.mode for file in clean.files] == ["100644", "100755", "100644", "100644", "100644"]
+    assert (clean.state.commit, clean.state.branch) == (git(project, "rev-parse", "HEAD"), "main")
+    assert (clean.state.remote, clean.state.dirty) == (None, False)
+
+    write(project, {"new.py": "", "data/big.csv": "1", "x.log": "1", "repro.toml": "changed"})
+    new = snapshot(project, None)
+    assert files(new) == (".gitignore", "new.py", "run.sh", "src/a.py", "src/ä b.py", "train.py")
+    assert new.state.dirty
+    assert new.state.digest != clean.state.digest
+
+
+def test_what_is_never_code(project: Path) -> None:
+    own = {".reprolock/runs/x": "", ".env": "KEY=1", "sub/.env.local": "", "__pycache__/a.pyc": "", "lake/objects/x": ""}
+    write(project, {**own, "out/predictions/part-0": "", "outside.py": "", ".repro.lock.aa.reprolock-tmp": ""})
+    assert files(snapshot(project, None, ("lake", "out/predictions", "mlflow.db"))) == (
+        *(".gitignore", "outside.py", "run.sh", "src/a.py", "src/ä b.py", "train.py"),
+    )
+
+
+def test_named_code_is_these_files_and_folders(project: Path) -> None:
+    write(project, {"src/new.py": "", "src/x.log": "", "made.log": "", "other.py": ""})
+    taken = snapshot(project, ("src/", "./train.py", "made.log"))
+    assert files(taken) == ("made.log", "src/a.py", "src/new.py", "src/ä b.py", "train.py")  # a file named outright counts
+    assert taken.rule == BY_NAME
+    assert files(snapshot(project, ("src/a.py",))) == ("src/a.py",)
+    assert not snapshot(project, ("src/a.py",)).state.dirty
+    (project / "src/a.py").unlink()
+    assert not snapshot(project, ("train.py",)).state.dirty
+    assert snapshot(project, ("src",)).state.dirty
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("scr", 'run.code names "scr", which is not there', "correct it, or make the file"),
+        (
+            "data",
+            'run.code names "data", of which git ignores every file',
+            "name its files one by one, or take it out of .gitignore",
+        ),
+        (
+            ".env",
+            'run.code names ".env", which is never part of the code',
+            "take it out: reprolock's files, .env*, lakes, outputs and MLflow's files are left out of every run",
+        ),
+    ],
+)
+def test_a_name_that_names_nothing(project: Path, name: str, message: str, hint: str) -> None:
+    write(project, {"data/a.csv": "", ".env": ""})
+    with pytest.raises(UsageError) as error:
+        snapshot(project, (name,))
+    assert (error.value.message, error.value.hint, error.value.exit_code) == (message, hint, 2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: (root / "src/a.py").write_text("A = 2\n"),
+        lambda root: (root / "src/a.py").unlink(),
+        lambda root: (root / "src/a.py").chmod(0o755),
+        lambda root: ((root / "src/a.py").unlink(), (root / "src/a.py").symlink_to("ä b.py")),
+        lambda root: (root / "src/c.py").touch(),
+        lambda root: (git(root, "rm", "-q", "--cached", "src/a.py"), write(root, {".gitignore": "a.py\n"})),
+    ],
+    ids=["edited", "deleted", "made executable", "made a link", "new", "no longer tracked"],
+)
+def test_dirty_and_digest_follow_the_files(project: Path, change: object) -> None:
+    before = snapshot(project, None).state
+    change(project)  # type: ignore[operator]
+    after = snapshot(project, None).state
+    assert after.dirty
+    assert after.digest != before.digest
+    assert after.commit == before.commit
+
+
+def test_the_digest_is_of_the_files_alone(project: Path, tmp_path: Path) -> None:
+    first = snapshot(project, None)
+    os.utime(project / "train.py", (1, 1))
+    git(project, "commit", "-q", "--allow-empty", "-m", "second")
+    shutil.copytree(project, tmp_path / "elsewhere", ignore=shutil.ignore_patterns(".git"))
+    assert snapshot(project, None).state.digest == first.state.digest
+    assert snapshot(tmp_path / "elsewhere", None).state.digest == first.state.digest
+    # The form of the digest is part of every record. In a shell:
+    # printf '["a.py","100644","%s"]\n' $(printf x | sha256sum | cut -d' ' -f1) | sha256sum
+    write(tmp_path / "one", {"a.py": "x"})
+    assert snapshot(tmp_path / "one", None).state.digest == "5c316dd646979e3ea9f4c63b55dd77584da0e76c2a0d2fb44219d8449c3899d5"
+
+
+def test_line_ends_that_git_translates_are_no_change(project: Path) -> None:
+    git(project, "config", "core.autocrlf", "true")
+    (project / "train.py").write_bytes(b"print(1)\r\n")
+    assert not snapshot(project, None).state.dirty
+
+
+def test_a_file_that_git_lfs_fetched_is_no_change(project: Path) -> None:
+    data = b"weights" * 100
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{hashlib.sha256(data).hexdigest()}\nsize {len(data)}\n"
+    write(project, {"model.bin": pointer})
+    git(project, "add", "model.bin")
+    git(project, "commit", "-q", "-m", "lfs")
+    (project / "model.bin").write_bytes(data)
+    assert not snapshot(project, None).state.dirty
+    (project / "model.bin").write_bytes(data + b"!")
+    assert snapshot(project, None).state.dirty
+
+
+def test_a_project_in_a_folder_of_a_repository(project: Path) -> None:
+    write(project / "team", {"fit.py": "", "repro.toml": ""})
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "team")
+    write(project, {"elsewhere.py": ""})
+    taken = snapshot(project / "team", None)
+    assert files(taken) == ("fit.py",)
+    assert not taken.state.dirty
+
+
+def test_submodules_and_repositories_inside_bring_their_files(project: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    write(library, {"lib.py": "L = 1\n", ".gitignore": "*.tmp\n"})
+    git(library, "init", "-q")
+    git(library, "add", "-A")
+    git(library, "commit", "-q", "-m", "library")
+    git(project, "submodule", "--quiet", "add", str(library), "vendor/library")
+    git(project, "commit", "-q", "-m", "submodule")
+    inner = ("vendor/library/.gitignore", "vendor/library/lib.py")
+    assert files(snapshot(project, None)) == tuple(sorted((*TRACKED, ".gitmodules", *inner), key=str.encode))
+    assert not snapshot(project, None).state.dirty
+    write(project, {"vendor/library/x.tmp": "", "vendor/library/new.py": ""})
+    assert files(snapshot(project, ("vendor",))) == (*inner, "vendor/library/new.py")
+    assert snapshot(project, None).state.dirty
+    (project / "vendor/library/new.py").unlink()
+    write(project, {"vendor/library/lib.py": "L = 2\n"})
+    git(project / "vendor/library", "commit", "-q", "-am", "moved on")
+    assert snapshot(project, None).state.dirty  # the outer commit names another one
+
+    git(library, "clone", "-q", str(library), str(project / "cloned"))
+    assert "cloned/lib.py" in files(snapshot(project, None))
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://me:secret@example.com/a/b.git?token=1", "https://example.com/a/b.git"),
+        ("ssh://git@example.com:22/a/b.git", "ssh://example.com:22/a/b.git"),
+        ("git@example.com:a/b.git", "git@example.com:a/b.git"),
+        ("me@example.com:a/b.git", "example.com:a/b.git"),
+        ("/srv/a@b.git", "/srv/a@b.git"),
+    ],
+)
+def test_the_remote_carries_no_user_and_no_key(project: Path, address: str, shown: str) -> None:
+    git(project, "remote", "add", "origin", address)
+    assert snapshot(project, None).state.remote == shown
+
+
+def test_a_repository_without_a_commit_and_one_off_every_branch(project: Path, tmp_path: Path) -> None:
+    git(project, "checkout", "-q", "--detach")
+    assert snapshot(project, None).state.branch is None
+    write(tmp_path / "young", {"a.py": ""})
+    git(tmp_path / "young", "init", "-q")
+    state = snapshot(tmp_path / "young", None).state
+    assert (state.commit, state.branch, state.dirty, state.files) == (None, "main", True, ("a.py",))
+
+
+def test_a_merge_conflict_lists_each_file_once(project: Path) -> None:
+    git(project, "checkout", "-q", "-b", "other")
+    for text, branch in (("A = 2\n", "other"), ("A = 3\n", "main")):
+        git(project, "checkout", "-q", branch)
+        write(project, {"src/a.py": text})
+        git(project, "commit", "-q", "-am", branch)
+    assert subprocess.run([*GIT, "merge", "-q", "other"], cwd=project, capture_output=True).returncode
+    taken = snapshot(project, None)
+    assert files(taken) == TRACKED
+    assert taken.state.dirty
+
+
+def test_nothing_that_a_repository_configures_is_executed(project: Path) -> None:
+    trap = project / ".git" / "trap"
+    trap.write_text(f"#!/bin/sh\ntouch {project}/.git/sprung\ncat\n")
+    trap.chmod(0o755)
+    for hook in ("post-index-change", "post-checkout", "reference-transaction", "fsmonitor-watchman"):
+        shutil.copy(trap, project / ".git" / "hooks" / hook)
+    for name in ("core.fsmonitor", "filter.f.clean", "filter.f.smudge", "filter.f.process", "diff.f.textconv"):
+        git(project, "config", name, str(trap))
+    write(project, {".gitattributes": "* filter=f diff=f\n", "train.py": "changed\n"})
+    (project / ".git" / "sprung").unlink(missing_ok=True)
+    assert snapshot(project, None).state.dirty
+    assert not (project / ".git" / "sprung").exists()
+    subprocess.run(["git", "status"], cwd=project, capture_output=True)
+    assert (project / ".git" / "sprung").exists()  # the trap works
+
+
+def test_variables_of_a_hook_do_not_lead_elsewhere(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_DIR", str(tmp_path))
+    monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere")
+    assert files(snapshot(project, None)) == TRACKED
+
+
+def without_git(root: Path) -> None:
+    write(
+        root,
+        {
+            **{"train.py": "", "src/a.py": "", ".python-version": "3.11", ".hidden/x": "", ".env": ""},
+            **{"venv/pyvenv.cfg": "", "venv/lib/x.py": "", "__pycache__/a.pyc": "", "cache/CACHEDIR.TAG": ""},
+            **{"node_modules/x.js": "", "spark-warehouse/x": ""},
+        },
+    )
+    os.mkfifo(root / "pipe")
+
+
+def test_without_git_all_but_what_is_hidden_made_or_cached(tmp_path: Path) -> None:
+    without_git(tmp_path)
+    taken = snapshot(tmp_path, None)
+    assert files(taken) == (".python-version", "src/a.py", "train.py")
+    assert taken.rule == BY_WALK
+    assert taken.state[3:] == (None, None, None, False)
+    assert files(snapshot(tmp_path, ("src", ".hidden"))) == (".hidden/x", "src/a.py")
+
+
+def test_a_machine_without_git_is_a_folder_without_git(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    taken = snapshot(project, None)
+    assert taken.rule == BY_WALK
+    assert files(taken) == TRACKED
+
+
+def test_a_folder_that_an_outer_repository_ignores_is_on_its_own(project: Path) -> None:
+    write(project, {"data/project/train.py": "", "data/project/x.log": ""})
+    taken = snapshot(project / "data" / "project", None)
+    assert (taken.rule, files(taken), taken.state.commit) == (BY_WALK, ("train.py", "x.log"), None)
+
+
+def test_a_repository_that_git_refuses_is_no_folder_without_git(project: Path) -> None:
+    (project / ".git" / "config").write_text("[broken\n")
+    with pytest.raises(MachineError) as error:
+        snapshot(project, None)
+    assert error.value.message == f"git does not read {project}: bad config line 1 in file .git/config"
+    assert error.value.hint == f"see what `git -C {project} status` says"
+
+
+def test_a_file_with_a_key_is_refused_by_name_and_line(project: Path) -> None:
+    write(project, {"src/helper.py": "import os\nKEY = 'the-real-secret-value'\n"})
+    with pytest.raises(UsageError) as in_use:
+        snapshot(project, None, scanner=Scanner({"LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY": "the-real-secret-value"}))
+    assert in_use.value.message == "src/helper.py:2 carries the value of LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY"
+    write(project, {"src/helper.py": "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG\n"})
+    with pytest.raises(UsageError) as by_form:
+        snapshot(project, None)
+    assert by_form.value.message == (
+        "src/helper.py:1 carries a key: an access key, a token, a private key or a signed address"
+    )
+
+
+def test_links_that_stay_inside_are_kept_and_others_refused(project: Path, tmp_path: Path) -> None:
+    (project / "src" / "link.py").symlink_to("../train.py")
+    (project / "folder").symlink_to("src")
+    (project / "loose").symlink_to("not/there")
+    taken = snapshot(project, None)
+    assert [file.path for file in taken.files if file.mode == "120000"] == ["folder", "loose", "src/link.py"]
+    place(taken, project, tmp_path / "work")
+    assert os.readlink(tmp_path / "work" / "src" / "link.py") == "../train.py"
+    assert (tmp_path / "work" / "folder" / "a.py").read_text() == "A = 1\n"
+    for target in ("/etc/passwd", "../project2", "folder/../../x", "src/../.."):
+        (project / "bad").unlink(missing_ok=True)
+        (project / "bad").symlink_to(target)
+        with pytest.raises(UsageError) as error:
+            snapshot(project, None)
+        assert error.value.message == f'the code file "bad" is a link to "{target}", which is outside the project'
+
+
+def test_a_name_that_another_machine_could_not_hold(project: Path) -> None:
+    for name, message in (
+        (b"b\xff.py", 'the name of the code file "b\\udcff.py" is not UTF-8'),
+        (b"b\\c.py", 'the name of the code file "b\\c.py" holds a character that no path may have'),
+    ):
+        path = project / os.fsdecode(name)
+        path.touch()
+        with pytest.raises(UsageError) as error:
+            snapshot(project, None)
+        assert error.value.message == message
+        path.unlink()
+
+
+def test_code_that_is_too_large_names_the_largest_files(project: Path) -> None:
+    for name, size in (("model.bin", 90_000_000), ("data.csv", 20_000_000), ("b.csv", 2_000_000), ("c.csv", 1_000_000)):
+        with (project / name).open("wb") as file:
+            file.truncate(size)
+    with pytest.raises(UsageError) as error:
+        snapshot(project, None)
+    assert error.value.message == (
+        "the code is 113 MB, more than 100 MB: model.bin (90 MB), data.csv (20 MB), b.csv (2 MB)"
+    )
+    assert error.value.hint == (
+        "name what the command needs in run.code, or have git ignore the rest; data belongs in a lake"
+    )
+
+
+def test_exactly_these_files_arrive_with_their_modes(project: Path, tmp_path: Path) -> None:
+    write(project, {"ignored.log": "", ".env": "KEY=1"})
+    work = tmp_path / "runs" / "1" / "work"
+    taken = snapshot(project, None)
+    place(taken, project, work)
+    assert sorted(str(path.relative_to(work)) for path in work.rglob("*") if path.is_file()) == sorted(TRACKED)
+    assert os.access(work / "run.sh", os.X_OK) and not os.access(work / "train.py", os.X_OK)
+    assert snapshot(work, None).state.digest == taken.state.digest
+
+
+def test_a_file_that_changed_since_is_not_run(project: Path, tmp_path: Path) -> None:
+    taken = snapshot(project, None)
+    write(project, {"src/a.py": "A = 2\n"})
+    with pytest.raises(MachineError) as error:
+        place(taken, project, tmp_path / "work")
+    assert error.value.message == "src/a.py was changed while the run was being prepared"
+    (project / "src/a.py").unlink()
+    with pytest.raises(MachineError) as gone:
+        place(taken, project, tmp_path / "work2")
+    assert gone.value.message == f"{project}/src/a.py cannot be read: it is gone"
+
+
+def test_a_link_is_inside_only_where_it_leads_there() -> None:
+    links = {"d", "x/d"}
+    inside = [("a", "b"), ("x/a", "../b"), ("x/a", "./../x/./b"), ("a", "d/y"), ("a", "x/../y"), ("a", ".")]
+    outside = [("a", ".."), ("a", "/b"), ("x/a", "../../b"), ("a", "d/../y"), ("x/a", "d/y/../z"), ("a", "x/../../y")]
+    assert [code.stays_inside(path, target, links.__contains__) for path, target in inside] == [True] * len(inside)
+    assert [code.stays_inside(path, target, links.__contains__) for path, target in outside] == [False] * len(outside)
