@@ -12,6 +12,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from reprolock.environment.export import requirement_lines
 from reprolock.environment.pythons import Python
 from reprolock.environment.uv_command import Uv
-from reprolock.errors import MachineError
+from reprolock.errors import MachineError, ServiceError
 from reprolock.model.lock import PackagePin
 
 VARIABLE = "REPROLOCK_BUILD_RECORD"
@@ -66,6 +67,7 @@ def _of(
     package: PackagePin, declared: Sequence[str], executable: Path, uv: Uv, folder: Path, as_of: datetime | None
 ) -> set[str]:
     recorder, record = folder / "recorder", folder / f"{package.name}.json"
+    built = Path(f"{record}.built")
     recorder.mkdir(exist_ok=True)
     (recorder / "sitecustomize.py").write_text(_RECORDER)
     variables = f"{{ PYTHONPATH = {json.dumps(str(recorder))}, {VARIABLE} = {json.dumps(str(record))} }}"
@@ -76,7 +78,12 @@ def _of(
     arguments = ["pip", "install", "--requirement", asked.name, "--require-hashes", "--no-deps", "--no-binary", package.name]
     arguments += ["--python", str(executable), "--target", f"{package.name}-target"]
     arguments += ["--exclude-newer", as_of.isoformat()] if as_of else []
-    complaint = uv.run(arguments, folder).complaint
+    complaint = None
+    with suppress(ServiceError):  # the resolution has fetched the source already, most often
+        uv.near.run(arguments, folder)
+    if not built.exists():
+        record.unlink(missing_ok=True)
+        complaint = uv.run(arguments, folder).complaint
     first = _read(record)
     if first is None:
         reason = complaint.head if complaint else "uv did not build it"
@@ -87,7 +94,7 @@ def _of(
         )
     system = tomllib.loads(first["declared"] or "").get("build-system", {})
     # Without a second record the backend failed when it was asked; what it declares is still known.
-    second = _read(Path(f"{record}.built")) or first
+    second = _read(built) or first
     return {*system.get("requires", _DEFAULT), *(set(second["names"]) - set(first["names"]))}
 
 

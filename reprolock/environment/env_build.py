@@ -109,7 +109,10 @@ def _install(plan: Plan, building: Path, uv: Uv, temporary: Path) -> None:
     (temporary / "build.txt").write_text("".join(plan.build_lines))
     arguments = ["pip", "sync", "packages.txt", "--build-constraints", "build.txt", "--require-hashes", "--no-sources"]
     arguments += ["--require-build-hashes", "--preview-features", "build-dependency-hashes"]
-    _run(uv, [*arguments, "--python", str(building / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))], temporary)
+    arguments += ["--python", str(building / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))]
+    with suppress(ReprolockError):  # the cache alone did not do; then the index is asked
+        return _run(uv.near, arguments, temporary)
+    _run(uv, arguments, temporary)
 
 
 def _run(uv: Uv, arguments: Sequence[str], temporary: Path) -> None:

@@ -14,7 +14,7 @@ import re
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -105,9 +105,8 @@ class _Resolver:
         free = {canonicalize_name(re.split("==", name)[0]) for name in self.question.upgrade_packages}
         if pins and not free and not self.question.as_of and not self.uv.offline:
             # What is pinned often answers already; then nobody need be asked, and no large sdist fetched again.
-            near = _Resolver(Uv(self.uv.environ, offline=True), self.folder, self.question)
             try:
-                answer = near._resolved(declaration, kept, None)
+                answer = replace(self, uv=self.uv.near)._resolved(declaration, kept, None)
             except (ServiceError, UsageError):
                 answer = []
             if answer and all((package.name, str(package.version)) in pins for package in answer):

@@ -16,8 +16,8 @@ import reprolock
 from reprolock.files.failures import cannot_write
 from reprolock.model.digest import digest_of
 
-SCRIPT_MODULES = ("__init__.py", "current.py", "errors.py")
-"""The modules that a script can import, as paths below the package; each imports no other."""
+SCRIPT_MODULES = ("__init__.py", "errors.py", "script.py", "script_pandas.py")
+"""The modules that a script can import, as paths below the package; they import one another alone."""
 
 
 def runtime_folder(store: Path, modules: tuple[str, ...] = SCRIPT_MODULES, source: Path | None = None) -> Path:

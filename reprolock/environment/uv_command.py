@@ -13,7 +13,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
@@ -110,6 +110,11 @@ class Uv:
         if fault := _of_the_world(complaint):
             raise fault
         return Answer(answer, warnings, complaint)
+
+    @property
+    def near(self) -> Uv:
+        """The same uv, kept to its cache: what is named by hash is as good from there, and nothing is fetched again."""
+        return replace(self, offline=True)
 
     def _lines(self, process: subprocess.Popen[str]) -> list[str]:
         lines = []
