@@ -177,7 +177,7 @@ class GitLake:
     def commit(self, repository: str, branch: str, message: str, metadata: Mapping[str, str] = {}) -> Commit:
         """Commit what is staged. LakeRefused when nothing is."""
         store = self._store(repository)
-        with store.reading(branch), store.guard():
+        with store.writing(branch), store.reading(branch), store.guard():
             head, tree = store.head(branch), store.tree(branch)
             if tree == head.tree_id:
                 raise faults.nothing_to_commit(repository, branch)
@@ -227,7 +227,7 @@ class GitLake:
         then the branch is as it was. Where histories cross several times, Git's best base is taken.
         """
         store = self._store(repository)
-        with store.reading(source), store.guard():
+        with store.writing(branch), store.reading(source), store.guard():
             head, other = self._clean_head(store, branch), store.commit(source)
             base = git_commits.merge_base(store.git, repository, head.id, other.id)
             before = base.tree_id if base else store.trees.empty
@@ -241,7 +241,7 @@ class GitLake:
     def revert(self, repository: str, branch: str, ref: str) -> Commit:
         """A new commit on a branch that undoes one commit: a merge of the state before it, with it as the base."""
         store = self._store(repository)
-        with store.reading(ref), store.guard():
+        with store.writing(branch), store.reading(ref), store.guard():
             head, undone = self._clean_head(store, branch), store.commit(ref)
             if len(undone.parent_ids) > 1:
                 raise faults.revert_merge(repository, str(undone.id))
@@ -310,13 +310,12 @@ class GitLake:
         message: str,
         metadata: Mapping[str, str],
     ) -> Commit:
-        with store.writing(branch):
-            try:
-                commit = git_commits.write(store.git, branch, tree, parents, message, metadata, self._clock())
-            except pygit2.GitError:
-                # Git compares the head with the first parent: plain git, which holds no guard, may have moved it.
-                if store.head(branch).id != parents[0]:
-                    raise faults.moved(store.name, branch) from None
-                raise
-            store.unstage(branch)
+        try:
+            commit = git_commits.write(store.git, branch, tree, parents, message, metadata, self._clock())
+        except pygit2.GitError:
+            # Git compares the head with the first parent: plain git, which holds no guard, may have moved it.
+            if store.head(branch).id != parents[0]:
+                raise faults.moved(store.name, branch) from None
+            raise
+        store.unstage(branch)
         return git_commits.read(commit)

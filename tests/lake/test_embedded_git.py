@@ -167,6 +167,31 @@ def test_a_commit_that_plain_git_made_under_a_staged_change(lake: GitLake, weath
     assert {name: read(lake, weather, made.id, name) for name in expected} == expected
 
 
+def test_plain_git_moves_the_head_while_a_commit_is_made(tmp_path: Path) -> None:
+    """The clock is the last thing that is asked before the commit is written, so here the other writer comes in."""
+
+    def clock() -> datetime:
+        if moving:
+            author = pygit2.Signature("somebody", "somebody@example.com")
+            git.create_commit("refs/heads/main", author, author, "pushed", git.head.peel(pygit2.Tree).id, [git.head.target])
+        return datetime(2026, 1, 2, tzinfo=UTC)
+
+    moving = False
+    lake = GitLake(tmp_path / "lake", "file:lake", clock)
+    lake.create_repository("weather")
+    git = pygit2.Repository(str(tmp_path / "lake" / "weather.git"))
+    put(lake, "weather", "a", b"1")
+    moving = True
+    assert fault(LakeRefused, lake.commit, "weather", "main", "text") == (
+        'the branch "main" of the repository "weather" was changed by somebody else at the same time',
+        "try again",
+    )
+    moving = False
+    assert [found.message for found in lake.ancestors("weather", "main")] == ["pushed", "Repository created"]
+    lake.commit("weather", "main", "text")
+    assert read(lake, "weather", "main~0", "a") == b"1"
+
+
 def test_a_branch_of_plain_git_that_is_in_the_way(lake: GitLake, weather: str, git: pygit2.Repository) -> None:
     git.references.create("refs/heads/team/x", git.head.target)
     assert list(lake.branches(weather)) == ["main", "team/x"]
