@@ -1,0 +1,104 @@
+"""Which runs are under way in a project, so that one whose reprolock was killed is closed by the next command.
+
+In: a project's folder and a run. Out: a `Journal`, which is a file in `.reprolock/open/` while the run is
+under way, and a guard that the operating system frees when its holder dies. Whoever gets the guard of
+a journal that is still there has found an abandoned run, and no second one can. A finished run
+leaves nothing, so looking costs as much as there are open runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from reprolock.files.failures import cannot_write
+from reprolock.files.whole import own_folder, write_whole
+
+OPEN = "open"
+
+
+class Journal:
+    """One run under way, held by this process until `close`.
+
+    `tracking` is MLflow's address without user or key; `pid` is the process that started the run.
+    """
+
+    def __init__(self, path: Path, held: FileLock, run_id: str, tracking: str, started: datetime, pid: int) -> None:
+        self.run_id = run_id
+        self.tracking = tracking
+        self.started = started
+        self.pid = pid
+        self._path = path
+        self._held = held
+
+    @classmethod
+    def open(cls, root: Path, run_id: str, tracking: str, started: datetime) -> Journal:
+        """Note that a run is under way. MachineError where that cannot be written."""
+        path = own_folder(root) / OPEN / f"{run_id}.json"
+        held = _guard_of(path)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            held.acquire(timeout=0)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        entry = {"run_id": run_id, "tracking": tracking, "started": started.isoformat(), "pid": os.getpid()}
+        try:
+            write_whole(path, json.dumps(entry, indent=2).encode() + b"\n")
+        except BaseException:
+            held.release()
+            raise
+        return cls(path, held, run_id, tracking, started, os.getpid())
+
+    def close(self) -> None:
+        """The run has been closed, here or in MLflow; a second call does nothing."""
+        with suppress(OSError):
+            self._path.unlink()
+        self.release()
+
+    def release(self) -> None:
+        """Leave the run open, for a later command to close."""
+        self._held.release()
+        if not self._path.exists():
+            with suppress(OSError):
+                os.unlink(self._held.lock_file)
+
+
+def abandoned(root: Path) -> list[Journal]:
+    """The runs whose reprolock is gone, each held by the caller, who closes or releases it. Oldest first."""
+    found = []
+    for path in (root / ".reprolock" / OPEN).glob("*.json"):
+        held = _guard_of(path)
+        try:
+            held.acquire(timeout=0)
+        except (Timeout, OSError):
+            continue  # it is under way, or somebody else is closing it
+        journal = _read(path, held)
+        if journal is None:
+            held.release()
+        else:
+            found.append(journal)
+    return sorted(found, key=lambda journal: (journal.started, journal.run_id))
+
+
+def _read(path: Path, held: FileLock) -> Journal | None:
+    """None for one that was closed between the look and the guard, or that is damaged, which is removed."""
+    try:
+        entry = json.loads(path.read_bytes())
+        started = datetime.fromisoformat(entry["started"])
+        return Journal(path, held, entry["run_id"], entry["tracking"], started, entry["pid"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError):
+            path.unlink()
+        return None
+
+
+def _guard_of(path: Path) -> FileLock:
+    # Not bound to a thread: a run may be closed in another one than it was opened in.
+    return FileLock(path.with_suffix(".guard"), thread_local=False)
