@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from reprolock.errors import ReprolockError, ServiceError
 from reprolock.files.failures import cannot_write
+from reprolock.files.whole import TEMPORARY, guard
 from reprolock.tracker import faults, sqlite_file
 from reprolock.tracker.inputs import DatasetInput
 from reprolock.tracker.place import Place
@@ -31,6 +33,7 @@ with quiet_import():
     from mlflow.entities import Dataset, Experiment, InputTag, Param, Run, RunTag, ViewType
     from mlflow.entities import DatasetInput as MlflowInput
     from mlflow.exceptions import MlflowException
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from mlflow.tracking.client import MlflowClient
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -38,6 +41,8 @@ for _chatty in ("mlflow", "alembic"):
     # What they would say on stderr is said by our own errors; set after the import, which sets its own.
     logging.getLogger(_chatty).setLevel(logging.CRITICAL + 1)
 
+_MAKING_SECONDS = 60.0
+"""How long to wait for another reprolock that makes the database; it takes three seconds on an idle machine."""
 _OTHER_SCHEMA = re.compile(r"out-of-date database schema \(found version (\w+), but expected (\w+)\)")
 
 
@@ -49,6 +54,8 @@ class ClientStore:
         self._place = place
         self._tries = tries
         with self._calls("open its database"):
+            if place.file is not None and not sqlite_file.is_made(place.file):
+                _make_database(place.file)
             self._client = MlflowClient(tracking_uri=place.uri)
 
     def experiment(self, name: str) -> StoredExperiment | None:
@@ -162,7 +169,7 @@ class ClientStore:
         plain = re.sub(r"[^\w.-]+", "-", name).strip(".-")
         if plain != name:
             plain = f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-        return (self._place.file.absolute().parent / "mlruns" / plain).as_uri()
+        return f"{_artifact_root(self._place.file)}/{quote(plain)}"
 
     @contextmanager
     def _calls(self, what: str, run: StoredRun | None = None) -> Iterator[None]:
@@ -177,16 +184,18 @@ class ClientStore:
             if folder is None:
                 raise faults.failed(self._place, what, error.strerror or type(error).__name__) from None
             raise cannot_write(folder, error) from error
-        except (SQLAlchemyError, ImportError) as error:
-            raise faults.failed(self._place, what, str(error) if isinstance(error, ImportError) else type(error).__name__) from None
+        except SQLAlchemyError as error:
+            raise self._database_fault(str(error)) or faults.failed(self._place, what, type(error).__name__) from None
+        except ImportError as error:
+            raise faults.failed(self._place, what, str(error)) from None
 
     def _fault(self, error: MlflowException, what: str) -> ReprolockError:
         text, file = str(error), self._place.file
         if file is not None and (match := _OTHER_SCHEMA.search(text)):
             known = Path(mlflow.__file__).parent.glob(f"store/db_migrations/versions/{match[1]}_*.py")
             return faults.other_schema(self._place, file, match[1], match[2], mlflow.__version__, older=any(known))
-        if file is not None and "(sqlite3." in text:
-            return sqlite_file.fault_of(self._place, file, text)
+        if fault := self._database_fault(text):
+            return fault
         status = error.get_http_status_code()
         if status in (401, 403):
             return faults.refused(self._place, status)
@@ -196,6 +205,11 @@ class ClientStore:
         kind = {"RESOURCE_DOES_NOT_EXIST": _Missing, "RESOURCE_ALREADY_EXISTS": _Exists}.get(error.error_code, ServiceError)
         return kind(fault.message, hint=fault.hint)
 
+    def _database_fault(self, text: str) -> ReprolockError | None:
+        """What SQLite said, where it was SQLite that said it."""
+        file = self._place.file
+        return sqlite_file.fault_of(self._place, file, text) if file is not None and "(sqlite3." in text else None
+
 
 class _Missing(ServiceError):
     """What was named is not there."""
@@ -203,6 +217,25 @@ class _Missing(ServiceError):
 
 class _Exists(ServiceError):
     """What was to be made is there already."""
+
+
+def _make_database(file: Path) -> None:
+    """MLflow's SQLite file, whole or not at all. MLflow alone makes it in some fifty steps, and cannot go on with
+    a file that a kill, a full disk or a second process left between two of them."""
+    with guard(file, f"making {file}", seconds=_MAKING_SECONDS):
+        if sqlite_file.is_made(file):
+            return
+        temporary = file.with_name(f".{file.name}{TEMPORARY}")
+        temporary.unlink(missing_ok=True)
+        try:
+            SqlAlchemyStore(f"sqlite:///{temporary.absolute()}", _artifact_root(file)).engine.dispose()
+            os.replace(temporary, file)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _artifact_root(file: Path) -> str:
+    return (file.absolute().parent / "mlruns").as_uri()
 
 
 def local_folder(uri: str) -> Path | None:

@@ -21,7 +21,7 @@ from reprolock.tracker import faults, sqlite_file
 from reprolock.tracker.inputs import input_of
 from reprolock.tracker.params import flatten
 from reprolock.tracker.place import Place
-from reprolock.tracker.protocol import FOLDER, RECORD, RUN_ID_TAG, Row
+from reprolock.tracker.protocol import FOLDER, REASON_TAG, RECORD, RUN_ID_TAG, Row
 from reprolock.tracker.store import Store, StoredRun
 from reprolock.tracker.tags import tags_of
 
@@ -74,6 +74,10 @@ class MlflowTracker:
         # Last, for the command's MLflow may have ended the run in its own way, and a repeated call must come this far.
         self._store.end_run(run_id, record.status, ended)
         return remarks
+
+    def end(self, run_id: str, status: str, reason: str, ended: datetime) -> None:
+        self._store.set_tags(run_id, {RUN_ID_TAG: run_id, REASON_TAG: reason[:5000]})
+        self._store.end_run(run_id, status, _milliseconds(ended))
 
     def metrics(self, run_id: str) -> dict[str, float]:
         return dict(self._known(run_id).metrics)
@@ -140,7 +144,7 @@ class MlflowTracker:
     @property
     def _is_there(self) -> bool:
         """False where nothing has been recorded yet: reading must not make an empty database."""
-        return self.place.file is None or self.place.file.exists()
+        return self.place.file is None or sqlite_file.is_made(self.place.file)
 
     def _check_file(self, *, writing: bool) -> None:
         if self.place.file is not None:

@@ -25,6 +25,9 @@ RECORD = "record.json"
 RUN_ID_TAG = "reprolock.run_id"
 """The tag that every recorded run has: `Record.run_id`. MLflow's own ID differs where the run was recorded offline."""
 
+REASON_TAG = "reprolock.reason"
+"""The tag of a run that was ended without a record: why."""
+
 
 class Row(NamedTuple):
     """One recorded run as a search finds it. Times are UTC; `metrics` holds last values."""
@@ -66,6 +69,10 @@ class Tracker(Protocol):
         size is not sent again. record.json is written from the record. Answers remarks for people: a
         param that was cut, or that the command had logged itself with another value.
         """
+        ...
+
+    def end(self, run_id: str, status: str, reason: str, ended: datetime) -> None:
+        """End a run that has no record: its command never started. `status` is FAILED or KILLED."""
         ...
 
     def metrics(self, run_id: str) -> dict[str, float]:

@@ -40,6 +40,14 @@ def check(place: Place, file: Path, *, writing: bool) -> None:
         raise fault_of(place, file, str(error)) from error
 
 
+def is_made(file: Path) -> bool:
+    """False where nothing has been recorded yet: no file, or the empty one that `check` makes."""
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
+
+
 def fault_of(place: Place, file: Path, message: str) -> ReprolockError:
     """Our sentence for one of SQLite's: its messages are fixed texts of its C library."""
     if "not a database" in message or "malformed" in message:

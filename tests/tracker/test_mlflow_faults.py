@@ -1,0 +1,244 @@
+"""What goes wrong with MLflow, each with its whole sentence, its hint and its exit code."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import mlflow
+import pytest
+import services
+from recorded import tracker_at
+
+from reprolock.errors import ReprolockError
+from reprolock.model.record import Record
+from reprolock.tracker.mlflow_tracker import MlflowTracker
+
+ROOT = Path(__file__).parents[2]
+DECLARED = "mlflow.tracking_uri in repro.toml"
+OFFLINE = "`reprolock run --offline` records on disk and `reprolock sync` sends it later"
+
+
+def fault_of(tracker: MlflowTracker, record: Record) -> tuple[str, str | None, int]:
+    """What `create` raises: sentence, hint, exit code."""
+    with pytest.raises(ReprolockError) as raised:
+        tracker.create(record.experiment, None, record.started)
+    return raised.value.message, raised.value.hint, raised.value.exit_code
+
+
+def test_nobody_listens(record: Record, tmp_path: Path) -> None:
+    address = f"http://127.0.0.1:{services.free_port()}"
+    before = time.monotonic()
+    assert fault_of(tracker_at(address, tmp_path), record) == (
+        f"no answer from MLflow at {address} ({DECLARED}) after 3 tries",
+        f"is it running? {OFFLINE}",
+        5,
+    )
+    assert time.monotonic() - before < 6
+
+
+def test_the_users_own_patience_counts(record: Record, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        environ = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "1"}
+        message, _, code = fault_of(tracker_at(address, tmp_path, environ), record)
+    assert (message, code) == (f"no answer from MLflow at {address} ({DECLARED}) after 1 try", 5)
+
+
+def test_a_password_in_the_address_is_never_said(record: Record, tmp_path: Path) -> None:
+    port = services.free_port()
+    with pytest.raises(ReprolockError) as raised:
+        tracker_at(f"http://ann:pw-Zq81xx@127.0.0.1:{port}", tmp_path).create("x", None, record.started)
+    shown: BaseException | None = raised.value
+    while shown is not None:
+        assert "pw-Zq81xx" not in f"{shown!r} {shown}"
+        shown = shown.__cause__
+
+
+@pytest.fixture
+def not_mlflow(tmp_path: Path) -> Iterator[str]:
+    """Another real server: Python's own, of files."""
+    (tmp_path / "web").mkdir()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments, directory=str(tmp_path / "web"))  # type: ignore[arg-type]
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_something_else_listens(record: Record, tmp_path: Path, not_mlflow: str) -> None:
+    assert fault_of(tracker_at(not_mlflow, tmp_path), record) == (
+        f"what answers at {not_mlflow} ({DECLARED}) is no MLflow tracking server",
+        "correct the address",
+        5,
+    )
+
+
+def test_a_server_that_ends_and_comes_back(own_server: services.Server, record: Record, files: dict[str, Path], tmp_path: Path) -> None:
+    tracker = tracker_at(own_server.endpoint, tmp_path)
+    run_id = tracker.create(record.experiment, None, record.started)
+    own_server.stop()
+    with pytest.raises(ReprolockError) as raised:
+        tracker.log(run_id, record, files)
+    assert str(raised.value) == f"no answer from MLflow at {own_server.endpoint} ({DECLARED}) after 3 tries"
+    own_server.start()
+    assert tracker.log(run_id, record, files) == ()
+    assert tracker.read(run_id) == record
+
+
+CREATE = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from reprolock.errors import ReprolockError
+from reprolock.tracker import open_tracker
+from reprolock.tracker.place import Place
+try:
+    tracker = open_tracker(Place("sqlite:///" + sys.argv[1], "mlflow.tracking_uri in repro.toml"), {}, Path("/nowhere"))
+    print(len(tracker.create("x", None, datetime.now(UTC))))
+except ReprolockError as error:
+    print(error, error.hint, error.exit_code, sep="\\n")
+"""
+
+
+def create_in(file: Path, home: Path) -> list[str]:
+    """The lines of a fresh process that creates a run: MLflow looks at a file's schema once a process."""
+    environ = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    argv = [sys.executable, "-c", CREATE, str(file)]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, env=environ, check=True)
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def test_a_file_of_another_mlflow(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    assert create_in(file, tmp_path) == ["32"]
+    with sqlite3.connect(file) as database:
+        (needed,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
+        database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+    assert create_in(file, tmp_path) == [
+        f"{file} ({DECLARED}) has the schema 451aebb31d03 of an older MLflow, and MLflow {mlflow.__version__} needs {needed}",
+        f"copy the file, then run `mlflow db upgrade sqlite:///{file}`",
+        "4",
+    ]
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    assert create_in(file, tmp_path) == [
+        f"{file} ({DECLARED}) has the schema ffffffffffff of another MLflow, and MLflow {mlflow.__version__} needs {needed}",
+        "use the MLflow that made it, or name another file in mlflow.tracking_uri",
+        "4",
+    ]
+
+
+def test_creating_a_run_leaves_one_file_and_says_nothing_else(tmp_path: Path) -> None:
+    assert create_in(tmp_path / "project" / "mlflow.db", tmp_path) == ["32"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["project"]
+    assert sorted(path.name for path in (tmp_path / "project").iterdir()) == [".reprolock", "mlflow.db"]
+
+
+def test_two_first_runs_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: create_in(tmp_path / "mlflow.db", tmp_path), range(2)))
+    assert both == [["32"], ["32"]]
+
+
+def test_a_first_run_that_was_killed_leaves_no_half_database(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    process = subprocess.Popen([sys.executable, "-c", CREATE, str(file)], cwd=ROOT)
+    while not any(path.name.startswith(".mlflow.db") and path.stat().st_size for path in tmp_path.iterdir()):
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    assert file.stat().st_size == 0
+    assert create_in(file, tmp_path) == ["32"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".reprolock", "mlflow.db"]
+
+
+def test_a_file_that_is_no_database(record: Record, tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    file.write_text("this is a text, and long enough to be looked at " * 40)
+    assert fault_of(tracker_at(f"sqlite:///{file}", tmp_path), record) == (
+        f"{file} ({DECLARED}) is no SQLite database, or is damaged",
+        "move it away, or name another file",
+        8,
+    )
+
+
+def test_a_folder_in_the_way(record: Record, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("")
+    message, _, code = fault_of(tracker_at(f"sqlite:///{tmp_path}/x/mlflow.db", tmp_path), record)
+    assert (message, code) == (f"{tmp_path}/x cannot be written: something else is in its place", 8)
+    (tmp_path / "mlflow.db").mkdir()
+    assert fault_of(tracker_at(f"sqlite:///{tmp_path}/mlflow.db", tmp_path), record) == (
+        f"{tmp_path}/mlflow.db ({DECLARED}) cannot be written: permission denied or read-only",
+        f"allow yourself to write in {tmp_path}, or name another file in mlflow.tracking_uri",
+        8,
+    )
+
+
+def in_a_small_disk(folder: Path, prepare: str) -> str:
+    """Create a run in `folder`/mlflow.db, after a shell line has prepared the folder; stdout and stderr together."""
+    script = f'{prepare}; cd "$2" && "$3" -c "$4" "$1/mlflow.db" 2>&1'
+    argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", folder, ROOT, sys.executable, CREATE]
+    try:
+        done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, timeout=120)
+    except FileNotFoundError:
+        pytest.skip("no `unshare`: a small disk cannot be mounted here")
+    if "unshare" in done.stderr or "mount" in done.stderr:
+        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+    return done.stdout
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    assert in_a_small_disk(tmp_path, 'mount -t tmpfs -o size=200k none "$1"') == (
+        f"{tmp_path}/mlflow.db ({DECLARED}) cannot be written: the disk is full\n"
+        f"free space on the disk that holds {tmp_path} and try again\n8\n"
+    )
+
+
+def test_a_disk_that_is_read_only(tmp_path: Path, record: Record) -> None:
+    tracker_at(f"sqlite:///{tmp_path}/mlflow.db", tmp_path).create("x", None, record.started)
+    assert in_a_small_disk(tmp_path, 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"') == (
+        f"{tmp_path}/mlflow.db ({DECLARED}) cannot be written: permission denied or read-only\n"
+        f"allow yourself to write in {tmp_path}, or name another file in mlflow.tracking_uri\n8\n"
+    )
+
+
+def test_a_locked_file(record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reprolock.tracker.sqlite_file._WAIT_SECONDS", 0.2)  # not to wait the whole twenty
+    file = tmp_path / "mlflow.db"
+    with sqlite3.connect(file, isolation_level=None) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        assert fault_of(tracker_at(f"sqlite:///{file}", tmp_path), record) == (
+            f"{file} ({DECLARED}) is locked by another program",
+            "end that program and try again",
+            8,
+        )
+
+
+def test_unknown_kinds_of_mlflow(record: Record, tmp_path: Path) -> None:
+    message, _, code = fault_of(tracker_at("nonsense://x", tmp_path), record)
+    start = f"MLflow at nonsense://x ({DECLARED}) could not open its database: Model registry functionality is unavailable; "
+    assert (message[: len(start)], code) == (start, 5)
+    message, _, code = fault_of(tracker_at("postgresql://ann:pw-Zq81xx@127.0.0.1:1/x", tmp_path), record)
+    assert (message, code) == (
+        f"MLflow at postgresql://127.0.0.1:1/x ({DECLARED}) could not open its database: No module named 'psycopg'",
+        5,
+    )
