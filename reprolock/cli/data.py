@@ -84,17 +84,13 @@ def create(settings: Settings, lake: Lake, repository: LakeURI, storage: str | N
 @on_lake
 def ls(settings: Settings, lake: Lake, uri: LakeURI, recursive: bool) -> None:
     """List what is at an address of any branch, tag or commit, with sizes."""
-    from reprolock.lake import faults
     from reprolock.steps.data import ls as listed
 
-    lake.resolve(uri.repository, uri.ref)
     entries = []
     for entry in listed(lake, uri, recursive=recursive):
         entries.append(entry._asdict() if settings.json else None)
         what = counted(entry.objects, "object") if entry.is_folder else ""
         settings.line(f"{size(entry.bytes):>9}  {entry.path}" + (f"  {what}" if what else ""))
-    if not entries and uri.path:
-        raise faults.no_path(uri)
     settings.result({"uri": str(uri), "entries": entries})
 
 

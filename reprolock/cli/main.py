@@ -25,19 +25,16 @@ COMMANDS = {
     "doctor": ("machine", "Say what is missing on this machine and how to get it."),
     "schema": ("machine", "Print the JSON Schemas of repro.toml, repro.lock and record.json."),
     "completion": ("machine", "Print the completion script of a shell."),
+    "materialise": ("run", ""),
 }
-"""Name → (module in reprolock.cli, summary). Listed here so that help and completion load no command."""
-
-
-class _Lazy(click.Command):
-    """A command that is known by name and summary until it is asked for more."""
+"""Name → (module in reprolock.cli, summary). Listed here so that help and completion load no command; without a summary it is hidden."""
 
 
 class Commands(click.Group):
     """The group of COMMANDS; a command's module is imported when the command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [name for name, (_, text) in COMMANDS.items() if text]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
@@ -63,11 +60,11 @@ class Commands(click.Group):
 
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
-        return [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if text and name.startswith(incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items() if text])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

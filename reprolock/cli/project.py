@@ -49,6 +49,7 @@ def init(settings: Settings, uri: str | None, lake: str | None) -> None:
 @click.command()
 @click.option("--upgrade", is_flag=True, help="Resolve everything anew.")
 @click.option("--upgrade-dataset", "upgrade_datasets", metavar="NAME", multiple=True, help="Resolve one dataset anew.")
+@click.option("--upgrade-package", "upgrade_packages", metavar="NAME[==V]", multiple=True, help="Resolve one package anew.")
 @click.option("--as-of", type=Moment(), metavar="TIME", help="The newest commit made at or before TIME (with an offset).")
 @click.option("--strict", is_flag=True, help="Refuse a branch with uncommitted changes under a dataset's path.")
 @click.option("--offline", is_flag=True, help="Ask no service; use what is stored.")
@@ -59,6 +60,7 @@ def lock(
     settings: Settings,
     upgrade: bool,
     upgrade_datasets: tuple[str, ...],
+    upgrade_packages: tuple[str, ...],
     as_of: datetime | None,
     strict: bool,
     offline: bool,
@@ -74,10 +76,10 @@ def lock(
         settings.line(f"repro.lock answers repro.toml ({counted(len(found.dataset), 'dataset')})")
         settings.result({"fresh": True, "datasets": len(found.dataset)})
         return
-    from reprolock.steps.lock import LockOptions  # past --check, which has to be quick
+    from reprolock.steps.options import LockOptions  # past --check, which has to be quick
 
     started = time.monotonic()
-    options = LockOptions(upgrade, upgrade_datasets, (), as_of, strict, offline, dry_run)
+    options = LockOptions(upgrade, upgrade_datasets, upgrade_packages, as_of, strict, offline, dry_run)
     done = reprolock.lock(settings.root, options)
     settings.rows([_change_row(change) for change in done.changes])
     for remark in done.remarks:

@@ -70,6 +70,9 @@ class EnvironmentRecord(Value):
     platform: str = Field(description="Operating system and processor, as the platform module names them.")
     isolated: bool = Field(description="True in a locked environment of its own, false in reprolock's interpreter.")
     packages: dict[str, str] = Field({}, description="Name and version of every package installed.")
+    wheels: dict[str, str] = Field(
+        {}, description="Name and SHA-256 over each package's own files; empty where the environment is not locked."
+    )
 
 
 class OutputRecord(Value):

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from reprolock.errors import LockError
 from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin, Lock
 from reprolock.model.spec import DatasetSpec, LakeSpec, Spec
-from reprolock.steps.project import read_project
+from reprolock.steps.project import Project, read_project
 
 
 class Stale(NamedTuple):
@@ -25,12 +25,14 @@ class Stale(NamedTuple):
 
 def check(root: Path) -> Lock:
     """`lock --check`: the lock, when it answers repro.toml; else LockError. No lake, no network."""
-    _, spec, lock = read_project(root)
-    return require_fresh(spec, lock)
+    return require_fresh(read_project(root))
 
 
-def stale_pins(spec: Spec, lock: Lock) -> tuple[Stale, ...]:
-    """Everything about `lock` that does not answer `spec`, datasets first. Empty: the lock answers."""
+def stale_pins(root: Path, spec: Spec, lock: Lock) -> tuple[Stale, ...]:
+    """Everything about `lock` that does not answer `spec`, datasets first. Empty: the lock answers.
+
+    `root` is where the files stand that `[environment]` names.
+    """
     found: list[Stale] = []
     for name, dataset in spec.datasets.items():
         pin = lock.dataset_pin(name)
@@ -40,18 +42,19 @@ def stale_pins(spec: Spec, lock: Lock) -> tuple[Stale, ...]:
     for pin in lock.dataset:
         if pin.name not in spec.datasets:
             found.append(Stale("dataset", pin.name, f'dataset "{pin.name}" is pinned, and repro.toml does not declare it'))
-    if sentence := environment_fault(spec, lock.environment):
+    if sentence := environment_fault(spec, root, lock.environment):
         found.append(Stale("environment", "environment", sentence))
     if sentence := jars_fault(spec, lock.jars):
         found.append(Stale("jars", "jars", sentence))
     return tuple(found)
 
 
-def require_fresh(spec: Spec, lock: Lock | None) -> Lock:
+def require_fresh(project: Project) -> Lock:
     """The lock, when there is one and it answers; else LockError (exit 3) naming what does not."""
+    root, spec, lock = project
     if lock is None:
         raise LockError("no repro.lock beside repro.toml", hint="run `reprolock lock` and commit repro.lock")
-    stale = stale_pins(spec, lock)
+    stale = stale_pins(root, spec, lock)
     if not stale:
         return lock
     hint = "run `reprolock lock` and commit repro.lock"
@@ -92,16 +95,48 @@ def jars_fault(spec: Spec, pin: JarsPin | None) -> str | None:
         return "the jars of [spark] are not pinned"
     if pin.packages != spec.spark.packages:
         return f"spark.packages is {_listed(spec.spark.packages)}, pinned for {_listed(pin.packages)}"
+    if lacks := _implied_modules(spec) - {jar.coordinate.split(":")[1].partition("_")[0] for jar in pin.jar}:
+        return f"the jars lack {', '.join(sorted(lacks))}, which the lake or a dataset's format needs"
     if not pin.intact:
         return "the jars were edited or merged by hand: their seal is broken"
     return None
 
 
-def environment_fault(spec: Spec, pin: EnvironmentPin | None) -> str | None:
-    """Why the environment does not answer `[environment]`, None when it does."""
-    if pin is not None and not pin.intact:
+def _implied_modules(spec: Spec) -> set[str]:
+    """Modules that nobody declares: S3A for a lakeFS lake, Spark's own package for Avro."""
+    modules = {"spark-avro"} if any(dataset.format == "avro" for dataset in spec.datasets.values()) else set()
+    return modules | ({"hadoop-aws"} if kind_of(spec.lake) == "lakefs" and spec.datasets else set())
+
+
+def environment_fault(spec: Spec, root: Path, pin: EnvironmentPin | None) -> str | None:
+    """Why the packages do not answer `[environment]` and the files it names, None when they do."""
+    environment = spec.environment
+    if not environment.locks_python:
+        return None if pin is None else "packages are pinned, and [environment] declares none"
+    if pin is None:
+        return "the packages of [environment] are not pinned"
+    from reprolock.environment.requirements import declared  # brings a parser that other projects need not load
+
+    lines = declared(environment, root).lines
+    if pin.requirements != lines:
+        return f"[environment] declares {_listed(lines)}, pinned for {_listed(pin.requirements)}"
+    if environment.python is not None and environment.python != pin.python:
+        return f'environment.python is "{environment.python}", pinned for "{pin.python}"'
+    if spec.spark is not None and pin.java is None:
+        return "Java is not pinned, and [spark] needs it"
+    if pin.java is not None and not accepts_java(environment.java, pin.java):
+        return f'environment.java is "{environment.java}", pinned for "{pin.java}"'
+    if not pin.intact:
         return "the packages were edited or merged by hand: their seal is broken"
     return None
+
+
+def accepts_java(requirement: str | None, feature: str) -> bool:
+    """Whether `environment.java` (">=17", "==17", "17") takes a Java of this feature version."""
+    if requirement is None:
+        return True
+    number = int(requirement.lstrip(">= "))
+    return int(feature) >= number if requirement.startswith(">=") else int(feature) == number
 
 
 def _quoted(text: str | None) -> str:

@@ -7,9 +7,10 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from reprolock.errors import NotFound, UsageError
+from reprolock.errors import UsageError
 from reprolock.files.spec_file import NAME, parse_spec
 from reprolock.files.whole import write_whole
+from reprolock.lake.faults import no_path
 from reprolock.lake.opening import open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.uri import LakeURI
@@ -72,7 +73,7 @@ def _looked_at(lake: Lake, place: LakeURI, path: Path) -> InitResult:
         delta = delta or "_delta_log/" in item.path
         kinds[_FORMATS.get(PurePosixPath(item.path.removesuffix(".gz")).suffix.lower(), "binary")] += 1
     if not objects:
-        raise NotFound(f"nothing is at {place}", hint=f"see what is there with `reprolock data ls -r {place._replace(path='')}`")
+        raise no_path(place)
     name = PurePosixPath(place.path or place.repository).name
     name = re.sub(r"\W", "_", name.partition(".")[0] or name, flags=re.ASCII)
     name = name if name[:1].isidentifier() else f"data_{name}"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from reprolock.environment.caches import cache_folder
 from reprolock.errors import LakeRefused, ServiceError, UsageError
 from reprolock.files.lock_file import NAME, write_lock
 from reprolock.files.spec_file import read_spec
@@ -19,6 +17,7 @@ from reprolock.model.spec import Spec
 from reprolock.model.uri import LakeURI
 from reprolock.steps.check import dataset_fault, jars_fault
 from reprolock.steps.machine import Machine
+from reprolock.steps.options import LockOptions
 from reprolock.steps.project import read_project
 from reprolock.steps.resolve import resolve_datasets
 
@@ -44,18 +43,6 @@ class LockResult(NamedTuple):
     written: bool
 
 
-class LockOptions(NamedTuple):
-    """What `reprolock lock` was asked for. `as_of` carries an offset."""
-
-    upgrade: bool = False
-    upgrade_datasets: tuple[str, ...] = ()
-    upgrade_packages: tuple[str, ...] = ()
-    as_of: datetime | None = None
-    strict: bool = False
-    offline: bool = False
-    dry_run: bool = False
-
-
 def lock(root: Path, options: LockOptions = LockOptions(), machine: Machine | None = None) -> LockResult:
     """Resolve and write repro.lock. Writes nothing when nothing changed, or with `dry_run`."""
     machine = machine or Machine.here()
@@ -66,8 +53,9 @@ def lock(root: Path, options: LockOptions = LockOptions(), machine: Machine | No
         old = old or Lock()
         _check_options(spec, options)
         datasets, remarks = _datasets(root, spec, old, options, machine)
+        environment = _environment(root, spec, old.environment, options, machine, remarks.append)
         jars = _jars(spec, old.jars, options, machine)
-        new = Lock(dataset=tuple(sorted(datasets, key=lambda pin: pin.name)), environment=old.environment, jars=jars)
+        new = Lock(dataset=tuple(sorted(datasets, key=lambda pin: pin.name)), environment=environment, jars=jars)
         changes = changes_between(old, new)
         written = not options.dry_run and (new != old or not (root / NAME).exists())
         if written:
@@ -148,15 +136,30 @@ def _datasets_named(names: Iterable[str]) -> str:
     return f"dataset {listed[0]} is" if len(listed) == 1 else f"datasets {', '.join(listed)} are"
 
 
+def _environment(
+    root: Path,
+    spec: Spec,
+    old: EnvironmentPin | None,
+    options: LockOptions,
+    machine: Machine,
+    remark: Callable[[str], None],
+) -> EnvironmentPin | None:
+    if not spec.environment.locks_python:
+        return None
+    from reprolock.steps.environment import lock_environment  # brings uv's side, needed only here
+
+    return lock_environment(spec, root, old, options, machine, remark)
+
+
 def _jars(spec: Spec, old: JarsPin | None, options: LockOptions, machine: Machine) -> JarsPin | None:
     """The jars' closure: kept while it answers, resolved with the JVM's own resolver otherwise."""
     if spec.spark is None:
         return None
     if old is not None and not jars_fault(spec, old) and not options.upgrade:
         return old
-    from reprolock.environment import jars  # starts a JVM, and is needed only when jars are resolved
+    from reprolock.steps.jars import lock_jars  # brings the JVM's resolver, needed only here
 
-    raise NotImplementedError(cache_folder(machine.environ), jars)
+    return lock_jars(spec, machine, offline=options.offline)
 
 
 def changes_between(old: Lock, new: Lock) -> tuple[Change, ...]:

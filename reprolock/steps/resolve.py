@@ -53,9 +53,11 @@ def resolve_refs(lake: Lake, places: Mapping[str, LakeURI], *, as_of: datetime |
 def pin_dataset(lake: Lake, name: str, dataset: DatasetSpec, commit: Commit) -> DatasetPin:
     """Read the listing at the commit and seal it."""
     place = dataset.place.at(commit.id)
-    with _named(name):
+    try:
         summary = summarise(listing(lake, place, dataset.glob), lake.scheme)
-    if not summary.objects:
+    except NotFound:
+        summary = None
+    if summary is None or not summary.objects:
         matching = f' matching "{dataset.glob}"' if dataset.glob else ""
         raise NotFound(
             f"datasets.{name}.uri: nothing{matching} is at {dataset.uri} (commit {commit.id[:12]})",

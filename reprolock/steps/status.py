@@ -11,6 +11,7 @@ from reprolock.lake.opening import open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.lock import DatasetPin
 from reprolock.model.uri import LakeURI
+from reprolock.steps.abandoned import close_abandoned
 from reprolock.steps.check import Stale, stale_pins
 from reprolock.steps.machine import Machine
 from reprolock.steps.project import read_project
@@ -53,9 +54,10 @@ def status(root: Path, machine: Machine | None = None) -> Status:
     """LockError when there is no lock; ServiceError when the lake does not answer."""
     machine = machine or Machine.here()
     root, spec, lock = read_project(root)
+    close_abandoned(root, machine)
     if lock is None:
         raise LockError("no repro.lock beside repro.toml", hint="run `reprolock lock` and commit repro.lock")
-    stale = stale_pins(spec, lock)
+    stale = stale_pins(root, spec, lock)
     if not lock.dataset:
         return Status(stale, ())
     lake = open_lake(spec.lake.endpoint, root, machine.environ, machine.home)

@@ -1,0 +1,39 @@
+"""The Python that runs a command, as it is found: version, platform, packages. Nothing is imported to find out."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from pathlib import Path
+from sysconfig import get_path
+
+from reprolock.model.record import EnvironmentRecord
+
+_DIST_INFO = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)\.(?:dist-info|egg-info)")
+
+
+def observe() -> EnvironmentRecord:
+    """This interpreter, which is the command's as long as no environment is locked."""
+    return EnvironmentRecord(
+        python=platform.python_version(),
+        implementation=platform.python_implementation(),
+        platform=f"{platform.system()} {platform.machine()}",
+        isolated=False,
+        packages=installed({Path(get_path("purelib")), Path(get_path("platlib"))}),
+    )
+
+
+def installed(folders: set[Path]) -> dict[str, str]:
+    """Normalised name → version of every distribution, by the names of its metadata folders (PEP 376), sorted."""
+    found = {}
+    for folder in folders:
+        for entry in folder.iterdir() if folder.is_dir() else ():
+            if match := _DIST_INFO.fullmatch(entry.name):
+                found[re.sub(r"[-_.]+", "-", match["name"]).lower()] = match["version"]
+    return dict(sorted(found.items()))
+
+
+def feature_version() -> str:
+    """`3.11`."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"

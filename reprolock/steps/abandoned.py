@@ -1,0 +1,67 @@
+"""Runs whose reprolock was killed: closed as KILLED by the next command, from their journals."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from reprolock.engine.tree import Tree
+from reprolock.errors import ReprolockError
+from reprolock.files.journal import Journal, abandoned
+from reprolock.files.spec_file import read_spec
+from reprolock.files.whole import own_folder, write_whole
+from reprolock.steps.local_records import read_record, runs_folder
+from reprolock.steps.machine import Machine
+from reprolock.steps.recording import killed_record
+from reprolock.tracker import open_tracker
+from reprolock.tracker.mlflow_tracker import record_bytes
+from reprolock.tracker.outbox import Outbox, log_or_keep
+from reprolock.tracker.place import find_place
+from reprolock.tracker.protocol import RECORD, Tracker
+
+_LAST_SECONDS = 5.0
+REASON = "reprolock was killed"
+
+
+def close_abandoned(root: Path, machine: Machine) -> tuple[str, ...]:
+    """Close them all; their IDs. What MLflow does not take waits in the outbox. Costs nothing where there are none."""
+    found = abandoned(root)
+    if not found:
+        return ()
+    try:
+        place = find_place(read_spec(root).mlflow.tracking_uri, root, machine.environ)
+    except ReprolockError:
+        for journal in found:
+            journal.release()  # a faulty repro.toml is somebody else's to report
+        return ()
+    tracker = open_tracker(place, machine.environ, machine.home)
+    try:
+        for journal in found:
+            _close(journal, root, tracker, machine)
+    finally:
+        tracker.close()
+    return tuple(journal.run_id for journal in found)
+
+
+def _close(journal: Journal, root: Path, tracker: Tracker, machine: Machine) -> None:
+    Tree(journal.run_id).end(_LAST_SECONDS)  # what the command left running must not go on writing
+    folder = runs_folder(root) / journal.run_id
+    record = read_record(folder / RECORD)
+    here = journal.tracking == tracker.place.shown
+    if record is not None and record.status == "RUNNING":
+        record = killed_record(record, REASON, machine.now())
+        write_whole(folder / RECORD, record_bytes(record))
+        files = {path.name: path for path in folder.iterdir() if path.name in ("repro.toml", "repro.lock", "code.tar.gz")}
+        outbox = Outbox(own_folder(root) / "outbox")
+        if here:
+            log_or_keep(tracker, outbox, record.run_id, record, files)
+        else:
+            outbox.keep(record, files, mlflow_run=record.run_id, tracking_uri=journal.tracking)
+    elif record is None and here:
+        try:
+            tracker.end(journal.run_id, "KILLED", REASON, machine.now())
+        except ReprolockError:
+            journal.release()  # MLflow is away: a later command tries again
+            return
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    journal.close()

@@ -1,0 +1,96 @@
+"""Python's packages for a project: resolved when the lock is made; built, or compared, when a run is made ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from reprolock.environment.caches import cache_folder
+from reprolock.environment.drift import refuse_drift
+from reprolock.environment.interpreter import feature_version, observe
+from reprolock.environment.java import find_java
+from reprolock.environment.python_env import check, ensure
+from reprolock.environment.python_lock import resolve
+from reprolock.environment.runtime import runtime_folder
+from reprolock.model.lock import EnvironmentPin
+from reprolock.model.record import EnvironmentRecord
+from reprolock.model.spec import Spec
+from reprolock.steps.check import environment_fault
+from reprolock.steps.machine import Machine
+from reprolock.steps.options import LockOptions
+
+
+class Interpreter(NamedTuple):
+    """The Python that runs the command. `programs` is its folder for PATH, `packages` its site-packages;
+    `runtime` goes on PYTHONPATH where reprolock is not installed in it."""
+
+    programs: Path
+    packages: Path | None
+    runtime: Path | None
+    record: EnvironmentRecord
+
+
+def lock_environment(
+    spec: Spec,
+    root: Path,
+    old: EnvironmentPin | None,
+    options: LockOptions,
+    machine: Machine,
+    remark: Callable[[str], None],
+) -> EnvironmentPin | None:
+    """The pin of `[environment]`, kept while it answers; None where no packages are declared."""
+    if not spec.environment.locks_python:
+        return None
+    asked = options.upgrade or options.upgrade_packages or (options.as_of and not options.upgrade_datasets)
+    if old is not None and not environment_fault(spec, root, old) and not asked:
+        return old
+    intact = old if old is not None and old.intact else None
+    return resolve(
+        spec.environment,
+        root,
+        python=spec.environment.python or (intact.python if intact else feature_version()),
+        java=_java(spec, intact, options, machine),
+        keep=intact,
+        upgrade=options.upgrade,
+        upgrade_packages=options.upgrade_packages,
+        as_of=options.as_of,
+        offline=options.offline,
+        environ=machine.environ,
+        remark=remark,
+    )
+
+
+def ready_environment(
+    spec: Spec, pin: EnvironmentPin | None, machine: Machine, *, offline: bool, say: Callable[[str], None] | None = None
+) -> Interpreter:
+    """The locked environment, whole and as it was built; or this interpreter, which must not drift from the lock.
+
+    PinError (exit 4) where an environment was changed, or this interpreter drifts.
+    """
+    if pin is None or not spec.environment.isolated:
+        if pin is not None:
+            refuse_drift(pin)
+        return Interpreter(machine.python.parent, None, None, observe())
+    store = cache_folder(machine.environ)
+    built = ensure(pin, store, offline=offline, environ=machine.environ, progress=say)
+    check(built)
+    manifest = built.manifest
+    record = EnvironmentRecord(
+        python=manifest.python,
+        implementation=manifest.implementation,
+        platform=manifest.platform,
+        isolated=True,
+        packages={item.name: item.version for item in manifest.distribution},
+        wheels={item.name: item.digest for item in manifest.distribution},
+    )
+    return Interpreter(built.programs, built.packages, runtime_folder(store), record)
+
+
+def _java(spec: Spec, old: EnvironmentPin | None, options: LockOptions, machine: Machine) -> str | None:
+    """Java's feature version: the pinned one stays, else the one that is here."""
+    if spec.spark is None:
+        return None
+    if old is not None and old.java is not None and not options.upgrade:
+        return old.java
+    return find_java(machine.environ).feature

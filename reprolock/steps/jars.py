@@ -1,0 +1,53 @@
+"""The JVM's files for a project: resolved when the lock is made, taken from the store when a run is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reprolock.environment.caches import cache_folder
+from reprolock.environment.jar_store import JarStore
+from reprolock.environment.jars import implied_packages, resolve
+from reprolock.environment.java import check_java, find_java
+from reprolock.environment.maven import repositories
+from reprolock.environment.spark_home import spark_home
+from reprolock.errors import PinError
+from reprolock.model.lock import JarsPin
+from reprolock.model.spec import Spec
+from reprolock.steps.check import kind_of
+from reprolock.steps.machine import Machine
+from reprolock.steps.progress import Progress
+
+
+def lock_jars(spec: Spec, machine: Machine, *, offline: bool) -> JarsPin:
+    """Resolve what `[spark]`, the lake and the formats need, as `environment.jars.resolve`. Starts a JVM."""
+    assert spec.spark is not None
+    home = spark_home()
+    java = find_java(machine.environ)
+    check_java(java, spec.environment.java)
+    return resolve(
+        spec.spark.packages,
+        spark=home,
+        s3a=kind_of(spec.lake) == "lakefs" and bool(spec.datasets),
+        java=java,
+        store=_store(spec, machine),
+        implied=implied_packages((dataset.format for dataset in spec.datasets.values()), home),
+        offline=offline,
+    )
+
+
+def ready_jars(spec: Spec, pin: JarsPin | None, machine: Machine, progress: Progress, *, offline: bool) -> tuple[Path, ...]:
+    """The pinned files, every byte checked. PinError where one does not match, or Spark is not the one they are for."""
+    if pin is None:
+        return ()
+    found = spark_home().version
+    if found != pin.spark:
+        raise PinError(
+            f"repro.lock pins jars for Spark {pin.spark}, and pyspark {found} is installed here",
+            hint=f'run `pip install "pyspark=={pin.spark}"`, or `reprolock lock --upgrade` to pin what is here',
+        )
+    return _store(spec, machine).files(pin, offline=offline, progress=progress)
+
+
+def _store(spec: Spec, machine: Machine) -> JarStore:
+    conf = spec.spark.conf if spec.spark else {}
+    return JarStore(cache_folder(machine.environ) / "jars", repositories(machine.environ, machine.home, conf))

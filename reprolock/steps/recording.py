@@ -1,0 +1,152 @@
+"""What a workspace and an outcome say, as a `Record`: one when the run starts, one when it has ended. No IO."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from reprolock import __version__
+from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin
+from reprolock.model.outcome import Ending, Outcome
+from reprolock.model.record import (
+    CodeRecord,
+    DatasetRecord,
+    EndingRecord,
+    EnvironmentRecord,
+    OutputRecord,
+    Record,
+    SparkRecord,
+)
+from reprolock.model.sections import digests, observed_sections, pinned_sections
+from reprolock.model.spec import Spec
+from reprolock.model.workspace import Input, Workspace
+
+
+class Sources(NamedTuple):
+    """What a run is made from: the spec and pins after what-ifs, and which datasets a what-if changed."""
+
+    spec: Spec
+    pins: tuple[DatasetPin, ...]
+    environment: EnvironmentPin | None
+    jars: JarsPin | None
+    what_ifs: frozenset[str] = frozenset()
+
+
+def opening_record(
+    sources: Sources,
+    workspace: Workspace,
+    environment: EnvironmentRecord,
+    *,
+    started: datetime,
+    run_name: str | None,
+    tags: Mapping[str, str],
+) -> Record:
+    """The record of a run that starts now, status RUNNING."""
+    spec, plan = sources.spec, workspace.spark
+    conf = dict(plan.conf) if plan else {}
+    java = plan.java if plan else None
+    master = plan.master if plan else None
+    urls = {item.name: item for item in workspace.inputs}
+    return Record(
+        run_id=workspace.run_id,
+        project=spec.project.name,
+        experiment=spec.experiment,
+        run_name=run_name,
+        status="RUNNING",
+        started=started,
+        reprolock=__version__,
+        mode=workspace.mode,
+        command=workspace.argv,
+        params=spec.params,
+        seed=spec.run.seed,
+        env=spec.run.env,
+        pass_env=spec.run.pass_env,
+        datasets=tuple(_dataset(sources, pin, urls[pin.name]) for pin in _in_order(spec, sources.pins)),
+        code=CodeRecord(
+            digest=workspace.code.digest,
+            files=len(workspace.code.files),
+            bytes=workspace.code.bytes,
+            commit=workspace.code.commit,
+            remote=workspace.code.remote,
+            branch=workspace.code.branch,
+            dirty=workspace.code.dirty,
+        ),
+        environment=environment,
+        spark=SparkRecord(version=plan.version, master=plan.master, conf=conf, jars=len(plan.jars), java=java) if plan else None,
+        pinned=digests(
+            pinned_sections(spec, sources.pins, sources.environment, sources.jars, workspace.code.digest)
+        ),
+        observed=digests(
+            observed_sections(
+                spec, sources.pins, environment.packages, sources.jars, workspace.code.digest,
+                java=java, master=master, conf=conf,
+            )
+        ),
+        tags=dict(tags),
+    )  # fmt: skip
+
+
+def closing_record(record: Record, outcome: Outcome, spec: Spec, metrics: Mapping[str, float]) -> Record:
+    """The same record, ended."""
+    ending = outcome.ending
+    return record.model_copy(
+        update={
+            "status": ending.status,
+            "ended": ending.ended,
+            "ending": EndingRecord(
+                exit_code=ending.exit_code, signal=ending.signal, reason=ending.reason, seconds=ending.seconds
+            ),
+            "outputs": tuple(
+                OutputRecord(
+                    name=output.name,
+                    path=output.path,
+                    compare=spec.outputs[output.name].compare,
+                    files=output.files,
+                    bytes=output.bytes,
+                    digest=output.digest,
+                )
+                for output in outcome.outputs
+            ),
+            "metrics": dict(metrics),
+        }
+    )
+
+
+def killed_record(record: Record, reason: str, ended: datetime) -> Record:
+    """The record of a run whose reprolock did not live to end it."""
+    return closing_record_without_outputs(record, Ending("KILLED", None, None, reason, record.started, ended))
+
+
+def closing_record_without_outputs(record: Record, ending: Ending) -> Record:
+    """A record ended before its command wrote, or could be asked for, anything."""
+    seconds = ending.seconds
+    closed = EndingRecord(exit_code=ending.exit_code, signal=ending.signal, reason=ending.reason, seconds=seconds)
+    return record.model_copy(update={"status": ending.status, "ended": ending.ended, "ending": closed})
+
+
+def _in_order(spec: Spec, pins: tuple[DatasetPin, ...]) -> list[DatasetPin]:
+    """In the order of repro.toml: the first training dataset is the first that people wrote."""
+    order = list(spec.datasets)
+    return sorted(pins, key=lambda pin: order.index(pin.name))
+
+
+def _dataset(sources: Sources, pin: DatasetPin, given: Input) -> DatasetRecord:
+    declared = sources.spec.datasets[pin.name]
+    return DatasetRecord(
+        name=pin.name,
+        kind=pin.kind,
+        uri=pin.uri,
+        resolved=pin.resolved,
+        commit=pin.commit,
+        commit_time=pin.time,
+        objects=pin.objects,
+        bytes=pin.bytes,
+        digest=pin.digest,
+        glob=pin.glob,
+        format=declared.format,
+        options=declared.options,
+        context=declared.context,
+        url=given.url,
+        what_if=pin.name in sources.what_ifs,
+    )

@@ -1,0 +1,49 @@
+"""A record or the lock, for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reprolock.errors import UsageError
+from reprolock.files.spec_file import NAME as SPEC
+from reprolock.files.spec_file import read_spec
+from reprolock.model.lock import Lock
+from reprolock.model.record import Record
+from reprolock.steps.abandoned import close_abandoned
+from reprolock.steps.local_records import latest, local_record
+from reprolock.steps.machine import Machine
+from reprolock.steps.project import read_project
+from reprolock.tracker import open_tracker
+from reprolock.tracker.place import find_place
+
+
+def show(
+    root: Path,
+    run: str | None = None,
+    *,
+    tracking_uri: str | None = None,
+    of_lock: bool = False,
+    machine: Machine | None = None,
+) -> Record | Lock:
+    """The record of a run (an ID, or an unambiguous beginning of one; None: the newest here), or the lock.
+
+    Records of this folder are read from its disk, all others from MLflow.
+    """
+    machine = machine or Machine.here()
+    root = root.resolve()
+    close_abandoned(root, machine)
+    if run is None and not of_lock and (newest := latest(root)) is not None:
+        return newest
+    if run is None:
+        lock = read_project(root).lock
+        if lock is None:
+            raise UsageError("nothing has run here yet, and there is no repro.lock", hint="run `reprolock lock`")
+        return lock
+    if tracking_uri is None and (found := local_record(root, run)) is not None:
+        return found
+    declared = read_spec(root).mlflow.tracking_uri if (root / SPEC).exists() else None
+    tracker = open_tracker(find_place(declared, root, machine.environ, tracking_uri), machine.environ, machine.home)
+    try:
+        return tracker.read(tracker.find(run))
+    finally:
+        tracker.close()

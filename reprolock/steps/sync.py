@@ -1,0 +1,27 @@
+"""Send the records that could not reach MLflow, and close the runs whose reprolock was killed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reprolock.files.spec_file import read_spec
+from reprolock.files.whole import own_folder
+from reprolock.steps.abandoned import close_abandoned
+from reprolock.steps.machine import Machine
+from reprolock.tracker import open_tracker
+from reprolock.tracker.outbox import Outbox, Sent
+from reprolock.tracker.outbox import sync as send
+from reprolock.tracker.place import find_place
+
+
+def sync(root: Path, *, tracking_uri: str | None = None, machine: Machine | None = None) -> list[Sent]:
+    """One answer a record, oldest first; an answer's `error` says why it stays."""
+    machine = machine or Machine.here()
+    root = root.resolve()
+    place = find_place(read_spec(root).mlflow.tracking_uri, root, machine.environ, tracking_uri)
+    tracker = open_tracker(place, machine.environ, machine.home)
+    try:
+        close_abandoned(root, machine)
+        return send(Outbox(own_folder(root) / "outbox"), tracker)
+    finally:
+        tracker.close()
