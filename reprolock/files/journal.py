@@ -50,7 +50,7 @@ class Journal:
         try:
             write_whole(path, json.dumps(entry, indent=2).encode() + b"\n")
         except BaseException:
-            held.release()
+            _free(held, path)
             raise
         return cls(path, held, run_id, tracking, started, os.getpid())
 
@@ -62,10 +62,7 @@ class Journal:
 
     def release(self) -> None:
         """Leave the run open, for a later command to close."""
-        self._held.release()
-        if not self._path.exists():
-            with suppress(OSError):
-                os.unlink(self._held.lock_file)
+        _free(self._held, self._path)
 
 
 def abandoned(root: Path) -> list[Journal]:
@@ -79,7 +76,7 @@ def abandoned(root: Path) -> list[Journal]:
             continue  # it is under way, or somebody else is closing it
         journal = _read(path, held)
         if journal is None:
-            held.release()
+            _free(held, path)
         else:
             found.append(journal)
     return sorted(found, key=lambda journal: (journal.started, journal.run_id))
@@ -102,3 +99,11 @@ def _read(path: Path, held: FileLock) -> Journal | None:
 def _guard_of(path: Path) -> FileLock:
     # Not bound to a thread: a run may be closed in another one than it was opened in.
     return FileLock(path.with_suffix(".guard"), thread_local=False)
+
+
+def _free(held: FileLock, path: Path) -> None:
+    """Let go of a guard, and clear it away where its journal is gone. Who waits for it looks for the journal again."""
+    held.release()
+    if not path.exists():
+        with suppress(OSError):
+            os.unlink(held.lock_file)

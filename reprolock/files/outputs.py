@@ -41,7 +41,7 @@ def collect(outputs: Mapping[str, str], work: Path, project: Path, run_id: str) 
     collected = []
     for name, path in outputs.items():
         if not in_place:
-            _put(work / path, project, path, run_id)
+            _put(work, project, path, run_id)
         found = measure(project / path)
         files, size, digest = found or (0, 0, None)
         collected.append(Output(name, path, files, size, digest))
@@ -89,16 +89,17 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _put(source: Path, project: Path, path: str, run_id: str) -> None:
+def _put(work: Path, project: Path, path: str, run_id: str) -> None:
     """Move one output into the project: made ready beside its place, then exchanged for what stands there."""
-    target = project / path
+    source, target = work / path, project / path
     ready = target.with_name(f".{target.name}.{secrets.token_hex(4)}{TEMPORARY}")
     written = source.exists()  # a link that leads nowhere is no output
+    if written and source.resolve().is_relative_to(work.resolve()):
+        source = source.resolve()  # a link between the run's own files would lead nowhere afterwards
     try:
         if written:
             target.parent.mkdir(parents=True, exist_ok=True)
-            # What a link leads to is the output; the link itself would lead nowhere afterwards.
-            _move(source.resolve(), ready)
+            _move(source, ready)
         aside = _set_aside(project, path, run_id)
         if written:
             try:
@@ -108,13 +109,10 @@ def _put(source: Path, project: Path, path: str, run_id: str) -> None:
                     _move(aside, target)
                 raise
     except OSError as error:
-        if ready.exists() and not source.exists():
-            _move(ready, source)
         raise cannot_write(target, error) from error
-    except BaseException:
-        if ready.exists() and not source.exists():
+    finally:
+        if os.path.lexists(ready) and not os.path.lexists(source):
             _move(ready, source)
-        raise
 
 
 def _set_aside(project: Path, path: str, run_id: str) -> Path | None:
@@ -165,10 +163,14 @@ def _rename(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    if source.is_dir() and not source.is_symlink():
-        shutil.copytree(source, target, symlinks=True)
-    else:
+    """Up to the first failure; `shutil.copytree` would go on with a full disk and report a list."""
+    if source.is_symlink() or not source.is_dir():
         shutil.copy2(source, target, follow_symlinks=False)
+        return
+    target.mkdir()
+    for entry in source.iterdir():
+        _copy(entry, target / entry.name)
+    shutil.copystat(source, target)  # last, for the folder may be read-only
 
 
 def _remove(path: Path) -> None:
