@@ -44,7 +44,7 @@ def stale_pins(root: Path, spec: Spec, lock: Lock) -> tuple[Stale, ...]:
             found.append(Stale("dataset", pin.name, f'dataset "{pin.name}" is pinned, and repro.toml does not declare it'))
     if sentence := environment_fault(spec, root, lock.environment):
         found.append(Stale("environment", "environment", sentence))
-    if sentence := jars_fault(spec, lock.jars):
+    if sentence := jars_fault(spec, lock.environment, lock.jars):
         found.append(Stale("jars", "jars", sentence))
     return tuple(found)
 
@@ -87,25 +87,22 @@ def dataset_fault(name: str, dataset: DatasetSpec, lake: LakeSpec, pin: DatasetP
     return None
 
 
-def jars_fault(spec: Spec, pin: JarsPin | None) -> str | None:
-    """Why the jars do not answer `[spark]`, None when they do."""
+def jars_fault(spec: Spec, environment: EnvironmentPin | None, pin: JarsPin | None) -> str | None:
+    """Why the jars do not answer `[spark]` and the pyspark that is pinned, None when they do."""
     if spec.spark is None:
         return None if pin is None else "jars are pinned, and repro.toml has no [spark]"
     if pin is None:
         return "the jars of [spark] are not pinned"
     if pin.packages != spec.spark.packages:
         return f"spark.packages is {_listed(spec.spark.packages)}, pinned for {_listed(pin.packages)}"
-    if lacks := _implied_modules(spec) - {jar.coordinate.split(":")[1].partition("_")[0] for jar in pin.jar}:
-        return f"the jars lack {', '.join(sorted(lacks))}, which the lake or a dataset's format needs"
+    pyspark = environment.version_of("pyspark") if environment else None
+    if pyspark is not None and pyspark != pin.spark:
+        return f"pyspark is pinned at {pyspark}, and the jars for Spark {pin.spark}"
+    if kind_of(spec.lake) == "lakefs" and spec.datasets and not any(":hadoop-aws:" in jar.coordinate for jar in pin.jar):
+        return "the jars lack hadoop-aws, which reads from a lakeFS lake"
     if not pin.intact:
         return "the jars were edited or merged by hand: their seal is broken"
     return None
-
-
-def _implied_modules(spec: Spec) -> set[str]:
-    """Modules that nobody declares: S3A for a lakeFS lake, Spark's own package for Avro."""
-    modules = {"spark-avro"} if any(dataset.format == "avro" for dataset in spec.datasets.values()) else set()
-    return modules | ({"hadoop-aws"} if kind_of(spec.lake) == "lakefs" and spec.datasets else set())
 
 
 def environment_fault(spec: Spec, root: Path, pin: EnvironmentPin | None) -> str | None:

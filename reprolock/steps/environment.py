@@ -30,6 +30,11 @@ class Interpreter(NamedTuple):
     runtime: Path | None
     record: EnvironmentRecord
 
+    @property
+    def pyspark(self) -> Path | None:
+        """The folder of its pyspark; None: reprolock's own."""
+        return self.packages / "pyspark" if self.packages else None
+
 
 def lock_environment(
     spec: Spec,

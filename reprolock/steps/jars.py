@@ -9,19 +9,20 @@ from reprolock.environment.jar_store import JarStore
 from reprolock.environment.jars import implied_packages, resolve
 from reprolock.environment.java import check_java, find_java
 from reprolock.environment.maven import repositories
-from reprolock.environment.spark_home import spark_home
-from reprolock.errors import PinError
-from reprolock.model.lock import JarsPin
+from reprolock.environment.python_env import ensure
+from reprolock.environment.spark_home import SparkHome, spark_home
+from reprolock.errors import PinError, UsageError
+from reprolock.model.lock import EnvironmentPin, JarsPin
 from reprolock.model.spec import Spec
 from reprolock.steps.check import kind_of
 from reprolock.steps.machine import Machine
 from reprolock.steps.progress import Progress
 
 
-def lock_jars(spec: Spec, machine: Machine, *, offline: bool) -> JarsPin:
+def lock_jars(spec: Spec, environment: EnvironmentPin | None, machine: Machine, *, offline: bool) -> JarsPin:
     """Resolve what `[spark]`, the lake and the formats need, as `environment.jars.resolve`. Starts a JVM."""
     assert spec.spark is not None
-    home = spark_home()
+    home = _spark_home(environment, machine, offline=offline)
     java = find_java(machine.environ)
     check_java(java, spec.environment.java)
     return resolve(
@@ -35,17 +36,38 @@ def lock_jars(spec: Spec, machine: Machine, *, offline: bool) -> JarsPin:
     )
 
 
-def ready_jars(spec: Spec, pin: JarsPin | None, machine: Machine, progress: Progress, *, offline: bool) -> tuple[Path, ...]:
-    """The pinned files, every byte checked. PinError where one does not match, or Spark is not the one they are for."""
+def ready_jars(
+    spec: Spec, pin: JarsPin | None, machine: Machine, pyspark: Path | None, progress: Progress, *, offline: bool
+) -> tuple[Path, ...]:
+    """The pinned files, every byte checked. PinError where one does not match, or Spark is not the one they are for.
+
+    `pyspark` is the folder of the command's own; None: the one beside reprolock.
+    """
     if pin is None:
         return ()
-    found = spark_home().version
+    found = spark_home(pyspark).version
     if found != pin.spark:
         raise PinError(
             f"repro.lock pins jars for Spark {pin.spark}, and pyspark {found} is installed here",
             hint=f'run `pip install "pyspark=={pin.spark}"`, or `reprolock lock --upgrade` to pin what is here',
         )
     return _store(spec, machine).files(pin, offline=offline, progress=progress)
+
+
+def _spark_home(environment: EnvironmentPin | None, machine: Machine, *, offline: bool) -> SparkHome:
+    """The pinned pyspark: reprolock's own where it is the same, else that of the locked environment, built for it."""
+    if environment is None:
+        return spark_home()
+    pinned = environment.version_of("pyspark")
+    if pinned is None:
+        raise UsageError(
+            "[spark] needs pyspark, and environment.packages does not ask for it", hint='add "pyspark==4.2.*" to environment.packages'
+        )
+    own = spark_home()
+    if own.version == pinned:
+        return own
+    built = ensure(environment, cache_folder(machine.environ), offline=offline, environ=machine.environ)
+    return spark_home(built.packages / "pyspark")
 
 
 def _store(spec: Spec, machine: Machine) -> JarStore:

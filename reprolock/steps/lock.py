@@ -54,7 +54,7 @@ def lock(root: Path, options: LockOptions = LockOptions(), machine: Machine | No
         _check_options(spec, options)
         datasets, remarks = _datasets(root, spec, old, options, machine)
         environment = _environment(root, spec, old.environment, options, machine, remarks.append)
-        jars = _jars(spec, old.jars, options, machine)
+        jars = _jars(spec, environment, old.jars, options, machine)
         new = Lock(dataset=tuple(sorted(datasets, key=lambda pin: pin.name)), environment=environment, jars=jars)
         changes = changes_between(old, new)
         written = not options.dry_run and (new != old or not (root / NAME).exists())
@@ -151,15 +151,17 @@ def _environment(
     return lock_environment(spec, root, old, options, machine, remark)
 
 
-def _jars(spec: Spec, old: JarsPin | None, options: LockOptions, machine: Machine) -> JarsPin | None:
+def _jars(
+    spec: Spec, environment: EnvironmentPin | None, old: JarsPin | None, options: LockOptions, machine: Machine
+) -> JarsPin | None:
     """The jars' closure: kept while it answers, resolved with the JVM's own resolver otherwise."""
     if spec.spark is None:
         return None
-    if old is not None and not jars_fault(spec, old) and not options.upgrade:
+    if old is not None and not jars_fault(spec, environment, old) and not options.upgrade:
         return old
     from reprolock.steps.jars import lock_jars  # brings the JVM's resolver, needed only here
 
-    return lock_jars(spec, machine, offline=options.offline)
+    return lock_jars(spec, environment, machine, offline=options.offline)
 
 
 def changes_between(old: Lock, new: Lock) -> tuple[Change, ...]:

@@ -29,6 +29,7 @@ from reprolock.model.placeholders import expand
 from reprolock.model.spec import Spec
 from reprolock.model.workspace import Input, SparkPlan, Workspace
 from reprolock.steps.check import kind_of
+from reprolock.steps.environment import Interpreter
 from reprolock.steps.machine import Machine
 from reprolock.steps.materialise import materialise
 from reprolock.steps.progress import Progress
@@ -39,10 +40,11 @@ PINS = "pins.json"
 
 
 class Materials(NamedTuple):
-    """What has been made ready before the run has an ID: code, inputs, jars, Java."""
+    """What has been made ready before the run has an ID: code, inputs, Python, jars, Java, and the lake they came from."""
 
     snapshot: Snapshot
     inputs: tuple[Input, ...]
+    interpreter: Interpreter
     jars: tuple[Path, ...]
     java: Java | None
     lake: Lake | None
@@ -99,13 +101,14 @@ def rebuild(
     write_whole(folder / PINS, _json({"root": str(root), "lake": spec.lake.endpoint, "pins": [pin.model_dump(mode="json") for pin in pins]}))
     composed = variables(
         machine.environ,
-        programs=[str(machine.python.parent), *([str(materials.java.home / "bin")] if materials.java else [])],
+        programs=[str(materials.interpreter.programs), *([str(materials.java.home / "bin")] if materials.java else [])],
         seed=spec.run.seed,
         set_env={name: expand(text, values) for name, text in spec.run.env.items()},
         pass_env=spec.run.pass_env,
         extra={
             "REPROLOCK_CONTEXT": str(context),
             "REPROLOCK_RUN_ID": run_id,
+            **({"PYTHONPATH": str(materials.interpreter.runtime)} if materials.interpreter.runtime else {}),
             **({"JAVA_HOME": str(materials.java.home)} if materials.java else {}),
             **spark_environ,
             **tracking,
@@ -136,7 +139,7 @@ def _spark(
     user_conf = machine.environ.get("SPARK_CONF_DIR")
     return plan_spark(
         spec.spark,
-        version=spark_home().version,
+        version=spark_home(materials.interpreter.pyspark).version,
         jars=materials.jars,
         cores=machine.cores,
         folder=folder / "spark-conf",

@@ -21,7 +21,6 @@ from reprolock.engine.spark import check as check_settings
 from reprolock.engine.variables import Variables
 from reprolock.environment.archive import archive
 from reprolock.environment.code import Snapshot, snapshot
-from reprolock.environment.interpreter import observe
 from reprolock.environment.java import Java, check_java, find_java
 from reprolock.errors import UsageError
 from reprolock.files.journal import Journal
@@ -38,6 +37,7 @@ from reprolock.model.spec import OWN_FILES, Spec
 from reprolock.model.workspace import Workspace
 from reprolock.steps.abandoned import close_abandoned
 from reprolock.steps.check import require_fresh
+from reprolock.steps.environment import Interpreter, ready_environment
 from reprolock.steps.jars import ready_jars
 from reprolock.steps.local_records import runs_folder
 from reprolock.steps.lock import lock
@@ -151,8 +151,8 @@ def _make_ready(
 ) -> tuple[Sources, Materials]:
     """Everything that can fail: side by side, since each part waits for something else."""
     with ThreadPoolExecutor(3) as pool:
-        jars = pool.submit(ready_jars, spec, locked.jars, machine, progress, offline=options.offline)
-        java = pool.submit(_java, spec, machine)
+        python = pool.submit(_python, spec, locked, progress, options, machine)
+        java = pool.submit(_java, spec, locked, machine)
         code = pool.submit(_code, root, spec, machine)
         pins = locked.dataset
         if lake is not None:
@@ -161,15 +161,25 @@ def _make_ready(
             check_pins(lake, pins)
         inputs = inputs_of(lake, spec, pins, root, machine, progress)
         sources = Sources(spec, pins, locked.environment, locked.jars, frozenset(options.what_if.data))
-        return sources, Materials(code.result(), inputs, jars.result(), java.result(), lake)
+        interpreter, jars = python.result()
+        return sources, Materials(code.result(), inputs, interpreter, jars, java.result(), lake)
 
 
-def _java(spec: Spec, machine: Machine) -> Java | None:
+def _python(
+    spec: Spec, locked: Lock, progress: Progress, options: RunOptions, machine: Machine
+) -> tuple[Interpreter, tuple[Path, ...]]:
+    """The command's Python, and the jars for the pyspark in it."""
+    interpreter = ready_environment(spec, locked.environment, machine, offline=options.offline)
+    return interpreter, ready_jars(spec, locked.jars, machine, interpreter.pyspark, progress, offline=options.offline)
+
+
+def _java(spec: Spec, locked: Lock, machine: Machine) -> Java | None:
     if spec.spark is None:
         return None
     check_settings(spec.spark)
     java = find_java(machine.environ)
-    check_java(java, spec.environment.java)
+    pinned = locked.environment.java if locked.environment else None
+    check_java(java, f"=={pinned}" if pinned else spec.environment.java)
     return java
 
 
@@ -235,8 +245,9 @@ class _Run:
         )
 
     def _opening(self, workspace: Workspace, options: RunOptions, started: datetime) -> Record:
+        environment = self.materials.interpreter.record
         return opening_record(
-            self.sources, workspace, observe(), started=started, run_name=options.name, tags=options.tags
+            self.sources, workspace, environment, started=started, run_name=options.name, tags=options.tags
         )
 
     def _files(self, workspace: Workspace) -> dict[str, Path]:
