@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import services
+
+pytest_plugins = ["spark_session"]
 from command_line import cli  # noqa: F401 - a fixture
 from ground import Ground
 

@@ -86,7 +86,7 @@ def _of(
         complaint = uv.run(arguments, folder).complaint
     first = _read(record)
     if first is None:
-        reason = complaint.head if complaint else "uv did not build it"
+        reason = complaint.innermost if complaint else "uv did not build it"
         raise MachineError(
             f"the build requirements of {package.name} {package.version}, which has no wheel, cannot be found out: {reason}",
             faults=complaint.lines[1:] if complaint else (),

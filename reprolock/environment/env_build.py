@@ -31,6 +31,10 @@ _EPOCH = "315532800"
 """1980-01-01, the earliest time that a wheel can hold: under it (SOURCE_DATE_EPOCH) equal sources make equal wheels."""
 
 
+class BuildFailed(MachineError):
+    """A package that has no wheel for this machine, and whose own build failed here."""
+
+
 class Plan(NamedTuple):
     """What an environment is made of on this platform; `declared` names the packages that come from an address."""
 
@@ -110,9 +114,12 @@ def _install(plan: Plan, building: Path, uv: Uv, temporary: Path) -> None:
     arguments = ["pip", "sync", "packages.txt", "--build-constraints", "build.txt", "--require-hashes", "--no-sources"]
     arguments += ["--require-build-hashes", "--preview-features", "build-dependency-hashes"]
     arguments += ["--python", str(building / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))]
-    with suppress(ReprolockError):  # the cache alone did not do; then the index is asked
-        return _run(uv.near, arguments, temporary)
-    _run(uv, arguments, temporary)
+    try:
+        _run(uv.near, arguments, temporary)
+    except BuildFailed:
+        raise
+    except ReprolockError:  # the cache alone did not do
+        _run(uv, arguments, temporary)
 
 
 def _run(uv: Uv, arguments: Sequence[str], temporary: Path) -> None:
@@ -145,7 +152,7 @@ def _understood(complaint: Complaint) -> ReprolockError:
             f"{named} is gone: the index that uv asks does not have it", hint=f"name the index that has it in UV_INDEX, or {upgrade}"
         )
     if complaint.head.startswith("Failed to") and "build" in complaint.head:
-        return MachineError(
+        return BuildFailed(
             f"{named} has no wheel for this machine and cannot be built here",
             faults=complaint.lines[1:],
             hint="install what its build asks for, or ask for a version that has wheels",

@@ -17,19 +17,24 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from reprolock.environment.maven import CENTRAL, Repository, fetch, path_of
 from reprolock.errors import PinError, ServiceError
 from reprolock.files.failures import cannot_read, cannot_write
 from reprolock.model.lock import JarPin, JarsPin
 
-Progress = Callable[[int, int], None]
-"""Told (bytes fetched so far, bytes to fetch in all) after each jar; not called when nothing is missing."""
-
 STAMP = 946_684_800_000_000_000
 """When every stored jar was modified, in nanoseconds: 2000-01-01 UTC. Even seconds, for FAT."""
 _AT_ONCE = 8
+
+
+class Progress(Protocol):
+    """Told by one thread how far the fetching is; not told anything when no jar is missing."""
+
+    def expect(self, objects: int, bytes: int) -> None: ...
+
+    def advance(self, objects: int, bytes: int) -> None: ...
 
 
 class JarStore:
@@ -99,15 +104,15 @@ class JarStore:
         return True
 
     def _fetch_all(self, jars: Sequence[JarPin], progress: Progress | None) -> None:
-        total, done = sum(jar.bytes for jar in jars), 0
+        if progress is not None:
+            progress.expect(len(jars), sum(jar.bytes for jar in jars))
         pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="jars")
         try:
             fetched = {pool.submit(self._fetch, jar): jar for jar in jars}
             for future in as_completed(fetched):
                 future.result()
-                done += fetched[future].bytes
                 if progress is not None:
-                    progress(done, total)
+                    progress.advance(1, fetched[future].bytes)
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from tempfile import TemporaryFile
-from zipfile import is_zipfile
+from zipfile import ZipFile, is_zipfile
 
 from reprolock.environment.ivy import Unresolved, closure
 from reprolock.environment.jar_store import JarStore
@@ -22,6 +22,7 @@ ALWAYS: tuple[str, ...] = ()
 """Coordinates that every Spark run is given, declared or not."""
 
 HADOOP_AWS = "org.apache.hadoop:hadoop-aws"
+_AVRO = "org/apache/spark/sql/avro/AvroFileFormat.class"
 _SDK = "software.amazon.awssdk"
 _SDK_MODULES = ("s3", "s3-transfer-manager", "sts")
 # hadoop-aws asks for the whole SDK in one jar of 686 MB; these three modules, 11 MB, are what S3A calls.
@@ -74,19 +75,17 @@ def resolve(
 
 
 def implied_packages(formats: Iterable[str], spark: SparkHome) -> tuple[str, ...]:
-    """What datasets of these formats need that Spark does not bring: Avro's reader is a package of its own."""
-    return (f"org.apache.spark:spark-avro_{spark.scala}:{spark.version}",) if "avro" in formats else ()
+    """What datasets of these formats need that this Spark does not bring: Avro's reader, before Spark 4.2."""
+    if "avro" not in formats:
+        return ()
+    with ZipFile(spark.folder / "jars" / f"spark-sql_{spark.scala}-{spark.version}.jar") as classes:
+        bundled = _AVRO in classes.namelist()
+    return () if bundled else (f"org.apache.spark:spark-avro_{spark.scala}:{spark.version}",)
 
 
-def lacking(pin: JarsPin, formats: Iterable[str], *, s3a: bool) -> tuple[str, ...]:
-    """Modules (GROUP:ARTIFACT) that the spec implies and the pin has not: it was made for another lake or format."""
-    modules = {jar.coordinate.split(":")[1] for jar in pin.jar}
-    lacks = []
-    if s3a and "hadoop-aws" not in modules:
-        lacks.append(HADOOP_AWS)
-    if "avro" in formats and not any(name.startswith("spark-avro_") for name in modules):
-        lacks.append("org.apache.spark:spark-avro")
-    return tuple(lacks)
+def lacks_s3a(pin: JarsPin) -> bool:
+    """Whether a pin was made for a lake that Spark does not read in place, so that S3A is not in it."""
+    return not any(jar.coordinate.startswith(f"{HADOOP_AWS}:") for jar in pin.jar)
 
 
 def _roots(packages: Sequence[str], spark: SparkHome, s3a: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -33,6 +33,8 @@ from reprolock.model.lock import EnvironmentPin, PackagePin
 from reprolock.model.spec import EnvironmentSpec
 
 _OUTPUT = "pylock.toml"
+_LONG = 240
+"""More characters than this of uv's reasoning are no sentence any more; the first and the last ground remain."""
 
 
 @dataclass(frozen=True)
@@ -233,22 +235,21 @@ def _preferences(kept: Sequence[PackagePin]) -> str:
 
 
 def _unresolved(complaint: Complaint) -> UsageError:
-    """uv's explanation, its conclusion as the sentence and the way there as further lines."""
-    if "No solution found" not in complaint.head:
+    """uv's explanation: what contradicts what as the sentence, uv's whole reasoning as further lines."""
+    lines = tuple(_plain(line) for line in complaint.lines[1:])
+    if by_address := re.search(r"[Pp]ackage (\S+) was included as a URL dependency", complaint.text.replace("`", "")):
         return UsageError(
-            f"uv cannot resolve the requirements: {_plain(complaint.head)}",
-            faults=tuple(_plain(line) for line in complaint.lines[1:]),
-            hint="change the requirements of [environment]",
+            f"{by_address[1]} is named by address in another package's metadata, and a lock takes only what has a SHA-256",
+            hint=f"leave out what needs {by_address[1]} in this way, or ask for a version of it that does not",
         )
-    lines = [_plain(line) for cause in complaint.causes for line in cause.splitlines() if line.strip()]
-    first = re.match(r"Because (.+?)(?:, we can conclude that .*)?$", lines[0]) if lines else None
-    sentence = first[1].rstrip(".") if first else "they contradict one another"
-    hints = [_plain(line) for hint in complaint.hints for line in hint.splitlines() if line.strip()]
-    return UsageError(
-        f"the requirements cannot be resolved: {sentence}",
-        faults=(*lines, *hints) if len(lines) > 1 or hints else (),
-        hint="loosen or change the requirements of [environment]",
-    )
+    if "No solution found" not in complaint.head:
+        sentence = f"uv cannot resolve the requirements: {_plain(complaint.innermost)}"
+    else:
+        grounds = re.findall(r"\b[Bb]ecause (.+?),? we can conclude", " ".join(lines))
+        if sum(map(len, grounds)) > _LONG:
+            grounds = [f"{grounds[0]} …", grounds[-1]]
+        sentence = f"the requirements cannot be resolved: {'; '.join(grounds) or _plain(complaint.innermost)}"
+    return UsageError(sentence, faults=lines if len(lines) > 1 else (), hint="loosen or change the requirements of [environment]")
 
 
 def _plain(line: str) -> str:

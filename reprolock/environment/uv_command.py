@@ -23,7 +23,7 @@ from reprolock.errors import MachineError, ReprolockError, ServiceError
 from reprolock.model.secrecy import redacted
 
 WHERE_FROM = (
-    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_*", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX"),
+    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_*", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"),
     *("UV_KEYRING_PROVIDER", "UV_CREDENTIALS_DIR", "UV_INSECURE_HOST", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS"),
     *("UV_HTTP_*", "UV_REQUEST_TIMEOUT", "UV_CONCURRENT_*", "UV_LOCK_TIMEOUT", "UV_OFFLINE"),
     *("UV_CACHE_DIR", "UV_LINK_MODE", "UV_PYTHON_INSTALL_DIR", "UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS"),
@@ -31,6 +31,7 @@ WHERE_FROM = (
 """uv's variables that say where packages come from and how they are fetched; no other UV_ variable reaches uv."""
 _OF_A_SESSION = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX")
 _INDEX_HINT = "check the network and uv's own index settings (UV_DEFAULT_INDEX, UV_INDEX, uv.toml); --offline uses what is cached"
+_STEP = re.compile(r"\s*((?:Resolved|Downloading|Building|Built|Prepared|Installed) .+)")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _ADDRESS = re.compile(r"https?://[^\s`'\")]+")
 _UNREACHABLE = re.compile(
@@ -50,6 +51,13 @@ class Complaint(NamedTuple):
     def text(self) -> str:
         """All of it, for recognising what happened."""
         return "\n".join((self.head, *self.causes, *self.hints))
+
+    @property
+    def innermost(self) -> str:
+        """The last cause, in one line without markup, addresses and error numbers."""
+        line = (self.causes or (self.head,))[-1].splitlines()[0]
+        line = re.sub(r" for url \(.*| \(os error \d+\)|^Because |,? we can conclude that .*|\.$", "", line).replace("`", "")
+        return line if line.startswith("HTTP") else line[:1].lower() + line[1:]
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -122,8 +130,8 @@ class Uv:
             for line in process.stderr or ():
                 line = _CREDENTIALS.sub("", redacted(line.rstrip("\n")))
                 lines.append(line)
-                if self.progress and line and not line.startswith(("error:", "warning:", "hint:", "  cause:", "    ")):
-                    self.progress(line.strip())
+                if self.progress and (step := _STEP.match(line)):
+                    self.progress(step[1])
         except BaseException:
             process.kill()
             raise
@@ -182,10 +190,10 @@ def _of_the_world(complaint: Complaint) -> ReprolockError | None:
         return MachineError("uv cannot write its cache or the environment: the disk is full", hint="free space and try again")
     if "Failed to initialize cache" in text or "Permission denied (os error 13)" in text:
         return MachineError(
-            f"uv cannot write: {_last(complaint)}", hint="name a cache folder that you may write in UV_CACHE_DIR and try again"
+            f"uv cannot write: {complaint.innermost}", hint="name a cache folder that you may write in UV_CACHE_DIR and try again"
         )
     if _UNREACHABLE.search(text):
-        return ServiceError(f"no answer from the package index at {_host(text)}: {_last(complaint)}", hint=_INDEX_HINT)
+        return ServiceError(f"no answer from the package index at {_host(text)}: {complaint.innermost}", hint=_INDEX_HINT)
     return None
 
 
@@ -200,11 +208,3 @@ def _host(text: str) -> str:
     except ValueError:
         port = ""
     return f"{parts.hostname}{port}"
-
-
-def _last(complaint: Complaint) -> str:
-    """The innermost cause, in one line without addresses and error numbers."""
-    innermost = (complaint.causes or (complaint.head,))[-1].splitlines()[0]
-    innermost = re.sub(r" for url \(.*", "", innermost)
-    innermost = re.sub(r" \(os error \d+\)", "", innermost).replace("`", "")
-    return innermost[:1].lower() + innermost[1:] if not innermost.startswith("HTTP") else innermost

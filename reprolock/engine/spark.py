@@ -1,0 +1,201 @@
+"""Spark's configuration for one run: a folder for SPARK_CONF_DIR, and the variables that go with it.
+
+In: `[spark]`, local jars, the lake's S3 gateway and keys, cores. Out: a `SparkPlan` and variables. With these
+a script written for plain spark-submit runs unchanged: `SparkSession.builder.getOrCreate()` finds all
+of it. What does not decide a result (the UI, the progress bar, logging, memory) is left to Spark and the user.
+
+Later sources win: 1. spark-defaults.conf in a SPARK_CONF_DIR of the user's own, 2. what decides
+results (below), so that one machine's file does not, 3. `[spark] conf`, 4. master, jars and S3A.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import javaproperties
+
+from reprolock.errors import MachineError, UsageError
+from reprolock.files.failures import cannot_read, cannot_write
+from reprolock.model.secrecy import is_secret_name
+from reprolock.model.spec import SparkSpec
+from reprolock.model.workspace import SparkPlan
+
+ACCESS_KEY_ID = "REPROLOCK_S3A_ACCESS_KEY_ID"
+SECRET_ACCESS_KEY = "REPROLOCK_S3A_SECRET_ACCESS_KEY"
+DEFAULTS = "spark-defaults.conf"
+
+RESULT_DECIDING = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.adaptive.enabled": "true",
+    "spark.sql.shuffle.partitions": "200",
+}
+"""Spark 4's own defaults, but for the time zone, which is the machine's unless it is set."""
+
+_DELTA = "io.delta:delta-spark_"
+_EXTENSIONS = "spark.sql.extensions"
+_DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
+_DELTA_CATALOG = {"spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog"}
+_S3A = "org.apache.hadoop.fs.s3a.S3AFileSystem"
+_REFUSED = {
+    "spark.master": "write it as master = … in [spark]",
+    "spark.jars.packages": "write them as packages = […] in [spark], so that they are locked",
+    "spark.jars.excludes": "declare the packages that are wanted; the lock's closure is resolved without this setting",
+    "spark.jars.ivySettings": "name the repository in REPROLOCK_MAVEN_REPOSITORY, or in spark.jars.repositories",
+}
+
+
+class S3Access(NamedTuple):
+    """A lake's S3 gateway: `endpoint` as http(s)://HOST[:PORT], the repositories that are read, the keys to it."""
+
+    endpoint: str
+    repositories: tuple[str, ...]
+    access_key_id: str
+    secret_access_key: str
+
+    def __repr__(self) -> str:
+        return f"S3Access({self.endpoint!r}, {self.repositories!r})"
+
+
+def check(spec: SparkSpec) -> None:
+    """UsageError (exit 2) for a setting in `[spark] conf` that would go past the lock, or that Spark cannot read back."""
+    for name, value in spec.conf.items():
+        if name in _REFUSED:
+            raise UsageError(f"spark.conf.{name} is not taken from [spark] conf", hint=_REFUSED[name])
+        if value != value.strip():
+            raise UsageError(f"spark.conf.{name} starts or ends with a blank, which Spark cuts off", hint="write it without")
+
+
+def plan_spark(
+    spec: SparkSpec,
+    *,
+    version: str,
+    jars: Sequence[Path],
+    cores: int,
+    folder: Path,
+    java: str | None = None,
+    user_conf: Path | None = None,
+    s3: S3Access | None = None,
+) -> tuple[SparkPlan, dict[str, str]]:
+    """Make `folder` and answer with the plan and the variables of the command; keys stand only in the latter.
+
+    `version` is pyspark's, `jars` absolute paths, `cores` the N of `local[*]`, `java` what is recorded,
+    `user_conf` the caller's own SPARK_CONF_DIR. UsageError (exit 2) for settings that go past the lock.
+    """
+    check(spec)
+    theirs, environ = _user_settings(user_conf, spec.packages)
+    master = local_master(spec.master, cores)
+    conf = theirs | RESULT_DECIDING | _delta(spec, theirs, master) | spec.conf | {"spark.master": master}
+    if s3 is not None:
+        conf |= _s3a(s3)
+        environ |= {ACCESS_KEY_ID: s3.access_key_id, SECRET_ACCESS_KEY: s3.secret_access_key}
+    listed = [_address(path) for path in jars] + list(filter(None, [conf.get("spark.jars")]))  # the user's own stay, after ours
+    written = conf | {"spark.jars": ",".join(listed)} if listed else conf
+    try:
+        _make_folder(folder, user_conf, written)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    ordered = dict(sorted(conf.items()))
+    return SparkPlan(version, master, ordered, tuple(jars), java, folder), environ | {"SPARK_CONF_DIR": str(folder)}
+
+
+def local_master(master: str, cores: int) -> str:
+    """`local[*]` as `local[N]`, `local` as `local[1]`, any other master as it is."""
+    if master == "local":
+        return "local[1]"
+    return re.sub(r"^local\[\*", f"local[{cores}", master)
+
+
+def settings_text(conf: Mapping[str, str]) -> str:
+    """spark-defaults.conf, sorted: Java's properties in ASCII, which Spark reads back to the letter."""
+    return javaproperties.dumps(dict(conf), sort_keys=True, timestamp=False, separator=" ")
+
+
+def _address(jar: Path) -> str:
+    """A jar as Spark's lists of jars want it: blanks and letters beyond ASCII pass in an address, patterns and commas never."""
+    if found := re.search(r"[,\[\]{}*?\\]", jar.as_posix()):
+        raise MachineError(
+            f'{jar.parent} has "{found[0]}" in its path, and Spark cannot load a jar from there',
+            hint="let REPROLOCK_CACHE_DIR name another folder",
+        )
+    return jar.as_uri()
+
+
+def _delta(spec: SparkSpec, theirs: Mapping[str, str], master: str) -> dict[str, str]:
+    """What a declared Delta package needs to be of use; `[spark] conf` overrides it."""
+    if not any(package.startswith(_DELTA) for package in spec.packages):
+        return {}
+    extensions = [name for name in theirs.get(_EXTENSIONS, "").split(",") if name.strip() not in ("", _DELTA_EXTENSION)]
+    conf = {_EXTENSIONS: ",".join([*extensions, _DELTA_EXTENSION]), **_DELTA_CATALOG}
+    if cores := re.match(r"local\[(\d+)", master):
+        # A table's log is replayed in 50 tasks by default: tens of seconds for a small table on few cores.
+        conf["spark.databricks.delta.snapshotPartitions"] = cores[1]
+    return conf
+
+
+def _s3a(s3: S3Access) -> dict[str, str]:
+    """Settings of these buckets alone: other buckets keep their own. Hadoop fills in the variables when it reads them."""
+    endpoint = s3.endpoint.rstrip("/").removesuffix("/api/v1")  # lakectl's endpoint may name the API; the gateway is beside it
+    conf = {"spark.hadoop.fs.s3.impl": _S3A}
+    for repository in s3.repositories:
+        bucket = f"spark.hadoop.fs.s3a.bucket.{repository}"
+        conf |= {
+            f"{bucket}.endpoint": endpoint,
+            f"{bucket}.endpoint.region": "us-east-1",
+            f"{bucket}.path.style.access": "true",
+            f"{bucket}.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+            f"{bucket}.access.key": f"${{env.{ACCESS_KEY_ID}}}",
+            f"{bucket}.secret.key": f"${{env.{SECRET_ACCESS_KEY}}}",
+        }
+    return conf
+
+
+def _user_settings(folder: Path | None, packages: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The user's own spark-defaults.conf, and variables in the place of the keys in it."""
+    if folder is None:
+        return {}, {}
+    if not folder.is_dir():
+        raise UsageError(f"SPARK_CONF_DIR is {folder}, which is no folder", hint="unset it, or let it name a folder")
+    file = folder / DEFAULTS
+    try:
+        text = file.read_text("utf-8") if file.exists() else ""
+        conf = {name: value.strip() for name, value in javaproperties.loads(text).items()}
+    except OSError as error:
+        raise cannot_read(file, error) from error
+    except ValueError as error:
+        raise UsageError(f"{file} is no file of Java properties: {error}", hint="mend it, or unset SPARK_CONF_DIR") from None
+    brought = [name.strip() for name in conf.pop("spark.jars.packages", "").split(",") if name.strip()]
+    if unlocked := [name for name in brought if name not in packages]:
+        raise UsageError(
+            f"{file}: spark.jars.packages would bring {unlocked[0]} past the lock",
+            hint="declare it in spark.packages of repro.toml, or unset SPARK_CONF_DIR",
+        )
+    environ: dict[str, str] = {}
+    for name, value in conf.items():
+        if is_secret_name(name) and not value.startswith("${"):
+            variable = f"REPROLOCK_SPARK_SECRET_{len(environ)}"
+            environ[variable] = value
+            # Hadoop and Spark write a reference to a variable differently.
+            conf[name] = f"${{env.{variable}}}" if name.startswith("spark.hadoop.") else f"${{env:{variable}}}"
+    return conf, environ
+
+
+def _make_folder(folder: Path, user_conf: Path | None, conf: Mapping[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / DEFAULTS).write_text(settings_text(conf), "ascii")
+    for entry in sorted(user_conf.iterdir()) if user_conf else ():
+        if entry.name == DEFAULTS or entry.name.endswith(".template"):
+            continue
+        try:
+            # A link and no copy: core-site.xml and the like may hold keys.
+            os.symlink(entry.resolve(), folder / entry.name, target_is_directory=entry.is_dir())
+        except OSError:
+            if os.name != "nt":
+                raise
+            copy = shutil.copytree if entry.is_dir() else shutil.copy2
+            copy(entry, folder / entry.name)

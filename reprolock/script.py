@@ -1,0 +1,211 @@
+"""`reprolock.current()`: what the command of a run may know of its run. Standard library alone at import.
+
+In: the JSON file that REPROLOCK_CONTEXT names. Out: a frozen `Run`. The file (version 1) holds no key:
+
+    {"version": 1, "run_id": "…", "project": "…", "seed": 7 | null, "params": {…},
+     "datasets": {NAME: {"url": "s3a://…" | "file://…", "path": "/…" | null, "format": "csv", "options": {…},
+                         "glob": "*.csv" | null, "commit": "…", "repository": "…", "uri": "lakefs://…",
+                         "materialise": [ARGUMENT, …] | null}},
+     "outputs": {NAME: {"path": "/…", "url": "…" | null}}}
+
+`url` is a Hadoop path, taken to the letter. `materialise` is a command that makes the dataset's local
+tree and prints its path as the last line; null where `path` is there already.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from reprolock.errors import ServiceError, UsageError
+
+if TYPE_CHECKING:
+    import pandas
+    from pyspark.sql import DataFrame, SparkSession
+
+VARIABLE = "REPROLOCK_CONTEXT"
+VERSION = 1
+
+_Named = TypeVar("_Named")
+_GLOB = re.compile(r"([\\{}\[\]*?])")
+# Spark 4.2 has Avro's reader, but not under its short name: that is registered by a package alone.
+_SPARK_FORMATS = {"binary": "binaryFile", "avro": "org.apache.spark.sql.avro.AvroFileFormat"}
+_DELTA_HINT = 'declare Delta\'s package: packages = ["io.delta:delta-spark_4.2_2.13:4.4.0"] under [spark], and run `reprolock lock`'
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One input at its commit. `url` is what Spark reads, `uri` the address as declared in repro.toml."""
+
+    name: str
+    url: str
+    format: str
+    options: Mapping[str, str]
+    glob: str | None
+    commit: str
+    repository: str
+    uri: str
+    _path: str | None = field(repr=False)
+    _materialise: tuple[str, ...] | None = field(repr=False)
+
+    @property
+    def path(self) -> Path:
+        """A local, read-only file or folder with the dataset's objects; made when it is first asked for.
+
+        ServiceError when it could not be made; the reason stands on stderr.
+        """
+        if self._path is not None:
+            return Path(self._path)
+        if self._materialise is None:
+            raise UsageError(f'dataset "{self.name}" has no local files in this run', hint=f"read {self.url} with Spark")
+        return _made(self.name, self._materialise)
+
+    def spark(self, session: SparkSession | None = None) -> DataFrame:
+        """A DataFrame of exactly this path, with the declared format, options and glob.
+
+        `session` defaults to the active one, or a new one. Folders inside the dataset are read as Spark
+        reads them: partitions (`a=1/`) only, unless options has `recursiveFileLookup = true`.
+        """
+        from pyspark.sql import SparkSession  # the command's own Spark, and only where it is used
+
+        reader = (session or SparkSession.builder.getOrCreate()).read
+        reader = reader.format(_SPARK_FORMATS.get(self.format, self.format)).options(**self.options)
+        if self.glob is not None:
+            reader = reader.option("pathGlobFilter", self.glob)
+        try:
+            return reader.load(self._hadoop_path())
+        except Exception as error:  # py4j's own for this case, which pyspark does not translate
+            if self.format == "delta" and "DATA_SOURCE_NOT_FOUND" in str(error):
+                raise UsageError(f'dataset "{self.name}" is a Delta table, and this Spark has no Delta', hint=_DELTA_HINT) from None
+            raise
+
+    def pandas(self) -> pandas.DataFrame:
+        """A pandas DataFrame of the local files: csv, json, parquet, orc, text, and delta through deltalake.
+
+        Files are read in the order of their paths and put one below the other. The declared options are Spark's:
+        those that pandas has too are followed, any other is a UsageError, as are avro, binary and image.
+        """
+        from reprolock.script_pandas import read  # pandas, and only where it is used
+
+        return read(self.name, self.path, self.format, self.options, self.glob)
+
+    def _hadoop_path(self) -> str:
+        """Spark takes `[ab]`, `{a,b}`, `*` and `?` in a path for patterns, unless they are escaped; Delta takes nothing for one."""
+        url = self.url
+        if self._path is not None and url.startswith("file:"):
+            url = "file://" + ("" if self._path.startswith("/") else "/") + self._path.replace(os.sep, "/")
+        return url if self.format == "delta" else _GLOB.sub(r"\\\1", url)
+
+
+@dataclass(frozen=True)
+class Output:
+    """One declared output. `url` is where Spark may write it directly, None where only the path is."""
+
+    name: str
+    url: str | None
+    _path: str = field(repr=False)
+
+    @property
+    def path(self) -> Path:
+        """Where to write it. The folder above it is made; the output itself is the command's to make."""
+        path = Path(self._path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+@dataclass(frozen=True)
+class Run:
+    """The run that executes this process."""
+
+    run_id: str
+    project: str
+    seed: int | None
+    params: Mapping[str, Any]
+    datasets: Mapping[str, Dataset]
+    outputs: Mapping[str, Output]
+
+    def dataset(self, name: str) -> Dataset:
+        """The dataset of that name; UsageError names the one that was meant."""
+        return _named(self.datasets, name, "dataset")
+
+    def output(self, name: str) -> Output:
+        """The output of that name; UsageError names the one that was meant."""
+        return _named(self.outputs, name, "output")
+
+
+def current() -> Run:
+    """The run that executes this process. UsageError where it is not executed by `reprolock run`."""
+    name = os.environ.get(VARIABLE)
+    if not name:
+        raise UsageError(
+            f"this process is not part of a run: {VARIABLE} is not set", hint="start the script with `reprolock run`"
+        )
+    try:
+        return _parsed(json.loads(Path(name).read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{VARIABLE} names {name}, which is no context of a run: {type(error).__name__}",
+            hint="start the script with `reprolock run`",
+        ) from error
+
+
+def _parsed(document: dict[str, Any]) -> Run:
+    if document["version"] != VERSION:
+        raise UsageError(
+            f"{VARIABLE} is of version {document['version']}, and this reprolock reads version {VERSION}",
+            hint="install the same reprolock beside the script as the one that runs it",
+        )
+    datasets = {
+        name: Dataset(
+            name=name,
+            url=given["url"],
+            format=given["format"],
+            options=MappingProxyType(given["options"]),
+            glob=given["glob"],
+            commit=given["commit"],
+            repository=given["repository"],
+            uri=given["uri"],
+            _path=given["path"],
+            _materialise=tuple(given["materialise"]) if given["materialise"] else None,
+        )
+        for name, given in document["datasets"].items()
+    }
+    outputs = {name: Output(name, given["url"], given["path"]) for name, given in document["outputs"].items()}
+    return Run(
+        document["run_id"],
+        document["project"],
+        document["seed"],
+        MappingProxyType(document["params"]),
+        MappingProxyType(datasets),
+        MappingProxyType(outputs),
+    )
+
+
+def _named(known: Mapping[str, _Named], name: str, kind: str) -> _Named:
+    if name in known:
+        return known[name]
+    close = get_close_matches(name, known, n=1)
+    declared = f"repro.toml declares {', '.join(sorted(known)) or 'none'}"
+    raise UsageError(
+        f'this run has no {kind} "{name}"', hint=f'did you mean "{close[0]}"? {declared}' if close else declared
+    )
+
+
+@functools.cache
+def _made(name: str, command: tuple[str, ...]) -> Path:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    lines = done.stdout.splitlines()
+    if done.returncode != 0 or not lines:
+        raise ServiceError(
+            f'dataset "{name}" could not be brought to this disk (exit {done.returncode})', hint="see the message above"
+        )
+    return Path(lines[-1])
