@@ -8,6 +8,7 @@ behind a user's back; on recorded answers nothing needs to happen, the recording
 
 from __future__ import annotations
 
+import io
 from typing import Protocol
 
 import pytest
@@ -15,6 +16,7 @@ from lake_suite import LakeContract, commit, fault, paths, put
 
 from reprolock.errors import LakeRefused, PinError, ServiceError, UsageError
 from reprolock.lake.lakefs_server import LakeFSLake
+from reprolock.lake.sources import Guarded
 from reprolock.model.uri import LakeURI
 
 CHECK = """\
@@ -70,7 +72,7 @@ class LakeFSContract(LakeContract):
     def test_marks_of_folders_are_no_data(self, lake: LakeFSLake, repository: str) -> None:
         head = commit(lake, repository, {"train/a": b"1"})
         # S3 clients such as Spark leave them; they are put here as those do, past the rule on names.
-        lake._upload(LakeURI(repository, "main", "train/"), b"", 0)  # type: ignore[arg-type]
+        lake._upload(LakeURI(repository, "main", "train/"), Guarded(io.BytesIO(), "mark"), None)
         assert paths(lake.list(repository, "main", "train")) == ["train/a"]
         assert not lake.uncommitted(repository, "main")
         marked = lake.commit(repository, "main", "a mark").id

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import http.client
 import importlib.metadata
-import json
 import os
 import secrets
 import shutil
@@ -164,7 +163,16 @@ def start_minio(folder: Path) -> MinIO:
     access_key, secret_key = "test" + secrets.token_hex(6), secrets.token_hex(20)
     port, data = free_port(), folder / "data"
     (data / "lake").mkdir(parents=True)  # a folder of MinIO's own is a bucket
-    argv = ["minio", "server", "--quiet", "--address", f"127.0.0.1:{port}", "--console-address", "127.0.0.1:0", str(data)]
+    argv = [
+        "minio",
+        "server",
+        "--quiet",
+        "--address",
+        f"127.0.0.1:{port}",
+        "--console-address",
+        "127.0.0.1:0",
+        str(data),
+    ]
     environ = {
         "MINIO_ROOT_USER": access_key,
         "MINIO_ROOT_PASSWORD": secret_key,
@@ -213,7 +221,12 @@ def start_mlflow(folder: Path) -> Server:
     """An MLflow tracking server: SQLite behind it, artifacts in a local folder that it serves."""
     port = free_port()
     argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    argv += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder / "artifacts")]
+    argv += [
+        "--backend-store-uri",
+        f"sqlite:///{folder / 'mlflow.db'}",
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+    ]
     environ = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     server = Server("MLflow server", argv, environ, port, "/health", folder)
     server.start()

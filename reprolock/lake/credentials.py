@@ -182,7 +182,9 @@ def _read(environ: Mapping[str, str], home: Path) -> _File:
     place, hint = _shown(path, home), "write a new one with `lakectl config`"
     if not path.exists():
         if named:
-            raise UsageError(f"{CONFIG_FILE} names {place}, which is not there", hint=f"create it, or unset {CONFIG_FILE}")
+            raise UsageError(
+                f"{CONFIG_FILE} names {place}, which is not there", hint=f"create it, or unset {CONFIG_FILE}"
+            )
         return _File(place)
     import yaml  # 0.05 s, and most machines with an embedded lake have no such file
 

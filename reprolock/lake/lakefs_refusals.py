@@ -16,7 +16,9 @@ from reprolock.lake.protocol import Commit
 from reprolock.model.uri import LakeURI
 
 
-def reading(transport: Transport, refused: Refused, repository: str, refs: Sequence[str], path: str = "") -> ReprolockError:
+def reading(
+    transport: Transport, refused: Refused, repository: str, refs: Sequence[str], path: str = ""
+) -> ReprolockError:
     """The answer to a call that reads a path (or all) at one or more refs."""
     if refused.status == 410:
         commit = _ask_commit(transport, repository, refs[0])
@@ -26,7 +28,9 @@ def reading(transport: Transport, refused: Refused, repository: str, refs: Seque
             return no_repository(transport, repository)
         for ref in refs:
             if _ask_commit(transport, repository, ref) is None:
-                return faults.no_ref(repository, ref, [*names(transport, repository, "branches"), *names(transport, repository, "tags")])
+                return faults.no_ref(
+                    repository, ref, [*names(transport, repository, "branches"), *names(transport, repository, "tags")]
+                )
         if refused.status == 404:
             return faults.no_path(LakeURI(repository, refs[0], path))
     return _other(transport, refused, f"read {LakeURI(repository, refs[0], path)}")
@@ -50,7 +54,9 @@ def committing(transport: Transport, refused: Refused, repository: str, branch: 
         return faults.nothing_to_commit(repository, branch)
     if refused.status == 409:
         return faults.moved(repository, branch)
-    return writing(transport, refused, repository, branch, f'commit on the branch "{branch}" of the repository "{repository}"')
+    return writing(
+        transport, refused, repository, branch, f'commit on the branch "{branch}" of the repository "{repository}"'
+    )
 
 
 def merging(transport: Transport, refused: Refused, repository: str, source: str, branch: str) -> ReprolockError:
@@ -96,10 +102,14 @@ def deleting_branch(transport: Transport, refused: Refused, repository: str, bra
     """The answer to the deletion of a branch."""
     if refused.status == 403 and transport.ask("GET", ("repositories", repository))["default_branch"] == branch:
         return faults.default_branch(repository, branch)
-    return writing(transport, refused, repository, branch, f'delete the branch "{branch}" of the repository "{repository}"')
+    return writing(
+        transport, refused, repository, branch, f'delete the branch "{branch}" of the repository "{repository}"'
+    )
 
 
-def naming(transport: Transport, refused: Refused, repository: str, kind: str, name: str, source: str) -> ReprolockError:
+def naming(
+    transport: Transport, refused: Refused, repository: str, kind: str, name: str, source: str
+) -> ReprolockError:
     """The answer to the making of a branch or a tag at a source. A tag cannot have the name of a branch either."""
     if refused.status == 409:
         taken = "branch" if _there(transport, ("repositories", repository, "branches", name)) else "tag"
@@ -153,7 +163,9 @@ def _ask_commit(transport: Transport, repository: str, ref: str) -> str | None:
 def _is_staged(transport: Transport, repository: str, branch: str) -> bool | None:
     """None where the branch is not there."""
     try:
-        return bool(transport.ask("GET", ("repositories", repository, "branches", branch, "diff"), {"amount": 1})["results"])
+        return bool(
+            transport.ask("GET", ("repositories", repository, "branches", branch, "diff"), {"amount": 1})["results"]
+        )
     except Refused:
         return None
 

@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -21,9 +22,10 @@ from reprolock.lake import faults, names
 from reprolock.lake import lakefs_refusals as refusals
 from reprolock.lake.addresses import Address, just_before
 from reprolock.lake.credentials import Credentials
-from reprolock.lake.lakefs_transport import PAGE, ObjectStream, Patience, Refused, Route, Transport
+from reprolock.lake.lakefs_stream import ObjectStream
+from reprolock.lake.lakefs_transport import PAGE, Patience, Refused, Route, Transport
 from reprolock.lake.protocol import Change, Commit, Object
-from reprolock.lake.sources import opened
+from reprolock.lake.sources import Guarded, SizedFile, opened
 from reprolock.model.uri import LakeURI
 
 UPLOADS = 8
@@ -75,7 +77,7 @@ class LakeFSLake:
             raise faults.no_path(LakeURI(repository, ref, path))
 
     def stat(self, repository: str, ref: str, path: str) -> Object:
-        """One object. Its first byte is read too: lakeFS describes an object whose bytes are gone as if they were there."""
+        """One object. Its first byte is read too: lakeFS describes an object whose bytes are gone all the same."""
         place = ("repositories", repository, "refs", ref, "objects")
         with self._reading(repository, ref, path):
             entry = self._transport.ask("GET", (*place, "stat"), {"path": path})
@@ -95,13 +97,18 @@ class LakeFSLake:
         """Addresses of the object store that hold for 15 minutes, of those objects that stand near the first one;
         where the store signs none, lakeFS's own addresses of all of them."""
         place = ("repositories", repository, "refs", ref, "objects")
+        if not self._signs:
+            return [Address(path, *self._transport.direct(place, {"path": path})) for path in paths]
         query = {"after": just_before(paths[0]), "amount": len(paths), "presign": "true", "user_metadata": "false"}
         with self._reading(repository, ref):
             page = self._transport.ask("GET", (*place, "ls"), query)["results"]
-        signed = {entry["path"]: entry["physical_address"] for entry in page}
-        if all(url.startswith(("http://", "https://")) for url in signed.values()):
-            return [Address(path, signed[path]) for path in paths if path in signed]
-        return [Address(path, *self._transport.direct(place, {"path": path})) for path in paths]
+        wanted = set(paths)
+        return [Address(entry["path"], entry["physical_address"]) for entry in page if entry["path"] in wanted]
+
+    @cached_property
+    def _signs(self) -> bool:
+        """Whether lakeFS signs addresses of its object store."""
+        return bool(self._transport.ask("GET", ("config",))["storage_config"].get("pre_sign_support"))
 
     def uncommitted(self, repository: str, branch: str, path: str = "") -> bool:
         """Whether a branch has staged changes under a path. False for a tag or commit."""
@@ -122,7 +129,9 @@ class LakeFSLake:
     def diff(self, repository: str, left: str, right: str, path: str = "") -> Iterator[Change]:
         """What changed from one ref to another: lakeFS's own comparison, no listing of either side."""
         place = ("repositories", repository, "refs", left, "diff", right)
-        with self._explaining(lambda refused: refusals.reading(self._transport, refused, repository, [left, right], path)):
+        with self._explaining(
+            lambda refused: refusals.reading(self._transport, refused, repository, [left, right], path)
+        ):
             for entry in self._entries(place, {"type": "two_dot"}, path):
                 yield Change(entry["type"], entry["path"])
 
@@ -134,9 +143,9 @@ class LakeFSLake:
         storage = storage or self._transport.ask("GET", ("config",))["storage_config"]["default_namespace_prefix"]
         if not storage:
             raise UsageError(
-                f'the repository "{repository}" needs a place for its objects: lakeFS at {self.endpoint} has no default',
-                hint="name a bucket: `reprolock data create "
-                f"lakefs://{repository} --storage s3://BUCKET/`",
+                f'the repository "{repository}" needs a place for its objects: '
+                f"lakeFS at {self.endpoint} has no default",
+                hint=f"name a bucket: `reprolock data create lakefs://{repository} --storage s3://BUCKET/`",
             )
         if storage.endswith("/"):
             storage += repository
@@ -152,7 +161,7 @@ class LakeFSLake:
             if isinstance(source, Path):
                 with opened(source) as file:
                     return self._upload(place, file, file.size)
-            return self._upload(place, source, None)
+            return self._upload(place, Guarded(source, f"what is put at {place}"), None)
 
     def put_many(self, repository: str, branch: str, items: Iterable[tuple[str, Path]]) -> Iterator[Object]:
         """Stage many files, eight at a time, in their order; after a failure no further one is sent."""
@@ -210,7 +219,9 @@ class LakeFSLake:
         with self._explaining(lambda refused: refusals.naming(self._transport, refused, repository, "tag", name, ref)):
             self._transport.ask("POST", ("repositories", repository, "tags"), body={"id": name, "ref": ref})
 
-    def merge(self, repository: str, source: str, branch: str, message: str, metadata: Mapping[str, str] = {}) -> Commit:
+    def merge(
+        self, repository: str, source: str, branch: str, message: str, metadata: Mapping[str, str] = {}
+    ) -> Commit:
         """Merge a ref into a branch, path by path; on a conflict the branch stays as it was."""
         with self._explaining(lambda refused: refusals.merging(self._transport, refused, repository, source, branch)):
             place = ("repositories", repository, "refs", source, "merge", branch)
@@ -258,7 +269,7 @@ class LakeFSLake:
                 if not entry["path"].endswith("/") or entry["size_bytes"]:
                     yield entry
 
-    def _upload(self, place: LakeURI, body: BinaryIO, size: int | None) -> Object:
+    def _upload(self, place: LakeURI, body: SizedFile | Guarded, size: int | None) -> Object:
         target = ("repositories", place.repository, "branches", place.ref, "objects")
         made = self._transport.upload(target, {"path": place.path}, body, size)
         return Object(made["path"], made["size_bytes"], made["checksum"])
@@ -286,7 +297,7 @@ def _bare_commit_id(answer: bytes) -> str:
 def _commit(entry: Mapping[str, Any]) -> Commit:
     return Commit(
         id=entry["id"],
-        time=datetime.fromtimestamp(entry["creation_date"], timezone.utc),
+        time=datetime.fromtimestamp(entry["creation_date"], UTC),
         message=entry["message"],
         parents=tuple(entry["parents"]),
         metadata=dict(entry.get("metadata") or {}),

@@ -10,7 +10,6 @@ was asked; everything else that goes wrong becomes a ServiceError here.
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
@@ -29,6 +28,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError, SSLEr
 
 from reprolock.errors import ServiceError
 from reprolock.lake.credentials import Credentials
+from reprolock.lake.sources import Guarded, SizedFile
 from reprolock.model.secrecy import redacted
 
 PAGE = 1000
@@ -38,6 +38,8 @@ SAID_LENGTH = 300
 _BLOCK = 1 << 20
 _JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 _AUTH = ["basic_auth", "jwt_token"]
+_PASSING = (429, 502, 503, 504)
+"""Answers worth a second try. Not 500: lakeFS has tried five times itself before it says so of its storage."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,9 @@ class Transport:
                 answer = following.result()
             yield answer["results"]
 
-    def stream(self, place: Sequence[str], query: Mapping[str, str], headers: Mapping[str, str]) -> urllib3.HTTPResponse:
+    def stream(
+        self, place: Sequence[str], query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> urllib3.HTTPResponse:
         """An answer whose body is not read yet; the caller closes it."""
         with self._explained():
             response: urllib3.HTTPResponse = self._client.rest_client.request(
@@ -142,12 +146,18 @@ class Transport:
             )
             return response
 
+    def direct(self, place: Sequence[str], query: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
+        """The address that `stream` asks, and the headers with the keys: both for this server alone."""
+        return self._address(place, query), self._keys()
+
     def read(self, response: urllib3.HTTPResponse, size: int) -> bytes:
         """The next bytes of a stream, as they were stored; b"" at its end. ServiceError when it breaks off."""
         with self._explained():
             return response.read(size, decode_content=False)
 
-    def upload(self, place: Sequence[str], query: Mapping[str, str], body: BinaryIO, size: int | None) -> Any:
+    def upload(
+        self, place: Sequence[str], query: Mapping[str, str], body: SizedFile | Guarded, size: int | None
+    ) -> Any:
         """POST a body that is never whole in memory; the answer's parsed JSON.
 
         A body of known size is sent again after a failure: it is read from its start again, and
@@ -178,7 +188,9 @@ class Transport:
     def __enter__(self) -> Transport:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _address(self, place: Sequence[str], query: Mapping[str, str]) -> str:
@@ -197,7 +209,7 @@ class Transport:
             total=self.patience.tries - 1,
             redirect=False,
             allowed_methods=methods,
-            status_forcelist=(429, 500, 502, 503, 504),
+            status_forcelist=_PASSING,
             backoff_factor=self.patience.pause,
             raise_on_status=False,  # the last answer is handed back: it says what is wrong
             respect_retry_after_header=False,  # it may ask for hours
@@ -236,7 +248,8 @@ class Transport:
                 hint=f"check the keys in {keys}, and that they are for {self.credentials.endpoint}",
             )
         if error.status == 429 or error.status >= 500:
-            after = _after(self.patience.tries if repeated or error.status == 429 else 1, seconds)
+            repeated = error.status == 429 or (repeated and error.status in _PASSING)
+            after = _after(self.patience.tries if repeated else 1, seconds)
             return ServiceError(
                 f"{server} ({place}) answers {error.status}{after}{words}",
                 hint="see lakeFS's own log; `reprolock doctor` checks the connection",
@@ -254,9 +267,9 @@ class Transport:
         """No answer, or half of one."""
         if isinstance(error, SSLError):
             return self._untrusted(str(error))
-        tries = self.patience.tries if isinstance(error, MaxRetryError) else 1
+        after = _after(self.patience.tries if isinstance(error, MaxRetryError) else 1, seconds)
         return ServiceError(
-            f"no answer from lakeFS at {self.credentials.endpoint} ({self.credentials.endpoint_place}){_after(tries, seconds)}",
+            f"no answer from lakeFS at {self.credentials.endpoint} ({self.credentials.endpoint_place}){after}",
             hint="is it running? `reprolock doctor` checks; `reprolock run --offline` uses what is cached",
         )
 
@@ -298,49 +311,6 @@ class _Retries(urllib3.Retry):
         if isinstance(error, (ReadTimeoutError, SSLError)):
             raise error
         return super().increment(method, url, response, error, _pool, _stacktrace)
-
-
-class ObjectStream(io.RawIOBase):
-    """An object's bytes as they arrive. A connection that breaks off is taken up again where it broke,
-    if the object is still the same one (its ETag says so)."""
-
-    def __init__(self, transport: Transport, place: Sequence[str], query: Mapping[str, str]) -> None:
-        self._transport, self._place, self._query = transport, place, query
-        self._response = transport.stream(place, query, {})
-        self._etag = self._response.headers.get("ETag")
-        self._offset = 0
-
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer; the number of bytes, 0 at the end."""
-        try:
-            data = self._transport.read(self._response, len(buffer))
-        except ServiceError:
-            self._resume()
-            data = self._transport.read(self._response, len(buffer))
-        buffer[: len(data)] = data
-        self._offset += len(data)
-        return len(data)
-
-    def close(self) -> None:
-        """Give back the connection. What was not read is not worth reading: the connection is dropped."""
-        if not self.closed:
-            self._response.close()
-        super().close()
-
-    def _resume(self) -> None:
-        self._response.close()
-        response = self._transport.stream(self._place, self._query, {"Range": f"bytes={self._offset}-"})
-        if response.status != 206 or response.headers.get("ETag") != self._etag:
-            response.close()
-            raise ServiceError(
-                f"the connection to {self._transport.credentials.endpoint} broke, and the object has changed meanwhile",
-                hint="try again",
-            )
-        self._response = response
 
 
 def _after(tries: int, seconds: float) -> str:

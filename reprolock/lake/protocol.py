@@ -49,10 +49,20 @@ class Lake(Protocol):
     do not have it until `commit`.
     """
 
-    kind: Literal["lakefs", "git"]
-    endpoint: str
-    scheme: str
-    """Names what `Object.checksum` is; listing digests of different schemes are never compared."""
+    @property
+    def kind(self) -> Literal["lakefs", "git"]:
+        """Which lake it is."""
+        ...
+
+    @property
+    def endpoint(self) -> str:
+        """What names it in a spec: an http(s) address, or "file:FOLDER"."""
+        ...
+
+    @property
+    def scheme(self) -> str:
+        """Names what `Object.checksum` is; listing digests of different schemes are never compared."""
+        ...
 
     # reading
     def resolve(self, repository: str, ref: str) -> Commit:

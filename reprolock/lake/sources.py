@@ -1,6 +1,7 @@
-"""Files that are put into a lake: opened with one set of sentences, read to the length that was announced.
+"""What is put into a lake: files and streams, with one set of sentences for what goes wrong while they are read.
 
-In goes a path that a user named, out comes a stream of a regular file, or a UsageError.
+In goes a path that a user named, or a stream, out comes a stream for an upload. Its errors are ours: an
+OSError would be taken for a failure of the connection that the bytes are on their way to.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from reprolock.errors import UsageError
+from reprolock.errors import MachineError, UsageError
 
 
 @contextmanager
@@ -65,7 +66,10 @@ class SizedFile(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Fill the buffer up to the announced end. UsageError where the file ends before it."""
         left = self.size - self._file.tell()
-        count = self._file.readinto(memoryview(buffer)[:left]) or 0
+        try:
+            count = self._file.readinto(memoryview(buffer)[:left]) or 0
+        except OSError as error:
+            raise _unreadable(str(self._source), error) from error
         if left and buffer and not count:
             raise UsageError(f"{self._source} became shorter while it was read", hint="put it when nobody writes to it")
         return count
@@ -74,3 +78,23 @@ class SizedFile(io.RawIOBase):
         """Close the file."""
         self._file.close()
         super().close()
+
+
+class Guarded:
+    """A stream of anybody's, read once from where it stands. MachineError where it cannot be read on."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self._stream, self._name = stream, name
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes, b"" at the end."""
+        try:
+            return self._stream.read(size)
+        except OSError as error:
+            raise _unreadable(self._name, error) from error
+
+
+def _unreadable(name: str, error: OSError) -> MachineError:
+    return MachineError(
+        f"{name} cannot be read to its end: {error.strerror or error}", hint="try again; nothing was put"
+    )

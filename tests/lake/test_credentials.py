@@ -214,7 +214,9 @@ def test_what_is_no_endpoint(endpoint: str) -> None:
     assert caught.value.message == f'the endpoint in repro.toml is no http:// or https:// address: "{endpoint}"'
 
 
-@pytest.mark.parametrize("endpoint", ["https://me:a-password@lakefs.example.com", " https://me@lakefs.example.com", "me:key@host"])
+@pytest.mark.parametrize(
+    "endpoint", ["https://me:a-password@lakefs.example.com", " https://me@lakefs.example.com", "me:key@host"]
+)
 def test_an_endpoint_that_carries_a_key_is_not_repeated(endpoint: str) -> None:
     with pytest.raises(UsageError) as caught:
         normalised(endpoint, "repro.toml")

@@ -12,11 +12,12 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import services
+
 from reprolock.errors import ServiceError, UsageError
 from reprolock.lake.credentials import Credentials
 from reprolock.lake.lakefs_server import LakeFSLake
@@ -97,7 +98,9 @@ def test_a_refused_connection_is_tried_again_for_a_write_too() -> None:
 
 def test_a_name_that_is_no_host() -> None:
     error = complaint(lake_at("http://lakefs.invalid"))
-    assert error.message.startswith("no answer from lakeFS at http://lakefs.invalid (LAKECTL_SERVER_ENDPOINT_URL) after 3 tries")
+    assert error.message.startswith(
+        "no answer from lakeFS at http://lakefs.invalid (LAKECTL_SERVER_ENDPOINT_URL) after 3 tries"
+    )
 
 
 @pytest.mark.parametrize("write", [False, True])
@@ -159,7 +162,10 @@ def test_an_upload_of_a_stream_is_sent_once() -> None:
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_keys_do_not_follow_a_redirect(status: int) -> None:
     with gateway(status=200) as (elsewhere, other):
-        with gateway(status=status, headers_sent=(("Location", f"{elsewhere}/api?X-Amz-Signature=abc"),)) as (endpoint, _):
+        with gateway(status=status, headers_sent=(("Location", f"{elsewhere}/api?X-Amz-Signature=abc"),)) as (
+            endpoint,
+            _,
+        ):
             error = complaint(lake_at(endpoint))
             complaint(lake_at(endpoint), write=True)
             with pytest.raises(ServiceError):
@@ -170,7 +176,9 @@ def test_keys_do_not_follow_a_redirect(status: int) -> None:
     )
 
 
-@pytest.mark.parametrize(("status", "body"), [(200, b"<html>"), (404, b"<html>"), (400, b"<Error/>"), (200, b"\xff\xfe")])
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, b"<html>"), (404, b"<html>"), (400, b"<Error/>"), (200, b"\xff\xfe")]
+)
 def test_something_else_answers(status: int, body: bytes) -> None:
     with gateway(status=status, body=body) as (endpoint, _):
         error = complaint(lake_at(endpoint))
@@ -189,7 +197,9 @@ def test_no_tls_behind_an_https_address() -> None:
     with gateway() as (endpoint, _):
         endpoint = endpoint.replace("http:", "https:")
         error = complaint(lake_at(endpoint))
-    assert error.message.startswith(f"no trusted connection to lakeFS at {endpoint} (LAKECTL_SERVER_ENDPOINT_URL): [SSL")
+    assert error.message.startswith(
+        f"no trusted connection to lakeFS at {endpoint} (LAKECTL_SERVER_ENDPOINT_URL): [SSL"
+    )
 
 
 def test_a_certificate_is_checked_against_the_authorities_that_the_environment_names(tmp_path: Path) -> None:
@@ -209,7 +219,9 @@ def test_a_certificate_is_checked_against_the_authorities_that_the_environment_n
         with pytest.raises(UsageError) as caught:
             open_lake(None, tmp_path, environ | {"SSL_CERT_FILE": "/gone.pem"}, tmp_path)
     assert caught.value.message == "SSL_CERT_FILE names /gone.pem, which is no file"
-    assert untrusted.message.startswith(f"no trusted connection to lakeFS at {endpoint} (LAKECTL_SERVER_ENDPOINT_URL): ")
+    assert untrusted.message.startswith(
+        f"no trusted connection to lakeFS at {endpoint} (LAKECTL_SERVER_ENDPOINT_URL): "
+    )
     assert untrusted.hint == "let SSL_CERT_FILE name a file with the certificate of its authority"
 
 
@@ -250,7 +262,7 @@ def self_signed(folder: Path) -> tuple[Path, ssl.SSLContext]:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     built = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     built = built.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
     built = built.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)

@@ -25,9 +25,13 @@ pytest.register_assert_rewrite("lake_suite", "lakefs_suite")
 
 from lakefs_suite import LakeFSContract  # noqa: E402 - after its asserts are rewritten
 
+pytestmark = pytest.mark.live
+
 
 @pytest.fixture(autouse=True)
-def recorded(request: pytest.FixtureRequest, lakefs: services.LakeFS, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def recorded(
+    request: pytest.FixtureRequest, lakefs: services.LakeFS, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """Record where that is asked for."""
     test = request.node.name
     wanted = recording.RECORDING and request.node.originalname not in recording.LIVE_ONLY
