@@ -42,6 +42,7 @@ class _Screen:
 @click.option("--locked", is_flag=True, help="Say aloud that a missing or stale lock is an error (it always is); for CI.")
 @click.option("--relock", is_flag=True, help="Run `reprolock lock` first.")
 @click.option("--in-place", is_flag=True, help="Run in the project's folder, and record that.")
+@click.option("--if-changed", is_flag=True, help="Skip when an equal run finished and its outputs still match.")
 @click.option("--offline", is_flag=True, help="Ask no service; record on disk, and let `reprolock sync` send it.")
 @click.option("--name", help="The run's name in MLflow.")
 @click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="A tag of the run in MLflow.")
@@ -54,6 +55,7 @@ def run(
     locked: bool,
     relock: bool,
     in_place: bool,
+    if_changed: bool,
     offline: bool,
     name: str | None,
     tags: tuple[str, ...],
@@ -73,6 +75,7 @@ def run(
         in_place=in_place,
         offline=offline,
         dry_run=dry_run,
+        if_changed=if_changed,
         name=name,
         tags=dict(_pairs("--tag", tags)),
         stdout=sys.stderr.fileno() if settings.json else None,
@@ -80,7 +83,10 @@ def run(
     with progress(settings, "Fetching inputs") as bar:
         done = reprolock.run(settings.root, options, _Screen(settings), bar)
     record = done.record
-    settings.result({**record.model_dump(mode="json"), "sent": done.sent})
+    settings.result({**record.model_dump(mode="json"), "sent": done.sent, "skipped": done.skipped})
+    if done.skipped:
+        settings.remark(f"Skipped: run {record.run_id[:8]} has finished with the same inputs, and its outputs are as it left them")
+        return
     if dry_run:
         settings.remark(f"Would run  {click.style(' '.join(record.command), bold=True)}")
         return

@@ -50,6 +50,11 @@ class Snapshot(NamedTuple):
     files: tuple[CodeFile, ...]
     rule: str
 
+    @property
+    def tree(self) -> dict[str, str]:
+        """Path → MODE:SHA-256."""
+        return {file.path: f"{file.mode}:{file.sha256}" for file in self.files}
+
 
 def snapshot(
     root: Path, code: tuple[str, ...] | None, exclude: tuple[str, ...] = (), scanner: Scanner = _NO_KEYS

@@ -44,6 +44,7 @@ class CodeRecord(Value):
     """The code that ran; its tree is the artifact reprolock/code.tar.gz."""
 
     digest: str = Field(description="SHA-256 over path, mode and SHA-256 of every file.")
+    tree: dict[str, str] = Field({}, description="Path → MODE:SHA-256 of every file, modes as git writes them.")
     files: int
     bytes: int
     commit: str | None = Field(None, description="HEAD of the project's git repository.")

@@ -12,7 +12,7 @@ from typing import Any
 
 from reprolock.model.digest import digest_of
 from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin
-from reprolock.model.record import Digests
+from reprolock.model.record import Digests, EnvironmentRecord
 from reprolock.model.spec import Spec
 
 SECTIONS = ("data", "packages", "jars", "java", "spark", "code", "params", "seed", "command")
@@ -36,7 +36,7 @@ def pinned_sections(
     """What the spec and the lock say of each section."""
     return {
         "data": _data(spec, pins),
-        "packages": [package.model_dump() for package in environment.package] if environment else None,
+        "packages": _packages(environment),
         "jars": _jars(jars),
         "java": environment.java if environment else spec.environment.java,
         "spark": {"master": spec.spark.master, "conf": spec.spark.conf} if spec.spark else None,
@@ -47,7 +47,7 @@ def pinned_sections(
 def observed_sections(
     spec: Spec,
     pins: Iterable[DatasetPin],
-    packages: Mapping[str, str],
+    environment: EnvironmentRecord,
     jars: JarsPin | None,
     code_digest: str,
     *,
@@ -59,11 +59,29 @@ def observed_sections(
     settings = {name: value for name, value in conf.items() if not name.startswith(_OF_THIS_MACHINE)}
     return {
         "data": _data(spec, pins),
-        "packages": dict(packages),
+        "packages": observed_packages(environment),
         "jars": _jars(jars),
         "java": java,
         "spark": {"master": master, "conf": settings} if spec.spark else None,
         **_shared(spec, code_digest),
+    }
+
+
+def observed_packages(environment: EnvironmentRecord) -> dict[str, Any]:
+    """Python's exact version, and each package with its version and, in a locked environment, its files' digest."""
+    return {
+        "python": environment.python,
+        "packages": {name: [version, environment.wheels.get(name)] for name, version in environment.packages.items()},
+    }
+
+
+def _packages(environment: EnvironmentPin | None) -> dict[str, Any] | None:
+    if environment is None:
+        return None
+    return {
+        "python": environment.python,
+        "packages": [package.model_dump() for package in environment.package],
+        "build": [package.model_dump() for package in environment.build],
     }
 
 

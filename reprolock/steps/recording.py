@@ -38,11 +38,12 @@ def opening_record(
     workspace: Workspace,
     environment: EnvironmentRecord,
     *,
+    tree: Mapping[str, str],
     started: datetime,
     run_name: str | None,
     tags: Mapping[str, str],
 ) -> Record:
-    """The record of a run that starts now, status RUNNING."""
+    """The record of a run that starts now, status RUNNING. `tree` is path → MODE:SHA-256 of the code."""
     spec, plan = sources.spec, workspace.spark
     conf = dict(plan.conf) if plan else {}
     java = plan.java if plan else None
@@ -65,6 +66,7 @@ def opening_record(
         datasets=tuple(_dataset(sources, pin, urls[pin.name]) for pin in _in_order(spec, sources.pins)),
         code=CodeRecord(
             digest=workspace.code.digest,
+            tree=dict(tree),
             files=len(workspace.code.files),
             bytes=workspace.code.bytes,
             commit=workspace.code.commit,
@@ -79,7 +81,7 @@ def opening_record(
         ),
         observed=digests(
             observed_sections(
-                spec, sources.pins, environment.packages, sources.jars, workspace.code.digest,
+                spec, sources.pins, environment, sources.jars, workspace.code.digest,
                 java=java, master=master, conf=conf,
             )
         ),

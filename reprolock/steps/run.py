@@ -30,16 +30,18 @@ from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.whole import write_whole
 from reprolock.lake.opening import open_lake
 from reprolock.lake.protocol import Lake
+from reprolock.model.digest import digest_of
 from reprolock.model.lock import Lock
 from reprolock.model.outcome import Ending, Outcome, Output
 from reprolock.model.record import Record
+from reprolock.model.sections import digests, observed_packages, pinned_sections
 from reprolock.model.spec import OWN_FILES, Spec
 from reprolock.model.workspace import Workspace
 from reprolock.steps.abandoned import close_abandoned
 from reprolock.steps.check import require_fresh
 from reprolock.steps.environment import Interpreter, ready_environment
 from reprolock.steps.jars import ready_jars
-from reprolock.steps.local_records import runs_folder
+from reprolock.steps.local_records import latest, note_finished, runs_folder, unchanged
 from reprolock.steps.lock import lock
 from reprolock.steps.machine import Machine
 from reprolock.steps.options import LockOptions
@@ -51,6 +53,7 @@ from reprolock.steps.recording import Sources, closing_record, opening_record
 from reprolock.steps.reporting import Reporter
 from reprolock.steps.shapes import with_shapes
 from reprolock.steps.what_if import WhatIf, with_data, with_params
+from reprolock.steps.why import why
 from reprolock.tracker import open_tracker, warm
 from reprolock.tracker.columns import Gateway
 from reprolock.tracker.place import Place, find_place
@@ -65,6 +68,7 @@ class RunOptions(NamedTuple):
     in_place: bool = False
     offline: bool = False
     dry_run: bool = False
+    if_changed: bool = False
     name: str | None = None
     tags: Mapping[str, str] = {}
     stdout: int | None = None
@@ -93,11 +97,15 @@ class Unwatched:
 
 
 class RunResult(NamedTuple):
-    """The closing record (the opening one with `dry_run`), whether MLflow has it, and MLflow's address."""
+    """The closing record (the opening one with `dry_run`), whether MLflow has it, and MLflow's address.
+
+    `skipped`: nothing was run, and the record is that of the equal run before (`--if-changed`).
+    """
 
     record: Record
     sent: bool
     tracking: str
+    skipped: bool = False
 
 
 def run(
@@ -123,6 +131,8 @@ def run(
     place = find_place(spec.mlflow.tracking_uri, root, machine.environ)
     if options.offline:
         place = Place(f"sqlite:///{root}/.reprolock/offline/mlflow.db", "--offline")
+    if options.if_changed and (equal := _equal_run(root, spec, locked, machine)):
+        return RunResult(equal, True, place.shown, skipped=True)
     warm(place)  # MLflow takes seconds to load; the lake is asked meanwhile
     with ExitStack() as stack:
         lake = stack.enter_context(closing(_lake(root, spec, machine))) if locked.dataset else None
@@ -140,6 +150,20 @@ def _check_options(options: RunOptions) -> None:
         raise UsageError("--locked and --relock exclude one another", hint="leave one out")
     if options.locked and options.what_if:
         raise UsageError("--set and --data change what is locked, and --locked forbids it", hint="leave out --locked")
+
+
+    for option, given in (("--tag", options.tags), ("--name", options.name)):
+        if options.if_changed and given:
+            raise UsageError(f"--if-changed and {option} exclude one another: a run that is skipped has no {option[2:]}", hint="leave one out")
+
+
+def _equal_run(root: Path, spec: Spec, locked: Lock, machine: Machine) -> Record | None:
+    """A finished run of the same pins whose outputs still match. Costs no look at the data, the lake or MLflow."""
+    interpreter = ready_environment(spec, locked.environment, machine, offline=True)
+    java = _java(spec, locked, machine)
+    pins = pinned_sections(spec, locked.dataset, locked.environment, locked.jars, _code(root, spec, machine).state.digest)
+    observed = {"packages": observed_packages(interpreter.record), "java": str(java) if java else None}
+    return unchanged(root, digests(pins), {name: digest_of(value) for name, value in observed.items()})
 
 
 def _lake(root: Path, spec: Spec, machine: Machine) -> Lake:
@@ -233,6 +257,8 @@ class _Run:
         record = self.reporter.opened(record)
         record = closing_record(record, Outcome(ending, outputs), self.sources.spec, self.reporter.metrics(run_id))
         sent = self.reporter.close(record, workspace.folder, files)
+        if record.status == "FINISHED":
+            note_finished(self.root, record)
         journal.close()
         if record.status == "FINISHED" and workspace.mode == "isolated":
             shutil.rmtree(workspace.work, ignore_errors=True)  # kept after a failure, for whoever looks for its cause
@@ -245,10 +271,16 @@ class _Run:
         )
 
     def _opening(self, workspace: Workspace, options: RunOptions, started: datetime) -> Record:
-        environment = self.materials.interpreter.record
-        return opening_record(
-            self.sources, workspace, environment, started=started, run_name=options.name, tags=options.tags
+        record = opening_record(
+            self.sources,
+            workspace,
+            self.materials.interpreter.record,
+            tree=self.materials.snapshot.tree,
+            started=started,
+            run_name=options.name,
+            tags=options.tags,
         )
+        return record.model_copy(update={"why": why(record, latest(self.root))})
 
     def _files(self, workspace: Workspace) -> dict[str, Path]:
         """The artifacts: what was declared, what was pinned, and the code that runs; looked through for keys."""
