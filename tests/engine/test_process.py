@@ -151,7 +151,8 @@ class Parent:
     def ending(self) -> str:
         """How the command ended."""
         lines = self.until("ENDING")
-        self.process.communicate()
+        self.process.wait(30)
+        self.process.stdout.close()  # type: ignore[union-attr]
         return lines[-1].removeprefix("ENDING|")
 
 
