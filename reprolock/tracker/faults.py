@@ -15,10 +15,14 @@ from reprolock.tracker.place import Place, without_userinfo
 OFFLINE = "`reprolock run --offline` records on disk and `reprolock sync` sends it later"
 
 
-def no_answer(place: Place, tries: int) -> ServiceError:
+class Unreachable(ServiceError):
+    """Nobody answers: what is tried next will not be answered either."""
+
+
+def no_answer(place: Place, tries: int) -> Unreachable:
     """Nobody listens, or nobody answers in time."""
     attempts = "1 try" if tries == 1 else f"{tries} tries"
-    return ServiceError(f"no answer from MLflow at {place} after {attempts}", hint=f"is it running? {OFFLINE}")
+    return Unreachable(f"no answer from MLflow at {place} after {attempts}", hint=f"is it running? {OFFLINE}")
 
 
 def refused(place: Place, status: int) -> ServiceError:

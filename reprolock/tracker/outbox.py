@@ -19,10 +19,11 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from reprolock.errors import MachineError, ReprolockError, ServiceError
+from reprolock.errors import MachineError, ReprolockError, UsageError
 from reprolock.files.failures import cannot_read, cannot_write
 from reprolock.files.whole import guard, write_whole
 from reprolock.model.record import Record
+from reprolock.tracker.faults import Unreachable
 from reprolock.tracker.mlflow_tracker import record_bytes
 from reprolock.tracker.protocol import RECORD, Tracker
 
@@ -64,7 +65,10 @@ class Outbox:
         MachineError names what could not be written.
         """
         entry = self.folder / record.run_id
-        entry.mkdir(parents=True, exist_ok=True)
+        try:
+            entry.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(entry, error) from error
         for name, file in files.items():
             _place(file, entry / name)
         write_whole(entry / RECORD, record_bytes(record))
@@ -122,7 +126,7 @@ def sync(outbox: Outbox, tracker: Tracker) -> list[Sent]:
         for entry in outbox.pending():
             answer = _send(entry, outbox, tracker)
             answers.append(answer)
-            if isinstance(answer.error, ServiceError):
+            if isinstance(answer.error, Unreachable):
                 break
     return answers
 
@@ -131,7 +135,7 @@ def _send(entry: Pending, outbox: Outbox, tracker: Tracker) -> Sent:
     record, shown = entry.record, tracker.place.shown
     try:
         if entry.mlflow_run is not None and entry.tracking_uri != shown:
-            raise ServiceError(
+            raise UsageError(
                 f"the run {record.run_id} is in MLflow at {entry.tracking_uri}, not at {tracker.place}",
                 hint=f"send it with `reprolock sync --tracking-uri {entry.tracking_uri}`",
             )

@@ -8,6 +8,7 @@ them and is loaded at that moment. User name, password, token and certificates a
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,9 @@ from reprolock.tracker.inputs import DatasetInput
 from reprolock.tracker.place import Place, without_userinfo
 from reprolock.tracker.server_access import ServerAccess
 from reprolock.tracker.store import BATCH, PAGE, Store, StoredExperiment, StoredRun
+
+# Each second try would be a warning on stderr; when the last one fails, our own error says so.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 _API = "/api/2.0/mlflow/"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"

@@ -114,8 +114,8 @@ def tracker(request: pytest.FixtureRequest) -> MlflowTracker:
 
 
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[services.Server]:
-    """An MLflow server that a test may end and start again; it is ended with the test."""
-    server = services.start_mlflow(tmp_path / "server")
-    yield server
-    server.stop()
+def own_server(mlflow_server: services.Server) -> Iterator[services.Server]:
+    """The same server for a test that ends it and may start it again; it runs afterwards."""
+    yield mlflow_server
+    if mlflow_server.process is None:
+        mlflow_server.start()

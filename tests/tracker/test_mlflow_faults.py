@@ -46,6 +46,12 @@ def test_nobody_listens(record: Record, tmp_path: Path) -> None:
     assert time.monotonic() - before < 6
 
 
+def test_a_fresh_process_says_it_once(tmp_path: Path) -> None:
+    address = f"http://127.0.0.1:{services.free_port()}"
+    said = create_at(address, tmp_path)
+    assert said == [f"no answer from MLflow at {address} ({DECLARED}) after 3 tries", f"is it running? {OFFLINE}", "5"]
+
+
 def test_the_users_own_patience_counts(record: Record, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -110,7 +116,7 @@ from reprolock.errors import ReprolockError
 from reprolock.tracker import open_tracker
 from reprolock.tracker.place import Place
 try:
-    tracker = open_tracker(Place("sqlite:///" + sys.argv[1], "mlflow.tracking_uri in repro.toml"), {}, Path("/nowhere"))
+    tracker = open_tracker(Place(sys.argv[1], "mlflow.tracking_uri in repro.toml"), {}, Path("/nowhere"))
     print(len(tracker.create("x", None, datetime.now(UTC))))
 except ReprolockError as error:
     print(error, error.hint, error.exit_code, sep="\\n")
@@ -118,9 +124,14 @@ except ReprolockError as error:
 
 
 def create_in(file: Path, home: Path) -> list[str]:
+    """What `create_at` says for an SQLite file."""
+    return create_at(f"sqlite:///{file}", home)
+
+
+def create_at(uri: str, home: Path) -> list[str]:
     """The lines of a fresh process that creates a run: MLflow looks at a file's schema once a process."""
     environ = {"PATH": os.environ["PATH"], "HOME": str(home)}
-    argv = [sys.executable, "-c", CREATE, str(file)]
+    argv = [sys.executable, "-c", CREATE, uri]
     done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, env=environ, check=True)
     assert done.stderr == ""
     return done.stdout.splitlines()
@@ -160,7 +171,7 @@ def test_two_first_runs_at_once(tmp_path: Path) -> None:
 
 def test_a_first_run_that_was_killed_leaves_no_half_database(tmp_path: Path) -> None:
     file = tmp_path / "mlflow.db"
-    process = subprocess.Popen([sys.executable, "-c", CREATE, str(file)], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-c", CREATE, f"sqlite:///{file}"], cwd=ROOT)
     while not any(path.name.startswith(".mlflow.db") and path.stat().st_size for path in tmp_path.iterdir()):
         time.sleep(0.01)
         assert process.poll() is None
@@ -195,7 +206,7 @@ def test_a_folder_in_the_way(record: Record, tmp_path: Path) -> None:
 
 def in_a_small_disk(folder: Path, prepare: str) -> str:
     """Create a run in `folder`/mlflow.db, after a shell line has prepared the folder; stdout and stderr together."""
-    script = f'{prepare}; cd "$2" && "$3" -c "$4" "$1/mlflow.db" 2>&1'
+    script = f'{prepare}; cd "$2" && "$3" -c "$4" "sqlite:///$1/mlflow.db" 2>&1'
     argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", folder, ROOT, sys.executable, CREATE]
     try:
         done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, timeout=120)
