@@ -75,7 +75,7 @@ def snapshot(
     files, clean = [], committed is not None
     for path in paths:
         mode, data = _read(root, path)
-        scanner.check(data, path)
+        _refuse_keys(scanner, data, path)
         files.append(CodeFile(path, mode, len(data), hashlib.sha256(data).hexdigest()))
         clean = clean and path in committed and committed[path].holds(data, mode)  # type: ignore[operator, index]
     gone = set(committed or ()) - set(paths)
@@ -234,6 +234,14 @@ def _read(root: Path, path: str) -> tuple[str, bytes]:
         return "100755" if mode & 0o100 else "100644", (root / path).read_bytes()
     except OSError as error:
         raise cannot_read(root / path, error) from error
+
+
+def _refuse_keys(scanner: Scanner, data: bytes, path: str) -> None:
+    try:
+        scanner.check(data, path)
+    except UsageError as error:
+        hint = "take it out, and read it from a variable; or name what the command needs in run.code, and leave this out"
+        raise UsageError(error.message, hint=hint) from error
 
 
 def _refuse_large(root: Path, paths: Iterable[str]) -> None:

@@ -83,7 +83,8 @@ def listed(root: Path, below: tuple[str, ...] = ()) -> Iterator[str]:
     `below` narrows to files and folders, relative to `root`. A tracked file that was deleted is listed.
     """
     # A path once more for each side of a merge conflict, and a folder's name for a repository inside.
-    for path in sorted(set(_names(root, "--literal-pathspecs", "ls-files", "-z", "-co", "--exclude-standard", "--", *(below or (".",))))):
+    arguments = ("--literal-pathspecs", "ls-files", "-z", "-co", "--exclude-standard", "--", *(below or (".",)))
+    for path in sorted(set(_names(root, *arguments))):
         path = path.rstrip("/")
         inner = root / path
         if inner.is_dir() and not inner.is_symlink():

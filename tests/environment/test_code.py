@@ -310,6 +310,9 @@ def test_a_file_with_a_key_is_refused_by_name_and_line(project: Path) -> None:
     with pytest.raises(UsageError) as in_use:
         snapshot(project, None, scanner=Scanner({"LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY": "the-real-secret-value"}))
     assert in_use.value.message == "src/helper.py:2 carries the value of LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY"
+    assert in_use.value.hint == (
+        "take it out, and read it from a variable; or name what the command needs in run.code, and leave this out"
+    )
     write(project, {"src/helper.py": "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG\n"})
     with pytest.raises(UsageError) as by_form:
         snapshot(project, None)
