@@ -28,7 +28,10 @@ _HOMES = {
     "show": "reprolock.steps.show",
     "status": "reprolock.steps.status",
     "doctor": "reprolock.steps.doctor",
+    "verify": "reprolock.steps.verify",
     "sync": "reprolock.steps.sync",
+    "env": "reprolock.steps.env",
+    "cache": "reprolock.steps.cache",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -78,9 +78,7 @@ def ensure(
     """
     uv = Uv(environ, offline=offline, progress=progress)
     with tempfile.TemporaryDirectory(prefix="reprolock-") as temporary:
-        python = find_python(pin.python, uv, Path(temporary))
-        packages, build = _here(pin.package, python), _here(pin.build, python)
-        plan = Plan(packages, build, pin.requirements, python)
+        plan = _plan(pin, uv, Path(temporary))
         folder = store / FOLDER / plan.digest
         if (found := _at(folder)) is None:
             try:
@@ -95,6 +93,12 @@ def ensure(
         raise ReprolockError(f"the environment at {folder} is not there although it was built", hint="report this")
     _mark_used(found)
     return found
+
+
+def find(pin: EnvironmentPin, store: Path, *, environ: Mapping[str, str] = os.environ) -> Environment | None:
+    """The environment of a lock where it has been built on this machine. MachineError where there is no such Python."""
+    with tempfile.TemporaryDirectory(prefix="reprolock-") as temporary:
+        return _at(store / FOLDER / _plan(pin, Uv(environ, offline=True), Path(temporary)).digest)
 
 
 def check(environment: Environment) -> None:
@@ -136,6 +140,11 @@ def prune(store: Path, *, days: float = 30, keep: Collection[str] = (), now: flo
             remove(folder)
             gone.append(folder)
     return Pruned(tuple(gone), freed)
+
+
+def _plan(pin: EnvironmentPin, uv: Uv, temporary: Path) -> Plan:
+    python = find_python(pin.python, uv, temporary)
+    return Plan(_here(pin.package, python), _here(pin.build, python), pin.requirements, python)
 
 
 def _here(pins: Sequence[PackagePin], python: Python) -> list[PackagePin]:

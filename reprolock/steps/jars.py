@@ -30,7 +30,7 @@ def lock_jars(spec: Spec, environment: EnvironmentPin | None, machine: Machine, 
         spark=home,
         s3a=kind_of(spec.lake) == "lakefs" and bool(spec.datasets),
         java=java,
-        store=_store(spec, machine),
+        store=jar_store(spec, machine),
         implied=implied_packages((dataset.format for dataset in spec.datasets.values()), home),
         offline=offline,
     )
@@ -51,7 +51,7 @@ def ready_jars(
             f"repro.lock pins jars for Spark {pin.spark}, and pyspark {found} is installed here",
             hint=f'run `pip install "pyspark=={pin.spark}"`, or `reprolock lock --upgrade` to pin what is here',
         )
-    return _store(spec, machine).files(pin, offline=offline, progress=progress)
+    return jar_store(spec, machine).files(pin, offline=offline, progress=progress)
 
 
 def _spark_home(environment: EnvironmentPin | None, machine: Machine, *, offline: bool) -> SparkHome:
@@ -70,6 +70,7 @@ def _spark_home(environment: EnvironmentPin | None, machine: Machine, *, offline
     return spark_home(built.packages / "pyspark")
 
 
-def _store(spec: Spec, machine: Machine) -> JarStore:
+def jar_store(spec: Spec, machine: Machine) -> JarStore:
+    """This user's store of jars, and the repositories that fill it."""
     conf = spec.spark.conf if spec.spark else {}
     return JarStore(cache_folder(machine.environ) / "jars", repositories(machine.environ, machine.home, conf))
