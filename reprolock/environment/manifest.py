@@ -65,7 +65,7 @@ def _digest(info: Path) -> str:
     lines = []
     for path, value in _record(info):
         if not path.startswith(("../", "/")) and Path(path).name not in _BY_THE_INSTALLER:
-            lines.append(f"{path}\0{value}\n")
+            lines.append(f"{path}\0{value or _recorded_form(info.parent / path)}\n")
     return sha256("".join(sorted(lines)).encode())
 
 

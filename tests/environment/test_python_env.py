@@ -1,0 +1,500 @@
+"""Environments, built by the real uv from small packages; killed, edited and shared, as it happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from wheelhouse import PYTHON, environ, sdist, wheel
+
+from reprolock.environment.drift import Difference, drift, refuse_drift
+from reprolock.environment.interpreter import installed
+from reprolock.environment.manifest import LISTING, MANIFEST
+from reprolock.environment.python_env import Environment, check, ensure, is_inside, prune, refuse_foreign_python
+from reprolock.environment.python_lock import resolve
+from reprolock.environment.runtime import SCRIPT_MODULES, runtime_folder
+from reprolock.errors import LockError, MachineError, PinError, ServiceError, UsageError
+from reprolock.model.lock import EnvironmentPin, PackagePin
+from reprolock.model.spec import EnvironmentSpec
+
+ROOT = Path(__file__).parents[2]
+BUILD = (
+    "import json, os, sys; from pathlib import Path; from reprolock.environment.python_env import ensure; "
+    "from reprolock.model.lock import EnvironmentPin; "
+    "print(ensure(EnvironmentPin.model_validate_json(sys.stdin.read()), Path(sys.argv[1])).folder)"
+)
+
+
+class Bench:
+    """A folder of packages, a cache folder, and what a test does with them."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.root, self.house, self.store = tmp_path, tmp_path / "house", tmp_path / "cache"
+        self.house.mkdir()
+        # uv links files out of its cache; what is edited here must not stand in other tests' environments.
+        self.environ = environ(tmp_path, self.house, UV_CACHE_DIR=str(tmp_path / "uv"))
+
+    def pin(self, *packages: str) -> EnvironmentPin:
+        return resolve(EnvironmentSpec(packages=packages), self.root, python=PYTHON, environ=self.environ)
+
+    def ensure(self, pin: EnvironmentPin, **options) -> Environment:
+        return ensure(pin, self.store, environ=self.environ, **options)
+
+    def forget(self) -> None:
+        """Lose uv's cache."""
+        shutil.rmtree(self.environ["UV_CACHE_DIR"], ignore_errors=True)
+
+    def started(self, pin: EnvironmentPin) -> subprocess.Popen[str]:
+        """Another process that builds the environment, with a group of its own."""
+        child = subprocess.Popen(
+            [sys.executable, "-c", BUILD, str(self.store)],
+            cwd=ROOT,
+            env=self.environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert child.stdin
+        child.stdin.write(pin.model_dump_json())
+        child.stdin.close()
+        child.stdin = None
+        return child
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def run(environment: Environment, code: str, **variables: str) -> str:
+    command = [environment.python, "-c", code]
+    done = subprocess.run(command, cwd=environment.folder, capture_output=True, text=True, check=True, env=variables)
+    return done.stdout.strip()
+
+
+def wait_for(what) -> None:
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+# --- building ---------------------------------------------------------------------------------------
+
+
+def test_it_is_built_once_and_shared_by_every_project_with_the_same_packages(bench: Bench) -> None:
+    wheel(bench.house, "tool", text="answer = 42\n", needs=['winlib; sys_platform == "win32"'])
+    wheel(bench.house, "winlib")
+    heard: list[str] = []
+    pin = bench.pin("tool")
+    first = bench.ensure(pin, progress=heard.append)
+    assert heard[-1].startswith("Installed 1 package in ")
+    assert first.folder.parent == bench.store / "envs"
+    assert run(first, "import tool; print(tool.answer)") == "42"
+    assert [(item.name, item.version, item.built) for item in first.manifest.distribution] == [("tool", "1.0", False)]
+    assert first.manifest.python == run(first, "import platform; print(platform.python_version())")
+    heard.clear()
+    bench.forget()
+    shutil.rmtree(bench.house)
+    other = EnvironmentPin.sealed(requirements=("tool>=0",), python=PYTHON, java="17", package=pin.package)
+    assert bench.ensure(other, progress=heard.append, offline=True) == first
+    assert heard == []
+
+
+def test_other_packages_are_another_environment(bench: Bench) -> None:
+    wheel(bench.house, "tool", "1.0"), wheel(bench.house, "tool", "2.0")
+    assert bench.ensure(bench.pin("tool==1.0")).folder != bench.ensure(bench.pin("tool==2.0")).folder
+
+
+def test_no_packages_give_a_bare_python(bench: Bench) -> None:
+    environment = bench.ensure(bench.pin())
+    assert environment.manifest.distribution == ()
+    assert run(environment, "import sys; print(sys.prefix)") == str(environment.folder)
+    check(environment)
+
+
+def test_programs_work_where_the_environment_stands(bench: Bench) -> None:
+    pin = resolve(EnvironmentSpec(packages=("pyflakes==3.4.0",)), bench.root, python=PYTHON, environ=environ(bench.root))
+    environment = ensure(pin, bench.store, environ=environ(bench.root))
+    done = subprocess.run([environment.programs / "pyflakes", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("3.4.0 ")
+
+
+def test_a_wheel_is_built_with_what_is_pinned_and_known_by_its_own_digest(bench: Bench, tmp_path: Path) -> None:
+    wheel(bench.house, "maker", text="who = 'one'\n")
+    sdist(bench.house, "raw", requires=["maker"], body="import maker; assert maker.who == 'one'")
+    pin = bench.pin("raw")
+    wheel(bench.house, "maker", "2.0", text="who = 'two'\n")
+    first = bench.ensure(pin)
+    assert run(first, "import raw; print(raw.made_with)") == "a build"
+    assert [(item.name, item.built) for item in first.manifest.distribution] == [("raw", True)]
+    bench.forget()
+    again = ensure(pin, tmp_path / "elsewhere", environ=bench.environ)
+    assert again.folder != first.folder and again.manifest == first.manifest
+
+
+def test_two_runs_that_build_at_once_share_one_environment(bench: Bench) -> None:
+    wheel(bench.house, "maker")
+    pause = bench.root / "pause"
+    sdist(bench.house, "raw", requires=["maker"], pause=pause)
+    pin = bench.pin("raw")
+    pause.touch()
+    one = bench.started(pin)
+    wait_for(lambda: list((bench.store / "envs").glob(".build-*/bin/python")))
+    other = bench.started(pin)
+    time.sleep(1.0)
+    pause.unlink()
+    answers = [child.communicate(timeout=60) for child in (one, other)]
+    assert [child.returncode for child in (one, other)] == [0, 0], answers
+    assert answers[0][0] == answers[1][0] == f"{bench.ensure(pin).folder}\n"
+    assert sorted(path.name for path in (bench.store / "envs").iterdir()) == [".reprolock", bench.ensure(pin).digest]
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["with uv", "without uv"])
+def test_a_builder_that_is_killed_leaves_nothing_that_counts(bench: Bench, whole_group: bool) -> None:
+    wheel(bench.house, "maker")
+    pause = bench.root / "pause"
+    sdist(bench.house, "raw", requires=["maker"], pause=pause)
+    pin = bench.pin("raw")
+    pause.touch()
+    child = bench.started(pin)
+    wait_for(lambda: list((bench.store / "envs").glob(".build-*/bin/python")))
+    (os.killpg if whole_group else os.kill)(child.pid, signal.SIGKILL)
+    child.communicate()
+    assert list((bench.store / "envs").glob("[0-9a-f]*")) == []
+    pause.unlink()
+    environment = bench.ensure(pin)
+    check(environment)
+    assert run(environment, "import raw; print(raw.made_with)") == "a build"
+    if not whole_group:
+        wait_for(lambda: not list((bench.store / "envs").glob(".build-*")))
+    assert sorted(path.name for path in (bench.store / "envs").iterdir()) == [".reprolock", environment.digest]
+
+
+def test_an_environment_without_its_manifest_is_built_anew(bench: Bench) -> None:
+    wheel(bench.house, "tool")
+    pin = bench.pin("tool")
+    first = bench.ensure(pin)
+    (first.folder / MANIFEST).unlink()
+    (first.packages / "tool.py").unlink()
+    again = bench.ensure(pin)
+    check(again)
+    assert (again.packages / "tool.py").exists()
+
+
+def test_another_feature_version_is_found_on_this_machine(bench: Bench) -> None:
+    other = next(
+        (f"3.{minor}" for minor in (13, 12, 14) if minor != sys.version_info.minor and (Path.home() / f".pyenv/versions").glob(f"3.{minor}.*")),
+        None,
+    )
+    if other is None:
+        pytest.skip("no second Python on this machine")
+    wheel(bench.house, "tool", needs=["elder; python_version < '3.0'"]), wheel(bench.house, "elder")
+    pin = resolve(EnvironmentSpec(packages=("tool",)), bench.root, python=other, environ=bench.environ)
+    environment = bench.ensure(pin)
+    assert run(environment, "import tool, sys; print('%d.%d' % sys.version_info[:2])") == other
+    start = time.monotonic()
+    assert bench.ensure(pin) == environment
+    assert time.monotonic() - start < 0.3
+
+
+# --- what goes wrong ----------------------------------------------------------------------------------
+
+
+def test_a_file_that_changed_on_the_index(bench: Bench) -> None:
+    wheel(bench.house, "tool", text="x = 1\n")
+    pin = bench.pin("tool")
+    bench.forget()
+    wheel(bench.house, "tool", text="x = 2\n")
+    with pytest.raises(PinError) as caught:
+        bench.ensure(pin)
+    assert str(caught.value) == "tool 1.0 has changed: the index gives a file whose SHA-256 repro.lock does not pin"
+    assert caught.value.hint == "find out why; if the new file is good, run `reprolock lock --upgrade-package tool`"
+    assert caught.value.exit_code == 4
+    assert [path.name for path in (bench.store / "envs").iterdir()] == [".reprolock"]
+
+
+def test_a_version_that_is_gone_from_the_index(bench: Bench) -> None:
+    file = wheel(bench.house, "tool")
+    pin = bench.pin("tool")
+    bench.forget()
+    file.unlink()
+    wheel(bench.house, "tool", "2.0")
+    with pytest.raises(PinError) as caught:
+        bench.ensure(pin)
+    assert str(caught.value) == "tool 1.0 is gone: the index that uv asks does not have it"
+    assert caught.value.hint == "name the index that has it in UV_INDEX, or run `reprolock lock --upgrade-package tool`"
+
+
+def test_a_yanked_version_that_is_pinned_is_still_installed(bench: Bench) -> None:
+    variables = environ(bench.root)
+    pin = resolve(EnvironmentSpec(packages=("click==8.2.2",)), bench.root, python=PYTHON, environ=variables)
+    assert [(item.name, item.version) for item in ensure(pin, bench.store, environ=variables).manifest.distribution] == [("click", "8.2.2")]
+
+
+def test_offline_and_not_cached(bench: Bench) -> None:
+    variables = environ(bench.root)
+    pin = resolve(EnvironmentSpec(packages=("six==1.17.0",)), bench.root, python=PYTHON, environ=variables)
+    with pytest.raises(ServiceError) as caught:
+        ensure(pin, bench.store, environ=variables | {"UV_CACHE_DIR": bench.environ["UV_CACHE_DIR"]}, offline=True)
+    assert str(caught.value) == "six is not in uv's cache, and --offline keeps from the package index"
+    assert caught.value.exit_code == 5
+
+
+def test_an_index_that_is_down(bench: Bench) -> None:
+    variables = environ(bench.root)
+    pin = resolve(EnvironmentSpec(packages=("six==1.17.0",)), bench.root, python=PYTHON, environ=variables)
+    down = {"UV_CACHE_DIR": bench.environ["UV_CACHE_DIR"], "UV_DEFAULT_INDEX": "http://me:sekret@127.0.0.1:1/simple"}
+    with pytest.raises(ServiceError) as caught:
+        ensure(pin, bench.store, environ=variables | down)
+    assert str(caught.value) == "no answer from the package index at 127.0.0.1:1: connection refused"
+
+
+def test_a_package_that_has_no_wheel_for_this_machine(bench: Bench) -> None:
+    wheel(bench.house, "native", tag="py3-none-win_arm64")
+    pinned = bench.pin('native; sys_platform == "win32"').package[0]
+    pin = EnvironmentPin.sealed(requirements=("native",), python=PYTHON, package=(pinned.model_copy(update={"marker": None}),))
+    with pytest.raises(MachineError) as caught:
+        bench.ensure(pin)
+    assert str(caught.value) == "native 1.0 has no wheel for this machine"
+    assert caught.value.hint == "run on a platform that native has wheels for"
+
+
+def test_a_lock_of_another_platform_that_pins_no_build_requirements(bench: Bench) -> None:
+    wheel(bench.house, "maker")
+    sdist(bench.house, "raw", requires=["maker"])
+    found = bench.pin("raw")
+    pin = EnvironmentPin.sealed(requirements=("raw",), python=PYTHON, package=found.package)
+    with pytest.raises(LockError) as caught:
+        bench.ensure(pin)
+    assert str(caught.value) == "raw 1.0 has no wheel for this machine, and repro.lock does not pin maker it is built with"
+    assert caught.value.hint == "run `reprolock lock --upgrade-package raw` on a machine like this one"
+    assert caught.value.exit_code == 3
+
+
+def test_a_build_that_fails(bench: Bench) -> None:
+    wheel(bench.house, "maker")
+    sdist(bench.house, "raw", requires=["maker"], body="raise SystemExit('no compiler here')")
+    with pytest.raises(MachineError) as caught:
+        bench.ensure(bench.pin("raw"))
+    assert caught.value.message == "raw 1.0 has no wheel for this machine and cannot be built here"
+    assert "no compiler here" in caught.value.faults
+    assert caught.value.hint == "install what its build asks for, or ask for a version that has wheels"
+
+
+def test_a_python_that_is_not_to_be_had(bench: Bench) -> None:
+    pin = EnvironmentPin.sealed(requirements=(), python="3.99")
+    with pytest.raises(MachineError) as caught:
+        bench.ensure(pin)
+    assert str(caught.value) == "no Python 3.99 on this machine, which environment.python asks for"
+    assert caught.value.hint == (
+        "install Python 3.99 (`uv python install 3.99`, pyenv, or the system's packages) and try again"
+    )
+    assert caught.value.exit_code == 8
+
+
+def test_a_cache_folder_that_cannot_be_made(bench: Bench) -> None:
+    bench.store.write_text("a file")
+    with pytest.raises(MachineError) as caught:
+        bench.ensure(bench.pin())
+    assert str(caught.value) == f"{bench.store}/envs cannot be written: something else is in its place"
+
+
+def test_a_file_that_was_edited_in_uvs_cache_is_not_taken(bench: Bench) -> None:
+    wheel(bench.house, "tool")
+    pin = bench.pin("tool")
+    environment = bench.ensure(pin)
+    if (environment.packages / "tool.py").stat().st_nlink == 1:
+        pytest.skip("this file system does not link files between uv's cache and environments")
+    with open(environment.packages / "tool.py", "a") as file:
+        file.write("x = 2\n")
+    shutil.rmtree(environment.folder)
+    with pytest.raises(MachineError) as caught:
+        bench.ensure(pin)
+    assert str(caught.value) == "uv's cache holds an edited file: tool.py"
+    assert caught.value.hint == "run `uv cache clean` and try again"
+
+
+# --- what was changed since ---------------------------------------------------------------------------
+
+
+def refused(environment: Environment) -> str:
+    with pytest.raises(PinError) as caught:
+        check(environment)
+    assert caught.value.exit_code == 4
+    assert caught.value.hint == "run `reprolock env --prune`, which removes it; the next run builds it anew"
+    return caught.value.message.removeprefix(f"the environment {environment.digest} is not as it was built: ")
+
+
+def pip(bench: Bench, environment: Environment, *arguments: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "uv", "pip", *arguments, "--quiet", "--python", environment.python], env=bench.environ, check=True
+    )
+
+
+def test_an_environment_that_was_used_is_as_it_was_built(bench: Bench) -> None:
+    wheel(bench.house, "tool")
+    environment = bench.ensure(bench.pin("tool"))
+    run(environment, "import tool, json, email")
+    assert (environment.packages / "__pycache__").exists()
+    check(environment)
+
+
+def test_what_was_installed_removed_or_replaced_is_named(bench: Bench) -> None:
+    wheel(bench.house, "tool"), wheel(bench.house, "other"), wheel(bench.house, "tool", "2.0")
+    environment = bench.ensure(bench.pin("tool==1.0"))
+    pip(bench, environment, "install", "other")
+    assert refused(environment) == "other 1.0 was installed"
+    pip(bench, environment, "uninstall", "tool")
+    assert refused(environment) == "other 1.0 was installed, and 1 more"
+    pip(bench, environment, "install", "tool==2.0")
+    pip(bench, environment, "uninstall", "other")
+    assert refused(environment) == "tool 1.0 became 2.0"
+    pip(bench, environment, "install", "tool==1.0")
+    check(environment)
+    wheel(bench.house, "tool", "1.0", text="other = 'bytes'\n")
+    pip(bench, environment, "install", "tool==1.0", "--reinstall")
+    assert refused(environment) == "tool 1.0 was replaced by other files"
+
+
+def test_a_file_that_was_edited_added_or_removed_is_named(bench: Bench) -> None:
+    wheel(bench.house, "tool")
+    environment = bench.ensure(bench.pin("tool"))
+    module = environment.packages / "tool.py"
+    where = module.relative_to(environment.folder)
+    before = module.read_bytes()
+    os.utime(module)
+    check(environment)
+    module.write_bytes(b"x = 2\n")
+    assert refused(environment) == f"{where} was edited"
+    module.write_bytes(before)
+    check(environment)
+    module.unlink()
+    assert refused(environment) == f"{where} was removed"
+    module.write_bytes(before)
+    (environment.packages / "evil.pth").write_text("import os\n")
+    assert refused(environment) == f"{where.parent}/evil.pth was added"
+    (environment.packages / "evil.pth").unlink()
+    (environment.folder / "pyvenv.cfg").write_text("include-system-site-packages = true\n")
+    assert refused(environment) == "pyvenv.cfg was edited"
+
+
+def test_a_listing_that_is_gone_is_a_change(bench: Bench) -> None:
+    environment = bench.ensure(bench.pin())
+    (environment.folder / LISTING).unlink()
+    assert refused(environment) == f"{LISTING} is gone"
+
+
+# --- python from elsewhere, pruning, what scripts import ------------------------------------------------
+
+
+def test_python_from_elsewhere_is_refused(bench: Bench, tmp_path: Path) -> None:
+    environment = bench.ensure(bench.pin())
+    assert is_inside(environment.python, environment)
+    refuse_foreign_python(environment.python, environment)
+    refuse_foreign_python(Path("/bin/sh"), environment)
+    for name in ("python", "python3", "python3.11", "pypy3"):
+        assert not is_inside(tmp_path / name, environment)
+        with pytest.raises(UsageError) as caught:
+            refuse_foreign_python(tmp_path / name, environment)
+        assert str(caught.value) == f"run.command starts {tmp_path / name}, which is not the locked environment's Python"
+        assert caught.value.hint == (
+            'write "python", which is the locked one; environment.isolated = false runs in the current interpreter'
+        )
+
+
+def test_prune_takes_what_is_unused_changed_or_half_built(bench: Bench) -> None:
+    for name in ("used", "old", "changed", "kept"):
+        wheel(bench.house, name)
+    used, old, changed, kept = (bench.ensure(bench.pin(name)) for name in ("used", "old", "changed", "kept"))
+    now = time.time()
+    for environment in (old, kept):
+        os.utime(environment.folder / MANIFEST, (now - 31 * 86400,) * 2)
+    (changed.packages / "changed.py").unlink()
+    half = bench.store / "envs" / ".build-0123456789abcdef-00000000"
+    half.mkdir()
+    (half / "file").write_bytes(b"x" * 1000)
+    pruned = prune(bench.store, keep={kept.digest}, now=now)
+    assert set(pruned.folders) == {old.folder, changed.folder, half}
+    assert pruned.bytes > 1000
+    assert sorted(path.name for path in (bench.store / "envs").iterdir()) == sorted([".reprolock", used.digest, kept.digest])
+    assert set(prune(bench.store, days=0, now=time.time() + 1).folders) == {used.folder, kept.folder}
+    assert prune(bench.store / "nowhere") == ((), 0)
+
+
+def test_scripts_import_reprolock_without_declaring_it(bench: Bench) -> None:
+    environment = bench.ensure(bench.pin())
+    folder = runtime_folder(bench.store)
+    assert folder == runtime_folder(bench.store)
+    context = bench.root / "context.json"
+    context.write_text(json.dumps({"version": 1, "run_id": "r", "project": "p", "seed": 7, "params": {"a": 1}, "datasets": {}, "outputs": {}}))
+    told = run(
+        environment,
+        "import reprolock, sys; print(reprolock.current().params['a'], reprolock.__file__)",
+        PYTHONPATH=str(folder),
+        REPROLOCK_CONTEXT=str(context),
+    )
+    assert told == f"1 {folder}/reprolock/__init__.py"
+    assert sorted(path.name for path in (folder / "reprolock").glob("*.py")) == sorted(SCRIPT_MODULES)
+
+
+def test_a_runtime_folder_that_was_edited_is_written_anew(bench: Bench) -> None:
+    folder = runtime_folder(bench.store)
+    (folder / "reprolock" / "errors.py").write_text("raise SystemExit\n")
+    assert runtime_folder(bench.store) == folder
+    assert (folder / "reprolock" / "errors.py").read_bytes() == (ROOT / "reprolock" / "errors.py").read_bytes()
+    assert [path.name for path in (bench.store / "runtime").iterdir()] == [folder.name]
+
+
+# --- the current interpreter against the lock -----------------------------------------------------------
+
+
+def pinned(*packages: tuple[str, str, str | None], python: str = PYTHON) -> EnvironmentPin:
+    pins = tuple(PackagePin(name=name, version=version, marker=marker, hashes=("0" * 64,)) for name, version, marker in packages)
+    return EnvironmentPin.sealed(requirements=(), python=python, package=pins)
+
+
+def test_drift_is_what_is_missing_or_of_another_version(tmp_path: Path) -> None:
+    for name in ("six-1.17.0", "My_Tool-2.0", "extra-3"):
+        (tmp_path / f"{name}.dist-info").mkdir()
+    pin = pinned(("six", "1.16.0", None), ("my-tool", "2.0.0", None), ("click", "8.2.1", None), ("winlib", "1.0", "sys_platform == 'nowhere'"))
+    differences = drift(pin, [str(tmp_path)])
+    assert differences == [Difference("click", "8.2.1", None), Difference("extra", None, "3"), Difference("six", "1.16.0", "1.17.0")]
+    with pytest.raises(PinError) as caught:
+        refuse_drift(pin, [str(tmp_path)])
+    assert str(caught.value) == (
+        "the current interpreter drifts from repro.lock in 2 places\n"
+        "package  locked  found\n"
+        "click    8.2.1   -\n"
+        "six      1.16.0  1.17.0"
+    )
+    assert caught.value.hint == (
+        "install what is locked (`reprolock env --export` writes it for pip), or leave out environment.isolated = false"
+    )
+
+
+def test_what_is_installed_beyond_the_lock_is_recorded_and_no_drift(tmp_path: Path) -> None:
+    (tmp_path / "extra-3.dist-info").mkdir()
+    assert refuse_drift(pinned(), [str(tmp_path)]) == (Difference("extra", None, "3"),)
+
+
+def test_another_feature_version_of_python_is_drift(tmp_path: Path) -> None:
+    with pytest.raises(PinError) as caught:
+        refuse_drift(pinned(python="3.99"), [])
+    assert caught.value.message == "the current interpreter drifts from repro.lock in 1 place"
+    assert caught.value.faults[1].split()[:2] == ["python", "3.99"]
+
+
+def test_this_interpreter_does_not_drift_from_itself() -> None:
+    folders = {Path(folder) for folder in sys.path}
+    here = pinned(*((name, version, None) for name, version in installed(folders).items()))
+    assert [difference for difference in drift(here) if difference.fails] == []

@@ -1,0 +1,105 @@
+"""Small packages, written into a folder that uv reads instead of an index, by a uv.toml of its user's own."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import os
+import sys
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+PYTHON = f"3.{sys.version_info.minor}"
+"""The feature version of this interpreter."""
+BACKEND = """\
+import os, time
+
+{packed}
+
+def get_requires_for_build_wheel(config_settings=None):
+    return {asks!r}
+
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    while os.path.exists({pause!r}):
+        time.sleep(0.05)
+    {body}
+    name = "{name}-{version}-py3-none-any.whl"
+    packed(os.path.join(directory, name), "{name}", "{version}", "py3-none-any", (), "made_with = 'a build'")
+    return name
+"""
+
+
+def packed(path, name, version, tag, needs, text):
+    """Write a wheel with one module."""
+    import base64
+    import hashlib
+    import zipfile
+
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": text,
+        f"{info}/METADATA": "\n".join(
+            ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {need}" for need in needs), ""]
+        ),
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
+    }
+    lines = []
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, content in files.items():
+            archive.writestr(member, content)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).rstrip(b"=").decode()
+            lines.append(f"{member},sha256={digest},{len(content)}")
+        archive.writestr(f"{info}/RECORD", "\n".join([*lines, f"{info}/RECORD,,", ""]))
+
+
+def wheel(
+    house: Path, name: str, version: str = "1.0", *, tag: str = "py3-none-any", needs: Sequence[str] = (), text: str = "x = 1\n"
+) -> Path:
+    """A wheel in the folder."""
+    path = house / f"{name}-{version}-{tag}.whl"
+    packed(path, name, version, tag, needs, text)
+    return path
+
+
+def sdist(
+    house: Path,
+    name: str,
+    version: str = "1.0",
+    *,
+    requires: Sequence[str] = (),
+    asks: Sequence[str] = (),
+    body: str = "pass",
+    pause: Path = Path("/nowhere"),
+) -> Path:
+    """A source distribution with a build backend in its tree, which asks for `asks`, waits for `pause` to go and runs `body`."""
+    backend = BACKEND.format(
+        name=name, version=version, asks=list(asks), body=body, pause=str(pause), packed=inspect.getsource(packed)
+    )
+    listed = ", ".join(f'"{item}"' for item in requires)
+    files = {
+        "pyproject.toml": f'[build-system]\nrequires = [{listed}]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        f'[project]\nname = "{name}"\nversion = "{version}"\n',
+        "backend.py": backend,
+        "PKG-INFO": f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n",
+    }
+    path = house / f"{name}-{version}.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for member, text in files.items():
+            info = tarfile.TarInfo(f"{name}-{version}/{member}")
+            info.size = len(text.encode())
+            archive.addfile(info, io.BytesIO(text.encode()))
+    return path
+
+
+def environ(tmp_path: Path, house: Path | None = None, **more: str) -> dict[str, str]:
+    """The caller's variables, without pip's and uv's, with a cache folder of the test's own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_"))}
+    kept |= {"REPROLOCK_CACHE_DIR": str(tmp_path / "cache"), "UV_HTTP_RETRIES": "0"}
+    if house is not None:
+        settings = tmp_path / "config" / "uv" / "uv.toml"
+        settings.parent.mkdir(parents=True, exist_ok=True)
+        settings.write_text(f'no-index = true\nfind-links = ["{house}"]\n')
+        kept |= {"XDG_CONFIG_HOME": str(settings.parents[1])}
+    return kept | more
