@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from reprolock.engine.tree import Tree
+from reprolock.engine.tree import end_leftovers
 from reprolock.errors import ReprolockError
 from reprolock.files.journal import Journal, abandoned
 from reprolock.files.spec_file import read_spec
@@ -19,7 +19,6 @@ from reprolock.tracker.outbox import Outbox, log_or_keep
 from reprolock.tracker.place import find_place
 from reprolock.tracker.protocol import RECORD, Tracker
 
-_LAST_SECONDS = 5.0
 REASON = "reprolock was killed"
 
 
@@ -44,7 +43,7 @@ def close_abandoned(root: Path, machine: Machine) -> tuple[str, ...]:
 
 
 def _close(journal: Journal, root: Path, tracker: Tracker, machine: Machine) -> None:
-    Tree(journal.run_id).end(_LAST_SECONDS)  # what the command left running must not go on writing
+    end_leftovers(journal.run_id)  # what the command left running must not go on writing
     folder = runs_folder(root) / journal.run_id
     record = read_record(folder / RECORD)
     here = journal.tracking == tracker.place.shown

@@ -10,7 +10,7 @@ from reprolock.environment.caches import cache_folder
 from reprolock.environment.drift import refuse_drift
 from reprolock.environment.interpreter import feature_version, observe
 from reprolock.environment.java import find_java
-from reprolock.environment.python_env import check, ensure
+from reprolock.environment.python_env import Environment, check, ensure
 from reprolock.environment.python_lock import resolve
 from reprolock.environment.runtime import runtime_folder
 from reprolock.model.lock import EnvironmentPin
@@ -22,18 +22,18 @@ from reprolock.steps.options import LockOptions
 
 
 class Interpreter(NamedTuple):
-    """The Python that runs the command. `programs` is its folder for PATH, `packages` its site-packages;
-    `runtime` goes on PYTHONPATH where reprolock is not installed in it."""
+    """The Python that runs the command. `programs` is its folder for PATH; `built` is the locked environment, None for
+    reprolock's own interpreter; `runtime` goes on PYTHONPATH where reprolock is not installed in it."""
 
     programs: Path
-    packages: Path | None
+    built: Environment | None
     runtime: Path | None
     record: EnvironmentRecord
 
     @property
     def pyspark(self) -> Path | None:
         """The folder of its pyspark; None: reprolock's own."""
-        return self.packages / "pyspark" if self.packages else None
+        return self.built.packages / "pyspark" if self.built else None
 
 
 def lock_environment(
@@ -89,7 +89,7 @@ def ready_environment(
         packages={item.name: item.version for item in manifest.distribution},
         wheels={item.name: item.digest for item in manifest.distribution},
     )
-    return Interpreter(built.programs, built.packages, runtime_folder(store), record)
+    return Interpreter(built.programs, built, runtime_folder(store), record)
 
 
 def _java(spec: Spec, old: EnvironmentPin | None, options: LockOptions, machine: Machine) -> str | None:

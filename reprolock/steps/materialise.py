@@ -15,12 +15,12 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from reprolock.errors import MachineError, NotFound, PinError
 from reprolock.files.object_cache import Entry, ObjectCache
 from reprolock.files.object_index import Key
-from reprolock.lake.checksum import Checked, verifiable
+from reprolock.lake.checksum import Checked, Stream, verifiable
 from reprolock.lake.protocol import Lake, Object
 from reprolock.lake.transfer import transfer
 from reprolock.model.digest import listing_line, sha256
@@ -179,7 +179,7 @@ class _Source:
         self._progress.advance(len(twins), sum(item.size for item in twins))
         return {item.path: entries[self._key(item, False)] for item in items}
 
-    def _receive(self, item: Object, stream: BinaryIO, opaque: bool) -> tuple[Object, Entry, bool]:
+    def _receive(self, item: Object, stream: Stream, opaque: bool) -> tuple[Object, Entry, bool]:
         opaque = opaque and verifiable(self.scheme, item.checksum) is not None
         return item, self.cache.add(Checked(stream, self.scheme, item, opaque=opaque)), opaque
 

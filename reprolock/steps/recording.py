@@ -117,10 +117,10 @@ def closing_record(record: Record, outcome: Outcome, spec: Spec, metrics: Mappin
 
 def killed_record(record: Record, reason: str, ended: datetime) -> Record:
     """The record of a run whose reprolock did not live to end it."""
-    return closing_record_without_outputs(record, Ending("KILLED", None, None, reason, record.started, ended))
+    return ended_early(record, Ending("KILLED", None, None, reason, record.started, ended))
 
 
-def closing_record_without_outputs(record: Record, ending: Ending) -> Record:
+def ended_early(record: Record, ending: Ending) -> Record:
     """A record ended before its command wrote, or could be asked for, anything."""
     seconds = ending.seconds
     closed = EndingRecord(exit_code=ending.exit_code, signal=ending.signal, reason=ending.reason, seconds=seconds)

@@ -7,10 +7,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
-from reprolock.errors import ReprolockError
+from reprolock.errors import MachineError, ReprolockError
 from reprolock.files.whole import own_folder, write_whole
+from reprolock.model.outcome import Ending, Status
 from reprolock.model.record import Record
 from reprolock.model.spec import Spec
+from reprolock.steps.recording import ended_early
 from reprolock.tracker.mlflow_tracker import record_bytes
 from reprolock.tracker.outbox import Outbox, log_or_keep
 from reprolock.tracker.protocol import RECORD, Tracker
@@ -32,6 +34,7 @@ class Reporter:
         self.warn = warn
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="record")
         self._beside: Future[Record] | None = None
+        self._opened: tuple[Record, Path, Mapping[str, Path]] | None = None
 
     def create(self, spec: Spec, name: str | None, started: datetime) -> str:
         """The run's ID, which is MLflow's. ServiceError when MLflow is down."""
@@ -41,13 +44,24 @@ class Reporter:
         """Variables by which the command's own MLflow calls reach the run."""
         return self.tracker.command_environment(run_id)
 
-    def abandon(self, run_id: str, reason: str, ended: datetime) -> None:
-        """End a run whose command never started, or whose end nobody saw."""
+    def abandon(self, run_id: str, fault: BaseException, ended: datetime) -> bool:
+        """End a run whose command never started, or whose end could not be recorded: FAILED, or KILLED by Ctrl-C.
+
+        False where neither MLflow nor the outbox could be told: a later command has to do it.
+        """
+        status: Status = "KILLED" if isinstance(fault, KeyboardInterrupt) else "FAILED"
+        reason = "Ctrl-C" if status == "KILLED" else str(fault) or type(fault).__name__
         self._pool.shutdown()
         try:
-            self.tracker.end(run_id, "FAILED", reason, ended)
+            if self._opened is None:
+                self.tracker.end(run_id, status, reason, ended)
+            else:
+                record, folder, files = self._opened
+                self.close(ended_early(record, Ending(status, None, None, reason, record.started, ended)), folder, files)
         except ReprolockError as error:
             self.warn(f"MLflow still shows the run {run_id[:8]} as running: {error.message}")
+            return False
+        return True
 
     def open(self, record: Record, folder: Path, files: Mapping[str, Path], complete: Callable[[Record], Record]) -> None:
         """Log the opening record, once `complete` has added what takes a moment to find out, while the command runs.
@@ -55,6 +69,7 @@ class Reporter:
         It is on disk at once: from there, and the journal, a run is closed whose reprolock was killed.
         """
         write_whole(folder / RECORD, record_bytes(record))
+        self._opened = record, folder, files
         self._beside = self._pool.submit(self._open, record, files, complete)
 
     def opened(self, record: Record) -> Record:
@@ -70,14 +85,20 @@ class Reporter:
             return {}
 
     def close(self, record: Record, folder: Path, files: Mapping[str, Path]) -> bool:
-        """Log the closing record; False when it had to be kept on disk."""
+        """Log the closing record; False when it had to be kept on disk. MachineError where that failed too."""
         self._pool.shutdown()
-        write_whole(folder / RECORD, record_bytes(record))
+        try:
+            write_whole(folder / RECORD, record_bytes(record))
+        except MachineError as error:
+            self.warn(str(error))  # a full disk must not keep MLflow from what it can still be told
         return self._log(record, files, "the record is kept in .reprolock/outbox until `reprolock sync`")
 
     def _open(self, record: Record, files: Mapping[str, Path], complete: Callable[[Record], Record]) -> Record:
         record = complete(record)
-        self._log(record, files, "the opening record is kept in .reprolock/outbox")
+        try:
+            self._log(record, files, "the opening record is kept in .reprolock/outbox")
+        except MachineError as error:
+            self.warn(str(error))  # the closing record will have all of it
         return record
 
     def _log(self, record: Record, files: Mapping[str, Path], kept: str) -> bool:

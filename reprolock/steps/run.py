@@ -22,6 +22,7 @@ from reprolock.engine.variables import Variables
 from reprolock.environment.archive import archive
 from reprolock.environment.code import Snapshot, snapshot
 from reprolock.environment.java import Java, check_java, find_java
+from reprolock.environment.python_env import refuse_foreign_python
 from reprolock.errors import UsageError
 from reprolock.files.journal import Journal
 from reprolock.files.lock_file import NAME as LOCK
@@ -38,7 +39,7 @@ from reprolock.model.sections import digests, observed_packages, pinned_sections
 from reprolock.model.spec import OWN_FILES, Spec
 from reprolock.model.workspace import Workspace
 from reprolock.steps.abandoned import close_abandoned
-from reprolock.steps.check import require_fresh
+from reprolock.steps.check import kind_of, require_fresh
 from reprolock.steps.environment import Interpreter, ready_environment
 from reprolock.steps.jars import ready_jars
 from reprolock.steps.local_records import latest, note_finished, runs_folder, unchanged
@@ -208,10 +209,15 @@ def _java(spec: Spec, locked: Lock, machine: Machine) -> Java | None:
 
 
 def _code(root: Path, spec: Spec, machine: Machine) -> Snapshot:
-    lake = spec.lake.endpoint.removeprefix("file:") if spec.lake.endpoint else None
-    own = [*OWN_FILES, "mlflow.db", "mlruns", "mlartifacts", *([lake] if lake else [])]
-    outputs = [output.path for output in spec.outputs.values()]
-    return snapshot(root, spec.run.code, exclude=(*own, *outputs), scanner=machine.scanner(spec.run.pass_env))
+    """Never code: reprolock's own files, the lake, MLflow's database and artifacts, what runs write."""
+    never = [*OWN_FILES, "mlruns", "mlartifacts", *(output.path for output in spec.outputs.values())]
+    if kind_of(spec.lake) == "git":
+        never.append((spec.lake.endpoint or "").removeprefix("file:"))
+    database = find_place(spec.mlflow.tracking_uri, root, machine.environ).file
+    if database is not None and database.is_relative_to(root):
+        name = database.relative_to(root).as_posix()
+        never += [name, *(f"{name}-{part}" for part in ("wal", "shm", "journal"))]
+    return snapshot(root, spec.run.code, exclude=tuple(never), scanner=machine.scanner(spec.run.pass_env))
 
 
 class _Run:
@@ -229,7 +235,7 @@ class _Run:
         name = "dry-run"
         try:
             workspace, _ = self._rebuild(name, options, {})
-            find_program(workspace.argv[0], workspace.environ["PATH"], workspace.work)
+            self._check_program(workspace)
             record = self._opening(workspace, options, self.machine.now())
         finally:
             shutil.rmtree(runs_folder(self.root) / name, ignore_errors=True)
@@ -240,23 +246,26 @@ class _Run:
         """Create the MLflow run, execute the command, record it."""
         started = self.machine.now()
         run_id = self.reporter.create(self.sources.spec, options.name, started)
-        journal = Journal.open(self.root, run_id, place.shown, started)
+        journal = None
         try:
+            journal = Journal.open(self.root, run_id, place.shown, started)
             workspace, composed = self._rebuild(run_id, options, self.reporter.command_environment(run_id))
+            self._check_program(workspace)
             record = self._opening(workspace, options, started)
             files = self._files(workspace)
             for name in composed.missing:
                 watcher.warn(f"run.pass_env names {name}, which is not set here")
             watcher.ready(record)
             self.reporter.open(record, workspace.folder, files, self._completed)
-            ending, outputs = self._executed(workspace, options)
+            outcome = Outcome(*self._executed(workspace, options))
+            record = self.reporter.opened(record)
+            record = closing_record(record, outcome, self.sources.spec, self.reporter.metrics(run_id))
+            sent = self.reporter.close(record, workspace.folder, files)
         except BaseException as error:
-            self.reporter.abandon(run_id, str(error) or type(error).__name__, self.machine.now())
-            journal.close()
+            recorded = self.reporter.abandon(run_id, error, self.machine.now())
+            if journal is not None:
+                journal.close() if recorded else journal.release()
             raise
-        record = self.reporter.opened(record)
-        record = closing_record(record, Outcome(ending, outputs), self.sources.spec, self.reporter.metrics(run_id))
-        sent = self.reporter.close(record, workspace.folder, files)
         if record.status == "FINISHED":
             note_finished(self.root, record)
         journal.close()
@@ -269,6 +278,12 @@ class _Run:
         return rebuild(
             run_id, self.root, spec, pins, self.materials, self.machine, in_place=options.in_place, tracking=tracking
         )
+
+    def _check_program(self, workspace: Workspace) -> None:
+        """UsageError for a command that is not there, or a Python from outside of the locked environment."""
+        program = find_program(workspace.argv[0], workspace.environ["PATH"], workspace.work)
+        if self.materials.interpreter.built is not None:
+            refuse_foreign_python(program, self.materials.interpreter.built)
 
     def _opening(self, workspace: Workspace, options: RunOptions, started: datetime) -> Record:
         record = opening_record(
