@@ -57,7 +57,11 @@ class Tracker(Protocol):
         ...
 
     def command_environment(self, run_id: str) -> dict[str, str]:
-        """The variables by which the command's own `mlflow.log_*` and `mlflow.start_run()` reach the run."""
+        """The variables by which the command's own `mlflow.log_*` and `mlflow.start_run()` reach the run.
+
+        A command whose own `mlflow.set_experiment` names another experiment than the run's is refused by
+        MLflow, and should be: its run would be split in two. mlflow.experiment in repro.toml is the place to say it.
+        """
         ...
 
     def log(self, run_id: str, record: Record, files: Mapping[str, Path]) -> tuple[str, ...]:

@@ -155,10 +155,20 @@ with mlflow.start_run(run_name="their own name") as run:
     assert run.data.params["optimiser.name"] == "adam"
 
 
+def test_the_commands_own_set_experiment(tracker: MlflowTracker, ended: Record, tmp_path: Path) -> None:
+    run_id = create(tracker, ended)
+    script = "import mlflow; mlflow.set_experiment({!r}); mlflow.start_run(); mlflow.log_metric('m', 1)"
+    command(tracker, run_id, script.format(ended.experiment), tmp_path / "work")
+    assert tracker.metrics(run_id) == {"m": 1.0}
+    with pytest.raises(subprocess.CalledProcessError) as other:
+        command(tracker, run_id, script.format("another"), tmp_path / "work")
+    assert b"active experiment ID does not match environment run ID" in other.value.stderr
+
+
 def test_a_killed_commands_nested_run_is_closed_too(tracker: MlflowTracker, ended: Record, files: Files, tmp_path: Path) -> None:
     run_id = create(tracker, ended)
     script = """
-import mlflow, os, signal
+import mlflow, os
 mlflow.start_run(); mlflow.start_run(nested=True, run_name="inner")
 os._exit(0)
 """
