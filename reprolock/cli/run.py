@@ -65,7 +65,7 @@ def run(
 
     A missing or stale lock is exit 3; nothing is resolved here without --relock.
     """
-    from reprolock.steps.run import RunOptions  # the library is loaded when a command runs
+    from reprolock.steps.options import RunOptions  # the library is loaded when a command runs
     from reprolock.steps.what_if import WhatIf, parse_param
 
     options = RunOptions(

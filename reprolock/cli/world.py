@@ -50,7 +50,8 @@ def verify(settings: Settings, deep: bool) -> None:
 @shared
 def env(settings: Settings, form: str | None, prune: bool, days: float, offline: bool) -> None:
     """Show the locked environment: where it is, and how the current interpreter differs from it."""
-    from reprolock.steps.env import export_environment, prune as prune_environments  # loaded when the command runs
+    from reprolock.steps.env import export_environment  # loaded when the command runs
+    from reprolock.steps.env import prune as prune_environments
 
     if prune:
         gone = prune_environments(days=days)

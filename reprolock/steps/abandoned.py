@@ -13,6 +13,7 @@ from reprolock.files.whole import own_folder, write_whole
 from reprolock.steps.local_records import read_record, runs_folder
 from reprolock.steps.machine import Machine
 from reprolock.steps.recording import killed_record
+from reprolock.steps.reporting import offline_place
 from reprolock.tracker import open_tracker
 from reprolock.tracker.mlflow_tracker import record_bytes
 from reprolock.tracker.outbox import Outbox, log_or_keep
@@ -47,16 +48,19 @@ def _close(journal: Journal, root: Path, tracker: Tracker, machine: Machine) -> 
     folder = runs_folder(root) / journal.run_id
     record = read_record(folder / RECORD)
     here = journal.tracking == tracker.place.shown
-    if record is not None and record.status == "RUNNING":
-        record = killed_record(record, REASON, machine.now())
-        write_whole(folder / RECORD, record_bytes(record))
+    if record is not None:
+        if record.status == "RUNNING":  # else it was killed between its last line and MLflow
+            record = killed_record(record, REASON, machine.now())
+            write_whole(folder / RECORD, record_bytes(record))
         files = {path.name: path for path in folder.iterdir() if path.name in ("repro.toml", "repro.lock", "code.tar.gz")}
         outbox = Outbox(own_folder(root) / "outbox")
-        if here:
+        if journal.tracking == offline_place(root).shown:
+            outbox.keep(record, files)
+        elif here:
             log_or_keep(tracker, outbox, record.run_id, record, files)
         else:
             outbox.keep(record, files, mlflow_run=record.run_id, tracking_uri=journal.tracking)
-    elif record is None and here:
+    elif here:
         try:
             tracker.end(journal.run_id, "KILLED", REASON, machine.now())
         except ReprolockError:

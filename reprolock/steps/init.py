@@ -42,7 +42,7 @@ def init(root: Path, uri: str | None = None, *, lake: str | None = None, machine
     root = root.resolve()
     path = root / NAME
     if path.exists():
-        raise UsageError(f"{NAME} is already there", hint=f"edit it, or remove it and run `reprolock init` again")
+        raise UsageError(f"{NAME} is already there", hint="edit it, or remove it and run `reprolock init` again")
     lake = lake_endpoint(root, lake, machine)
     if uri is None:
         text = _project(root) + _lake(lake) + _DATASET_EXAMPLE + _RUN

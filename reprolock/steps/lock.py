@@ -21,7 +21,6 @@ from reprolock.steps.options import LockOptions
 from reprolock.steps.project import read_project
 from reprolock.steps.resolve import resolve_datasets
 
-
 Pin = DatasetPin | EnvironmentPin | JarsPin
 
 

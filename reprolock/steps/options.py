@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
+
+from reprolock.steps.what_if import WhatIf
 
 
 class LockOptions(NamedTuple):
@@ -16,3 +19,18 @@ class LockOptions(NamedTuple):
     strict: bool = False
     offline: bool = False
     dry_run: bool = False
+
+
+class RunOptions(NamedTuple):
+    """What `reprolock run` was asked for. `stdout` is a descriptor for the command's output, None for ours."""
+
+    what_if: WhatIf = WhatIf()
+    locked: bool = False
+    relock: bool = False
+    in_place: bool = False
+    offline: bool = False
+    dry_run: bool = False
+    if_changed: bool = False
+    name: str | None = None
+    tags: Mapping[str, str] = {}
+    stdout: int | None = None

@@ -34,7 +34,6 @@ from reprolock.steps.machine import Machine
 from reprolock.steps.materialise import materialise
 from reprolock.steps.progress import Progress
 
-
 PINS = "pins.json"
 """In a run's folder: what `reprolock materialise` needs to make a dataset's tree while the command runs."""
 
@@ -43,6 +42,7 @@ class Materials(NamedTuple):
     """What has been made ready before the run has an ID: code, inputs, Python, jars, Java, and the lake they came from."""
 
     snapshot: Snapshot
+    code_root: Path
     inputs: tuple[Input, ...]
     interpreter: Interpreter
     jars: tuple[Path, ...]
@@ -51,15 +51,25 @@ class Materials(NamedTuple):
 
 
 def inputs_of(
-    lake: Lake | None, spec: Spec, pins: tuple[DatasetPin, ...], root: Path, machine: Machine, progress: Progress
+    lake: Lake | None,
+    spec: Spec,
+    pins: tuple[DatasetPin, ...],
+    root: Path,
+    machine: Machine,
+    progress: Progress,
+    *,
+    offline: bool = False,
 ) -> tuple[Input, ...]:
-    """Where the command finds each dataset. What Spark cannot read in place, or a placeholder asks for, is materialised."""
+    """Where the command finds each dataset. What Spark cannot read in place, or a placeholder asks for, is materialised.
+
+    Offline everything is, out of this user's cache.
+    """
     if lake is None:
         return ()
     asked = " ".join((*spec.run.command, *spec.run.env.values()))
     inputs = []
     for pin in pins:
-        url = lake.address(pin.place) if spec.spark else None
+        url = lake.address(pin.place) if spec.spark and not offline else None
         path = None
         if url is None or f"{{datasets.{pin.name}.path}}" in asked:
             path = local_tree(lake, pin, root, machine, progress)
@@ -90,7 +100,7 @@ def rebuild(
     work.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     if not in_place:
-        place(materials.snapshot, root, work)
+        place(materials.snapshot, materials.code_root, work)
     outputs = {name: work / output.path for name, output in spec.outputs.items()}
     plan, spark_environ = _spark(spec, pins, materials, machine, folder)
     values = _values(spec, materials.inputs, outputs)

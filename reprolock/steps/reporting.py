@@ -15,7 +15,13 @@ from reprolock.model.spec import Spec
 from reprolock.steps.recording import ended_early
 from reprolock.tracker.mlflow_tracker import record_bytes
 from reprolock.tracker.outbox import Outbox, log_or_keep
+from reprolock.tracker.place import Place
 from reprolock.tracker.protocol import RECORD, Tracker
+
+
+def offline_place(root: Path) -> Place:
+    """Where the command's own MLflow calls go with --offline."""
+    return Place(f"sqlite:///{root}/.reprolock/offline/mlflow.db", "--offline")
 
 
 class Reporter:
@@ -57,7 +63,9 @@ class Reporter:
                 self.tracker.end(run_id, status, reason, ended)
             else:
                 record, folder, files = self._opened
-                self.close(ended_early(record, Ending(status, None, None, reason, record.started, ended)), folder, files)
+                if record.status == "RUNNING":
+                    record = ended_early(record, Ending(status, None, None, reason, record.started, ended))
+                self.close(record, folder, files)
         except ReprolockError as error:
             self.warn(f"MLflow still shows the run {run_id[:8]} as running: {error.message}")
             return False
@@ -87,6 +95,7 @@ class Reporter:
     def close(self, record: Record, folder: Path, files: Mapping[str, Path]) -> bool:
         """Log the closing record; False when it had to be kept on disk. MachineError where that failed too."""
         self._pool.shutdown()
+        self._opened = record, folder, files
         try:
             write_whole(folder / RECORD, record_bytes(record))
         except MachineError as error:

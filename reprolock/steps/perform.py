@@ -1,0 +1,189 @@
+"""What was made ready in, a Record out: the MLflow run, the command, its outputs, the record of it all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from reprolock.engine.process import execute, find_program
+from reprolock.engine.variables import Variables
+from reprolock.environment.archive import archive
+from reprolock.environment.python_env import refuse_foreign_python
+from reprolock.files.journal import Journal
+from reprolock.files.lock_file import NAME as LOCK
+from reprolock.files.outputs import collect, set_aside
+from reprolock.files.spec_file import NAME as SPEC
+from reprolock.files.whole import write_whole
+from reprolock.model.outcome import Ending, Outcome, Output
+from reprolock.model.record import Record
+from reprolock.model.workspace import Workspace
+from reprolock.steps.local_records import latest, note_finished, runs_folder
+from reprolock.steps.machine import Machine
+from reprolock.steps.options import RunOptions
+from reprolock.steps.rebuild import Materials, rebuild, s3_access
+from reprolock.steps.recording import Sources, closing_record, opening_record
+from reprolock.steps.reporting import Reporter
+from reprolock.steps.shapes import with_shapes
+from reprolock.steps.why import why
+from reprolock.tracker.columns import Gateway
+from reprolock.tracker.place import Place
+
+
+class Watcher(Protocol):
+    """Told what a person wants to see before the command's own output, and what goes wrong beside it."""
+
+    def ready(self, record: Record) -> None:
+        """The command starts now; with `dry_run` it would."""
+        ...
+
+    def warn(self, sentence: str) -> None:
+        """Something went wrong that does not end the run."""
+        ...
+
+
+class Unwatched:
+    """Nobody watches."""
+
+    def ready(self, record: Record) -> None:
+        """Nothing is said."""
+
+    def warn(self, sentence: str) -> None:
+        """Nothing is said."""
+
+
+class RunResult(NamedTuple):
+    """The closing record (the opening one with `dry_run`), whether MLflow has it, and MLflow's address.
+
+    `skipped`: nothing was run, and the record is that of the equal run before (`--if-changed`).
+    """
+
+    record: Record
+    sent: bool
+    tracking: str
+    skipped: bool = False
+
+
+class Performance:
+    """One run, from what was made ready to its record. `root` is where outputs go and runs have their folders."""
+
+    def __init__(self, root: Path, sources: Sources, materials: Materials, reporter: Reporter, machine: Machine) -> None:
+        self.root = root
+        self.sources = sources
+        self.materials = materials
+        self.reporter = reporter
+        self.machine = machine
+
+    def rehearse(self, options: RunOptions, watcher: Watcher, place: Place) -> RunResult:
+        """`--dry-run`: everything up to the command, in a folder that is removed again."""
+        name = "dry-run"
+        try:
+            workspace, _ = self._rebuild(name, options, {})
+            self._check_program(workspace)
+            record = self._opening(workspace, options, self.machine.now())
+        finally:
+            shutil.rmtree(runs_folder(self.root) / name, ignore_errors=True)
+        watcher.ready(record)
+        return RunResult(record, False, place.shown)
+
+    def perform(self, options: RunOptions, watcher: Watcher, place: Place) -> RunResult:
+        """Create the MLflow run, execute the command, record it."""
+        started = self.machine.now()
+        run_id = self.reporter.create(self.sources.spec, options.name, started)
+        journal = None
+        try:
+            journal = Journal.open(self.root, run_id, place.shown, started)
+            workspace, composed = self._rebuild(run_id, options, self.reporter.command_environment(run_id))
+            self._check_program(workspace)
+            record = self._opening(workspace, options, started)
+            files = self._files(workspace)
+            for name in composed.missing:
+                watcher.warn(f"run.pass_env names {name}, which is not set here")
+            watcher.ready(record)
+            self.reporter.open(record, workspace.folder, files, self._completed)
+            outcome = Outcome(*self._executed(workspace, options))
+            record = self.reporter.opened(record)
+            record = closing_record(record, outcome, self.sources.spec, self.reporter.metrics(run_id))
+            sent = self.reporter.close(record, workspace.folder, files)
+        except BaseException as error:
+            recorded = self.reporter.abandon(run_id, error, self.machine.now())
+            if journal is not None:
+                journal.close() if recorded else journal.release()
+            raise
+        if record.status == "FINISHED":
+            note_finished(self.root, record)
+        journal.close()
+        if record.status == "FINISHED" and workspace.mode == "isolated":
+            shutil.rmtree(workspace.work, ignore_errors=True)  # kept after a failure, for whoever looks for its cause
+        return RunResult(record, sent, place.shown)
+
+    def _rebuild(self, run_id: str, options: RunOptions, tracking: Mapping[str, str]) -> tuple[Workspace, Variables]:
+        spec, pins = self.sources.spec, self.sources.pins
+        return rebuild(
+            run_id, self.root, spec, pins, self.materials, self.machine, in_place=options.in_place, tracking=tracking
+        )
+
+    def _check_program(self, workspace: Workspace) -> None:
+        """UsageError for a command that is not there, or a Python from outside of the locked environment."""
+        program = find_program(workspace.argv[0], workspace.environ["PATH"], workspace.work)
+        if self.materials.interpreter.built is not None:
+            refuse_foreign_python(program, self.materials.interpreter.built)
+
+    def _opening(self, workspace: Workspace, options: RunOptions, started: datetime) -> Record:
+        record = opening_record(
+            self.sources,
+            workspace,
+            self.materials.interpreter.record,
+            tree=self.materials.snapshot.tree,
+            started=started,
+            run_name=options.name,
+            tags=options.tags,
+        )
+        return record.model_copy(update={"why": why(record, latest(self.root))})
+
+    def _files(self, workspace: Workspace) -> dict[str, Path]:
+        """The artifacts: what was declared, what was pinned, and the code that runs; looked through for keys."""
+        contents = {
+            SPEC: (self.root / SPEC).read_bytes(),
+            LOCK: (self.root / LOCK).read_bytes(),
+            "code.tar.gz": archive(self.materials.snapshot, self.materials.code_root),
+        }
+        scanner = self.machine.scanner(self.sources.spec.run.pass_env)
+        files = {}
+        for name, data in contents.items():
+            if name != "code.tar.gz":  # its files were looked through one by one
+                scanner.check(data, name)
+            files[name] = workspace.folder / name
+            write_whole(files[name], data)
+        return files
+
+    def _completed(self, record: Record) -> Record:
+        """Beside the command: the columns of its inputs."""
+        spec, pins = self.sources.spec, self.sources.pins
+        s3 = s3_access(spec, pins, self.machine)
+        gateway = Gateway(s3.endpoint, s3.access_key_id, s3.secret_access_key) if s3 else None
+        return with_shapes(record, pins, self.materials.lake, gateway)
+
+    def _executed(self, workspace: Workspace, options: RunOptions) -> tuple[Ending, tuple[Output, ...]]:
+        spec = self.sources.spec
+        declared = {name: output.path for name, output in spec.outputs.items()}
+        if workspace.mode == "in-place":
+            set_aside(declared, self.root, workspace.run_id)
+        for path in workspace.outputs.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        ending = execute(
+            workspace.argv,
+            cwd=workspace.work,
+            environ=workspace.environ,
+            timeout_seconds=workspace.timeout_seconds,
+            clock=self.machine.now,
+            stdout=options.stdout,
+        )
+        outputs = collect(declared, workspace.work, self.root, workspace.run_id)
+        missing = [output.name for output in outputs if output.missing]
+        if ending.status == "FINISHED" and missing:
+            reason = f"exit code 0, but it did not write the declared {'outputs' if len(missing) > 1 else 'output'} {', '.join(missing)}"
+            ending = ending._replace(status="FAILED", reason=reason)
+        return ending, outputs

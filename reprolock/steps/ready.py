@@ -1,0 +1,87 @@
+"""Spec and Lock in, `Sources` and `Materials` out: all that a run needs and that can fail, before anything is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from reprolock.engine.spark import check as check_settings
+from reprolock.environment.code import Snapshot, snapshot
+from reprolock.environment.java import Java, check_java, find_java
+from reprolock.lake.protocol import Lake
+from reprolock.model.lock import Lock
+from reprolock.model.spec import OWN_FILES, Spec
+from reprolock.steps.check import kind_of
+from reprolock.steps.environment import Interpreter, ready_environment
+from reprolock.steps.jars import ready_jars
+from reprolock.steps.machine import Machine
+from reprolock.steps.pins import check_pins
+from reprolock.steps.progress import Progress
+from reprolock.steps.rebuild import Materials, inputs_of
+from reprolock.steps.recording import Sources
+from reprolock.steps.what_if import with_data
+from reprolock.tracker.place import find_place
+
+
+def make_ready(
+    root: Path,
+    spec: Spec,
+    locked: Lock,
+    lake: Lake | None,
+    machine: Machine,
+    *,
+    code: Callable[[], Snapshot],
+    data: Mapping[str, str],
+    offline: bool,
+    progress: Progress,
+) -> tuple[Sources, Materials]:
+    """Everything that can fail, side by side, since each part waits for something else.
+
+    `code` takes the snapshot; `data` names datasets at other refs for this run; `offline` takes data, jars and
+    packages from this machine alone. `lake` is None for a project without datasets.
+    """
+    with ThreadPoolExecutor(3) as pool:
+        python = pool.submit(_python, spec, locked, machine, progress, offline=offline)
+        java = pool.submit(ready_java, spec, locked, machine)
+        snapshot = pool.submit(code)
+        pins = locked.dataset
+        if lake is not None:
+            pins = with_data(spec, pins, lake, data) if data else pins
+            if not offline:
+                check_pins(lake, pins)
+        inputs = inputs_of(lake, spec, pins, root, machine, progress, offline=offline)
+        sources = Sources(spec, pins, locked.environment, locked.jars, frozenset(data))
+        interpreter, jars = python.result()
+        return sources, Materials(snapshot.result(), root, inputs, interpreter, jars, java.result(), lake)
+
+
+def _python(
+    spec: Spec, locked: Lock, machine: Machine, progress: Progress, *, offline: bool
+) -> tuple[Interpreter, tuple[Path, ...]]:
+    """The command's Python, and the jars for the pyspark in it."""
+    interpreter = ready_environment(spec, locked.environment, machine, offline=offline)
+    return interpreter, ready_jars(spec, locked.jars, machine, interpreter.pyspark, progress, offline=offline)
+
+
+def ready_java(spec: Spec, locked: Lock, machine: Machine) -> Java | None:
+    """The Java that is here, of the feature version that is pinned; None where Spark is not used. MachineError."""
+    if spec.spark is None:
+        return None
+    check_settings(spec.spark)
+    java = find_java(machine.environ)
+    pinned = locked.environment.java if locked.environment else None
+    check_java(java, f"=={pinned}" if pinned else spec.environment.java)
+    return java
+
+
+def project_code(root: Path, spec: Spec, machine: Machine) -> Snapshot:
+    """The project's code now. Never code: reprolock's own files, the lake, MLflow's database and artifacts, what runs write."""
+    never = [*OWN_FILES, "mlruns", "mlartifacts", *(output.path for output in spec.outputs.values())]
+    if kind_of(spec.lake) == "git":
+        never.append((spec.lake.endpoint or "").removeprefix("file:"))
+    database = find_place(spec.mlflow.tracking_uri, root, machine.environ).file
+    if database is not None and database.is_relative_to(root):
+        name = database.relative_to(root).as_posix()
+        never += [name, *(f"{name}-{part}" for part in ("wal", "shm", "journal"))]
+    return snapshot(root, spec.run.code, exclude=tuple(never), scanner=machine.scanner(spec.run.pass_env))
