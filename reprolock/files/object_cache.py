@@ -14,8 +14,9 @@ file appears by a rename, and what a killed one leaves lies in `partial/` or is 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-import stat
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,16 +24,16 @@ from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
-from reprolock.errors import MachineError
 from reprolock.files.failures import cannot_read, cannot_write
 from reprolock.files.linking import Linker
 from reprolock.files.object_index import Key, ObjectIndex
 
 STAMP = 946_684_800_000_000_000
 """When every cached file was modified, in nanoseconds: 2000-01-01 UTC. Even seconds, for FAT; after 1980, for zip."""
-_CHUNK = 2**20
+# Read, hashed and written while a processor's cache still holds it.
+_CHUNK = 2**18
 _ABANDONED_SECONDS = 86_400.0
 # Written once a day at most, so that a second use of an object costs no write.
 _USED_SECONDS = 86_400.0
@@ -41,8 +42,8 @@ _USED_SECONDS = 86_400.0
 class Stream(Protocol):
     """What bytes are read from."""
 
-    def read(self, size: int, /) -> bytes:
-        """The next bytes, b"" at the end."""
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill a buffer as far as may be; how many bytes that were, 0 at the end."""
         ...
 
 
@@ -75,6 +76,7 @@ class ObjectCache:
         self._prepared = False
         # One writer's files never meet another's, nor those of one that was killed.
         self._token, self._numbers = token_hex(8), count()
+        self._local = threading.local()
 
     def known(self, keys: Iterable[Key]) -> dict[Key, Entry]:
         """Those of the keys that were learnt. Whether the bytes are still there, `place` and `holds` say."""
@@ -88,18 +90,18 @@ class ObjectCache:
     def add(self, stream: Stream) -> Entry:
         """Read a stream to its end and keep its bytes. Errors of the stream pass through; then nothing is kept."""
         self._prepare()
-        digest, size = hashlib.sha256(), 0
+        digest, size, buffer = hashlib.sha256(), 0, self._buffer()
         partial = f"{self.folder}/partial/{self._token}-{os.getpid()}-{next(self._numbers)}"
         with self._writing():
             # The mode binds later openings only: this one writes.
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o444)
         try:
             with open(descriptor, "wb", buffering=0) as file:
-                while chunk := stream.read(_CHUNK):
-                    digest.update(chunk)
-                    size += len(chunk)
+                while count := stream.readinto(buffer):
+                    digest.update(buffer[:count])
+                    size += count
                     with self._writing():
-                        _write_all(file, chunk)
+                        _write_all(file, buffer[:count])
             entry = Entry(digest.hexdigest(), size)
             with self._writing():
                 _stamp(partial)
@@ -173,6 +175,14 @@ class ObjectCache:
         self._index.forget(_name(path) for path, _ in gone)
         sizes = [status.st_size for _, status in gone]
         return Usage(len(gone), sum(sizes), sum(status.st_size for _, status in gone if status.st_nlink > 1))
+
+    def _buffer(self) -> memoryview:
+        """One a thread: making it costs more than filling it."""
+        try:
+            return cast(memoryview, self._local.buffer)
+        except AttributeError:
+            self._local.buffer = memoryview(bytearray(_CHUNK))
+            return self._local.buffer
 
     def _path(self, sha256: str) -> str:
         return f"{self.folder}/objects/{sha256[:2]}/{sha256[2:]}"
@@ -256,8 +266,7 @@ def _stamp(path: str) -> None:
     os.utime(path, ns=(time.time_ns(), STAMP))
 
 
-def _write_all(file: BinaryIO, data: bytes) -> None:
+def _write_all(file: io.FileIO, data: memoryview) -> None:
     """An unbuffered file may take less than it is given (a disk that is just filling up)."""
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
+    while data:
+        data = data[file.write(data) :]

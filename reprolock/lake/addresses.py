@@ -13,9 +13,11 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO, NamedTuple, Protocol, cast, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+from reprolock.lake.checksum import Stream
 
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 60.0
@@ -52,7 +54,7 @@ class Arrival(NamedTuple):
     """An object's bytes on their way. `opaque`: the store encrypts with keys of its own, so that its checksum
     is none over these bytes."""
 
-    stream: BinaryIO
+    stream: Stream
     opaque: bool
 
 
@@ -84,7 +86,7 @@ class ObjectStore:
             if response.status != 200:
                 raise Unreadable
             self._gives = True
-            yield Arrival(cast(BinaryIO, _Body(response)), _is_opaque(response))
+            yield Arrival(_Body(response), _is_opaque(response))
             whole = response.isclosed()
         except (OSError, http.client.HTTPException, ValueError, Unreadable):
             self._failures += 1
@@ -106,11 +108,11 @@ class _Body:
     def __init__(self, response: http.client.HTTPResponse) -> None:
         self._response = response
 
-    def read(self, size: int) -> bytes:
-        data = self._response.read(size)
-        if not data and self._response.length:
+    def readinto(self, buffer: memoryview) -> int:
+        count = self._response.readinto(buffer)
+        if not count and self._response.length:
             raise Unreadable
-        return data
+        return count
 
 
 def _connect(scheme: str, server: str) -> http.client.HTTPConnection:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import BinaryIO, Literal
+from typing import Literal, Protocol
 
 from reprolock.lake.protocol import Object
 
@@ -17,6 +17,14 @@ _FORMS: dict[str, tuple[tuple[re.Pattern[str], Literal["git", "sha256", "md5"]],
     "git-sha1-1": ((re.compile(r"[0-9a-f]{40}"), "git"), (re.compile(r"[0-9a-f]{64}"), "sha256")),
     "lakefs-etag-1": ((re.compile(r"[0-9a-f]{32}"), "md5"),),
 }
+
+
+class Stream(Protocol):
+    """What bytes are read from."""
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill a buffer as far as may be; how many bytes that were, 0 at the end."""
+        ...
 
 
 class Mismatch(Exception):
@@ -39,7 +47,7 @@ class Checked:
     only SHA-256 is proof against somebody who means it.
     """
 
-    def __init__(self, stream: BinaryIO, scheme: str, item: Object, *, opaque: bool = False) -> None:
+    def __init__(self, stream: Stream, scheme: str, item: Object, *, opaque: bool = False) -> None:
         name = None if opaque else verifiable(scheme, item.checksum)
         self.verified = name is not None
         self._stream = stream
@@ -49,15 +57,15 @@ class Checked:
         if self._state and name == "git":
             self._state.update(b"blob %d\0" % item.size)
 
-    def read(self, size: int = -1) -> bytes:
-        """As of any stream."""
-        data = self._stream.read(size)
-        self._left -= len(data)
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill a buffer as far as may be; how many bytes that were, 0 at the end."""
+        count = self._stream.readinto(buffer)
+        self._left -= count
         if self._state:
-            self._state.update(data)
-        if self._left < 0 or (not data and size != 0 and not self._whole()):
+            self._state.update(buffer[:count])
+        if self._left < 0 or (not count and not self._whole()):
             raise Mismatch
-        return data
+        return count
 
     def _whole(self) -> bool:
         return self._left == 0 and (self._state is None or self._state.hexdigest() == self._item.checksum)

@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, repeat
-from typing import BinaryIO, Generic, NamedTuple, TypeVar, cast
+from typing import Generic, NamedTuple, TypeVar, cast
 
 from reprolock.errors import ReprolockError, ServiceError
 from reprolock.lake import faults
 from reprolock.lake.addresses import Address, Addressing, ObjectStore, Unreadable
-from reprolock.lake.checksum import Mismatch
+from reprolock.lake.checksum import Mismatch, Stream
 from reprolock.lake.protocol import Lake, Object
 from reprolock.model.uri import LakeURI
 
@@ -42,7 +42,7 @@ class Step(NamedTuple, Generic[T]):
     bytes: int
 
 
-Receive = Callable[[Object, BinaryIO, bool], T]
+Receive = Callable[[Object, Stream, bool], T]
 """Called in a transfer's own thread with an object, its bytes, and whether they are opaque (`addresses.Arrival`).
 Raises Mismatch where the bytes are not those that the listing names."""
 
@@ -170,7 +170,7 @@ class _Transfers(Generic[T]):
         for attempt in range(1, _TRIES + 1):
             try:
                 with self._lake.open(place.repository, place.ref, item.path) as stream:
-                    return self._received(item, stream, False)
+                    return self._received(item, cast(Stream, stream), False)
             except Mismatch:
                 raise faults.damaged(place, place.ref) from None
             except ServiceError:
@@ -178,10 +178,10 @@ class _Transfers(Generic[T]):
                     raise
         raise AssertionError("unreachable")
 
-    def _received(self, item: Object, stream: BinaryIO, opaque: bool) -> T:
+    def _received(self, item: Object, stream: Stream, opaque: bool) -> T:
         watched = _Watched(stream, self._stopped, self._count)
         try:
-            return self._receive(item, cast(BinaryIO, watched), opaque)
+            return self._receive(item, watched, opaque)
         except BaseException:
             self._count(-watched.bytes)
             raise
@@ -203,16 +203,16 @@ class _Stopped(Exception):
 class _Watched:
     """A stream that counts what passes, and ends early when nobody waits any more."""
 
-    def __init__(self, stream: BinaryIO, stopped: threading.Event, count: Callable[[int], None]) -> None:
+    def __init__(self, stream: Stream, stopped: threading.Event, count: Callable[[int], None]) -> None:
         self._stream = stream
         self._stopped = stopped
         self._count = count
         self.bytes = 0
 
-    def read(self, size: int = -1) -> bytes:
+    def readinto(self, buffer: memoryview) -> int:
         if self._stopped.is_set():
             raise _Stopped
-        data = self._stream.read(size)
-        self.bytes += len(data)
-        self._count(len(data))
-        return data
+        count = self._stream.readinto(buffer)
+        self.bytes += count
+        self._count(count)
+        return count
