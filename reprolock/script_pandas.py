@@ -98,7 +98,9 @@ def _csv(file: Path, options: Mapping[str, str]) -> pandas.DataFrame:
 
 
 def _json(file: Path, options: Mapping[str, str]) -> pandas.DataFrame:
-    return pandas.read_json(file, lines=not _true(options, "multiline"), encoding=options.get("encoding"))
+    # Left to itself pandas makes the text "007" a number, and text in columns named like dates a date.
+    types = {"dtype": False, "convert_dates": False, "precise_float": True}
+    return pandas.read_json(file, lines=not _true(options, "multiline"), encoding=options.get("encoding"), **types)
 
 
 def _text(file: Path, options: Mapping[str, str]) -> pandas.DataFrame:

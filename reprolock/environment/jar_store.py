@@ -83,7 +83,7 @@ class JarStore:
         path = self.path(jar)
         try:
             found = path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
             raise cannot_read(path, error) from error
@@ -129,6 +129,10 @@ class JarStore:
 
     def _keep(self, jar: JarPin, fill: Callable[[BinaryIO], object], whence: str) -> None:
         """Let `fill` write a temporary file, and give it its place if it holds the pinned bytes."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
         path = self.path(jar)
         temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
         try:
