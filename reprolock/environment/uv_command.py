@@ -8,7 +8,6 @@ are honoured; pip's are not read, for uv does not. What would decide versions pa
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import tempfile
