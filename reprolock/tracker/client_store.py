@@ -30,7 +30,7 @@ from reprolock.tracker.store import BATCH, PAGE, StoredExperiment, StoredRun
 
 with quiet_import():
     import mlflow
-    from mlflow.entities import Dataset, Experiment, InputTag, Param, Run, RunTag, ViewType
+    from mlflow.entities import Dataset, Experiment, InputTag, Metric, Param, Run, RunTag, ViewType
     from mlflow.entities import DatasetInput as MlflowInput
     from mlflow.exceptions import MlflowException
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -114,6 +114,12 @@ class ClientStore:
         for start in range(0, len(entries), BATCH):
             with self._calls("log the params"):
                 self._client.log_batch(run_id, params=entries[start : start + BATCH])
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float], time: int) -> None:
+        entries = [Metric(name, value, time, 0) for name, value in metrics.items()]
+        for start in range(0, len(entries), BATCH):
+            with self._calls("log the metrics"):
+                self._client.log_batch(run_id, metrics=entries[start : start + BATCH])
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         entries = [RunTag(name, value) for name, value in tags.items()]

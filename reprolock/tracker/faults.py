@@ -93,7 +93,8 @@ def unreadable_record(place: Place, run_id: str, newer: bool) -> NotReplayable:
             hint="install the newest reprolock and try again",
         )
     return NotReplayable(
-        f"reprolock/record.json of run {run_id} in MLflow at {place} is damaged", hint="name another run, or replay a copy of it"
+        f"reprolock/record.json of run {run_id} in MLflow at {place} is damaged",
+        hint="name another run, or replay a copy of it",
     )
 
 

@@ -11,12 +11,13 @@ import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from reprolock.files.failures import cannot_write
 from reprolock.model.record import Record
+from reprolock.model.uri import check_path
 from reprolock.tracker import faults, sqlite_file
 from reprolock.tracker.inputs import input_of
 from reprolock.tracker.params import flatten
@@ -68,6 +69,8 @@ class MlflowTracker:
             return ()
         remarks = self._send_params(run, record)
         ended = _milliseconds(record.ended or datetime.now(UTC))
+        # The command of an offline run logged them elsewhere.
+        self._store.log_metrics(run_id, {name: value for name, value in record.metrics.items() if name not in run.metrics}, ended)
         for child in self._running_children(run):
             # The command was stopped before its own MLflow could close what it had nested.
             self._store.end_run(child.run_id, record.status, ended)
@@ -113,10 +116,11 @@ class MlflowTracker:
         if RECORD not in names:
             raise faults.no_record(self.place, run_id)
         for name in sorted(names):
-            parts = PurePosixPath(name).parts
-            if not parts or name.startswith("/") or ".." in parts or "\\" in name or ":" in name:
-                raise faults.unsafe_artifact(self.place, run_id, name)
-            target = folder.joinpath(*parts)
+            try:
+                check_path(name)  # a record is foreign input
+            except ValueError:
+                raise faults.unsafe_artifact(self.place, run_id, name) from None
+            target = folder / name
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._store.fetch(run, f"{FOLDER}/{name}", target)

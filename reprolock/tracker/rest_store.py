@@ -11,6 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
@@ -48,10 +49,10 @@ class RestStore:
         self._session.auth = access.auth
         self._session.verify = access.verify
         self._session.cert = access.certificate
-        repeatable = Retry(access.tries - 1, backoff_factor=1, status_forcelist=_MAY_PASS, allowed_methods=None, raise_on_status=False)
+        again = Retry(access.tries - 1, backoff_factor=1, status_forcelist=_MAY_PASS, allowed_methods=None, raise_on_status=False)
         # A lost answer to "create" may mean that the run is there: only what never left is sent again.
         once = Retry(access.tries - 1, backoff_factor=1, read=False, other=0, status=0, raise_on_status=False)
-        self._session.mount(self._base, HTTPAdapter(max_retries=repeatable))
+        self._session.mount(self._base, HTTPAdapter(max_retries=again))
         self._session.mount(f"{self._base}{_API}runs/create", HTTPAdapter(max_retries=once))
         self._client: Store | None = None
 
@@ -99,6 +100,13 @@ class RestStore:
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         self._log_batches(run_id, "params", params, "log the params")
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float], time: int) -> None:
+        # MLflow's JSON has no NaN and no infinity, but takes their names.
+        values = {name: value if isfinite(value) else json.dumps(value) for name, value in metrics.items()}
+        entries = [{"key": name, "value": value, "timestamp": time, "step": 0} for name, value in values.items()]
+        for start in range(0, len(entries), BATCH):
+            self._post("runs/log-batch", {"run_id": run_id, "metrics": entries[start : start + BATCH]}, "log the metrics")
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         self._log_batches(run_id, "tags", tags, "set the tags")

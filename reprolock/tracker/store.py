@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from reprolock.tracker.inputs import DatasetInput
 
 BATCH = 100
-"""How many params or tags MLflow takes in one call."""
+"""How many params, tags or metrics are sent in one call; MLflow takes no more than 100 params or tags."""
 PAGE = 1000
 """How many runs or experiments are asked for at once; MLflow takes up to 50,000."""
 
@@ -72,6 +72,10 @@ class Store(Protocol):
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         """Params that the run does not have yet; MLflow refuses another value for one that it has."""
+        ...
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float], time: int) -> None:
+        """One value of each at step 0 and `time`; MLflow takes the same value of the same time for one."""
         ...
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:

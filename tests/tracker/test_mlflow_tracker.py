@@ -290,6 +290,20 @@ def test_download_gives_the_folder_that_was_logged(tracker: MlflowTracker, ended
     assert found == {name: file.read_bytes() for name, file in files.items()}
 
 
+def test_an_artifact_that_would_leave_its_folder(sqlite_tracker: MlflowTracker, ended: Record, files: Files, tmp_path: Path) -> None:
+    run_id = create(sqlite_tracker, ended)
+    sqlite_tracker.log(run_id, ended, files)
+    assert sqlite_tracker.place.file is not None
+    folder = sqlite_tracker.place.file.parent / "mlruns" / "flight-delays" / run_id / "artifacts" / "reprolock"
+    (folder / "..\\evil").write_bytes(b"")
+    with pytest.raises(NotReplayable) as unsafe:
+        sqlite_tracker.download(run_id, tmp_path / "copy")
+    assert (unsafe.value.message, unsafe.value.exit_code) == (
+        f'the run {run_id} in MLflow at {sqlite_tracker.place} has an artifact named "..\\evil", which would leave its folder',
+        7,
+    )
+
+
 def test_a_run_without_a_record_and_records_that_cannot_be_read(
     tracker: MlflowTracker, ended: Record, files: Files, tmp_path: Path
 ) -> None:
