@@ -51,5 +51,5 @@ def warm(place: Place) -> None:
 def _load() -> None:
     try:
         importlib.import_module(_CLIENT)
-    except Exception:  # noqa: BLE001 - the same import fails again, and is reported, where a caller waits for it
+    except Exception:
         return

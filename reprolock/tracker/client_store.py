@@ -256,6 +256,7 @@ def _experiment(found: Experiment) -> StoredExperiment:
 
 def _run(found: Run) -> StoredRun:
     info, data = found.info, found.data
+    inputs = found.inputs.dataset_inputs if found.inputs else ()
     return StoredRun(
         run_id=info.run_id,
         experiment_id=info.experiment_id,
@@ -267,5 +268,5 @@ def _run(found: Run) -> StoredRun:
         tags=data.tags,
         params=data.params,
         metrics=data.metrics,
-        inputs=frozenset((entry.dataset.name, entry.dataset.source) for entry in found.inputs.dataset_inputs),
+        inputs=frozenset((entry.dataset.name, entry.dataset.source) for entry in inputs),
     )

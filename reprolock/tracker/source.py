@@ -7,11 +7,10 @@ MLflow itself imports this module, in any process that looks at a run's inputs; 
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any
 
 from mlflow.data.filesystem_dataset_source import FileSystemDatasetSource
 
@@ -21,7 +20,10 @@ from reprolock.model.uri import SCHEME, LakeURI, check_path, is_under
 from reprolock.tracker.inputs import LAKE_SOURCE
 
 if TYPE_CHECKING:
+    from reprolock.lake.checksum import Stream
     from reprolock.lake.protocol import Lake, Object
+
+_BUFFER = 1 << 20
 
 
 class LakeDatasetSource(FileSystemDatasetSource):
@@ -84,8 +86,13 @@ class LakeDatasetSource(FileSystemDatasetSource):
 
     def to_dict(self) -> dict[str, Any]:
         """What `from_dict` takes; what is not known is left out."""
-        known = {"format": self.format, "options": self.options, "glob": self.glob, "digest": self.digest}
-        known["delta_table_version"] = self.delta_table_version
+        known = {
+            "format": self.format,
+            "options": self.options,
+            "glob": self.glob,
+            "digest": self.digest,
+            "delta_table_version": self.delta_table_version,
+        }
         return {"uri": self.uri, "kind": self._kind, **{name: value for name, value in known.items() if value not in (None, {})}}
 
     @classmethod
@@ -122,11 +129,13 @@ class LakeDatasetSource(FileSystemDatasetSource):
             if found != self.digest:
                 raise PinError(f"{self.uri} is not what the run read: its listing has changed", hint="ask who keeps the lake")
 
-        def receive(item: Object, stream: BinaryIO, opaque: bool) -> None:
+        def receive(item: Object, stream: Stream, opaque: bool) -> None:
             target = folder / self._relative(item)
             target.parent.mkdir(parents=True, exist_ok=True)
+            source, buffer = Checked(stream, lake.scheme, item, opaque=opaque), memoryview(bytearray(_BUFFER))
             with target.open("wb") as file:
-                shutil.copyfileobj(cast(BinaryIO, Checked(stream, lake.scheme, item, opaque=opaque)), file)
+                while count := source.readinto(buffer):
+                    file.write(buffer[:count])
 
         for _ in transfer(lake, self._place, objects, receive):
             pass

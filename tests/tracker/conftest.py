@@ -19,6 +19,7 @@ from reprolock.model.record import (
 )
 from reprolock.tracker.mlflow_tracker import MlflowTracker
 
+
 @pytest.fixture
 def dataset() -> DatasetRecord:
     """A CSV dataset on lakeFS with two columns."""

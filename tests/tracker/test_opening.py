@@ -15,11 +15,11 @@ import os, sys, threading
 from pathlib import Path
 from reprolock.tracker import open_tracker, warm
 from reprolock.tracker.place import find_place
-heavy = %r
+heavy = HEAVY
 place = find_place(None, Path.cwd(), os.environ)
 tracker = open_tracker(place, os.environ, Path.home())
 print([name for name in heavy if name in sys.modules])
-""" % (HEAVY,)  # fmt: skip
+""".replace("HEAVY", repr(HEAVY))
 WARM = """
 warm(place)
 for thread in threading.enumerate():
