@@ -132,3 +132,21 @@ def test_over_a_gateway_on_a_real_store(minio: services.MinIO, tmp_path: Path) -
     assert types(text) == {"i": "string", "t": "string"}
     wrong = Gateway(minio.endpoint, minio.access_key, "wrong-" + minio.secret_key)
     assert read_shape(f"{root}/a%20table/", "delta", {}, gateway=wrong) == Shape()
+
+
+def test_a_delta_table_at_a_commit_of_a_real_lakefs(lakefs: services.LakeFS, tmp_path: Path) -> None:
+    import lakefs as sdk  # a second, for this test alone
+
+    gateway = Gateway(lakefs.endpoint, lakefs.access_key_id, lakefs.secret_access_key)
+    client = sdk.Client(host=lakefs.endpoint, username=lakefs.access_key_id, password=lakefs.secret_access_key)
+    repository = sdk.Repository("columns-of-delta", client).create(f"{lakefs.storage}columns-of-delta")
+    branch = repository.branch("main")
+    for version in range(2):
+        deltalake.write_deltalake((tmp_path / "table").as_uri(), TABLE.drop(["u"]), mode="append")
+        for file in (tmp_path / "table").rglob("*"):
+            if file.is_file():
+                name = f"data/a table/{file.relative_to(tmp_path / 'table')}"
+                branch.object(name).upload(file.read_bytes(), mode="wb")
+        commit = branch.commit(f"version {version}").get_commit().id
+        shape = read_shape(f"s3a://columns-of-delta/{commit}/data/a%20table/", "delta", {}, gateway=gateway)
+        assert (types(shape), shape.table_version) == ({name: type for name, type in TYPES.items() if name != "u"}, version)
