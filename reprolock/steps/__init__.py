@@ -1,0 +1,12 @@
+"""The verbs. Each module is one step of the line of data; each takes nouns of `reprolock.model` and returns the next.
+
+    spec + lake ─lock─▶ lock ─rebuild─▶ workspace ─run─▶ outcome ─recording─▶ record
+
+A step asks the packages beside it (files, lake, environment, engine, tracker) and knows none of their
+foreign libraries. It never prints: what a person sees is made of what it returns.
+
+Where a command wants files, `materialise` brings a pinned dataset to the disk:
+
+    listing ─▶ what stands in the tree ─▶ what the cache has ─▶ what must be fetched ─▶ links, renamed into place
+               (local_tree)               (files.object_cache)  (lake.transfer)         (local_tree)
+"""
