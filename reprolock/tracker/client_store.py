@@ -200,7 +200,8 @@ class ClientStore:
         if file is not None and (match := _OTHER_SCHEMA.search(text)):
             known = Path(mlflow.__file__).parent.glob(f"store/db_migrations/versions/{match[1]}_*.py")
             return faults.other_schema(self._place, file, match[1], match[2], mlflow.__version__, older=any(known))
-        if fault := self._database_fault(text):
+        known_kind = _KINDS.get(error.error_code)  # first, for MLflow quotes SQLite when a name is taken
+        if known_kind is None and (fault := self._database_fault(text)):
             return fault
         status = error.get_http_status_code()
         if status in (401, 403):
@@ -208,8 +209,7 @@ class ClientStore:
         if text.startswith("API request to") and "exception" in text:
             return faults.no_answer(self._place, self._tries)
         fault = faults.failed(self._place, what, text)
-        kind = {"RESOURCE_DOES_NOT_EXIST": _Missing, "RESOURCE_ALREADY_EXISTS": _Exists}.get(error.error_code, ServiceError)
-        return kind(fault.message, hint=fault.hint)
+        return (known_kind or ServiceError)(fault.message, hint=fault.hint)
 
     def _database_fault(self, text: str) -> ReprolockError | None:
         """What SQLite said, where it was SQLite that said it."""
@@ -223,6 +223,10 @@ class _Missing(ServiceError):
 
 class _Exists(ServiceError):
     """What was to be made is there already."""
+
+
+_KINDS = {"RESOURCE_DOES_NOT_EXIST": _Missing, "RESOURCE_ALREADY_EXISTS": _Exists}
+"""MLflow's codes for them."""
 
 
 def _make_database(file: Path) -> None:
