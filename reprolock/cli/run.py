@@ -12,7 +12,8 @@ import reprolock
 from reprolock.cli.options import Settings, aligned, shared
 from reprolock.cli.progress import progress
 from reprolock.cli.words import counted, duration, short, size
-from reprolock.errors import CommandFailed, Interrupted
+from reprolock.errors import CommandFailed, Interrupted, LakeRefused
+from reprolock.model.uri import LakeURI
 
 if TYPE_CHECKING:
     from reprolock.model.lock import Lock
@@ -45,7 +46,8 @@ class _Screen:
 @click.option("--if-changed", is_flag=True, help="Skip when an equal run finished and its outputs still match.")
 @click.option("--offline", is_flag=True, help="Ask no service; record on disk, and let `reprolock sync` send it.")
 @click.option("--name", help="The run's name in MLflow.")
-@click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="A tag of the run in MLflow.")
+@click.option("--tag", metavar="NAME", help="Tag the commit of the published outputs in the lake.")
+@click.option("--merge", is_flag=True, help="Merge the published outputs into the branch that publish names.")
 @click.option("--dry-run", is_flag=True, help="Check and make everything ready, and say what would run.")
 @shared
 def run(
@@ -58,7 +60,8 @@ def run(
     if_changed: bool,
     offline: bool,
     name: str | None,
-    tags: tuple[str, ...],
+    tag: str | None,
+    merge: bool,
     dry_run: bool,
 ) -> None:
     """Rebuild the inputs that repro.lock pins, run the command, record it in MLflow.
@@ -77,7 +80,8 @@ def run(
         dry_run=dry_run,
         if_changed=if_changed,
         name=name,
-        tags=dict(_pairs("--tag", tags)),
+        tag=tag,
+        merge=merge,
         stdout=sys.stderr.fileno() if settings.json else None,
     )
     with progress(settings, "Fetching inputs") as bar:
@@ -108,6 +112,12 @@ def _fail(record: Record) -> None:
         raise Interrupted(f"the run was ended: {record.ending.reason}", signal_number=record.ending.signal, hint=hint)
     if record.status != "FINISHED":
         raise CommandFailed(f"the command failed: {record.ending.reason}", hint=hint)
+    for item in record.published:
+        if item.fault:
+            raise LakeRefused(
+                f"outputs.{item.name} is not published: {item.fault}",
+                hint=f'what was put stays on the branch "{item.branch}" of {LakeURI.parse(item.uri).repository}',
+            )
 
 
 def _pairs(option: str, texts: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -139,6 +149,10 @@ def closing_rows(record: Record) -> list[list[str]]:
         found = "missing" if output.digest is None else f"{counted(output.files, 'file')}, {size(output.bytes)}"
         digest = f"{output.compare} {short(output.digest)[:8]}" if output.digest else ""
         rows.append(["Outputs" if index == 0 else "", f"{output.name}  {output.path}", found, digest])
+    for index, item in enumerate(record.published):
+        where = item.merged or item.commit
+        state = item.fault or ", ".join(filter(None, [f"tagged {item.tag}" if item.tag else "", "merged" if item.merged else f"on {item.branch}"]))
+        rows.append(["Published" if index == 0 else "", f"{item.name}  {item.uri}", f"commit {short(where)}" if where else "nothing", state])
     if record.metrics:
         rows.append(["Metrics", "   ".join(f"{name} {_number(value)}" for name, value in sorted(record.metrics.items()))])
     return rows

@@ -87,6 +87,18 @@ class OutputRecord(Value):
     digest: str | None = Field(None, description="None: the run did not write it.")
 
 
+class PublishedRecord(Value):
+    """One output's way back into the lake."""
+
+    name: str
+    uri: str = Field(description="Where it was to be published, as declared.")
+    branch: str = Field(description="The run's own branch; gone after a merge.")
+    commit: str | None = Field(None, description="The commit that holds the output; None: nothing was committed.")
+    tag: str | None = None
+    merged: str | None = Field(None, description="The merge commit on the declared branch; None: not merged.")
+    fault: str | None = Field(None, description="Why it stopped where it did.")
+
+
 class EndingRecord(Value):
     """How the command ended."""
 
@@ -111,6 +123,7 @@ class Record(Value):
     project: str
     experiment: str
     run_name: str | None = None
+    replay_of: str | None = Field(None, description="The run that this one replays.")
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
     started: datetime
     ended: datetime | None = None
@@ -130,5 +143,5 @@ class Record(Value):
     why: Strings = Field((), description="Why this run is not the one before it.")
     ending: EndingRecord | None = None
     outputs: Annotated[tuple[OutputRecord, ...], Strict(False)] = ()
+    published: Annotated[tuple[PublishedRecord, ...], Strict(False)] = ()
     metrics: dict[str, float] = Field({}, description="Last value of each metric that the run logged.")
-    tags: dict[str, str] = Field({}, description="Tags that --tag gave.")

@@ -150,7 +150,8 @@ def _files(top: str, below: str = "") -> Iterator[tuple[str, os.stat_result]]:
     except FileNotFoundError:
         return
     except NotADirectoryError:
-        yield "", os.lstat(top)
+        if os.path.lexists(top):  # else a file stands where one of its folders should
+            yield "", os.lstat(top)
         return
     with entries:
         for entry in entries:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -22,7 +21,8 @@ class LockOptions(NamedTuple):
 
 
 class RunOptions(NamedTuple):
-    """What `reprolock run` was asked for. `stdout` is a descriptor for the command's output, None for ours."""
+    """What `reprolock run` was asked for. `tag` and `merge` are about what is published to the lake; `stdout` is a
+    descriptor for the command's output, None for ours."""
 
     what_if: WhatIf = WhatIf()
     locked: bool = False
@@ -32,5 +32,7 @@ class RunOptions(NamedTuple):
     dry_run: bool = False
     if_changed: bool = False
     name: str | None = None
-    tags: Mapping[str, str] = {}
+    tag: str | None = None
+    merge: bool = False
+    publishing_off: bool = False
     stdout: int | None = None

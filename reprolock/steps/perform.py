@@ -17,18 +17,21 @@ from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.outputs import collect, set_aside
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.whole import write_whole
+from reprolock.model.digest import sha256
 from reprolock.model.outcome import Ending, Outcome, Output
 from reprolock.model.record import Record
 from reprolock.model.workspace import Workspace
 from reprolock.steps.local_records import latest, note_finished, runs_folder
 from reprolock.steps.machine import Machine
 from reprolock.steps.options import RunOptions
+from reprolock.steps.publish import Publication, directly_written, prepare, publish
 from reprolock.steps.rebuild import Materials, rebuild, s3_access
 from reprolock.steps.recording import Sources, closing_record, opening_record
 from reprolock.steps.reporting import Reporter
 from reprolock.steps.shapes import with_shapes
 from reprolock.steps.why import why
 from reprolock.tracker.columns import Gateway
+from reprolock.tracker.mlflow_tracker import record_bytes
 from reprolock.tracker.place import Place
 
 
@@ -75,6 +78,7 @@ class Performance:
         self.materials = materials
         self.reporter = reporter
         self.machine = machine
+        self.publication: Publication | None = None
 
     def rehearse(self, options: RunOptions, watcher: Watcher, place: Place) -> RunResult:
         """`--dry-run`: everything up to the command, in a folder that is removed again."""
@@ -95,6 +99,8 @@ class Performance:
         journal = None
         try:
             journal = Journal.open(self.root, run_id, place.shown, started)
+            if self.materials.lake is not None and not options.publishing_off:
+                self.publication = prepare(self.materials.lake, self.sources.spec, run_id)
             workspace, composed = self._rebuild(run_id, options, self.reporter.command_environment(run_id))
             self._check_program(workspace)
             record = self._opening(workspace, options, started)
@@ -106,6 +112,7 @@ class Performance:
             outcome = Outcome(*self._executed(workspace, options))
             record = self.reporter.opened(record)
             record = closing_record(record, outcome, self.sources.spec, self.reporter.metrics(run_id))
+            record = self._published(record, outcome, options)
             sent = self.reporter.close(record, workspace.folder, files)
         except BaseException as error:
             recorded = self.reporter.abandon(run_id, error, self.machine.now())
@@ -119,10 +126,33 @@ class Performance:
             shutil.rmtree(workspace.work, ignore_errors=True)  # kept after a failure, for whoever looks for its cause
         return RunResult(record, sent, place.shown)
 
+    def _published(self, record: Record, outcome: Outcome, options: RunOptions) -> Record:
+        """After a run that succeeded: its outputs in the lake. A fault stands in the record; the run itself has finished."""
+        if self.publication is None or outcome.ending.status != "FINISHED":
+            return record
+        metadata = {
+            "mlflow_run": record.run_id,
+            "reprolock.pinned": record.pinned.total,
+            "reprolock.record": sha256(record_bytes(record)),
+            **({"git_commit": record.code.commit} if record.code.commit else {}),
+        }
+        published = publish(
+            self.publication, outcome.outputs, self.root, record, metadata, tag=options.tag, merge=options.merge
+        )
+        return record.model_copy(update={"published": published})
+
     def _rebuild(self, run_id: str, options: RunOptions, tracking: Mapping[str, str]) -> tuple[Workspace, Variables]:
         spec, pins = self.sources.spec, self.sources.pins
         return rebuild(
-            run_id, self.root, spec, pins, self.materials, self.machine, in_place=options.in_place, tracking=tracking
+            run_id,
+            self.root,
+            spec,
+            pins,
+            self.materials,
+            self.machine,
+            in_place=options.in_place,
+            tracking=tracking,
+            publication=self.publication,
         )
 
     def _check_program(self, workspace: Workspace) -> None:
@@ -139,7 +169,6 @@ class Performance:
             tree=self.materials.snapshot.tree,
             started=started,
             run_name=options.name,
-            tags=options.tags,
         )
         return record.model_copy(update={"why": why(record, latest(self.root))})
 
@@ -182,6 +211,8 @@ class Performance:
             stdout=options.stdout,
         )
         outputs = collect(declared, workspace.work, self.root, workspace.run_id)
+        if self.publication is not None:
+            outputs = tuple(directly_written(self.publication, output) for output in outputs)
         missing = [output.name for output in outputs if output.missing]
         if ending.status == "FINISHED" and missing:
             reason = f"exit code 0, but it did not write the declared {'outputs' if len(missing) > 1 else 'output'} {', '.join(missing)}"

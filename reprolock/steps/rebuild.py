@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ from reprolock.steps.environment import Interpreter
 from reprolock.steps.machine import Machine
 from reprolock.steps.materialise import materialise
 from reprolock.steps.progress import Progress
+from reprolock.steps.publish import Publication
 
 PINS = "pins.json"
 """In a run's folder: what `reprolock materialise` needs to make a dataset's tree while the command runs."""
@@ -48,6 +49,13 @@ class Materials(NamedTuple):
     jars: tuple[Path, ...]
     java: Java | None
     lake: Lake | None
+
+
+class OutputPlace(NamedTuple):
+    """Where the command writes an output: a path, and an address that Spark may write to instead."""
+
+    path: Path
+    url: str
 
 
 def inputs_of(
@@ -93,6 +101,7 @@ def rebuild(
     *,
     in_place: bool,
     tracking: Mapping[str, str],
+    publication: Publication | None = None,
 ) -> tuple[Workspace, Variables]:
     """Lay out `.reprolock/runs/<run_id>`. `tracking` are MLflow's variables for the command."""
     folder = root / ".reprolock" / "runs" / run_id
@@ -102,11 +111,13 @@ def rebuild(
     if not in_place:
         place(materials.snapshot, materials.code_root, work)
     outputs = {name: work / output.path for name, output in spec.outputs.items()}
-    plan, spark_environ = _spark(spec, pins, materials, machine, folder)
-    values = _values(spec, materials.inputs, outputs)
+    places = {name: OutputPlace(path, (publication and publication.url(name)) or f"file://{path}") for name, path in outputs.items()}
+    published = {place.repository for place in publication.places.values()} if publication else set()
+    plan, spark_environ = _spark(spec, pins, materials, machine, folder, published)
+    values = _values(spec, materials.inputs, places)
     context = folder / "context.json"
     fetch = (str(machine.python), "-I", "-m", "reprolock", "materialise", str(folder), str(cache_folder(machine.environ)))
-    document = context_document(run_id, spec, pins, materials.inputs, outputs, fetch)
+    document = context_document(run_id, spec, pins, materials.inputs, places, fetch)
     write_whole(context, _json(document))
     write_whole(folder / PINS, _json({"root": str(root), "lake": spec.lake.endpoint, "pins": [pin.model_dump(mode="json") for pin in pins]}))
     composed = variables(
@@ -142,7 +153,7 @@ def rebuild(
 
 
 def _spark(
-    spec: Spec, pins: tuple[DatasetPin, ...], materials: Materials, machine: Machine, folder: Path
+    spec: Spec, pins: tuple[DatasetPin, ...], materials: Materials, machine: Machine, folder: Path, published: set[str]
 ) -> tuple[SparkPlan | None, dict[str, str]]:
     if spec.spark is None:
         return None, {}
@@ -155,13 +166,18 @@ def _spark(
         folder=folder / "spark-conf",
         java=str(materials.java) if materials.java else None,
         user_conf=Path(user_conf) if user_conf else None,
-        s3=s3_access(spec, pins, machine),
+        s3=s3_access(spec, pins, machine, published),
     )
 
 
-def s3_access(spec: Spec, pins: tuple[DatasetPin, ...], machine: Machine) -> S3Access | None:
-    """The lake's S3 gateway and the keys to it; None for an embedded lake. ServiceError where it takes no key pair."""
-    if kind_of(spec.lake) == "git" or not pins:
+def s3_access(
+    spec: Spec, pins: tuple[DatasetPin, ...], machine: Machine, published: Collection[str] = ()
+) -> S3Access | None:
+    """The lake's S3 gateway and the keys to it; None for an embedded lake. ServiceError where it takes no key pair.
+
+    `published` are further repositories, which the command may write to.
+    """
+    if kind_of(spec.lake) == "git" or not (pins or published):
         return None
     keys = find_credentials(spec.lake.endpoint, machine.environ, machine.home)
     if keys.session_token:
@@ -169,7 +185,7 @@ def s3_access(spec: Spec, pins: tuple[DatasetPin, ...], machine: Machine) -> S3A
             f"Spark reads lakeFS through its S3 gateway, which takes no session token ({keys.keys_place})",
             hint="set an access key ID and a secret access key",
         )
-    repositories = tuple(sorted({pin.place.repository for pin in pins}))
+    repositories = tuple(sorted({pin.place.repository for pin in pins}.union(published)))
     return S3Access(keys.endpoint, repositories, keys.access_key_id, keys.secret_access_key)
 
 
@@ -178,7 +194,7 @@ def context_document(
     spec: Spec,
     pins: tuple[DatasetPin, ...],
     inputs: tuple[Input, ...],
-    outputs: Mapping[str, Path],
+    outputs: Mapping[str, OutputPlace],
     fetch: tuple[str, ...],
 ) -> dict[str, Any]:
     """What REPROLOCK_CONTEXT holds; `reprolock.script` reads it. No key is in it.
@@ -206,15 +222,15 @@ def context_document(
             }
             for pin in pins
         },
-        "outputs": {name: {"path": str(path), "url": f"file://{path}"} for name, path in outputs.items()},
+        "outputs": {name: {"path": str(place.path), "url": place.url} for name, place in outputs.items()},
     }
 
 
-def _values(spec: Spec, inputs: tuple[Input, ...], outputs: Mapping[str, Path]) -> dict[str, Any]:
+def _values(spec: Spec, inputs: tuple[Input, ...], outputs: Mapping[str, OutputPlace]) -> dict[str, Any]:
     values = spec.placeholder_names()
     values["seed"] = spec.run.seed
     values["datasets"] = {item.name: {"url": item.url, "path": str(item.path or "")} for item in inputs}
-    values["outputs"] = {name: {"url": f"file://{path}", "path": str(path)} for name, path in outputs.items()}
+    values["outputs"] = {name: {"url": place.url, "path": str(place.path)} for name, place in outputs.items()}
     return values
 
 

@@ -41,7 +41,6 @@ def opening_record(
     tree: Mapping[str, str],
     started: datetime,
     run_name: str | None,
-    tags: Mapping[str, str],
 ) -> Record:
     """The record of a run that starts now, status RUNNING. `tree` is path → MODE:SHA-256 of the code."""
     spec, plan = sources.spec, workspace.spark
@@ -85,7 +84,6 @@ def opening_record(
                 java=java, master=master, conf=conf,
             )
         ),
-        tags=dict(tags),
     )  # fmt: skip
 
 

@@ -54,6 +54,8 @@ def run(
     if options.relock:
         lock(root, LockOptions(), machine)
     project = read_project(root)
+    if (options.tag or options.merge) and not any(output.publish for output in project.spec.outputs.values()):
+        raise UsageError("--tag and --merge are about what is published, and no output has publish", hint='write publish = "lakefs://…" under an output')
     locked = require_fresh(project)
     spec = with_params(project.spec, options.what_if.params)
     place = offline_place(root) if options.offline else find_place(spec.mlflow.tracking_uri, root, machine.environ)
@@ -61,7 +63,7 @@ def run(
         return RunResult(equal, True, place.shown, skipped=True)
     warm(place)  # MLflow takes seconds to load; the lake is asked meanwhile
     with ExitStack() as stack:
-        lake = stack.enter_context(closing(_lake(root, spec, machine))) if locked.dataset else None
+        lake = stack.enter_context(closing(_lake(root, spec, machine))) if _uses_lake(spec) else None
         sources, materials = make_ready(
             root,
             spec,
@@ -86,9 +88,9 @@ def _check_options(options: RunOptions) -> None:
         raise UsageError("--locked and --relock exclude one another", hint="leave one out")
     if options.locked and options.what_if:
         raise UsageError("--set and --data change what is locked, and --locked forbids it", hint="leave out --locked")
-    for option, given in (("--tag", options.tags), ("--name", options.name)):
+    for option, given in (("--tag", options.tag), ("--merge", options.merge), ("--name", options.name)):
         if options.if_changed and given:
-            raise UsageError(f"--if-changed and {option} exclude one another: a run that is skipped has no {option[2:]}", hint="leave one out")
+            raise UsageError(f"--if-changed and {option} exclude one another: a skipped run takes neither", hint="leave one out")
 
 
 def _equal_run(root: Path, spec: Spec, locked: Lock, machine: Machine) -> Record | None:
@@ -98,6 +100,10 @@ def _equal_run(root: Path, spec: Spec, locked: Lock, machine: Machine) -> Record
     pins = pinned_sections(spec, locked.dataset, locked.environment, locked.jars, project_code(root, spec, machine).state.digest)
     observed = {"packages": observed_packages(interpreter.record), "java": str(java) if java else None}
     return unchanged(root, digests(pins), {name: digest_of(value) for name, value in observed.items()})
+
+
+def _uses_lake(spec: Spec) -> bool:
+    return bool(spec.datasets) or any(output.publish for output in spec.outputs.values())
 
 
 def _lake(root: Path, spec: Spec, machine: Machine) -> Lake:

@@ -25,6 +25,9 @@ RECORD = "record.json"
 RUN_ID_TAG = "reprolock.run_id"
 """The tag that every recorded run has: `Record.run_id`. MLflow's own ID differs where the run was recorded offline."""
 
+REPLAY_OF_TAG = "reprolock.replay_of"
+"""The tag of a replay: the run that it replays."""
+
 REASON_TAG = "reprolock.reason"
 """The tag of a run that was ended without a record: why."""
 

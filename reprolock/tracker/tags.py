@@ -12,16 +12,15 @@ from collections.abc import Iterator
 from reprolock.model.record import CodeRecord, DatasetRecord, Record
 from reprolock.model.uri import LakeURI
 from reprolock.tracker.params import safe_key
-from reprolock.tracker.protocol import RUN_ID_TAG
+from reprolock.tracker.protocol import REPLAY_OF_TAG, RUN_ID_TAG
 
 VALUE_LENGTH = 5000
 """The length of a tag's value that every MLflow server takes; longer ones are cut."""
 
 
 def tags_of(record: Record) -> dict[str, str]:
-    """Every tag of a run. Tags that --tag gave come first: none of them can replace one of reprolock's."""
+    """Every tag of a run."""
     tags = {
-        **{safe_key(name): value for name, value in record.tags.items()},
         RUN_ID_TAG: record.run_id,
         "reprolock.version": record.reprolock,
         "reprolock.project": record.project,
@@ -35,6 +34,11 @@ def tags_of(record: Record) -> dict[str, str]:
     }
     for dataset in record.datasets:
         tags |= {f"reprolock.dataset.{dataset.name}.{name}": value for name, value in _dataset(dataset)}
+    for item in record.published:
+        if where := item.merged or item.commit:
+            tags[f"reprolock.published.{item.name}"] = where
+    if record.replay_of is not None:
+        tags[REPLAY_OF_TAG] = record.replay_of
     if record.ending is not None:
         tags["reprolock.ending"] = record.ending.reason
     return {name: value[:VALUE_LENGTH] for name, value in tags.items()}

@@ -1,0 +1,124 @@
+"""The three servers of a local stack, each as it is started. Pure: ports, keys and programs in, arguments and variables out.
+
+MinIO keeps the objects of the other two, lakeFS on the bucket `lakefs` and MLflow's artifacts on `mlflow`. All
+three listen on loopback alone, phone nobody, and get their keys by variables: arguments are for everybody to read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from reprolock.steps.stack_files import Keys
+
+HOST = "127.0.0.1"
+BUCKETS = ("lakefs", "mlflow")
+STORAGE = "s3://lakefs/"
+"""Where the repositories of the stack's lakeFS may keep their objects."""
+
+
+class Site(NamedTuple):
+    """What the servers' arguments are made of. `ports` and `programs` by server name; `folder` is the stack's."""
+
+    folder: Path
+    ports: Mapping[str, int]
+    keys: Keys
+    programs: Mapping[str, Path]
+
+    def endpoint(self, name: str) -> str:
+        """`http://127.0.0.1:PORT`."""
+        return endpoint(self.ports[name])
+
+
+class Server(NamedTuple):
+    """`name` is that of options and folders, `title` the one for people. `health` answers 200 when it is ready."""
+
+    name: str
+    title: str
+    health: str
+    arguments: Callable[[Site], list[str]]
+    variables: Callable[[Site], dict[str, str]]
+
+
+def endpoint(port: int) -> str:
+    """The address of a server of the stack."""
+    return f"http://{HOST}:{port}"
+
+
+def _minio_arguments(site: Site) -> list[str]:
+    address = f"{HOST}:{site.ports['minio']}"
+    # --anonymous keeps what is sensitive out of its log; the console, a second port, is switched off below.
+    options = ["--quiet", "--anonymous", "--address", address, "--console-address", f"{HOST}:0"]
+    return [str(site.programs["minio"]), "server", *options, str(site.folder / "minio" / "data")]
+
+
+def _minio_variables(site: Site) -> dict[str, str]:
+    return {
+        "HOME": str(site.folder / "minio"),  # certificates in ~/.minio would make it speak HTTPS
+        "MINIO_ROOT_USER": site.keys.minio_user,
+        "MINIO_ROOT_PASSWORD": site.keys.minio_password,
+        "MINIO_BROWSER": "off",
+        "MINIO_UPDATE": "off",
+    }
+
+
+def _lakefs_arguments(site: Site) -> list[str]:
+    return [str(site.programs["lakefs"]), "run"]
+
+
+def _lakefs_variables(site: Site) -> dict[str, str]:
+    folder = site.folder / "lakefs"
+    return {
+        "HOME": str(folder),  # a ~/.lakefs.yaml of the user's own is for another lakeFS
+        "LAKEFS_LISTEN_ADDRESS": f"{HOST}:{site.ports['lakefs']}",
+        "LAKEFS_DATABASE_TYPE": "local",
+        "LAKEFS_DATABASE_LOCAL_PATH": str(folder / "metadata"),
+        "LAKEFS_COMMITTED_LOCAL_CACHE_DIR": str(folder / "cache"),
+        "LAKEFS_AUTH_ENCRYPT_SECRET_KEY": site.keys.lakefs_encryption,
+        "LAKEFS_BLOCKSTORE_TYPE": "s3",
+        "LAKEFS_BLOCKSTORE_SIGNING_SECRET_KEY": site.keys.lakefs_signing,
+        "LAKEFS_BLOCKSTORE_S3_ENDPOINT": site.endpoint("minio"),
+        "LAKEFS_BLOCKSTORE_S3_FORCE_PATH_STYLE": "true",
+        "LAKEFS_BLOCKSTORE_S3_DISCOVER_BUCKET_REGION": "false",
+        "LAKEFS_BLOCKSTORE_S3_REGION": "us-east-1",
+        "LAKEFS_BLOCKSTORE_S3_CREDENTIALS_ACCESS_KEY_ID": site.keys.minio_user,
+        "LAKEFS_BLOCKSTORE_S3_CREDENTIALS_SECRET_ACCESS_KEY": site.keys.minio_password,
+        "LAKEFS_INSTALLATION_USER_NAME": "reprolock",
+        "LAKEFS_INSTALLATION_ACCESS_KEY_ID": site.keys.lakefs_key_id,
+        "LAKEFS_INSTALLATION_SECRET_ACCESS_KEY": site.keys.lakefs_secret,
+        "LAKEFS_STATS_ENABLED": "false",
+        "LAKEFS_USAGE_REPORT_ENABLED": "false",
+        "LAKEFS_SECURITY_CHECK_LATEST_VERSION": "false",
+        "LAKEFS_LOGGING_LEVEL": "WARN",
+    }
+
+
+def _mlflow_arguments(site: Site) -> list[str]:
+    # One worker answers one person's runs, and each further one takes some 400 MB.
+    options = ["--host", HOST, "--port", str(site.ports["mlflow"]), "--workers", "1"]
+    options += ["--backend-store-uri", f"sqlite:///{site.folder / 'mlflow' / 'mlflow.db'}"]
+    return [str(site.programs["python"]), "-m", "mlflow", "server", *options, "--artifacts-destination", "s3://mlflow/"]
+
+
+def _mlflow_variables(site: Site) -> dict[str, str]:
+    nowhere = str(site.folder / "mlflow" / "none")
+    return {
+        "MLFLOW_S3_ENDPOINT_URL": site.endpoint("minio"),
+        "AWS_ACCESS_KEY_ID": site.keys.minio_user,
+        "AWS_SECRET_ACCESS_KEY": site.keys.minio_password,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        # The user's own profile is for another S3.
+        "AWS_CONFIG_FILE": nowhere,
+        "AWS_SHARED_CREDENTIALS_FILE": nowhere,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+
+
+SERVERS = (
+    Server("minio", "MinIO", "/minio/health/ready", _minio_arguments, _minio_variables),
+    Server("lakefs", "lakeFS", "/api/v1/healthcheck", _lakefs_arguments, _lakefs_variables),
+    Server("mlflow", "MLflow", "/health", _mlflow_arguments, _mlflow_variables),
+)
+"""In the order in which they are started; they are ended the other way round."""
