@@ -391,3 +391,34 @@ def test_a_path_is_read_to_the_letter(answers: Answers, place: str, number: int)
     rows = getattr(answers, place)
     assert rows[f"odd_file_{number}"] == [f'{{"_c0": "{number}"}}']
     assert rows[f"odd_delta_{number}"] == [f'{{"n": {number}}}']
+
+
+WITHOUT_DELTA = """
+import json
+import reprolock
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+jars = spark.sparkContext._jsc.sc().listJars()
+try:
+    reprolock.current().dataset("table").spark()
+except reprolock.errors.UsageError as error:
+    print(json.dumps([error.message, error.hint, jars.size()]))
+"""
+
+
+@pytest.mark.spark
+def test_a_delta_table_without_its_package_and_a_jar_in_an_odd_folder(spark_parts: SparkParts, tmp_path: Path) -> None:
+    jar = tmp_path / "blank ünïcode %20" / spark_parts.files[0].name
+    jar.parent.mkdir()
+    shutil.copy(spark_parts.files[0], jar)
+    table = {"url": "file:///x", "path": "/x", "format": "delta", "options": {}, "glob": None, "commit": COMMIT}
+    table |= {"repository": "example-repo", "uri": "lakefs://example-repo/main/x", "materialise": None}
+    context = {"version": 1, "run_id": "", "project": "p", "seed": None, "params": {}, "datasets": {"table": table}, "outputs": {}}
+    (tmp_path / "context.json").write_text(json.dumps(context))
+    _, environ = plan_spark(SparkSpec(), version="4.2.0", jars=(jar,), cores=1, folder=tmp_path / "conf")
+    message, hint, jars = run_script(WITHOUT_DELTA, environ | {"REPROLOCK_CONTEXT": str(tmp_path / "context.json")}, tmp_path)
+    assert message == 'dataset "table" is a Delta table, and this Spark has no Delta'
+    assert hint == (
+        'declare Delta\'s package: packages = ["io.delta:delta-spark_4.2_2.13:4.4.0"] under [spark], and run `reprolock lock`'
+    )
+    assert jars == 1
