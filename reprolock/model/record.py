@@ -131,6 +131,7 @@ class Record(Value):
     mode: Literal["isolated", "in-place"] = Field(description="In a folder of its own, or in the project's folder.")
     command: Strings = Field(description="Arguments as executed, placeholders filled in.")
     params: dict[str, Any] = {}
+    what_if: dict[str, Any] = Field({}, description="Params that --set gave for this run only; repro.toml differs there.")
     seed: int | None = None
     env: dict[str, str] = Field({}, description="Variables that [run] env set.")
     pass_env: Strings = Field((), description="Names of variables that passed from the caller; never their values.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from reprolock.steps.pins import check_pins
 from reprolock.steps.progress import Progress
 from reprolock.steps.rebuild import Materials, inputs_of
 from reprolock.steps.recording import Sources
-from reprolock.steps.what_if import with_data
+from reprolock.steps.what_if import WhatIf, with_data
 from reprolock.tracker.place import find_place
 
 
@@ -32,13 +32,15 @@ def make_ready(
     machine: Machine,
     *,
     code: Callable[[], Snapshot],
-    data: Mapping[str, str],
+    what_if: WhatIf,
     offline: bool,
     progress: Progress,
+    replay_of: str | None = None,
 ) -> tuple[Sources, Materials]:
     """Everything that can fail, side by side, since each part waits for something else.
 
-    `code` takes the snapshot; `data` names datasets at other refs for this run; `offline` takes data, jars and
+    `code` takes the snapshot; `what_if` has its params in `spec` already, its
+    datasets are resolved here; `offline` takes data, jars and
     packages from this machine alone. `lake` is None for a project without datasets.
     """
     with ThreadPoolExecutor(3) as pool:
@@ -47,11 +49,11 @@ def make_ready(
         snapshot = pool.submit(code)
         pins = locked.dataset
         if lake is not None:
-            pins = with_data(spec, pins, lake, data) if data else pins
+            pins = with_data(spec, pins, lake, what_if.data) if what_if.data else pins
             if not offline:
                 check_pins(lake, pins)
         inputs = inputs_of(lake, spec, pins, root, machine, progress, offline=offline)
-        sources = Sources(spec, pins, locked.environment, locked.jars, frozenset(data))
+        sources = Sources(spec, pins, locked.environment, locked.jars, what_if, replay_of)
         interpreter, jars = python.result()
         return sources, Materials(snapshot.result(), root, inputs, interpreter, jars, java.result(), lake)
 

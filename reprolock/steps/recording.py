@@ -21,16 +21,18 @@ from reprolock.model.record import (
 from reprolock.model.sections import digests, observed_sections, pinned_sections
 from reprolock.model.spec import Spec
 from reprolock.model.workspace import Input, Workspace
+from reprolock.steps.what_if import WhatIf
 
 
 class Sources(NamedTuple):
-    """What a run is made from: the spec and pins after what-ifs, and which datasets a what-if changed."""
+    """What a run is made from: the spec and pins after what-ifs, the what-ifs, and the run that this one replays."""
 
     spec: Spec
     pins: tuple[DatasetPin, ...]
     environment: EnvironmentPin | None
     jars: JarsPin | None
-    what_ifs: frozenset[str] = frozenset()
+    what_if: WhatIf = WhatIf()
+    replay_of: str | None = None
 
 
 def opening_record(
@@ -53,12 +55,14 @@ def opening_record(
         project=spec.project.name,
         experiment=spec.experiment,
         run_name=run_name,
+        replay_of=sources.replay_of,
         status="RUNNING",
         started=started,
         reprolock=__version__,
         mode=workspace.mode,
         command=workspace.argv,
         params=spec.params,
+        what_if=dict(sources.what_if.params),
         seed=spec.run.seed,
         env=spec.run.env,
         pass_env=spec.run.pass_env,
@@ -148,5 +152,5 @@ def _dataset(sources: Sources, pin: DatasetPin, given: Input) -> DatasetRecord:
         options=declared.options,
         context=declared.context,
         url=given.url,
-        what_if=pin.name in sources.what_ifs,
+        what_if=pin.name in sources.what_if.data,
     )

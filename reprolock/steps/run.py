@@ -71,7 +71,7 @@ def run(
             lake,
             machine,
             code=lambda: project_code(root, spec, machine),
-            data=options.what_if.data,
+            what_if=options.what_if,
             offline=options.offline,
             progress=progress,
         )

@@ -97,7 +97,7 @@ def _lakefs_variables(site: Site) -> dict[str, str]:
 def _mlflow_arguments(site: Site) -> list[str]:
     # One worker answers one person's runs, and each further one takes some 400 MB.
     options = ["--host", HOST, "--port", str(site.ports["mlflow"]), "--workers", "1"]
-    options += ["--backend-store-uri", f"sqlite:///{site.folder / 'mlflow' / 'mlflow.db'}"]
+    options += ["--backend-store-uri", "sqlite:///mlflow.db"]  # in its own folder, whose name may hold a "?"
     return [str(site.programs["python"]), "-m", "mlflow", "server", *options, "--artifacts-destination", "s3://mlflow/"]
 
 

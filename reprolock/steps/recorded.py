@@ -1,0 +1,186 @@
+"""A recorded run, taken apart and held against itself: is the record what its artifacts say?
+
+In: the folder of a run's artifacts. Out: a `Recorded`, every section digest of which was computed again. Records
+are foreign input: nothing in the folder is trusted, and what does not agree makes the run NOT REPLAYABLE, by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from reprolock.environment.archive import unarchive
+from reprolock.errors import NotReplayable, ReprolockError
+from reprolock.files.lock_file import NAME as LOCK
+from reprolock.files.lock_file import parse_lock
+from reprolock.files.spec_file import NAME as SPEC
+from reprolock.files.spec_file import parse_spec
+from reprolock.model.lock import DatasetPin, Lock
+from reprolock.model.placeholders import expand, names_in
+from reprolock.model.record import DatasetRecord, Digests, Record
+from reprolock.model.sections import SECTIONS, digests, observed_sections, pinned_sections
+from reprolock.model.spec import Spec
+from reprolock.steps.what_if import with_params
+from reprolock.tracker.protocol import RECORD
+
+CODE = "code.tar.gz"
+
+
+class Recorded(NamedTuple):
+    """A record that agrees with its artifacts. `spec` has the run's params, `lock` its pins, what-ifs included;
+    `code` is the unpacked tree."""
+
+    record: Record
+    spec: Spec
+    lock: Lock
+    folder: Path
+    code: Path
+
+
+def read_recorded(folder: Path, code: Path) -> Recorded:
+    """Read the artifacts in `folder`, unpack the code to `code`, and hold all of it against the record.
+
+    NotReplayable (exit 7) names what is missing, what differs, or why the run cannot serve: it failed, or was killed.
+    """
+    record = _record(folder / RECORD)
+    if record.status != "FINISHED":
+        ending = f": {record.ending.reason}" if record.ending else ""
+        raise NotReplayable(
+            f"run {record.run_id[:8]} is {record.status}{ending}", hint="only a run that finished has a result to compare with"
+        )
+    try:
+        spec = with_params(parse_spec(_text(folder / SPEC), f"{SPEC} of run {record.run_id[:8]}"), record.what_if)
+        lock = parse_lock(_text(folder / LOCK).encode(), f"{LOCK} of run {record.run_id[:8]}")
+    except NotReplayable:
+        raise
+    except ReprolockError as error:
+        raise NotReplayable(error.message, faults=error.faults, hint=_HINT) from None
+    digest = unarchive(_bytes(folder / CODE), code)
+    whole = lock.model_copy(update={"dataset": tuple(_pin(item) for item in record.datasets)})
+    faults = (*_disagreements(record, spec, lock, digest), *_broken_sections(record, spec, whole, digest))
+    if faults:
+        raise NotReplayable(
+            f"the record of run {record.run_id[:8]} does not agree with its artifacts", faults=faults, hint=_HINT
+        )
+    return Recorded(record, spec, whole, folder, code)
+
+
+_HINT = "the record or an artifact was changed after the run; take them from where the run was first recorded"
+
+
+def _record(path: Path) -> Record:
+    try:
+        return Record.model_validate_json(_bytes(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise NotReplayable(f"{path.name} is no record that this reprolock reads: {where}: {first['msg'].lower()}", hint=_HINT) from None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotReplayable(f"the run has no {path.name}: {error.strerror}", hint="a run that reprolock recorded has it under the artifact folder reprolock/") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return _bytes(path).decode()
+    except UnicodeDecodeError:
+        raise NotReplayable(f"{path.name} is not UTF-8", hint=_HINT) from None
+
+
+def _pin(item: DatasetRecord) -> DatasetPin:
+    try:
+        return DatasetPin.sealed(
+            name=item.name,
+            kind=item.kind,
+            uri=item.uri,
+            glob=item.glob,
+            commit=item.commit,
+            time=item.commit_time,
+            resolved=item.resolved,
+            objects=item.objects,
+            bytes=item.bytes,
+            digest=item.digest,
+        )
+    except ValidationError as error:
+        raise NotReplayable(f"record.json: dataset {item.name}: {error.errors()[0]['msg']}", hint=_HINT) from None
+
+
+def _disagreements(record: Record, spec: Spec, lock: Lock, code_digest: str) -> Iterator[str]:
+    """Where record.json and an artifact say different things: `PART: …`."""
+    pins = {pin.name: pin for pin in lock.dataset}
+    if sorted(spec.datasets) != sorted(item.name for item in record.datasets):
+        yield "data: record.json and repro.toml name different datasets"
+        return
+    for item in record.datasets:
+        declared = spec.datasets[item.name]
+        if not item.what_if and _pin(item) != pins.get(item.name):
+            yield f"data: dataset {item.name} in record.json is not that of repro.lock"
+        if (item.format, item.options, item.glob) != (declared.format, declared.options, declared.glob):
+            yield f"data: dataset {item.name} is not read as repro.toml says"
+    for name, closure in (("packages", lock.environment), ("jars", lock.jars)):
+        if closure is not None and not closure.intact:
+            yield f"{name}: the seal in repro.lock is broken"
+    if record.code.digest != code_digest:
+        yield f"code: {CODE} has digest {code_digest[:12]}, record.json says {record.code.digest[:12]}"
+    if _plain(record.params) != _plain(spec.params):
+        yield "params: record.json and repro.toml differ"
+    if record.seed != spec.run.seed:
+        yield f"seed: record.json says {record.seed}, repro.toml {spec.run.seed}"
+    if not _same_command(record, spec):
+        yield "command: record.json and repro.toml differ"
+    if {name: (output.path, output.compare) for name, output in spec.outputs.items()} != {
+        output.name: (output.path, output.compare) for output in record.outputs
+    }:
+        yield "command: the outputs of record.json are not those of repro.toml"
+
+
+def _broken_sections(record: Record, spec: Spec, lock: Lock, code_digest: str) -> Iterator[str]:
+    """Sections whose digest, computed again, is not the recorded one."""
+    pinned = digests(pinned_sections(spec, lock.dataset, lock.environment, lock.jars, code_digest))
+    observed = digests(
+        observed_sections(
+            spec,
+            lock.dataset,
+            record.environment,
+            lock.jars,
+            code_digest,
+            java=record.spark.java if record.spark else None,
+            master=record.spark.master if record.spark else None,
+            conf=record.spark.conf if record.spark else {},
+        )
+    )
+    for kind, recorded, again in (("pinned", record.pinned, pinned), ("observed", record.observed, observed)):
+        yield from _differing(kind, recorded, again)
+
+
+def _differing(kind: str, recorded: Digests, again: Digests) -> Iterator[str]:
+    names = [name for name in SECTIONS if recorded.sections.get(name) != again.sections[name]]
+    for name in names:
+        yield f"{name}: its {kind} digest is {again.sections[name][:12]}, recorded {recorded.sections.get(name, 'none')[:12]}"
+    if not names and recorded != again:
+        yield f"the {kind} digest over all sections is {again.total[:12]}, recorded {recorded.total[:12]}"
+
+
+def _same_command(record: Record, spec: Spec) -> bool:
+    """Arguments that name a place on a machine differ between machines; all others are as declared."""
+    values = spec.placeholder_names()
+    values["seed"] = spec.run.seed
+    if len(record.command) != len(spec.run.command) or record.pass_env != spec.run.pass_env or record.env != spec.run.env:
+        return False
+    return all(
+        given == expand(declared, values)
+        for given, declared in zip(record.command, spec.run.command, strict=True)
+        if not any(name.startswith(("datasets.", "outputs.")) for name in names_in(declared))
+    )
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=lambda item: item.isoformat())
