@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import services
 
-pytest_plugins = ["spark_session"]
+pytest_plugins = ["spark_session", "project"]
 from command_line import cli  # noqa: F401 - a fixture
 from ground import Ground
 

@@ -130,7 +130,7 @@ def _pairs(option: str, texts: tuple[str, ...]) -> list[tuple[str, str]]:
 def opening_rows(record: Record) -> list[list[str]]:
     """Inputs, code, environment and why, as rows."""
     rows = [
-        ["Inputs" if index == 0 else "", f"{item.name}  {_shortened(item.url, item.commit)}", f"{counted(item.objects, 'object')}, {size(item.bytes)}"]
+        ["Inputs" if index == 0 else "", item.name, _shortened(item.url, item.commit), f"{counted(item.objects, 'object')}, {size(item.bytes)}"]
         for index, item in enumerate(record.datasets)
     ]
     code = record.code
@@ -148,11 +148,11 @@ def closing_rows(record: Record) -> list[list[str]]:
     for index, output in enumerate(record.outputs):
         found = "missing" if output.digest is None else f"{counted(output.files, 'file')}, {size(output.bytes)}"
         digest = f"{output.compare} {short(output.digest)[:8]}" if output.digest else ""
-        rows.append(["Outputs" if index == 0 else "", f"{output.name}  {output.path}", found, digest])
+        rows.append(["Outputs" if index == 0 else "", output.name, output.path, found, digest])
     for index, item in enumerate(record.published):
         where = item.merged or item.commit
         state = item.fault or ", ".join(filter(None, [f"tagged {item.tag}" if item.tag else "", "merged" if item.merged else f"on {item.branch}"]))
-        rows.append(["Published" if index == 0 else "", f"{item.name}  {item.uri}", f"commit {short(where)}" if where else "nothing", state])
+        rows.append(["Published" if index == 0 else "", item.name, item.uri, f"commit {short(where)}" if where else "nothing", state])
     if record.metrics:
         rows.append(["Metrics", "   ".join(f"{name} {_number(value)}" for name, value in sorted(record.metrics.items()))])
     return rows
@@ -193,14 +193,14 @@ def record_rows(record: Record) -> list[list[str]]:
     """A record for people."""
     ended = f"{record.status}" + (f" in {duration(record.ending.seconds)}, {record.ending.reason}" if record.ending else "")
     rows = [
-        ["Run", record.run_id, *([record.run_name] if record.run_name else [])],
+        ["Run", f"{record.run_id}  {record.run_name}" if record.run_name else record.run_id],
         ["Project", f"{record.project} (experiment {record.experiment})"],
         ["Started", f"{record.started:%Y-%m-%d %H:%M:%S}Z"],
         ["Status", ended],
         ["Command", " ".join(record.command)],
     ]
     rows += opening_rows(record)
-    rows += [["Commits" if index == 0 else "", f"{item.name}  {item.resolved}", item.digest[:20]] for index, item in enumerate(record.datasets)]
+    rows += [["Commits" if index == 0 else "", item.name, item.resolved, item.digest[:20]] for index, item in enumerate(record.datasets)]
     rows += [["Params" if index == 0 else "", f"{name} = {value}"] for index, (name, value) in enumerate(record.params.items())]
     if record.seed is not None:
         rows.append(["Seed", str(record.seed)])

@@ -1,0 +1,326 @@
+"""`run` as a person sees it: what it prints, how it ends, what it records. Commands here need no Spark."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from project import Project, lines_of
+
+RULE = "─" * 64
+
+
+def lock(cli) -> None:
+    said = cli("lock")
+    assert said.code == 0, said.err
+
+
+def hint_of(project: Project) -> str:
+    run_id = project.record.run_id
+    return f"hint: `reprolock show {run_id[:8]}` shows the record; its folder is .reprolock/runs/{run_id}\n"
+
+
+def test_a_run(project: Project, cli) -> None:
+    project.add("""
+        [params]
+        max_iter = 20
+        lr = 0.5
+
+        [outputs.scores]
+        path = "out/scores.csv"
+    """)
+    project.command("python", "train.py", "--max-iter", "{params.max_iter}")
+    project.script("""
+        import sys
+        from pathlib import Path
+        Path("out").mkdir(exist_ok=True)
+        Path("out/scores.csv").write_text("score\\n1\\n")
+        print("trained with", *sys.argv[1:])
+    """)
+    lock(cli)
+    said = cli("run")
+    record = project.record
+    commit = record.datasets[0].commit
+    assert said.out == "trained with --max-iter 20\n"
+    assert said.code == 0
+    lines = said.err.splitlines()
+    assert lines[0] == (
+        f"Inputs  train  file://{project.root}/.reprolock/data/example-repo/{commit[:12]}…/train  1 object, 8 B"
+    )
+    assert lines[1] == f"Code    1 file, digest {record.code.digest[:8]}"
+    assert re.fullmatch(r"Env     [0-9a-f]{8} \(\d+ packages, Python 3\.\d+\.\d+\)", lines[2])
+    assert lines[3:6] == ["Why     first run of this project", RULE, RULE]
+    assert lines[6] == f"Outputs  scores  out/scores.csv  1 file, 8 B  bytes {record.outputs[0].digest[5:13]}"
+    assert re.fullmatch(rf"Recorded run {record.run_id[:8]} \(flights\) in \d+(\.\d)? s", lines[7])
+    assert lines[8:] == [f"Look     reprolock show {record.run_id[:8]}      mlflow ui --backend-store-uri {project.database}"]
+
+    stored = project.stored()
+    assert stored.info.status == "FINISHED"
+    assert stored.data.params == {"max_iter": "20", "lr": "0.5"}
+    [given] = stored.inputs.dataset_inputs
+    assert given.dataset.name == "train"
+    assert commit in given.dataset.source
+    assert stored.data.tags["lakefs_repo"] == "example-repo"
+    assert stored.data.tags["lakefs_branch"] == "main"
+    assert stored.data.tags["lakefs_head_commit_id"] == commit
+    assert stored.data.tags["reprolock.dataset.train.commit"] == commit
+    assert stored.data.tags["reprolock.ending"] == "exit code 0"
+    assert project.artifacts(record.run_id) == [
+        "reprolock/code.tar.gz", "reprolock/record.json", "reprolock/repro.lock", "reprolock/repro.toml",
+    ]  # fmt: skip
+    assert project.stored_record(record.run_id) == record
+    assert (record.status, record.command) == ("FINISHED", ("python", "train.py", "--max-iter", "20"))
+    assert (project.root / "out/scores.csv").read_text() == "score\n1\n"
+    assert not (project.run_folder(record.run_id) / "work").exists()
+
+
+def test_the_run_reads_what_is_pinned_and_not_what_the_branch_has(project: Project, cli) -> None:
+    project.script("""
+        import reprolock
+        run = reprolock.current()
+        print(sorted(entry.name for entry in run.dataset("train").path.iterdir()), run.dataset("train").commit)
+    """)
+    lock(cli)
+    project.commit("train/b.csv", b"x,y\n3,4\n")
+    old = cli("status").out.split(", ")[1].split(" → ")[0]
+    said = cli("run", "-q")
+    assert said.out == f"['a.csv'] {project.record.datasets[0].commit}\n"
+    assert project.record.datasets[0].commit.startswith(old)
+
+
+def test_json_is_one_object_and_nothing_else(project: Project, cli) -> None:
+    lock(cli)
+    said = cli("run", "--json")
+    document = json.loads(said.out)
+    assert document["run_id"] == project.record.run_id
+    assert (document["status"], document["sent"], document["skipped"]) == ("FINISHED", True, False)
+    assert "hello" in said.err.splitlines()  # the command's output goes beside, not into it
+
+
+def test_quiet_leaves_the_commands_own_output(project: Project, cli) -> None:
+    lock(cli)
+    assert cli("run", "-q") == (0, "hello\n", "")
+
+
+def test_a_command_that_fails(project: Project, cli) -> None:
+    project.script("""
+        import mlflow
+        with mlflow.start_run():
+            mlflow.log_metric("loss", 2.5)
+        raise SystemExit(3)
+    """)
+    lock(cli)
+    said = cli("run")
+    assert said.err.endswith(f"error: the command failed: exit code 3\n{hint_of(project)}")
+    assert said.code == 1
+    record = project.record
+    assert (record.status, record.ending.exit_code, record.ending.signal) == ("FAILED", 3, None)
+    assert record.metrics == {"loss": 2.5}
+    # MLflow's own `with` had ended the run as FINISHED.
+    assert project.stored().info.status == "FAILED"
+    assert project.stored().data.tags["reprolock.ending"] == "exit code 3"
+    assert (project.run_folder(record.run_id) / "work" / "train.py").exists()
+
+
+def test_a_command_that_is_not_there(project: Project, cli) -> None:
+    project.command("no-such-program", "--x")
+    lock(cli)
+    said = cli("run")
+    assert said.err.endswith(
+        'error: run.command names "no-such-program", which is not on the PATH of the run\n'
+        "hint: add the package that brings it to environment.packages, or write its whole path\n"
+    )
+    assert said.code == 2
+    [stored] = project.all_stored()
+    assert stored.info.status == "FAILED"
+    assert stored.data.tags["reprolock.reason"].startswith('run.command names "no-such-program"')
+    assert not list((project.root / ".reprolock" / "open").glob("*.json"))
+
+
+def test_a_script_that_is_no_code(project: Project, cli) -> None:
+    project.command("./train.sh")
+    lock(cli)
+    said = cli("run")
+    assert said.err.endswith(
+        'error: run.command names "./train.sh", which is not there\n'
+        "hint: a script is part of the code: is it tracked by git, or named in run.code?\n"
+    )
+    assert said.code == 2
+
+
+def test_an_untracked_helper_is_missed_now(project: Project, cli) -> None:
+    project.edit('command = ["python", "train.py"]', 'command = ["python", "train.py"]\ncode = ["train.py"]')
+    project.script("x = 1", "helper.py")
+    project.script("import helper")
+    lock(cli)
+    said = cli("run")
+    assert "ModuleNotFoundError: No module named 'helper'\n" in said.err
+    assert said.code == 1
+
+
+def test_a_time_out(project: Project, cli) -> None:
+    project.edit("[run]", '[run]\ntimeout = "1s"')
+    project.script("import time; print('waiting', flush=True); time.sleep(60)")
+    lock(cli)
+    said = cli("run")
+    assert said.err.endswith(f"error: the command failed: time-out after 1s\n{hint_of(project)}")
+    assert said.code == 1
+    assert (project.record.status, project.record.ending.signal) == ("KILLED", None)
+    assert project.stored().info.status == "KILLED"
+
+
+def test_an_output_that_is_not_written(project: Project, cli) -> None:
+    project.add("""
+        [outputs.model]
+        path = "out/model.bin"
+
+        [outputs.scores]
+        path = "out/scores.csv"
+    """)
+    project.script("import pathlib; pathlib.Path('out/scores.csv').write_text('1')")
+    (project.root / "out").mkdir()
+    (project.root / "out/model.bin").write_text("of an earlier run")
+    lock(cli)
+    said = cli("run")
+    assert said.err.endswith(
+        f"error: the command failed: exit code 0, but it did not write the declared output model\n{hint_of(project)}"
+    )
+    assert said.code == 1
+    record = project.record
+    assert [line.rstrip() for line in lines_of(said.err, "Outputs", "       ")] == [
+        "Outputs  model   out/model.bin   missing",
+        f"         scores  out/scores.csv  1 file, 1 B  bytes {record.outputs[1].digest[5:13]}",
+    ]
+    assert (record.status, record.outputs[0].digest) == ("FAILED", None)
+    assert not (project.root / "out/model.bin").exists()
+    kept = project.root / ".reprolock/replaced" / record.run_id / "out/model.bin"
+    assert kept.read_text() == "of an earlier run"
+
+
+def test_two_outputs_that_are_not_written(project: Project, cli) -> None:
+    project.add('[outputs.a]\npath = "out/a"\n\n[outputs.b]\npath = "out/b"\n')
+    lock(cli)
+    said = cli("run")
+    assert "exit code 0, but it did not write the declared outputs a, b\n" in said.err
+    assert said.code == 1
+
+
+def test_an_output_of_an_earlier_run_is_moved_aside(project: Project, cli) -> None:
+    project.add('[outputs.model]\npath = "model.bin"\n')
+    project.script("import pathlib; pathlib.Path('model.bin').write_text('new')")
+    (project.root / "model.bin").write_text("old")
+    lock(cli)
+    assert cli("run").code == 0
+    assert (project.root / "model.bin").read_text() == "new"
+    kept = project.root / ".reprolock/replaced" / project.record.run_id / "model.bin"
+    assert kept.read_text() == "old"
+    assert project.record.code.files == 1  # an output is no code, though git and the folder show it
+
+
+def test_in_place(project: Project, cli) -> None:
+    project.add('[outputs.model]\npath = "model.bin"\n')
+    project.script("import os, pathlib; print(os.getcwd()); pathlib.Path('model.bin').write_text('new')")
+    (project.root / "model.bin").write_text("old")
+    lock(cli)
+    said = cli("run", "--in-place")
+    assert (said.code, said.out) == (0, f"{project.root}\n")
+    assert (project.root / "model.bin").read_text() == "new"
+    assert (project.root / ".reprolock/replaced" / project.record.run_id / "model.bin").read_text() == "old"
+    assert project.record.mode == "in-place"
+    assert project.stored().data.tags["reprolock.mode"] == "in-place"
+
+
+def test_in_place_an_earlier_output_is_no_output_of_this_run(project: Project, cli) -> None:
+    project.add('[outputs.model]\npath = "model.bin"\n')
+    (project.root / "model.bin").write_text("old")
+    lock(cli)
+    said = cli("run", "--in-place")
+    assert said.code == 1
+    assert "it did not write the declared output model\n" in said.err
+
+
+# What a command is given
+
+
+def test_variables_are_as_tox_treats_them(project: Project, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.edit("[run]", '[run]\nseed = 7\nenv = { MODE = "{params.mode}" }\npass_env = ["REGION", "NOT_SET"]')
+    project.add('[params]\nmode = "fast"\n')
+    project.script("""
+        import json, os
+        print(json.dumps(dict(os.environ)))
+    """)
+    for name, value in {
+        "PYTHONPATH": "/elsewhere", "AWS_ENDPOINT_URL": "http://elsewhere", "JAVA_TOOL_OPTIONS": "-Dx=y",
+        "SPARK_HOME": "/elsewhere", "REGION": "north", "UNSAID": "x", "MLFLOW_TAGS_X": "y", "TZ": "Asia/Tokyo",
+        "PYTHONHASHSEED": "99",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    lock(cli)
+    said = cli("run")
+    given = json.loads(said.out)
+    assert not given.keys() & {"PYTHONPATH", "AWS_ENDPOINT_URL", "JAVA_TOOL_OPTIONS", "SPARK_HOME", "UNSAID", "NOT_SET"}
+    assert (given["REGION"], given["MODE"], given["MLFLOW_TAGS_X"]) == ("north", "fast", "y")
+    assert (given["TZ"], given["PYTHONHASHSEED"], given["REPROLOCK_SEED"]) == ("UTC", "7", "7")
+    assert given["MLFLOW_RUN_ID"] == project.record.run_id
+    assert given["MLFLOW_TRACKING_URI"] == project.database
+    assert Path(given["REPROLOCK_CONTEXT"]).is_absolute()
+    assert given["PATH"].startswith(f"{Path(sys.executable).parent}:")
+    assert lines_of(said.err, "warning") == ["warning: run.pass_env names NOT_SET, which is not set here"]
+    record = project.record
+    assert (record.env, record.pass_env, record.seed) == ({"MODE": "{params.mode}"}, ("REGION", "NOT_SET"), 7)
+    assert "north" not in record.model_dump_json()
+
+
+def test_braces_in_a_command_stay(project: Project, cli) -> None:
+    project.command("python", "-c", "import sys; print({'a': 1}, {}, sys.argv[1:])", "{x}", "{datasets.train.path}", "${HOME}")
+    lock(cli)
+    said = cli("run")
+    path = f"{project.root}/.reprolock/data/example-repo/{project.record.datasets[0].commit}/train"
+    assert said.out == f"{{'a': 1}} {{}} ['{{x}}', '{path}', '${{HOME}}']\n"
+
+
+def test_the_code_is_what_git_tracks_and_what_is_new(project: Project, cli) -> None:
+    git = ["git", "-C", str(project.root), "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    project.script("", "ignored.py")
+    (project.root / ".gitignore").write_text("ignored.py\nmlflow.db\nmlruns/\nlake/\n")
+    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *arguments], check=True)
+    project.script("", "new.py")
+    project.script("import os; print(sorted(os.listdir()))")
+    lock(cli)
+    said = cli("run")
+    assert said.out == "['.gitignore', 'new.py', 'train.py']\n"
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    assert lines_of(said.err, "Code") == [f"Code    3 files at {head[:7]} (dirty)"]
+    assert (project.record.code.commit, project.record.code.dirty, project.record.code.branch) == (head, True, "main")
+    assert project.stored().data.tags["mlflow.source.git.commit"] == head
+
+
+def test_an_output_is_never_code_even_where_git_tracks_it(project: Project, cli) -> None:
+    git = ["git", "-C", str(project.root), "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    project.add('[outputs.report]\npath = "report"\n')
+    (project.root / "report").mkdir()
+    (project.root / "report" / "old.txt").write_text("old")
+    (project.root / ".gitignore").write_text("mlflow.db\nmlruns/\nlake/\n")
+    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *arguments], check=True)
+    project.script("import os, pathlib; print(os.path.exists('report')); pathlib.Path('report').write_text('new')")
+    lock(cli)
+    assert cli("run").out == "False\n"
+    assert (project.root / "report").read_text() == "new"
+
+
+def test_an_output_that_overlaps_the_code(project: Project, cli) -> None:
+    project.edit('command = ["python", "train.py"]', 'command = ["python", "src/train.py"]\ncode = ["src"]')
+    project.add('[outputs.model]\npath = "src/model"\n')
+    said = cli("run")
+    assert said.err == (
+        'error: repro.toml:16: outputs.model.path: "src/model" overlaps the code "src" (run.code); '
+        'give the output a folder of its own, such as "out/model"\n'
+        "hint: mend repro.toml; `reprolock schema` shows every key\n"
+    )
+    assert said.code == 2
