@@ -17,6 +17,7 @@ from pathlib import Path
 from reprolock.environment.code import LARGEST, CodeFile, Snapshot, contents, digest_of, stays_inside, write_tree
 from reprolock.errors import NotReplayable
 from reprolock.model.uri import check_path
+from reprolock.model.workspace import CodeState
 
 _MOST_FILES = 200_000
 # Headers and padding come on top of the files.
@@ -38,15 +39,17 @@ def archive(taken: Snapshot, root: Path) -> bytes:
     return gzip.compress(buffer.getvalue(), compresslevel=6, mtime=0)
 
 
-def unarchive(data: bytes, folder: Path) -> str:
-    """Unpack an archive into a folder and return the digest of its code, as `CodeState.digest` states it.
+def unarchive(data: bytes, folder: Path) -> Snapshot:
+    """Unpack an archive into a folder: the snapshot that it was made of, but for what git said of it.
 
     NotReplayable, before anything is written, for an archive that is damaged or too large, or that
     names a place outside the folder, a device, or one path twice.
     """
-    files = _members(_unpacked(data))
-    write_tree(folder, files)
-    return digest_of(file for file, _ in files)
+    members = _members(_unpacked(data))
+    write_tree(folder, members)
+    files = tuple(file for file, _ in members)
+    size = sum(file.size for file in files)
+    return Snapshot(CodeState(digest_of(files), tuple(file.path for file in files), size), files, "what was recorded")
 
 
 def _unpacked(data: bytes) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from reprolock.environment.archive import unarchive
+from reprolock.environment.code import Snapshot
 from reprolock.errors import NotReplayable, ReprolockError
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.lock_file import parse_lock
@@ -32,13 +33,14 @@ CODE = "code.tar.gz"
 
 class Recorded(NamedTuple):
     """A record that agrees with its artifacts. `spec` has the run's params, `lock` its pins, what-ifs included;
-    `code` is the unpacked tree."""
+    `code` is the unpacked tree and `snapshot` what is in it."""
 
     record: Record
     spec: Spec
     lock: Lock
     folder: Path
     code: Path
+    snapshot: Snapshot
 
 
 def read_recorded(folder: Path, code: Path) -> Recorded:
@@ -59,14 +61,18 @@ def read_recorded(folder: Path, code: Path) -> Recorded:
         raise
     except ReprolockError as error:
         raise NotReplayable(error.message, faults=error.faults, hint=_HINT) from None
-    digest = unarchive(_bytes(folder / CODE), code)
+    taken = unarchive(_bytes(folder / CODE), code)
+    digest = taken.state.digest
     whole = lock.model_copy(update={"dataset": tuple(_pin(item) for item in record.datasets)})
     faults = (*_disagreements(record, spec, lock, digest), *_broken_sections(record, spec, whole, digest))
     if faults:
         raise NotReplayable(
             f"the record of run {record.run_id[:8]} does not agree with its artifacts", faults=faults, hint=_HINT
         )
-    return Recorded(record, spec, whole, folder, code)
+    state = taken.state._replace(
+        commit=record.code.commit, remote=record.code.remote, branch=record.code.branch, dirty=record.code.dirty
+    )
+    return Recorded(record, spec, whole, folder, code, taken._replace(state=state))
 
 
 _HINT = "the record or an artifact was changed after the run; take them from where the run was first recorded"

@@ -82,6 +82,9 @@ class MlflowTracker:
         self._store.set_tags(run_id, {RUN_ID_TAG: run_id, REASON_TAG: reason[:5000]})
         self._store.end_run(run_id, status, _milliseconds(ended))
 
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        self._store.set_tags(run_id, tags)
+
     def metrics(self, run_id: str) -> dict[str, float]:
         return dict(self._known(run_id).metrics)
 

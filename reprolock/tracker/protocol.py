@@ -82,6 +82,10 @@ class Tracker(Protocol):
         """End a run that has no record: its command never started. `status` is FAILED or KILLED."""
         ...
 
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run that has been recorded."""
+        ...
+
     def metrics(self, run_id: str) -> dict[str, float]:
         """The last value of each metric that was logged to the run."""
         ...
