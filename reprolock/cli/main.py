@@ -25,6 +25,7 @@ COMMANDS = {
     "env": ("world", "Show the locked environment; export or prune it."),
     "cache": ("world", "Show and trim the cache."),
     "data": ("data", "Work with the lake by hand."),
+    "stack": ("stack", "Run a local lakeFS on MinIO, and an MLflow server."),
     "doctor": ("machine", "Say what is missing on this machine and how to get it."),
     "schema": ("machine", "Print the JSON Schemas of repro.toml, repro.lock and record.json."),
     "completion": ("machine", "Print the completion script of a shell."),

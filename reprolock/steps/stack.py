@@ -20,8 +20,10 @@ from reprolock.lake.credentials import ENDPOINT, KEY_ID, SECRET
 from reprolock.steps.machine import Machine
 from reprolock.steps.stack_files import (
     FOLDER,
+    LOG,
     Keys,
     Seen,
+    clear,
     make_folder,
     make_keys,
     read_keys,
@@ -30,13 +32,15 @@ from reprolock.steps.stack_files import (
     write_seen,
 )
 from reprolock.steps.stack_ports import choose_ports
-from reprolock.steps.stack_process import LOG, answers, end, is_running, launch, tail
+from reprolock.steps.stack_process import answers, end, is_running, launch, tail
 from reprolock.steps.stack_programs import find_programs
 from reprolock.steps.stack_servers import BUCKETS, SERVERS, Server, Site, endpoint
 
 START_SECONDS = 90.0
 _TICK = 0.1
 _TAIL = 12
+_FULL = ("no space left on device", "disk is full")
+"""As the servers' logs put it."""
 _UP = "run `reprolock stack up`"
 
 
@@ -187,7 +191,8 @@ def _start_missing(
     if not missing:
         return ()
     programs = find_programs(machine, install=install, tell=tell)
-    keys = read_keys(folder) or make_keys(root)
+    known = read_keys(folder)
+    keys = known or make_keys(root)
     for bucket in BUCKETS:
         make_folder(root, "minio", "data", bucket)  # a folder of MinIO's own is a bucket
     site = Site(folder, chosen, keys, programs)
@@ -206,7 +211,10 @@ def _start_missing(
         for server in reversed(begun):
             _end(folder, server, seen)
         with suppress(ReprolockError):  # the first error is the one to tell
-            write_seen(folder, seen)
+            if known is None:
+                clear(folder)  # a database that was made by half would stay so
+            else:
+                write_seen(folder, seen)
         raise
     return tuple(server.name for server in begun)
 
@@ -219,8 +227,8 @@ def _wait(server: Server, seen: Mapping[str, Seen], site: Site) -> None:
         if is_running(entry) and time.monotonic() < deadline:
             time.sleep(_TICK)
             continue
-        said = [site.keys.scanner().redact(line) for line in tail(site.folder / server.name, _TAIL)]
-        if "no space left on device" in "\n".join(said).lower():
+        said = [site.keys.scanner().redact(line) for line in tail(site.folder / server.name, 10 * _TAIL)]
+        if any(words in line.lower() for words in _FULL for line in said):
             raise MachineError(
                 f"{server.title} did not come up: the disk that holds {site.folder} is full", hint="free space there and try again"
             )
@@ -228,7 +236,7 @@ def _wait(server: Server, seen: Mapping[str, Seen], site: Site) -> None:
         raise ServiceError(
             f"{server.title} did not come up: {what}, and says last" if said else f"{server.title} did not come up: {what}",
             hint=f"`reprolock stack logs {server.name}` shows more of its log",
-            faults=tuple(said),
+            faults=tuple(said[-_TAIL:]),
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +22,10 @@ from reprolock.files.whole import OWN_FOLDER, own_folder, write_whole
 FOLDER = "stack"
 KEYS = "keys.json"
 SEEN = "servers.json"
+LOG = "log"
+"""What a server has printed since its start; in its own folder, as its data."""
+OLD_LOG = "log.old"
+"""The log of the start before."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def read_keys(folder: Path) -> Keys | None:
     try:
         keys = Keys(**json.loads(path.read_bytes()))
     except FileNotFoundError:
-        if (folder / "lakefs").exists():
+        if (folder / "lakefs" / "metadata").exists():
             raise MachineError(f"{path} is gone, and the stack's data cannot be read without it", hint=lost) from None
         return None
     except OSError as error:
@@ -113,3 +118,14 @@ def write_seen(folder: Path, seen: Mapping[str, Seen]) -> None:
     """Note where the servers are, whole or not at all."""
     document = {name: entry._asdict() for name, entry in seen.items()}
     write_whole(folder / SEEN, json.dumps(document, indent=2).encode() + b"\n", 0o600)
+
+
+def clear(folder: Path) -> None:
+    """Remove the keys and all data of a stack, and leave its logs. MachineError where that cannot be."""
+    paths = [path for path in folder.glob("*") if path.is_file()]
+    paths += [path for path in folder.glob("*/*") if path.name not in (LOG, OLD_LOG)]
+    for path in paths:
+        try:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except OSError as error:
+            raise cannot_write(path, error) from error

@@ -1,0 +1,114 @@
+"""`stack`: a local lakeFS on MinIO, and an MLflow server."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from reprolock.cli.options import Settings, shared
+
+if TYPE_CHECKING:
+    from reprolock.steps.stack import Stack
+
+NAMES = ("minio", "lakefs", "mlflow")
+PORT = click.IntRange(1, 65535)
+
+
+@click.group()
+def stack() -> None:
+    """Run a real lakeFS on a real MinIO, and an MLflow server, for this project alone.
+
+    They are local processes on loopback; their data and keys stand in .reprolock/stack/.
+    """
+
+
+@stack.command()
+@click.option("--minio-port", type=PORT, help="The port of MinIO; a free one is found without it.")
+@click.option("--lakefs-port", type=PORT, help="The port of lakeFS.")
+@click.option("--mlflow-port", type=PORT, help="The port of MLflow.")
+@click.option("--install", is_flag=True, help="Get minio and lakefs by their official ways where they are not on PATH.")
+@shared
+def up(settings: Settings, minio_port: int | None, lakefs_port: int | None, mlflow_port: int | None, install: bool) -> None:
+    """Start what is not up, with the keys and data of the time before, and wait until it answers."""
+    from reprolock.steps.stack import up as start  # loaded when the command runs
+
+    given = dict(zip(NAMES, (minio_port, lakefs_port, mlflow_port), strict=True))
+    ports = {name: port for name, port in given.items() if port is not None}
+    done = start(settings.root, ports, install=install, tell=settings.remark)
+    if done.changed:
+        settings.rows(
+            [[server.title, "started" if server.name in done.changed else "was up", server.endpoint or ""] for server in done.servers]
+        )
+        settings.line('Next: eval "$(reprolock stack env)"')
+    else:
+        settings.line("The stack is up already.")
+    settings.result(_document(done))
+
+
+@stack.command()
+@click.option("--purge", is_flag=True, help="Remove its data and keys too.")
+@shared
+def down(settings: Settings, purge: bool) -> None:
+    """End every server; the data stay for the next `up`."""
+    from reprolock.steps.stack import down as stop  # loaded when the command runs
+
+    done = stop(settings.root, purge=purge)
+    titles = [server.title for server in done.servers if server.name in done.changed]
+    settings.line(f"Ended {', '.join(titles)}" if titles else "The stack was not up.")
+    if purge:
+        settings.line("Its data are gone.")
+    settings.result({**_document(done), "purged": purge})
+
+
+@stack.command()
+@shared
+def status(settings: Settings) -> None:
+    """Say which servers are up, and where."""
+    from reprolock.steps.stack import status as asked  # loaded when the command runs
+
+    found = asked(settings.root)
+    words = {"up": "up", "silent": "no answer", "down": "down"}
+    settings.rows(
+        [
+            [server.title, words[server.state], server.endpoint or "never started", f"process {server.pid}" if server.pid else ""]
+            for server in found.servers
+        ]
+    )
+    settings.result(_document(found))
+
+
+@stack.command()
+@shared
+def env(settings: Settings) -> None:
+    """Print what a shell has to export to work with the stack, keys included: `eval "$(reprolock stack env)"`.
+
+    A project whose repro.toml names no lake and no MLflow then uses these.
+    """
+    from reprolock.steps.stack import variables  # loaded when the command runs
+
+    found = variables(settings.root)
+    for name, value in found.items():
+        settings.line(f"export {name}={shlex.quote(value)}")
+    settings.result(found)
+
+
+@stack.command()
+@click.argument("server", required=False, type=click.Choice(NAMES))
+@click.option("-n", "--lines", type=click.IntRange(min=1), default=20, show_default=True, help="How many lines at the most.")
+@shared
+def logs(settings: Settings, server: str | None, lines: int) -> None:
+    """Print the last lines of the servers' logs, without keys."""
+    from reprolock.steps.stack import logs as read  # loaded when the command runs
+
+    found = read(settings.root, server, lines)
+    for name, said in found.items():
+        for line in said:
+            settings.line(line if server else f"{name:<6}  {line}")
+    settings.result(found)
+
+
+def _document(found: Stack) -> dict[str, object]:
+    servers = [{**server._asdict(), "log": str(server.log)} for server in found.servers]
+    return {"folder": str(found.folder), "up": found.is_up, "changed": list(found.changed), "servers": servers}
