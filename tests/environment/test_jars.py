@@ -159,7 +159,7 @@ def test_a_new_store_is_filled_from_coordinates_alone(spark_parts: SparkParts, t
     files = JarStore(tmp_path / "jars").files(spark_parts.pin, progress=Watch())
     assert [file.name for file in files] == [jar.file_name for jar in spark_parts.pin.jar]
     assert told[0] == (80, spark_parts.pin.bytes)
-    assert [sum(numbers) for numbers in zip(*told[1:])] == [80, spark_parts.pin.bytes]
+    assert [sum(numbers) for numbers in zip(*told[1:], strict=True)] == [80, spark_parts.pin.bytes]
 
 
 def test_a_coordinate_that_is_nowhere(home: SparkHome, java: Java, tmp_path: Path) -> None:
