@@ -33,6 +33,11 @@ class Address:
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    @property
+    def of_store(self) -> bool:
+        """Whether the object store answers there; the lake itself, which wants its keys, only repeats what it listed."""
+        return not self.headers
+
 
 @runtime_checkable
 class Addressing(Protocol):
@@ -51,11 +56,12 @@ class Unreadable(Exception):
 
 
 class Arrival(NamedTuple):
-    """An object's bytes on their way. `opaque`: the store encrypts with keys of its own, so that its checksum
-    is none over these bytes."""
+    """An object's bytes on their way; the store's ETag without quotes, and whether it encrypts with keys of
+    its own, so that the ETag is none over these bytes."""
 
     stream: Stream
-    opaque: bool
+    etag: str
+    encrypted: bool
 
 
 class ObjectStore:
@@ -86,7 +92,8 @@ class ObjectStore:
             if response.status != 200:
                 raise Unreadable
             self._gives = True
-            yield Arrival(_Body(response), _is_opaque(response))
+            etag = response.getheader("ETag", "").strip('"')
+            yield Arrival(_Body(response), etag, _is_encrypted(response))
             whole = response.isclosed()
         except (OSError, http.client.HTTPException, ValueError, Unreadable):
             self._failures += 1
@@ -136,7 +143,7 @@ class _Secure(http.client.HTTPSConnection):
         self.sock.settimeout(_READ_SECONDS)
 
 
-def _is_opaque(response: http.client.HTTPResponse) -> bool:
+def _is_encrypted(response: http.client.HTTPResponse) -> bool:
     """S3: an object encrypted by KMS or by a customer's key has an ETag that is no MD5."""
     kind = response.getheader("x-amz-server-side-encryption", "")
     return kind.startswith("aws:") or response.getheader(_OWN_KEYS) is not None

@@ -1,8 +1,10 @@
 """What an object's checksum says about its bytes. A listing's entry and a stream in, a stream that checks itself out.
 
 A Git lake's checksums can always be computed again: a Git blob ID, or a SHA-256 for large content.
-lakeFS keeps ETags: 32 hex digits are an MD5 (unless the store encrypts with keys of its own, and says
-so with the bytes); all else, such as a multipart upload's, only its maker can compute.
+lakeFS keeps ETags, of which 32 hex digits may be three things: the MD5 of the bytes; the MD5 over the
+MD5s of an upload's parts, less the "-N" that S3 would add; or nothing that can be computed, where S3
+encrypts with keys of its own. What the store says beside the bytes tells which; where nothing does, parts of
+unknown sizes cannot be told from damage, and the object counts as not verified.
 """
 
 from __future__ import annotations
@@ -13,10 +15,17 @@ from typing import Literal, Protocol
 
 from reprolock.lake.protocol import Object
 
+SMALLEST_PART = 5 * 2**20
+"""S3's rule for all parts of an upload but the last: a smaller object was one part."""
+
 _FORMS: dict[str, tuple[tuple[re.Pattern[str], Literal["git", "sha256", "md5"]], ...]] = {
     "git-sha1-1": ((re.compile(r"[0-9a-f]{40}"), "git"), (re.compile(r"[0-9a-f]{64}"), "sha256")),
     "lakefs-etag-1": ((re.compile(r"[0-9a-f]{32}"), "md5"),),
 }
+_S3_ETAG = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
+
+Meaning = Literal["bytes", "other", "unknown"]
+"""What an ETag was computed over."""
 
 
 class Stream(Protocol):
@@ -32,30 +41,42 @@ class Mismatch(Exception):
 
 
 def verifiable(scheme: str, checksum: str) -> Literal["git", "sha256", "md5"] | None:
-    """How a checksum is computed from the bytes; None where nobody but its maker can."""
+    """How a checksum may be computed from the bytes, by its form; None where nobody but its maker can."""
     for form, name in _FORMS.get(scheme, ()):
         if form.fullmatch(checksum):
             return name
     return None
 
 
+def meaning_of(checksum: str, etag: str, encrypted: bool) -> Meaning:
+    """What lakeFS's checksum is over, by what the store says of the same object: its ETag (without
+    quotes), and whether it encrypts with keys of its own."""
+    if not _S3_ETAG.fullmatch(etag):
+        return "unknown"
+    if etag.startswith(f"{checksum}-") or (etag == checksum and encrypted):
+        return "other"
+    return "bytes"  # else lakeFS computed it itself, or somebody replaced the object
+
+
 class Checked:
     """A stream of an object's bytes that raises Mismatch at its end, unless they were as many as listed and,
-    where that can be computed, of the checksum that was listed.
+    where that can be told, those of the listed checksum; `verified` says then whether it could.
 
-    `opaque`: the checksum is none over these bytes, whatever its form. MD5 and SHA-1 find accidents;
-    only SHA-256 is proof against somebody who means it.
+    MD5 and SHA-1 find accidents; only SHA-256 is proof against somebody who means it.
     """
 
-    def __init__(self, stream: Stream, scheme: str, item: Object, *, opaque: bool = False) -> None:
-        name = None if opaque else verifiable(scheme, item.checksum)
-        self.verified = name is not None
+    def __init__(self, stream: Stream, scheme: str, item: Object, meaning: Meaning = "unknown") -> None:
+        self.verified = False
+        self._name = None if meaning == "other" else verifiable(scheme, item.checksum)
+        self._meaning = meaning
         self._stream = stream
         self._item = item
         self._left = item.size
-        self._state = hashlib.new("sha1" if name == "git" else name, usedforsecurity=False) if name else None
-        if self._state and name == "git":
-            self._state.update(b"blob %d\0" % item.size)
+        self._state = None
+        if self._name:
+            self._state = hashlib.new("sha1" if self._name == "git" else self._name, usedforsecurity=False)
+            if self._name == "git":
+                self._state.update(b"blob %d\0" % item.size)
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill a buffer as far as may be; how many bytes that were, 0 at the end."""
@@ -63,9 +84,16 @@ class Checked:
         self._left -= count
         if self._state:
             self._state.update(buffer[:count])
-        if self._left < 0 or (not count and not self._whole()):
+        if self._left < 0 or (not count and not self._fits()):
             raise Mismatch
         return count
 
-    def _whole(self) -> bool:
-        return self._left == 0 and (self._state is None or self._state.hexdigest() == self._item.checksum)
+    def _fits(self) -> bool:
+        if self._left or not self._state:
+            return self._left == 0
+        self.verified = self._state.hexdigest() == self._item.checksum
+        if self._name == "md5" and self._meaning == "unknown" and not self.verified:
+            one_part = hashlib.md5(self._state.digest(), usedforsecurity=False)
+            self.verified = one_part.hexdigest() == self._item.checksum
+            return self.verified or self._item.size >= SMALLEST_PART
+        return self.verified

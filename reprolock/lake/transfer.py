@@ -19,7 +19,7 @@ from typing import Generic, NamedTuple, TypeVar, cast
 from reprolock.errors import ReprolockError, ServiceError
 from reprolock.lake import faults
 from reprolock.lake.addresses import Address, Addressing, ObjectStore, Unreadable
-from reprolock.lake.checksum import Mismatch, Stream
+from reprolock.lake.checksum import Meaning, Mismatch, Stream, meaning_of
 from reprolock.lake.protocol import Lake, Object
 from reprolock.model.uri import LakeURI
 
@@ -42,9 +42,9 @@ class Step(NamedTuple, Generic[T]):
     bytes: int
 
 
-Receive = Callable[[Object, Stream, bool], T]
-"""Called in a transfer's own thread with an object, its bytes, and whether they are opaque (`addresses.Arrival`).
-Raises Mismatch where the bytes are not those that the listing names."""
+Receive = Callable[[Object, Stream, Meaning], T]
+"""Called in a transfer's own thread with an object, its bytes, and what its checksum is over, as far as that is
+known. Raises Mismatch where the bytes are not those that the listing names."""
 
 
 def transfer(lake: Lake, place: LakeURI, objects: Sequence[Object], receive: Receive[T]) -> Iterator[Step[T]]:
@@ -160,17 +160,20 @@ class _Transfers(Generic[T]):
             self._results.put(result)
 
     def _one(self, item: Object, address: Address | None) -> T:
+        meaning: Meaning = "unknown"
         if address is not None and self._store.gives:
             try:
                 with self._store.opened(address) as arrival:
-                    return self._received(item, arrival.stream, arrival.opaque)
+                    if address.of_store:
+                        meaning = meaning_of(item.checksum, arrival.etag, arrival.encrypted)
+                    return self._received(item, arrival.stream, meaning)
             except (Unreadable, Mismatch):
                 pass
         place = self._place._replace(path=item.path)
         for attempt in range(1, _TRIES + 1):
             try:
                 with self._lake.open(place.repository, place.ref, item.path) as stream:
-                    return self._received(item, cast(Stream, stream), False)
+                    return self._received(item, cast(Stream, stream), meaning)
             except Mismatch:
                 raise faults.damaged(place, place.ref) from None
             except ServiceError:
@@ -178,10 +181,10 @@ class _Transfers(Generic[T]):
                     raise
         raise AssertionError("unreachable")
 
-    def _received(self, item: Object, stream: Stream, opaque: bool) -> T:
+    def _received(self, item: Object, stream: Stream, meaning: Meaning) -> T:
         watched = _Watched(stream, self._stopped, self._count)
         try:
-            return self._receive(item, watched, opaque)
+            return self._receive(item, watched, meaning)
         except BaseException:
             self._count(-watched.bytes)
             raise

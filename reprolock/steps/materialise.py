@@ -20,7 +20,7 @@ from typing import NamedTuple
 from reprolock.errors import MachineError, NotFound, PinError
 from reprolock.files.object_cache import Entry, ObjectCache
 from reprolock.files.object_index import Key
-from reprolock.lake.checksum import Checked, Stream, verifiable
+from reprolock.lake.checksum import Checked, Meaning, Stream, verifiable
 from reprolock.lake.protocol import Lake, Object
 from reprolock.lake.transfer import transfer
 from reprolock.model.digest import listing_line, sha256
@@ -37,8 +37,8 @@ _LEARN_SECONDS = 0.5
 class Materialised(NamedTuple):
     """The tree (or, where the address names an object, the file), what is in it, and what had to be fetched for it.
 
-    `unverifiable` objects have a checksum that cannot be computed from their bytes: their size alone was
-    checked, when they were fetched.
+    Of what was fetched, `unverified` objects have a checksum that could not be computed from their bytes: their
+    size alone was checked.
     """
 
     path: Path
@@ -46,7 +46,7 @@ class Materialised(NamedTuple):
     bytes: int
     fetched: int
     fetched_bytes: int
-    unverifiable: int
+    unverified: int
 
 
 def materialise(lake: Lake, pin: DatasetPin, cache: ObjectCache, folder: Path, progress: Progress = SILENT) -> Path:
@@ -71,8 +71,7 @@ def materialised(
     if missing:
         with tree.building():
             _fill(tree, missing, source)
-    unverifiable = source.opaque + sum(verifiable(source.scheme, item.checksum) is None for item in items)
-    return Materialised(tree.path, len(items), pin.bytes, source.fetched, source.fetched_bytes, unverifiable)
+    return Materialised(tree.path, len(items), pin.bytes, source.fetched, source.fetched_bytes, source.unverified)
 
 
 def _tree_path(folder: Path, pin: DatasetPin) -> Path:
@@ -132,7 +131,7 @@ class _Source:
     def __init__(self, lake: Lake, pin: DatasetPin, cache: ObjectCache, progress: Progress) -> None:
         self.cache = cache
         self.scheme = pin.digest.partition(":")[0]
-        self.fetched = self.fetched_bytes = self.opaque = 0
+        self.fetched = self.fetched_bytes = self.unverified = 0
         self._lake = lake
         self._place = pin.place
         self._progress = progress
@@ -146,8 +145,8 @@ class _Source:
     def known(self, items: Sequence[Object]) -> dict[str, Entry]:
         """Path → entry of what the cache knows by its checksum."""
         found: dict[str, Entry] = {}
-        for opaque in (False, True):
-            keys = {item.path: self._key(item, opaque) for item in items if item.path not in found}
+        for verified in (True, False):
+            keys = {item.path: self._key(item, verified) for item in items if item.path not in found}
             entries = self.cache.known(keys.values())
             found |= {path: entries[key] for path, key in keys.items() if key in entries}
         self._progress.advance(len(found), sum(entry.size for entry in found.values()))
@@ -155,7 +154,7 @@ class _Source:
 
     def fetch(self, items: Sequence[Object]) -> dict[str, Entry]:
         """Read objects into the cache; path → entry. What has come is remembered, also when this ends with an error."""
-        firsts = {self._key(item, False): item for item in reversed(items)}
+        firsts = {self._key(item, True): item for item in reversed(items)}
         wanted = sorted(firsts.values(), key=lambda item: item.path.encode())  # equal bytes come once
         entries: dict[Key, Entry] = {}
         fresh: dict[Key, Entry] = {}
@@ -163,10 +162,10 @@ class _Source:
         try:
             for step in transfer(self._lake, self._place, wanted, self._receive):
                 if step.received:
-                    item, entry, opaque = step.received
-                    entries[self._key(item, False)] = fresh[self._key(item, opaque)] = entry
+                    item, entry, verified = step.received
+                    entries[self._key(item, True)] = fresh[self._key(item, verified)] = entry
                     self.fetched, self.fetched_bytes = self.fetched + 1, self.fetched_bytes + item.size
-                    self.opaque += opaque
+                    self.unverified += not verified
                 self._progress.advance(1 if step.received else 0, step.bytes)
                 if fresh and time.monotonic() - learnt > _LEARN_SECONDS:
                     self.cache.learn(fresh.items())
@@ -175,16 +174,16 @@ class _Source:
         finally:
             if fresh:
                 self.cache.learn(fresh.items())
-        twins = [item for item in items if firsts[self._key(item, False)] is not item]
+        twins = [item for item in items if firsts[self._key(item, True)] is not item]
         self._progress.advance(len(twins), sum(item.size for item in twins))
-        return {item.path: entries[self._key(item, False)] for item in items}
+        return {item.path: entries[self._key(item, True)] for item in items}
 
-    def _receive(self, item: Object, stream: Stream, opaque: bool) -> tuple[Object, Entry, bool]:
-        opaque = opaque and verifiable(self.scheme, item.checksum) is not None
-        return item, self.cache.add(Checked(stream, self.scheme, item, opaque=opaque)), opaque
+    def _receive(self, item: Object, stream: Stream, meaning: Meaning) -> tuple[Object, Entry, bool]:
+        checked = Checked(stream, self.scheme, item, meaning)
+        return item, self.cache.add(checked), checked.verified
 
-    def _key(self, item: Object, opaque: bool) -> Key:
+    def _key(self, item: Object, verified: bool) -> Key:
         """A checksum over the bytes names them anywhere; one that only its maker understands, in its repository alone."""
-        anywhere = not opaque and verifiable(self.scheme, item.checksum) is not None
+        anywhere = verified and verifiable(self.scheme, item.checksum) is not None
         scheme = self.scheme if anywhere else f"{self.scheme}/{self._place.repository}"
         return Key(scheme, item.checksum, item.size)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from reprolock.environment.caches import cache_folder
 from reprolock.environment.jar_store import JarStore
 from reprolock.environment.manifest import corrupt
 from reprolock.environment.python_env import check, find
 from reprolock.errors import LockError, NotFound, PinError, ReprolockError
-from reprolock.lake.checksum import Checked, Mismatch, verifiable
+from reprolock.lake.checksum import Checked, Mismatch, Stream, verifiable
 from reprolock.lake.opening import open_lake
 from reprolock.lake.protocol import Lake, Object
 from reprolock.model.digest import summarise
@@ -117,8 +117,8 @@ def _read(lake: Lake, pin: DatasetPin, item: Object) -> bool | tuple[State, str]
     place = pin.place
     try:
         with lake.open(place.repository, place.ref, item.path) as stream:
-            checked = Checked(stream, lake.scheme, item)
-            while checked.read(_CHUNK):
+            checked, buffer = Checked(cast(Stream, stream), lake.scheme, item), memoryview(bytearray(_CHUNK))
+            while checked.readinto(buffer):
                 pass
             return checked.verified
     except Mismatch:

@@ -20,7 +20,7 @@ from reprolock.model.uri import SCHEME, LakeURI, check_path, is_under
 from reprolock.tracker.inputs import LAKE_SOURCE
 
 if TYPE_CHECKING:
-    from reprolock.lake.checksum import Stream
+    from reprolock.lake.checksum import Meaning, Stream
     from reprolock.lake.protocol import Lake, Object
 
 _BUFFER = 1 << 20
@@ -129,10 +129,10 @@ class LakeDatasetSource(FileSystemDatasetSource):
             if found != self.digest:
                 raise PinError(f"{self.uri} is not what the run read: its listing has changed", hint="ask who keeps the lake")
 
-        def receive(item: Object, stream: Stream, opaque: bool) -> None:
+        def receive(item: Object, stream: Stream, meaning: Meaning) -> None:
             target = folder / self._relative(item)
             target.parent.mkdir(parents=True, exist_ok=True)
-            source, buffer = Checked(stream, lake.scheme, item, opaque=opaque), memoryview(bytearray(_BUFFER))
+            source, buffer = Checked(stream, lake.scheme, item, meaning), memoryview(bytearray(_BUFFER))
             with target.open("wb") as file:
                 while count := source.readinto(buffer):
                     file.write(buffer[:count])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import socket
 import threading
@@ -47,7 +48,8 @@ def test_the_bytes_over_one_connection(s3: Any) -> None:
     for key, data in (("a b/ü%.csv", b"bytes" * 100_000), ("empty", b""), ("a b/ü%.csv", b"bytes" * 100_000)):
         with store.opened(signed(s3, key)) as arrival:
             assert read(arrival.stream) == data
-            assert arrival.opaque is False
+            assert arrival.etag == hashlib.md5(data).hexdigest()
+            assert arrival.encrypted is False
     assert store.gives
 
 

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from reprolock.lake.checksum import Checked, Mismatch, verifiable
+from reprolock.lake.checksum import SMALLEST_PART, Checked, Meaning, Mismatch, meaning_of, verifiable
 from reprolock.lake.protocol import Object
 
 DATA = b"some bytes"
@@ -16,10 +16,10 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 MD5 = hashlib.md5(DATA).hexdigest()
 
 
-def read(data: bytes, scheme: str, checksum: str, size: int = 10, *, opaque: bool = False) -> bool:
+def read(data: bytes, scheme: str, checksum: str, meaning: Meaning = "unknown", size: int = 10) -> bool:
     """Read to the end in small pieces; whether the bytes were held against the checksum."""
-    checked = Checked(io.BytesIO(data), scheme, Object("a", size, checksum), opaque=opaque)
-    buffer = memoryview(bytearray(3))
+    checked = Checked(io.BytesIO(data), scheme, Object("a", size, checksum), meaning)
+    buffer = memoryview(bytearray(max(3, size // 4)))
     while checked.readinto(buffer):
         pass
     return checked.verified
@@ -57,6 +57,42 @@ def test_a_size_is_checked_whatever_the_checksum(data: bytes) -> None:
 
 
 def test_an_encrypting_store_s_checksum_is_none_over_the_bytes() -> None:
-    assert read(b"some bytez", "lakefs-etag-1", MD5, opaque=True) is False
+    assert read(b"some bytez", "lakefs-etag-1", MD5, "other") is False
     with pytest.raises(Mismatch):
-        read(b"some byte", "lakefs-etag-1", MD5, opaque=True)
+        read(b"some byte", "lakefs-etag-1", MD5, "other")
+
+
+ONE_PART = hashlib.md5(hashlib.md5(DATA).digest()).hexdigest()
+LARGE = b"x" * SMALLEST_PART
+
+
+def test_an_upload_of_one_part() -> None:
+    assert read(DATA, "lakefs-etag-1", ONE_PART) is True
+    with pytest.raises(Mismatch):
+        read(b"some bytez", "lakefs-etag-1", ONE_PART)
+
+
+def test_parts_of_unknown_sizes_are_no_damage_and_no_proof() -> None:
+    assert read(LARGE, "lakefs-etag-1", MD5, size=len(LARGE)) is False
+    assert read(LARGE, "lakefs-etag-1", hashlib.md5(LARGE).hexdigest(), size=len(LARGE)) is True
+
+
+def test_where_the_store_says_it_is_over_the_bytes_they_must_fit() -> None:
+    with pytest.raises(Mismatch):
+        read(LARGE, "lakefs-etag-1", MD5, "bytes", size=len(LARGE))
+
+
+@pytest.mark.parametrize(
+    ("etag", "encrypted", "meaning"),
+    [
+        (MD5, False, "bytes"),
+        (MD5, True, "other"),  # S3 with keys of its own
+        (f"{MD5}-2", False, "other"),  # uploaded in parts through lakeFS's gateway
+        ("0" * 32, False, "bytes"),  # lakeFS computed it itself; or somebody replaced the object
+        (f"{'0' * 32}-2", False, "bytes"),  # lakeFS computed it itself and uploaded in parts
+        ("0x8DCA1B2C3D4E5F6", False, "unknown"),  # no S3
+        ("", False, "unknown"),
+    ],
+)
+def test_what_a_store_s_etag_says_of_lakefs_s(etag: str, encrypted: bool, meaning: Meaning) -> None:
+    assert meaning_of(MD5, etag, encrypted) == meaning

@@ -1,0 +1,334 @@
+"""Trees out of a real lakeFS on a real MinIO: straight from the store, through lakeFS, and with bad luck in the middle.
+
+The servers are the module's own, for they are killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import boto3
+import pytest
+import services
+from botocore.config import Config
+
+from reprolock.errors import PinError, ServiceError
+from reprolock.files.object_cache import ObjectCache
+from reprolock.lake.credentials import Credentials
+from reprolock.lake.lakefs_server import LakeFSLake
+from reprolock.lake.lakefs_transport import Patience
+from reprolock.model.lock import DatasetPin
+from reprolock.model.spec import DatasetSpec
+from reprolock.steps.materialise import Materialised, materialised
+from reprolock.steps.progress import SILENT, Progress
+from reprolock.steps.resolve import pin_dataset
+
+pytestmark = pytest.mark.live
+
+FILES = {
+    "train/a b.csv": b"x\n1\n",
+    "train/ümläut/%25+.csv": b"x\n2\n",
+    "train/.dot": b"d",
+    "train/empty": b"",
+    "training/no.csv": b"not this",
+}
+
+
+@pytest.fixture(scope="module")
+def storage(minio: services.MinIO, tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.MinIO]:
+    own = services.start_minio(tmp_path_factory.mktemp("minio-materialise"))
+    yield own
+    own.server.stop()
+
+
+def lakefs_on(storage: services.MinIO, folder: Path, **settings: str) -> services.LakeFS:
+    """A lakeFS with settings of its blockstore changed."""
+    own = services.start_lakefs(folder, storage)
+    if settings:
+        own.server.stop()
+        own.server.environ.update({f"LAKEFS_BLOCKSTORE_S3_{name}": value for name, value in settings.items()})
+        own.server.start()
+    return own
+
+
+@pytest.fixture(scope="module")
+def server(
+    lakefs: services.LakeFS, storage: services.MinIO, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[services.LakeFS]:
+    own = lakefs_on(storage, tmp_path_factory.mktemp("lakefs-materialise"))
+    yield own
+    own.server.stop()
+
+
+class Counting(LakeFSLake):
+    """A lakeFS that counts what is read through it."""
+
+    opened = 0
+
+    def open(self, repository: str, ref: str, path: str) -> BinaryIO:
+        self.opened += 1
+        return super().open(repository, ref, path)
+
+
+class Ground:
+    """A repository with files, a cache, a folder."""
+
+    def __init__(self, server: services.LakeFS, name: str, root: Path, files: Mapping[str, bytes]) -> None:
+        self.server = server
+        self.name = name
+        self.root = root
+        self.lake = self.open()
+        self.cache = ObjectCache(root / "cache")
+        self.lake.create_repository(name, storage="s3://lake/")
+        sources = root / "sources"
+        sources.mkdir()
+        for number, data in enumerate(files.values()):
+            (sources / str(number)).write_bytes(data)
+        list(self.lake.put_many(name, "main", ((path, sources / str(number)) for number, path in enumerate(files))))
+        self.lake.commit(name, "main", "Put files")
+
+    def open(self, patience: Patience = Patience()) -> Counting:
+        keys = Credentials(self.server.endpoint, self.server.access_key_id, self.server.secret_access_key)
+        return Counting(keys, patience=patience)
+
+    def pin(self, path: str = "train/") -> DatasetPin:
+        spec = DatasetSpec(uri=f"lakefs://{self.name}/main/{path}", format="binary")
+        return pin_dataset(self.lake, "train", spec, self.lake.resolve(self.name, "main"))
+
+    def make(self, pin: DatasetPin, folder: str = "data", progress: Progress = SILENT) -> Materialised:
+        return materialised(self.lake, pin, self.cache, self.root / folder, progress)
+
+
+def repository_of(request: pytest.FixtureRequest) -> str:
+    name = request.node.name.removeprefix("test_").replace("_", "-")
+    return f"{name[:50]}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+@pytest.fixture
+def ground(server: services.LakeFS, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Ground]:
+    made = Ground(server, repository_of(request), tmp_path, FILES)
+    yield made
+    made.lake.close()
+
+
+def s3(storage: services.MinIO) -> Any:
+    """The bucket itself, behind lakeFS's back."""
+    return boto3.client(
+        "s3",
+        endpoint_url=storage.endpoint,
+        aws_access_key_id=storage.access_key,
+        aws_secret_access_key=storage.secret_key,
+        region_name="us-east-1",
+    )
+
+
+def key_of(storage: services.MinIO, repository: str, data: bytes) -> str:
+    """Under which name MinIO keeps an object of a repository."""
+    etag = hashlib.md5(data).hexdigest()
+    listed = s3(storage).list_objects_v2(Bucket="lake", Prefix=f"{repository}/data/")["Contents"]
+    return next(item["Key"] for item in listed if item["ETag"].strip('"') == etag)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def below(folder: str, of: Mapping[str, bytes] = FILES) -> dict[str, bytes]:
+    return {path.removeprefix(folder): data for path, data in of.items() if path.startswith(folder)}
+
+
+def many(count: int, size: int = 100) -> dict[str, bytes]:
+    return {f"train/{number:04d}": b"%d " % number * size for number in range(count)}
+
+
+def test_straight_from_the_store(ground: Ground) -> None:
+    made = ground.make(ground.pin())
+    assert files(made.path) == below("train/")
+    assert made[1:] == (4, 9, 4, 9, 0)
+    assert ground.lake.opened == 0
+
+
+def test_only_what_is_missing_is_fetched_and_nothing_is_asked_the_second_time(ground: Ground) -> None:
+    pin = ground.pin()
+    ground.make(pin)
+    ground.lake.put(ground.name, "main", "train/new", io.BytesIO(b"new"))
+    ground.lake.commit(ground.name, "main", "new")
+    assert ground.make(ground.pin()).fetched == 1
+    ground.lake = Counting(Credentials("http://127.0.0.1:9", "AKIAJ000000000000000", "nobody"))
+    assert ground.make(pin, "elsewhere").fetched == 0
+
+
+def test_few_of_many_that_lie_far_apart(server: services.LakeFS, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    all_of_them = many(300)
+    ground = Ground(server, repository_of(request), tmp_path, all_of_them)
+    pin = ground.pin()
+    path = ground.make(pin).path
+    for number in range(0, 300, 30):
+        path.joinpath(f"{number:04d}").chmod(0o644)
+        path.joinpath(f"{number:04d}").write_bytes(b"damaged")
+    made = ground.make(pin)
+    assert made.fetched == 10
+    assert files(path) == below("train/", all_of_them)
+
+
+def test_addresses_and_keys_are_kept_nowhere(ground: Ground, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    ground.make(ground.pin())
+    secret = ground.server.secret_access_key
+    assert "X-Amz" not in caplog.text and secret not in caplog.text
+    for path in ground.root.rglob("*"):
+        if path.is_file():
+            assert b"X-Amz" not in path.read_bytes() and secret.encode() not in path.read_bytes()
+
+
+def test_through_lakefs_where_it_signs_no_addresses(
+    ground: Ground, storage: services.MinIO, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    own = lakefs_on(storage, tmp_path_factory.mktemp("lakefs"), DISABLE_PRE_SIGNED="true")
+    try:
+        other = Ground(own, "unsigned", tmp_path_factory.mktemp("unsigned"), FILES)
+        made = other.make(other.pin())
+        assert files(made.path) == below("train/")
+        assert made[1:] == (4, 9, 4, 9, 0)
+        other.lake.close()
+    finally:
+        own.server.stop()
+
+
+def test_through_lakefs_where_the_store_cannot_be_reached(
+    ground: Ground, storage: services.MinIO, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        own = lakefs_on(storage, tmp_path_factory.mktemp("lakefs"), PRE_SIGNED_ENDPOINT=nobody)
+        try:
+            other = Ground(own, "out-of-reach", tmp_path_factory.mktemp("out-of-reach"), many(50))
+            made = other.make(other.pin())
+            assert files(made.path) == below("train/", many(50))
+            assert other.lake.opened == 50
+            other.lake.close()
+        finally:
+            own.server.stop()
+
+
+def test_a_checksum_of_parts_is_counted_apart(ground: Ground, server: services.LakeFS) -> None:
+    data = os.urandom(11 * 2**20)
+    gateway = boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        aws_access_key_id=server.access_key_id,
+        aws_secret_access_key=server.secret_access_key,
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    gateway.upload_fileobj(io.BytesIO(data), ground.name, "main/train/parts")
+    ground.lake.commit(ground.name, "main", "parts")
+    made = ground.make(ground.pin())
+    assert (made.objects, made.fetched, made.unverified) == (5, 5, 1)
+    assert (made.path / "parts").read_bytes() == data
+    assert ground.make(ground.pin(), "elsewhere").fetched == 0
+
+
+def test_an_object_whose_bytes_are_gone(ground: Ground, storage: services.MinIO) -> None:
+    pin = ground.pin()
+    s3(storage).delete_object(Bucket="lake", Key=key_of(storage, ground.name, b"x\n1\n"))
+    with pytest.raises(PinError) as error:
+        ground.make(pin)
+    assert error.value.message == (
+        f"{pin.resolved}a b.csv is gone: the commit names it, but the lake no longer has its bytes"
+    )
+    assert error.value.exit_code == 4
+    assert files(ground.root / "data") == {}
+
+
+def test_an_object_that_somebody_overwrote(ground: Ground, storage: services.MinIO) -> None:
+    pin = ground.pin()
+    s3(storage).put_object(Bucket="lake", Key=key_of(storage, ground.name, b"x\n1\n"), Body=b"x\n7\n")
+    with pytest.raises(PinError) as error:
+        ground.make(pin)
+    assert error.value.message == (
+        f"{pin.resolved}a b.csv is damaged: its bytes do not have the checksum that the commit names"
+    )
+    wrong = hashlib.sha256(b"x\n7\n").hexdigest()
+    assert not (ground.cache.folder / "objects" / wrong[:2] / wrong[2:]).exists()
+
+
+class At:
+    """Does something once, when so many objects have come."""
+
+    def __init__(self, objects: int, do: Callable[[], object]) -> None:
+        self.left = objects
+        self.do = do
+
+    def expect(self, objects: int, bytes: int) -> None:
+        pass
+
+    def advance(self, objects: int, bytes: int) -> None:
+        before, self.left = self.left, self.left - objects
+        if before > 0 >= self.left:
+            self.do()
+
+
+def restart(server: services.Server, timers: list[threading.Timer]) -> None:
+    """Kill it now; it is back a second later."""
+    server.stop(signal.SIGKILL)
+    timers.append(threading.Timer(1, server.start))
+    timers[-1].start()
+
+
+@pytest.mark.parametrize("which", ["lakefs", "minio"])
+def test_a_restart_in_the_middle(
+    server: services.LakeFS, storage: services.MinIO, tmp_path: Path, request: pytest.FixtureRequest, which: str
+) -> None:
+    name = f"restart-{which}"
+    all_of_them = many(600, 5000)
+    ground = Ground(server, name, tmp_path, all_of_them)
+    pin, timers = ground.pin(), []
+    killed = server.server if which == "lakefs" else storage.server
+    try:
+        made = ground.make(pin, progress=At(100, lambda: restart(killed, timers)))
+    finally:
+        for timer in timers:
+            timer.join()
+    assert timers
+    assert files(made.path) == below("train/", all_of_them)
+    assert made.fetched == 600
+
+
+def test_an_end_in_the_middle_and_a_second_go(
+    server: services.LakeFS, storage: services.MinIO, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    all_of_them = many(600, 5000)
+    ground = Ground(server, "end-in-the-middle", tmp_path, all_of_them)
+    pin = ground.pin()
+    ground.lake = ground.open(Patience(pause=0.01))
+
+    def end() -> None:
+        storage.server.stop(signal.SIGKILL)
+        server.server.stop(signal.SIGKILL)
+
+    try:
+        with pytest.raises(ServiceError) as error:
+            ground.make(pin, progress=At(100, end))
+    finally:
+        storage.server.start()
+        server.server.start()
+    assert error.value.message.startswith(f"no answer from lakeFS at {server.endpoint} (LAKECTL_SERVER_ENDPOINT_URL)")
+    assert "X-Amz" not in repr(error.value) and error.value.exit_code == 5
+    assert files(ground.root / "data") == {}
+    for path in (ground.cache.folder / "objects").rglob("*"):
+        if path.is_file():
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == path.parent.name + path.name
+    made = ground.make(pin)
+    assert files(made.path) == below("train/", all_of_them)
+    assert 0 < made.fetched <= 500
