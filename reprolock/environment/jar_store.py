@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from reprolock.environment.maven import CENTRAL, Repository, fetch, path_of
+from reprolock.environment.maven import Repository, central, fetch, path_of
 from reprolock.errors import PinError, ServiceError
 from reprolock.files.failures import cannot_read, cannot_write
 from reprolock.model.lock import JarPin, JarsPin
@@ -40,9 +40,10 @@ class Progress(Protocol):
 class JarStore:
     """Jars by content, and the repositories that fill it. Nothing is made before a jar is added."""
 
-    def __init__(self, folder: Path, sources: Sequence[Repository] = (CENTRAL,)) -> None:
+    def __init__(self, folder: Path, sources: Sequence[Repository] | None = None) -> None:
+        """`sources`: the repositories to fetch from; None: Maven Central."""
         self.folder = folder
-        self.sources = tuple(sources)
+        self.sources = (central(),) if sources is None else tuple(sources)
 
     def path(self, jar: JarPin) -> Path:
         """Where the jar stands, or would stand."""

@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from xml.etree import ElementTree
+from zipfile import ZipFile
 
 import urllib3
 
-from reprolock.errors import ServiceError, UsageError
+from reprolock.environment.spark_home import spark_home
+from reprolock.errors import MachineError, ServiceError, UsageError
 from reprolock.model.secrecy import has_userinfo
 
 VARIABLES = ("REPROLOCK_MAVEN_REPOSITORY", "DEFAULT_ARTIFACT_REPOSITORY")
 """What takes the place of Maven Central: our own variable, then Spark's."""
 SETTING = "spark.jars.repositories"
 """Spark's own setting for further repositories."""
-_CENTRAL = ""
 _RETRIES = urllib3.Retry(
     total=3, backoff_factor=0.3, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False, redirect=5
 )
@@ -48,7 +49,15 @@ class Repository(NamedTuple):
         return f"{urlsplit(self.url).netloc or self.url} ({self.named_by})"
 
 
-CENTRAL = Repository(_CENTRAL)
+@functools.cache
+def central() -> Repository:
+    """Maven Central, at the address that Spark's own resolver has for it: it stands in the Ivy that pyspark carries."""
+    with ZipFile(spark_home().ivy) as jar:
+        code = jar.read("org/apache/ivy/plugins/resolver/IBiblioResolver.class")
+    match = re.search(rb"https:[!-~]+/maven2/", code)
+    if match is None:
+        raise MachineError(f"{spark_home().ivy} names no Maven Central", hint=f"let {VARIABLES[0]} name a Maven repository")
+    return Repository(match[0].decode())
 
 
 def repositories(environ: Mapping[str, str], home: Path, conf: Mapping[str, str]) -> tuple[Repository, ...]:
@@ -63,7 +72,7 @@ def repositories(environ: Mapping[str, str], home: Path, conf: Mapping[str, str]
         first = tuple(_parsed(url, variable) for url in _listed(environ[variable]))
     else:
         mirror = _mirror(home / ".m2" / "settings.xml", environ)
-        first = (mirror or CENTRAL,)
+        first = (mirror or central(),)
     further = _listed(conf.get(SETTING, ""))
     if any(has_userinfo(url) for url in further):
         raise UsageError(
@@ -166,7 +175,7 @@ def _listed(text: str) -> list[str]:
 def _parsed(url: str, named_by: str) -> Repository:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https", "file"):
-        raise UsageError(f"{named_by} is no address of a Maven repository", hint='write "https://maven.example.com/maven2"')
+        raise UsageError(f"{named_by} is no address of a Maven repository", hint='write "https://maven.example.com/repository"')
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/") + "/")
     user, password = (unquote(text) if text else None for text in (parts.username, parts.password))
     return Repository(urlunsplit(bare), named_by, user, password)

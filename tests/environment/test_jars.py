@@ -21,7 +21,7 @@ from spark_session import DELTA, SparkParts
 from reprolock.environment.jar_store import STAMP, JarStore
 from reprolock.environment.jars import implied_packages, lacks_s3a, resolve
 from reprolock.environment.java import Java, find_java
-from reprolock.environment.maven import CENTRAL, Repository, fetch, path_of, repositories
+from reprolock.environment.maven import Repository, central, fetch, path_of, repositories
 from reprolock.environment.spark_home import SparkHome, spark_home
 from reprolock.errors import MachineError, PinError, ReprolockError, ServiceError, UsageError
 from reprolock.model.lock import JarPin, JarsPin
@@ -302,7 +302,7 @@ def test_settings_that_are_no_xml(tmp_path: Path) -> None:
 
 
 def test_the_order_of_repositories(tmp_path: Path) -> None:
-    assert repositories({}, tmp_path, {}) == (CENTRAL,)
+    assert repositories({}, tmp_path, {}) == (central(),)
     conf = {"spark.jars.repositories": "https://a.example/m2, https://b.example/"}
     environ = {"REPROLOCK_MAVEN_REPOSITORY": "https://c.example/m2/,file:///srv/m2", "DEFAULT_ARTIFACT_REPOSITORY": "https://d/"}
     urls = [source.url for source in repositories(environ, tmp_path, conf)]
