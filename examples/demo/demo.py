@@ -1,21 +1,26 @@
 """The main job on real data: lock, train, let the branch move, train again on the same bytes.
 
 Works in a folder of its own below .cache; every command that it runs is printed first, and can be typed by hand.
+With --stack the same story runs on a real lakeFS and an MLflow server, which are ended with it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from sklearn.datasets import load_breast_cancer
 
 HERE = Path(__file__).parent
-PROJECT = HERE.parents[1] / ".cache" / "demo"
+ON_STACK = "--stack" in sys.argv[1:]
+PROJECT = HERE.parents[1] / ".cache" / ("demo-stack" if ON_STACK else "demo")
 
 
 def say(text: str) -> None:
@@ -39,17 +44,28 @@ def recorded() -> dict[str, object]:
     return json.loads(command("show", "--json", quiet=True))
 
 
-def main() -> None:
-    shutil.rmtree(PROJECT, ignore_errors=True)
-    PROJECT.mkdir(parents=True)
-    for name in ("repro.toml", "train.py"):
-        shutil.copy(HERE / name, PROJECT)
+@contextmanager
+def stack() -> Iterator[None]:
+    """lakeFS on MinIO and MLflow, while the body runs; the project names neither, so that it uses the exported ones."""
+    say("A real lakeFS on a real MinIO, and an MLflow server")
+    spec = PROJECT / "repro.toml"
+    spec.write_text(spec.read_text().replace('[lake]\nendpoint = "file:lake"\n\n', ""))
+    try:
+        command("stack", "up")
+        print('$ eval "$(reprolock stack env)"')
+        os.environ.update(json.loads(command("stack", "env", "--json", quiet=True)))
+        yield
+    finally:
+        say("The servers are ended, and their data removed")
+        command("stack", "down", "--purge")
 
-    say("Real data (scikit-learn's breast cancer measurements) goes into an embedded lake")
+
+def story() -> None:
+    say("Real data (scikit-learn's breast cancer measurements) goes into the lake")
     frame = load_breast_cancer(as_frame=True).frame
     frame.head(400).to_csv(PROJECT / "first.csv", index=False)
     frame.tail(len(frame) - 400).to_csv(PROJECT / "second.csv", index=False)
-    command("data", "create", "lakefs://clinic")
+    command("data", "create", "lakefs://clinic", *(["--storage", "s3://lakefs/clinic"] if ON_STACK else []))
     command("data", "put", "first.csv", "lakefs://clinic/main/measurements/")
     command("data", "commit", "lakefs://clinic/main", "-m", "The first 400 patients")
 
@@ -73,6 +89,21 @@ def main() -> None:
 
     say("What MLflow knows of it")
     command("show")
+
+
+def main() -> None:
+    missing = [program for program in ("minio", "lakefs") if ON_STACK and not shutil.which(program)]
+    if missing:
+        print(f"The demo on the stack is skipped: {' and '.join(missing)} not on PATH; `reprolock stack up --install` gets them.")
+        return
+    if (PROJECT / ".reprolock" / "stack").exists():
+        command("stack", "down", quiet=True)  # of a demo that was killed
+    shutil.rmtree(PROJECT, ignore_errors=True)
+    PROJECT.mkdir(parents=True)
+    for name in ("repro.toml", "train.py"):
+        shutil.copy(HERE / name, PROJECT)
+    with stack() if ON_STACK else nullcontext():
+        story()
 
 
 if __name__ == "__main__":

@@ -168,10 +168,12 @@ def _status(folder: Path) -> Stack:
     servers = []
     for server in SERVERS:
         entry = seen.get(server.name)
-        runs = is_running(entry)
-        state: Literal["up", "silent", "down"] = "down" if not runs else "up" if answers(entry.port, server.health) else "silent"
-        address = endpoint(entry.port) if entry else None
-        servers.append(ServerStatus(server.name, server.title, state, address, entry.pid if runs else None, folder / server.name / LOG))
+        log = folder / server.name / LOG
+        if entry is None or not is_running(entry):
+            servers.append(ServerStatus(server.name, server.title, "down", endpoint(entry.port) if entry else None, None, log))
+            continue
+        state: Literal["up", "silent"] = "up" if answers(entry.port, server.health) else "silent"
+        servers.append(ServerStatus(server.name, server.title, state, endpoint(entry.port), entry.pid, log))
     return Stack(folder, tuple(servers))
 
 

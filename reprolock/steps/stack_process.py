@@ -40,7 +40,7 @@ def launch(argv: Sequence[str], variables: Mapping[str, str], environ: Mapping[s
         with open(os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
             child = subprocess.Popen(
                 argv,
-                env=inherited | variables | {MARKER: str(folder)},
+                env={**inherited, **variables, MARKER: str(folder)},
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
