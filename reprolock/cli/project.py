@@ -111,7 +111,7 @@ def _change_row(change: Change) -> list[str]:
             start = short(change.before.commit) if moved else f"{repository} {ref}"
             return [what, f"dataset {pin.name}", f"{start} → {short(pin.commit)}", f"{counted(pin.objects, 'object')}, {size(pin.bytes)}"]
         case "JarsPin":
-            return [what, counted(len(pin.jar), "jar"), size(pin.bytes)]
+            return [what, counted(len(pin.jar), "jar"), size(pin.bytes)] if pin.jar else [what, "no jars", f"Spark {pin.spark} needs none"]
         case _:
             return [what, counted(len(pin.package), "package"), f"python {pin.python}"]
 

@@ -99,9 +99,13 @@ def run(
         settings.remark(line)
     kept = "" if done.sent else ", kept on disk until `reprolock sync`"
     settings.remark(f"Recorded run {record.run_id[:8]} ({record.experiment}) in {duration(record.ending.seconds)}{kept}")
-    look = f"reprolock show {record.run_id[:8]}" + (f"      mlflow ui --backend-store-uri {done.tracking}" if done.sent else "")
-    settings.remark(f"Look     {look}")
+    settings.remark(f"Look     reprolock show {record.run_id[:8]}" + (f"      {_mlflow_page(done.tracking)}" if done.sent else ""))
     _fail(record)
+
+
+def _mlflow_page(tracking: str) -> str:
+    """Where a person sees the run in MLflow: a server's address, or the command that shows a database."""
+    return tracking if tracking.startswith(("http://", "https://")) else f"mlflow ui --backend-store-uri {tracking}"
 
 
 def _fail(record: Record) -> None:

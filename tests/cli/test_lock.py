@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -312,3 +313,15 @@ def test_a_full_disk(ground, cli, tmp_path_factory: pytest.TempPathFactory) -> N
         assert (disk / "repro.lock").read_bytes() == before
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_spark_on_an_embedded_lake_needs_no_jars(ground, cli) -> None:
+    ground.edit("[run]", "[spark]\n\n[run]")
+    said = cli("lock")
+    assert re.fullmatch(
+        r"Added  dataset train  example-repo main → [0-9a-f]{12}  1 object, 8 B\n"
+        r"Added  no jars        Spark \d+\.\d+\.\d+ needs none\n"
+        r"Wrote repro\.lock in \d.*\n",
+        said.out,
+    )
+    assert said.code == 0
