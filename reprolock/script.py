@@ -38,7 +38,7 @@ VERSION = 1
 _Named = TypeVar("_Named")
 _GLOB = re.compile(r"([\\{}\[\]*?])")
 # Spark 4.2 has Avro's reader, but not under its short name: that is registered by a package alone.
-_SPARK_FORMATS = {"binary": "binaryFile", "avro": "org.apache.spark.sql.avro.AvroFileFormat"}
+SPARK_FORMATS = {"binary": "binaryFile", "avro": "org.apache.spark.sql.avro.AvroFileFormat"}
 _DELTA_HINT = 'declare Delta\'s package: packages = ["io.delta:delta-spark_4.2_2.13:4.4.0"] under [spark], and run `reprolock lock`'
 
 
@@ -78,7 +78,7 @@ class Dataset:
         from pyspark.sql import SparkSession  # the command's own Spark, and only where it is used
 
         reader = (session or SparkSession.builder.getOrCreate()).read
-        reader = reader.format(_SPARK_FORMATS.get(self.format, self.format)).options(**self.options)
+        reader = reader.format(SPARK_FORMATS.get(self.format, self.format)).options(**self.options)
         if self.glob is not None:
             reader = reader.option("pathGlobFilter", self.glob)
         try:
@@ -99,11 +99,11 @@ class Dataset:
         return read(self.name, self.path, self.format, self.options, self.glob)
 
     def _hadoop_path(self) -> str:
-        """Spark takes `[ab]`, `{a,b}`, `*` and `?` in a path for patterns, unless they are escaped; Delta takes nothing for one."""
+        """The address to read, or the local files where they are made."""
         url = self.url
         if self._path is not None and url.startswith("file:"):
             url = "file://" + ("" if self._path.startswith("/") else "/") + self._path.replace(os.sep, "/")
-        return url if self.format == "delta" else _GLOB.sub(r"\\\1", url)
+        return literal_path(url, self.format)
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,14 @@ def current() -> Run:
             f"{VARIABLE} names {name}, which is no context of a run: {type(error).__name__}",
             hint="start the script with `reprolock run`",
         ) from error
+
+
+def literal_path(url: str, format: str) -> str:
+    """An address as Spark's reader wants it, taken to the letter.
+
+    Spark takes `[ab]`, `{a,b}`, `*` and `?` for patterns unless they are escaped; Delta takes nothing for one.
+    """
+    return url if format == "delta" else _GLOB.sub(r"\\\1", url)
 
 
 def _parsed(document: dict[str, Any]) -> Run:
