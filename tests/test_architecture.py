@@ -20,7 +20,7 @@ LAYERS = [
     {"cli", "__main__"},
 ]
 HEAVY = {
-    "pyspark": {"reprolock.script", "reprolock.engine.table_digest"},
+    "pyspark": {"reprolock.script", "reprolock.engine.table_"},
     "mlflow": {"reprolock.tracker"},
     "lakefs_sdk": {"reprolock.lake"},
     "lakefs": {"reprolock.lake"},
