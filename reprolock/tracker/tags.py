@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 from reprolock.model.record import CodeRecord, DatasetRecord, Record
 from reprolock.model.uri import LakeURI
-from reprolock.tracker.params import safe_key
 from reprolock.tracker.protocol import REPLAY_OF_TAG, RUN_ID_TAG
 
 VALUE_LENGTH = 5000

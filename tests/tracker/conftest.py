@@ -69,7 +69,6 @@ def record(dataset: DatasetRecord) -> Record:
         ),
         pinned=Digests(sections={"data": "d1"}, total="aa" * 32),
         observed=Digests(sections={"data": "d1"}, total="bb" * 32),
-        tags={"team": "flights"},
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reprolock.model.record import DatasetRecord, Record
+from reprolock.model.record import DatasetRecord, PublishedRecord, Record
 from reprolock.tracker.tags import tags_of
 
 
@@ -45,6 +45,16 @@ def test_code_without_git(record: Record) -> None:
     assert tags["reprolock.code.dirty"] == "false"
 
 
-def test_a_tag_of_the_users_never_replaces_one_of_ours(record: Record) -> None:
-    tags = tags_of(record.model_copy(update={"tags": {"reprolock.pinned": "forged", "lakefs_repo": "forged", "a@b": "kept"}}))
-    assert (tags["reprolock.pinned"], tags["lakefs_repo"], tags["a_b"]) == ("aa" * 32, "example-repo", "kept")
+def test_a_replay_and_what_was_published(record: Record) -> None:
+    way = {"uri": "lakefs://example-repo/main/x/", "branch": "run-1"}
+    published = (
+        PublishedRecord(name="merged", commit="c1", merged="m1", **way),
+        PublishedRecord(name="committed", commit="c2", **way),
+        PublishedRecord(name="refused", fault="the branch is protected", **way),
+    )
+    tags = tags_of(record.model_copy(update={"replay_of": "f" * 32, "published": published}))
+    assert {name: value for name, value in tags.items() if name.startswith(("reprolock.published", "reprolock.replay"))} == {
+        "reprolock.replay_of": "f" * 32,
+        "reprolock.published.merged": "m1",
+        "reprolock.published.committed": "c2",
+    }

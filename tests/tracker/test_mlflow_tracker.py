@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -64,7 +65,6 @@ def test_a_run_from_its_start_to_its_end(tracker: MlflowTracker, record: Record,
     assert tracker.read(run_id) == in_mlflow(run_id, ended)
     tags = {name: value for name, value in finished.data.tags.items() if name != "mlflow.user"}
     assert tags == {
-        "team": "flights",
         "mlflow.runName": "first try",
         "mlflow.source.name": "python train.py --max-iter 20 'a b'",
         "mlflow.source.type": "LOCAL",
@@ -263,7 +263,7 @@ def test_runs_lists_what_was_recorded_newest_first(tracker: MlflowTracker, ended
     experiment = f"of {uuid.uuid4().hex}, with 'quotes'"
     assert tracker.runs(experiment) == []
     older, newer = (
-        ended.model_copy(update={"experiment": experiment, "started": datetime(year, 1, 1, tzinfo=UTC), "tags": {"year": str(year)}})
+        ended.model_copy(update={"experiment": experiment, "started": datetime(year, 1, 1, tzinfo=UTC), "project": f"of {year}"})
         for year in (2024, 2025)
     )
     ids = [create(tracker, found) for found in (older, newer)]
@@ -276,9 +276,9 @@ def test_runs_lists_what_was_recorded_newest_first(tracker: MlflowTracker, ended
         (ids[1], experiment, 2025, ENDED, "FINISHED"),
         (ids[0], experiment, 2024, ENDED, "FINISHED"),
     ]
-    assert [row.run_id for row in tracker.runs(experiment, {"year": "2024"})] == [ids[0]]
+    assert [row.run_id for row in tracker.runs(experiment, {"reprolock.project": "of 2024"})] == [ids[0]]
     assert [row.run_id for row in tracker.runs(experiment, limit=1)] == [ids[1]]
-    assert {ids[0], ids[1]} <= {row.run_id for row in tracker.runs(tags={"reprolock.project": "flight-delays"})}
+    assert {ids[0], ids[1]} <= {row.run_id for row in tracker.runs(tags={"reprolock.mode": "isolated"})}
 
 
 def test_download_gives_the_folder_that_was_logged(tracker: MlflowTracker, ended: Record, files: Files, tmp_path: Path) -> None:
@@ -342,16 +342,39 @@ def test_a_deleted_experiment_takes_no_run(tracker: MlflowTracker, record: Recor
     )
 
 
-def test_many_params_and_tags_and_long_ones(tracker: MlflowTracker, ended: Record, files: Files) -> None:
+def test_many_params_and_long_ones(tracker: MlflowTracker, ended: Record, files: Files) -> None:
     params = {f"p{index:03}": index for index in range(250)} | {"long": "x" * 6001, "none": ""}
-    tags = {f"t{index:03}": "v" * 6000 for index in range(150)}
     run_id = create(tracker, ended)
-    remarks = tracker.log(run_id, ended.model_copy(update={"params": params, "tags": tags}), files)
+    remarks = tracker.log(run_id, ended.model_copy(update={"params": params, "command": ("python", "y" * 6000)}), files)
     assert remarks == ("params.long is cut to 6000 of its 6001 characters in MLflow; record.json has all",)
     data = own_client(tracker).get_run(run_id).data
     assert len(data.params) == 252
     assert (data.params["p249"], data.params["long"], data.params["none"]) == ("249", "x" * 6000, "")
-    assert data.tags["t149"] == "v" * 5000
+    assert data.tags["mlflow.source.name"] == "python " + "y" * 4993
+
+
+def test_metrics_of_a_command_that_logged_them_elsewhere(tracker: MlflowTracker, ended: Record, files: Files) -> None:
+    metrics = {f"m{index:03}": float(index) for index in range(150)} | {"nan": math.nan, "inf": math.inf, "less": -math.inf}
+    run_id = create(tracker, ended)
+    for _ in range(2):
+        tracker.log(run_id, ended.model_copy(update={"metrics": metrics}), files)
+    found = tracker.metrics(run_id)
+    assert math.isnan(found.pop("nan"))
+    assert found.pop("inf") > 1e308 and found.pop("less") < -1e308  # MLflow keeps infinities as the largest number
+    assert found == {f"m{index:03}": float(index) for index in range(150)}
+    (entry,) = own_client(tracker).get_metric_history(run_id, "m007")
+    assert (entry.value, entry.timestamp) == (7.0, int(ENDED.timestamp() * 1000))
+
+
+def test_a_run_whose_command_never_started(tracker: MlflowTracker, record: Record) -> None:
+    run_id = create(tracker, record)
+    tracker.end(run_id, "FAILED", "no Java is here", ENDED)
+    run = own_client(tracker).get_run(run_id)
+    assert (run.info.status, run.info.end_time) == ("FAILED", int(ENDED.timestamp() * 1000))
+    assert run.data.tags["reprolock.reason"] == "no Java is here"
+    assert tracker.find(run_id[:12]) == run_id
+    tracker.tag(run_id, {"reprolock.replayed_by": "x"})
+    assert own_client(tracker).get_run(run_id).data.tags["reprolock.replayed_by"] == "x"
 
 
 def test_reading_makes_no_database(tmp_path: Path, sqlite_tracker: MlflowTracker) -> None:
