@@ -66,7 +66,7 @@ class TableComparison(NamedTuple):
         if self.only_recorded or self.only_found:
             told.append(f"rows that have no partner: {self.only_recorded} recorded, {self.only_found} found")
         told += [
-            f'column "{column.name}": {column.beyond} of {self.found.rows} rows are beyond the tolerance, by {column.largest:.3g} at most'
+            f'column "{column.name}": {column.beyond} of {self.found.rows} rows are beyond the tolerance, {column.largest:.3g} apart at most'
             for column in self.columns
             if column.beyond
         ]

@@ -35,6 +35,12 @@ class Comparison(Value):
     state: State = Field(description='"missing": the comparison could not be made.')
     differences: Strings = Field((), description="Sentences on what differs, or on why nothing could be compared.")
 
+    @model_validator(mode="after")
+    def _two_sides(self) -> Comparison:
+        if self.passed and (self.recorded is None or self.found is None):
+            raise ValueError(f"{self.state} needs two values to compare")
+        return self
+
     @property
     def passed(self) -> bool:
         """Compared, and the same."""

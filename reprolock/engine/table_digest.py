@@ -1,0 +1,126 @@
+"""Digests and compares tables in a Spark session of its own. A script, for the Python of a run: only pyspark is needed.
+
+    python table_digest.py TASKS ANSWER LOG
+
+In: TASKS, a JSON list of `{"name", "tables", "rel", "abs"}`, where a table is `{"url", "format", "options",
+"ignore"}`; one is digested, of two (recorded, found) both are digested and, with their numbers within
+rel and abs, compared. Out: ANSWER, `{NAME: {"digests": […], "comparison": … or null} or {"fault": …}}`, as
+table_sums.py makes them, or `{"fault": …}` alone where there is no Spark. All that Spark says goes to LOG.
+
+table_rows.py and table_sums.py stand beside this file; nothing else of reprolock is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+SETTINGS = {
+    # Sums wrap around, and numbers may be cast to bytes.
+    "spark.sql.ansi.enabled": "false",
+    # Two columns may differ by case alone.
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.session.timeZone": "UTC",
+    # What cannot be read must not count as not being there.
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
+    # Nobody watches this session, and its reads are none of the run's.
+    "spark.api.mode": "classic",
+    "spark.extraListeners": "",
+    "spark.sql.queryExecutionListeners": "",
+    "spark.plugins": "",
+    "spark.eventLog.enabled": "false",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+"""Laid over the run's own settings, so that a digest depends on the table alone."""
+
+_CONDITION = re.compile(r"\[[A-Z_0-9.]+\] ")
+
+
+def main(tasks_file: str, answer_file: str, log_file: str) -> None:
+    """Answer every task; a table at fault spoils its own answer alone."""
+    log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    with open(tasks_file, encoding="utf-8") as stream:
+        tasks = json.load(stream)
+    try:
+        answers = answer_all(tasks)
+    except Exception as error:  # no pyspark, no Java, a jar that is not there: whatever it is, it is the answer
+        print(repr(error), file=sys.stderr)
+        answers = {"fault": sentence_of(error)}
+    with open(answer_file, "w", encoding="utf-8") as stream:
+        json.dump(answers, stream)
+
+
+def answer_all(tasks: list[dict[str, Any]]) -> dict[str, Any]:
+    """Start Spark, once, and go through the tasks."""
+    from pyspark.sql import SparkSession  # here, so that its absence is an answer
+
+    # The tables are on this machine's disk, which the executors of a cluster need not see.
+    builder = SparkSession.builder.appName("reprolock").master("local[*]")
+    for name, value in SETTINGS.items():
+        builder = builder.config(name, value)
+    spark = builder.getOrCreate()
+    try:
+        return {task["name"]: answer(spark, task) for task in tasks}
+    finally:
+        spark.stop()
+
+
+def answer(spark: SparkSession, task: dict[str, Any]) -> dict[str, Any]:
+    """One task's digests and comparison, or what is wrong with its tables."""
+    from table_sums import Refused, compare, digest, without  # these need pyspark
+
+    try:
+        frames = [without(read(spark, table), table["ignore"]) for table in task["tables"]]
+        digests = [digest(frame) for frame in frames]
+        comparison = None
+        if len(frames) == 2 and same_columns(*digests):
+            comparison = compare(*frames, task["rel"], task["abs"])
+        return {"digests": digests, "comparison": comparison}
+    except Refused as refused:
+        return {"fault": str(refused)}
+    except Exception as error:  # what Spark and its data sources raise has no common class
+        print(repr(error), file=sys.stderr)
+        return {"fault": sentence_of(error)}
+
+
+def read(spark: SparkSession, table: dict[str, Any]) -> DataFrame:
+    """A malformed line is an error, unless the options say otherwise: Spark would drop what it cannot read in silence."""
+    options = {"mode": "FAILFAST"} if table["format"] in ("csv", "json") else {}
+    return spark.read.format(table["format"]).options(**options | table["options"]).load(table["url"])
+
+
+def same_columns(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two digests are of tables with the same names and types, in the same order."""
+    return [column[:2] for column in one["columns"]] == [column[:2] for column in other["columns"]]
+
+
+def sentence_of(error: Exception) -> str:
+    """The line in which an error says what is wrong, without names of classes, codes and a full stop.
+
+    Of an error that came through several hands, Spark's own words come first, else those of the last cause.
+    """
+    lines = str(error).splitlines() or [type(error).__name__]
+    causes = [line for line in lines if re.match(r"(: |Caused by: )", line)]
+    own = [line for line in causes if _CONDITION.search(line)]
+    line = (own or causes[-1:] or lines)[0]
+    if "[UNABLE_TO_INFER_SCHEMA]" in line:
+        return "there is no file in it that holds data"
+    line = re.sub(r"^(: |Caused by: )?([\w$]+\.)*[\w$]*(Exception|Error): ", "", line)
+    line = re.sub(r"\. SQLSTATE: \w+", "", _CONDITION.sub("", line))
+    return line.strip().rstrip(".")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
