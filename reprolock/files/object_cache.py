@@ -24,7 +24,7 @@ from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol
 
 from reprolock.files.failures import cannot_read, cannot_write
 from reprolock.files.linking import Linker
@@ -178,11 +178,10 @@ class ObjectCache:
 
     def _buffer(self) -> memoryview:
         """One a thread: making it costs more than filling it."""
-        try:
-            return cast(memoryview, self._local.buffer)
-        except AttributeError:
-            self._local.buffer = memoryview(bytearray(_CHUNK))
-            return self._local.buffer
+        buffer: memoryview | None = getattr(self._local, "buffer", None)
+        if buffer is None:
+            buffer = self._local.buffer = memoryview(bytearray(_CHUNK))
+        return buffer
 
     def _path(self, sha256: str) -> str:
         return f"{self.folder}/objects/{sha256[:2]}/{sha256[2:]}"

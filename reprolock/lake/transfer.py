@@ -36,7 +36,10 @@ T = TypeVar("T")
 
 
 class Step(NamedTuple, Generic[T]):
-    """What happened since the step before: an object was received (or, None, none was yet), and so many bytes came."""
+    """What happened since the step before: an object was received (or, None, none was yet), and so many bytes came.
+
+    Fewer than none where a transfer broke and its bytes have to come again.
+    """
 
     received: T | None
     bytes: int

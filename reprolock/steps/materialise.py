@@ -154,16 +154,16 @@ class _Source:
 
     def fetch(self, items: Sequence[Object]) -> dict[str, Entry]:
         """Read objects into the cache; path → entry. What has come is remembered, also when this ends with an error."""
-        firsts = {self._key(item, True): item for item in reversed(items)}
-        wanted = sorted(firsts.values(), key=lambda item: item.path.encode())  # equal bytes come once
-        entries: dict[Key, Entry] = {}
+        firsts = {item[1:]: item for item in reversed(items)}  # equal size and checksum: equal bytes, which come once
+        wanted = sorted(firsts.values(), key=lambda item: item.path.encode())
+        entries: dict[tuple[int, str], Entry] = {}
         fresh: dict[Key, Entry] = {}
         learnt = time.monotonic()
         try:
             for step in transfer(self._lake, self._place, wanted, self._receive):
                 if step.received:
                     item, entry, verified = step.received
-                    entries[self._key(item, True)] = fresh[self._key(item, verified)] = entry
+                    entries[item[1:]] = fresh[self._key(item, verified)] = entry
                     self.fetched, self.fetched_bytes = self.fetched + 1, self.fetched_bytes + item.size
                     self.unverified += not verified
                 self._progress.advance(1 if step.received else 0, step.bytes)
@@ -174,9 +174,9 @@ class _Source:
         finally:
             if fresh:
                 self.cache.learn(fresh.items())
-        twins = [item for item in items if firsts[self._key(item, True)] is not item]
+        twins = [item for item in items if firsts[item[1:]] is not item]
         self._progress.advance(len(twins), sum(item.size for item in twins))
-        return {item.path: entries[self._key(item, True)] for item in items}
+        return {item.path: entries[item[1:]] for item in items}
 
     def _receive(self, item: Object, stream: Stream, meaning: Meaning) -> tuple[Object, Entry, bool]:
         checked = Checked(stream, self.scheme, item, meaning)
