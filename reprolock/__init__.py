@@ -23,6 +23,7 @@ _HOMES = {
     "check": "reprolock.steps.check",
     "init": "reprolock.steps.init",
     "lock": "reprolock.steps.lock",
+    "replay": "reprolock.steps.replay",
     "run": "reprolock.steps.run",
     "schema": "reprolock.steps.schema",
     "show": "reprolock.steps.show",

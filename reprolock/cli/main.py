@@ -19,6 +19,7 @@ COMMANDS = {
     "lock": ("project", "Resolve what is not pinned yet, and write repro.lock."),
     "status": ("project", "Compare the pins with the world."),
     "run": ("run", "Rebuild the inputs from the lock, run the command, record it."),
+    "replay": ("replay", "Run a recorded run again from its record alone, and give a verdict."),
     "verify": ("world", "Check that the world still holds every pinned byte."),
     "show": ("run", "Show the lock, or a recorded run."),
     "sync": ("run", "Send records that could not reach MLflow."),

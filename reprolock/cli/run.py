@@ -12,8 +12,7 @@ import reprolock
 from reprolock.cli.options import Settings, aligned, shared
 from reprolock.cli.progress import progress
 from reprolock.cli.words import counted, duration, short, size
-from reprolock.errors import CommandFailed, Interrupted, LakeRefused
-from reprolock.model.uri import LakeURI
+from reprolock.errors import CommandFailed, Interrupted
 
 if TYPE_CHECKING:
     from reprolock.model.lock import Lock
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 RULE = "─" * 64
 
 
-class _Screen:
+class Screen:
     """What stands around the command's own output, on stderr: the output itself may be piped on."""
 
     def __init__(self, settings: Settings) -> None:
@@ -72,7 +71,7 @@ def run(
     from reprolock.steps.what_if import WhatIf, parse_param
 
     options = RunOptions(
-        what_if=WhatIf(dict(parse_param(text) for text in params), dict(_pairs("--data", data))),
+        what_if=WhatIf(dict(parse_param(text) for text in params), dict(pairs("--data", data))),
         locked=locked,
         relock=relock,
         in_place=in_place,
@@ -85,7 +84,7 @@ def run(
         stdout=sys.stderr.fileno() if settings.json else None,
     )
     with progress(settings, "Fetching inputs") as bar:
-        done = reprolock.run(settings.root, options, _Screen(settings), bar)
+        done = reprolock.run(settings.root, options, Screen(settings), bar)
     record = done.record
     settings.result({**record.model_dump(mode="json"), "sent": done.sent, "skipped": done.skipped})
     if done.skipped:
@@ -101,6 +100,8 @@ def run(
     settings.remark(f"Recorded run {record.run_id[:8]} ({record.experiment}) in {duration(record.ending.seconds)}{kept}")
     settings.remark(f"Look     reprolock show {record.run_id[:8]}" + (f"      {_mlflow_page(done.tracking)}" if done.sent else ""))
     _fail(record)
+    if done.unpublished is not None:
+        raise done.unpublished
 
 
 def _mlflow_page(tracking: str) -> str:
@@ -116,15 +117,10 @@ def _fail(record: Record) -> None:
         raise Interrupted(f"the run was ended: {record.ending.reason}", signal_number=record.ending.signal, hint=hint)
     if record.status != "FINISHED":
         raise CommandFailed(f"the command failed: {record.ending.reason}", hint=hint)
-    for item in record.published:
-        if item.fault:
-            raise LakeRefused(
-                f"outputs.{item.name} is not published: {item.fault}",
-                hint=f'what was put stays on the branch "{item.branch}" of {LakeURI.parse(item.uri).repository}',
-            )
 
 
-def _pairs(option: str, texts: tuple[str, ...]) -> list[tuple[str, str]]:
+def pairs(option: str, texts: tuple[str, ...]) -> list[tuple[str, str]]:
+    """`NAME=VALUE` texts taken apart."""
     for text in texts:
         if "=" not in text:
             raise click.BadParameter(f'"{text}" is not NAME=VALUE', param_hint=option)
@@ -151,12 +147,13 @@ def closing_rows(record: Record) -> list[list[str]]:
     rows = []
     for index, output in enumerate(record.outputs):
         found = "missing" if output.digest is None else f"{counted(output.files, 'file')}, {size(output.bytes)}"
-        digest = f"{output.compare} {short(output.digest)[:8]}" if output.digest else ""
+        digest = f"{output.compare} {short(output.compared or output.digest)[:8]}" if output.digest else ""
+        digest = output.fault or digest
         rows.append(["Outputs" if index == 0 else "", output.name, output.path, found, digest])
     for index, item in enumerate(record.published):
-        where = item.merged or item.commit
-        state = item.fault or ", ".join(filter(None, [f"tagged {item.tag}" if item.tag else "", "merged" if item.merged else f"on {item.branch}"]))
-        rows.append(["Published" if index == 0 else "", item.name, item.uri, f"commit {short(where)}" if where else "nothing", state])
+        where = f"commit {short(item.commit)}" if item.commit else "no commit"
+        state = [f"tagged {item.tag}" if item.tag else "", f"merged in {short(item.merged)}" if item.merged else f"on {item.branch}"]
+        rows.append(["Published" if index == 0 else "", item.name, item.uri, where, ", ".join(filter(None, state))])
     if record.metrics:
         rows.append(["Metrics", "   ".join(f"{name} {_number(value)}" for name, value in sorted(record.metrics.items()))])
     return rows
@@ -209,6 +206,7 @@ def record_rows(record: Record) -> list[list[str]]:
     if record.seed is not None:
         rows.append(["Seed", str(record.seed)])
     rows += closing_rows(record)
+    rows += [["Unpublished", item.name, item.fault] for item in record.published if item.fault]
     rows.append(["Pinned", record.pinned.total])
     rows.append(["Observed", record.observed.total])
     return rows

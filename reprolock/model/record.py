@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict
 
+from reprolock.model.table import TableDigest
 from reprolock.model.value import Value
 
 Strings = Annotated[tuple[str, ...], Strict(False)]
@@ -84,7 +85,11 @@ class OutputRecord(Value):
     compare: str
     files: int
     bytes: int
-    digest: str | None = Field(None, description="None: the run did not write it.")
+    digest: str | None = Field(None, description="Over the files' bytes. None: the run did not write it.")
+    compared: str | None = Field(None, description="The digest by which a replay compares: of bytes, a table or a document.")
+    table: TableDigest | None = Field(None, description='Rows and columns, with compare = "table".')
+    fault: str | None = Field(None, description="Why there is no digest to compare, although something was written.")
+    kept: str | None = Field(None, description="The artifact that holds a copy, for a comparison within a tolerance.")
 
 
 class PublishedRecord(Value):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, field_validator, model_validator
@@ -246,16 +247,22 @@ class OutputSpec(Value):
     ignore: Strings = Field((), description="Columns of a table, or keys of a JSON document, that are not compared.")
     rel: float | None = Field(None, ge=0, description="Relative tolerance of numbers.")
     abs: float | None = Field(None, ge=0, description="Absolute tolerance of numbers.")
-    publish: str | None = Field(None, description="lakefs://REPOSITORY/BRANCH/PATH that the output is published to.")
+    publish: str | None = Field(
+        None,
+        description="lakefs://REPOSITORY/BRANCH/PATH that the output is published to. The place is the output's own: "
+        "what stands there is replaced.",
+    )
 
     @field_validator("publish")
     @classmethod
     def _is_lake_uri(cls, uri: str | None) -> str | None:
         if uri is not None:
             try:
-                LakeURI.parse(_no_userinfo(uri))
+                place = LakeURI.parse(_no_userinfo(uri))
             except ValueError as error:
                 raise fault(str(error))
+            if not place.path:
+                raise fault(f'"{uri}" is a whole branch, which an output would replace; add a path of its own, such as "out/"')
         return uri
 
     @model_validator(mode="after")
@@ -340,6 +347,10 @@ class Spec(Value):
                     sentence = f'"{output.path}" overlaps {whose}; give the output a folder of its own, such as "out/{name}"'
                     faults.append((("outputs", name, "path"), sentence))
             taken.append((output.path, f'the output "{output.path}" (outputs.{name}.path)'))
+        for (one, first), (other, second) in combinations(self.published.items(), 2):
+            if first[:2] == second[:2] and (is_under(first.path, second.path) or is_under(second.path, first.path)):
+                sentence = f'"{second}" overlaps "{first}" (outputs.{one}.publish); each replaces what stands at its place'
+                faults.append((("outputs", other, "publish"), sentence))
         return faults
 
     def _unknown_placeholders(self) -> list[tuple[tuple[str | int, ...], str]]:
@@ -368,6 +379,11 @@ class Spec(Value):
         if self.run.seed is not None:
             names["seed"] = self.run.seed
         return names
+
+    @property
+    def published(self) -> dict[str, LakeURI]:
+        """Where outputs are published, by their names."""
+        return {name: LakeURI.parse(output.publish) for name, output in self.outputs.items() if output.publish}
 
     @property
     def experiment(self) -> str:

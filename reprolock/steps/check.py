@@ -72,6 +72,11 @@ def kind_of(lake: LakeSpec) -> Literal["lakefs", "git"]:
     return "git" if lake.endpoint and lake.endpoint.startswith("file:") else "lakefs"
 
 
+def uses_gateway(spec: Spec) -> bool:
+    """Whether Spark reads from, or writes to, a lakeFS server."""
+    return kind_of(spec.lake) == "lakefs" and bool(spec.datasets or spec.published)
+
+
 def dataset_fault(name: str, dataset: DatasetSpec, lake: LakeSpec, pin: DatasetPin | None) -> str | None:
     """Why a pin does not answer its declaration, None when it does."""
     if pin is None:
@@ -98,7 +103,7 @@ def jars_fault(spec: Spec, environment: EnvironmentPin | None, pin: JarsPin | No
     pyspark = environment.version_of("pyspark") if environment else None
     if pyspark is not None and pyspark != pin.spark:
         return f"pyspark is pinned at {pyspark}, and the jars for Spark {pin.spark}"
-    if kind_of(spec.lake) == "lakefs" and spec.datasets and not any(":hadoop-aws:" in jar.coordinate for jar in pin.jar):
+    if uses_gateway(spec) and not any(":hadoop-aws:" in jar.coordinate for jar in pin.jar):
         return "the jars lack hadoop-aws, which reads from a lakeFS lake"
     if not pin.intact:
         return "the jars were edited or merged by hand: their seal is broken"

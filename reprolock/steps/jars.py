@@ -14,7 +14,7 @@ from reprolock.environment.spark_home import SparkHome, spark_home
 from reprolock.errors import PinError, UsageError
 from reprolock.model.lock import EnvironmentPin, JarsPin
 from reprolock.model.spec import Spec
-from reprolock.steps.check import kind_of
+from reprolock.steps.check import uses_gateway
 from reprolock.steps.machine import Machine
 from reprolock.steps.progress import Progress
 
@@ -28,7 +28,7 @@ def lock_jars(spec: Spec, environment: EnvironmentPin | None, machine: Machine, 
     return resolve(
         spec.spark.packages,
         spark=home,
-        s3a=kind_of(spec.lake) == "lakefs" and bool(spec.datasets),
+        s3a=uses_gateway(spec),
         java=java,
         store=jar_store(spec, machine),
         implied=implied_packages((dataset.format for dataset in spec.datasets.values()), home),

@@ -12,26 +12,27 @@ from reprolock.engine.process import execute, find_program
 from reprolock.engine.variables import Variables
 from reprolock.environment.archive import archive
 from reprolock.environment.python_env import refuse_foreign_python
+from reprolock.errors import ReprolockError
 from reprolock.files.journal import Journal
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.outputs import collect, set_aside
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.whole import write_whole
-from reprolock.model.digest import sha256
 from reprolock.model.outcome import Ending, Outcome, Output
 from reprolock.model.record import Record
 from reprolock.model.workspace import Workspace
-from reprolock.steps.local_records import latest, note_finished, runs_folder
+from reprolock.steps.local_records import note_finished, runs_folder
 from reprolock.steps.machine import Machine
+from reprolock.steps.measure import Measured, measure_outputs
 from reprolock.steps.options import RunOptions
-from reprolock.steps.publish import Publication, directly_written, prepare, publish
+from reprolock.steps.publication import Publication, discard, prepare
+from reprolock.steps.publish import Published, publish
 from reprolock.steps.rebuild import Materials, rebuild, s3_access
 from reprolock.steps.recording import Sources, closing_record, opening_record
 from reprolock.steps.reporting import Reporter
 from reprolock.steps.shapes import with_shapes
 from reprolock.steps.why import why
 from reprolock.tracker.columns import Gateway
-from reprolock.tracker.mlflow_tracker import record_bytes
 from reprolock.tracker.place import Place
 
 
@@ -60,25 +61,39 @@ class Unwatched:
 class RunResult(NamedTuple):
     """The closing record (the opening one with `dry_run`), whether MLflow has it, and MLflow's address.
 
-    `skipped`: nothing was run, and the record is that of the equal run before (`--if-changed`).
+    `skipped`: nothing was run, and the record is that of the equal run before (`--if-changed`). `unpublished`:
+    why outputs of a run that has finished are not published as they were to be.
     """
 
     record: Record
     sent: bool
     tracking: str
     skipped: bool = False
+    unpublished: ReprolockError | None = None
 
 
 class Performance:
     """One run, from what was made ready to its record. `root` is where outputs go and runs have their folders."""
 
-    def __init__(self, root: Path, sources: Sources, materials: Materials, reporter: Reporter, machine: Machine) -> None:
+    def __init__(
+        self,
+        root: Path,
+        sources: Sources,
+        materials: Materials,
+        reporter: Reporter,
+        machine: Machine,
+        before: Record | None,
+    ) -> None:
+        """`before` is the run that this one is told apart from."""
         self.root = root
+        self.before = before
         self.sources = sources
         self.materials = materials
         self.reporter = reporter
         self.machine = machine
         self.publication: Publication | None = None
+        self.python = machine.python
+        self.environ: Mapping[str, str] = {}
 
     def rehearse(self, options: RunOptions, watcher: Watcher, place: Place) -> RunResult:
         """`--dry-run`: everything up to the command, in a folder that is removed again."""
@@ -111,10 +126,14 @@ class Performance:
             self.reporter.open(record, workspace.folder, files, self._completed)
             outcome = Outcome(*self._executed(workspace, options))
             record = self.reporter.opened(record)
-            record = closing_record(record, outcome, self.sources.spec, self.reporter.metrics(run_id))
-            record = self._published(record, outcome, options)
+            measured = self._measured(workspace, outcome.outputs)
+            files |= measured.kept
+            record = closing_record(record, outcome.ending, measured.outputs, self.reporter.metrics(run_id))
+            published = self._published(record, outcome, options, watcher)
+            record = record.model_copy(update={"published": published.records})
             sent = self.reporter.close(record, workspace.folder, files)
         except BaseException as error:
+            self._unpublished(watcher)
             recorded = self.reporter.abandon(run_id, error, self.machine.now())
             if journal is not None:
                 journal.close() if recorded else journal.release()
@@ -124,22 +143,26 @@ class Performance:
         journal.close()
         if record.status == "FINISHED" and workspace.mode == "isolated":
             shutil.rmtree(workspace.work, ignore_errors=True)  # kept after a failure, for whoever looks for its cause
-        return RunResult(record, sent, place.shown)
+        return RunResult(record, sent, place.shown, unpublished=published.fault)
 
-    def _published(self, record: Record, outcome: Outcome, options: RunOptions) -> Record:
-        """After a run that succeeded: its outputs in the lake. A fault stands in the record; the run itself has finished."""
+    def _published(self, record: Record, outcome: Outcome, options: RunOptions, watcher: Watcher) -> Published:
+        """After a run that succeeded its outputs in the lake; after another one nothing."""
         if self.publication is None or outcome.ending.status != "FINISHED":
-            return record
-        metadata = {
-            "mlflow_run": record.run_id,
-            "reprolock.pinned": record.pinned.total,
-            "reprolock.record": sha256(record_bytes(record)),
-            **({"git_commit": record.code.commit} if record.code.commit else {}),
-        }
-        published = publish(
-            self.publication, outcome.outputs, self.root, record, metadata, tag=options.tag, merge=options.merge
-        )
-        return record.model_copy(update={"published": published})
+            self._unpublished(watcher)
+            return Published(())
+        publication, self.publication = self.publication, None  # whatever happens now, nothing of it is discarded
+        return publish(publication, outcome.outputs, self.root, record, tag=options.tag, merge=options.merge)
+
+    def _unpublished(self, watcher: Watcher) -> None:
+        """After a run that failed: its branches go, unless something was written to them."""
+        publication, self.publication = self.publication, None
+        if publication is None:
+            return
+        try:
+            for branch in discard(publication):
+                watcher.warn(f"what the command wrote to the lake stays on lakefs://{branch.repository}/{branch.name}, uncommitted")
+        except ReprolockError as error:
+            watcher.warn(f"the run's own branches stay in the lake: {error.message}")
 
     def _rebuild(self, run_id: str, options: RunOptions, tracking: Mapping[str, str]) -> tuple[Workspace, Variables]:
         spec, pins = self.sources.spec, self.sources.pins
@@ -170,7 +193,7 @@ class Performance:
             started=started,
             run_name=options.name,
         )
-        return record.model_copy(update={"why": why(record, latest(self.root))})
+        return record.model_copy(update={"why": why(record, self.before)})
 
     def _files(self, workspace: Workspace) -> dict[str, Path]:
         """The artifacts: what was declared, what was pinned, and the code that runs; looked through for keys."""
@@ -195,6 +218,14 @@ class Performance:
         gateway = Gateway(s3.endpoint, s3.access_key_id, s3.secret_access_key) if s3 else None
         return with_shapes(record, pins, self.materials.lake, gateway)
 
+    def _measured(self, workspace: Workspace, outputs: tuple[Output, ...]) -> Measured:
+        """The outputs as a replay will compare them; tables are read by the command's own Python and Spark."""
+        self.python = Path(find_program("python", workspace.environ["PATH"], workspace.work))
+        self.environ = workspace.environ
+        return measure_outputs(
+            outputs, self.sources.spec, self.root, workspace.folder, python=self.python, environ=self.environ
+        )
+
     def _executed(self, workspace: Workspace, options: RunOptions) -> tuple[Ending, tuple[Output, ...]]:
         spec = self.sources.spec
         declared = {name: output.path for name, output in spec.outputs.items()}
@@ -212,7 +243,7 @@ class Performance:
         )
         outputs = collect(declared, workspace.work, self.root, workspace.run_id)
         if self.publication is not None:
-            outputs = tuple(directly_written(self.publication, output) for output in outputs)
+            outputs = tuple(self.publication.with_direct(output) for output in outputs)
         missing = [output.name for output in outputs if output.missing]
         if ending.status == "FINISHED" and missing:
             reason = f"exit code 0, but it did not write the declared {'outputs' if len(missing) > 1 else 'output'} {', '.join(missing)}"

@@ -1,153 +1,175 @@
-"""Outputs back into the lake: a branch of the run's own, a commit that names the run, a tag, a merge.
+"""Outputs back into the lake: put on the run's own branch, committed, tagged, merged. A `Publication` in, records out.
 
-1. Before the command a branch is made at the target's head: one call, no copy. Spark may write to it directly.
-2. After a run that succeeded its outputs are put there and committed with the run's metadata.
-3. `--tag` tags the commit, `--merge` merges it into the target; then the branch has done its work and goes.
+1. Every branch: the outputs that the command wrote to their paths are put there, and all is committed with the
+   run's metadata.
+2. `tag` tags the commits, `merge` merges them into the branches that the outputs are for; only when 1 is done for all.
+3. A branch that is merged has done its work and goes. One that is not stays, and so does everything after a fault.
 
-The target branch never shows half of an output: it changes by one merge or not at all. When anything
-fails, the branch is left in place for whoever looks for the cause.
+A target branch never shows half of an output: it changes by one merge or not at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.errors import NotFound, ReprolockError
+from reprolock.errors import LakeRefused, NotFound, ReprolockError, ServiceError, UsageError
 from reprolock.lake.protocol import Lake
-from reprolock.model.digest import summarise
+from reprolock.model.digest import sha256
 from reprolock.model.outcome import Output
 from reprolock.model.record import PublishedRecord, Record
-from reprolock.model.spec import Spec
 from reprolock.model.uri import LakeURI
 from reprolock.steps.data import put_tree
+from reprolock.steps.publication import Branch, Publication
+from reprolock.tracker.mlflow_tracker import record_bytes
 
-Target = tuple[str, str]
-"""A repository and the branch that outputs are published to."""
-
-
-class Publication(NamedTuple):
-    """What a run is to publish: outputs by name at their places on the run's own branches."""
-
-    lake: Lake
-    places: Mapping[str, LakeURI]
-    targets: Mapping[str, LakeURI]
-
-    def url(self, name: str) -> str | None:
-        """Where Spark may write an output directly; None on an embedded lake, which takes files."""
-        place = self.places.get(name)
-        return self.lake.address(place) if place else None
+RECORD_KEY = "reprolock.record"
+"""In a commit's metadata: SHA-256 of the run's record.json as it was before `published` stood in it."""
 
 
-def prepare(lake: Lake, spec: Spec, run_id: str) -> Publication | None:
-    """Make the branches; None where no output is published. NotFound (exit 2) names the output whose target is not there."""
-    targets = {name: LakeURI.parse(output.publish) for name, output in spec.outputs.items() if output.publish}
-    if not targets:
-        return None
-    made: set[Target] = set()
-    for name, target in targets.items():
-        if target[:2] not in made:
-            made.add(target[:2])
-            try:
-                lake.create_branch(target.repository, _own_branch(run_id, target), target.ref)
-            except NotFound as error:
-                raise NotFound(f"outputs.{name}.publish: {error.message}", hint=error.hint) from None
-    return Publication(lake, {name: target.at(_own_branch(run_id, target)) for name, target in targets.items()}, targets)
+class Published(NamedTuple):
+    """One record an output; `fault` is what kept some of them from being published, in a sentence that names them."""
+
+    records: tuple[PublishedRecord, ...]
+    fault: ReprolockError | None = None
+
+
+def run_metadata(record: Record) -> dict[str, str]:
+    """What ties a commit to a run: MLflow's run ID, the digest of all that was pinned, the code's git commit."""
+    git = {"git_commit": record.code.commit} if record.code.commit else {}
+    return {"mlflow_run": record.run_id, "reprolock.pinned": record.pinned.total, **git}
 
 
 def publish(
-    publication: Publication,
-    outputs: tuple[Output, ...],
-    root: Path,
-    record: Record,
-    metadata: Mapping[str, str],
-    *,
-    tag: str | None,
-    merge: bool,
-) -> tuple[PublishedRecord, ...]:
-    """Put, commit, tag and merge. One answer an output; a fault is data in it, and the run's branch stays."""
-    lake = publication.lake
-    answers: list[PublishedRecord] = []
-    by_branch: dict[Target, list[str]] = {}
-    for name, place in publication.places.items():
-        by_branch.setdefault(place[:2], []).append(name)
-    for (repository, branch), names in by_branch.items():
-        target = publication.targets[names[0]].ref
-        commit = fault = merged = None
-        tagged = False
-        try:
-            for output in outputs:
-                if output.name in names and not _written_directly(publication, output):
-                    _put(publication, root / output.path, publication.places[output.name])
-            if lake.uncommitted(repository, branch):
-                commit = lake.commit(repository, branch, f"{record.project}: run {record.run_id[:8]}", metadata).id
-            else:
-                commit = lake.resolve(repository, branch).id  # the very same outputs are there already
-            if tag is not None:
-                lake.create_tag(repository, tag, commit)
-                tagged = True
-            if merge and commit == lake.resolve(repository, target).id:
-                merged = commit
-            elif merge:
-                merged = lake.merge(repository, branch, target, f"Merge run {record.run_id[:8]}", metadata).id
-            if merged is not None:
-                lake.delete_branch(repository, branch)
-        except ReprolockError as error:
-            fault = error.message
-        answers += [
-            PublishedRecord(
-                name=name,
-                uri=str(publication.targets[name]),
-                branch=branch,
-                commit=commit,
-                tag=tag if tagged else None,
-                merged=merged,
-                fault=fault,
-            )
-            for name in names
-        ]
-    return tuple(answers)
-
-
-def directly_written(publication: Publication, output: Output) -> Output:
-    """An output that the command wrote to its branch and not to its path: measured by its listing there."""
-    place = publication.places.get(output.name)
-    if place is None or not output.missing:
-        return output
+    publication: Publication, outputs: tuple[Output, ...], root: Path, record: Record, *, tag: str | None, merge: bool
+) -> Published:
+    """Put, commit, tag and merge what a run that succeeded has left. A fault is an answer: the run itself has finished."""
+    work = _Work(publication, record, root, {output.name: output for output in outputs})
+    fault = None
     try:
-        found = summarise(publication.lake.list(*place), publication.lake.scheme)
-    except NotFound:
-        return output
-    before = _summary_before(publication, output.name)
-    if not found.objects or found.digest == before:
-        return output
-    return output._replace(files=found.objects, bytes=found.bytes, digest=found.digest)
+        for branch in publication.branches:
+            work.commit(branch)
+        for branch in publication.branches if tag else ():
+            work.tag(branch, tag or "")
+        for branch in publication.branches if merge else ():
+            work.merge(branch)
+    except ReprolockError as error:
+        fault = error
+    records = tuple(work.record(branch, name, tag, merge, fault) for branch in publication.branches for name in branch.places)
+    if fault is None:
+        return Published(records)
+    left = [branch for branch in publication.branches if branch.name not in work.merges]
+    return Published(records, _told(fault, [item.name for item in records if item.fault], left))
 
 
-def _summary_before(publication: Publication, name: str) -> str | None:
-    """What stood there already when the branch was made: not this run's."""
-    lake, place = publication.lake, publication.places[name]
+def _told(fault: ReprolockError, outputs: list[str], left: list[Branch]) -> ReprolockError:
+    """The same error, said of the outputs."""
+    who = " and ".join(f"outputs.{name}" for name in outputs) + (" are" if len(outputs) > 1 else " is")
+    where = " and ".join(f"lakefs://{branch.repository}/{branch.name}" for branch in left)
+    hint = f"what the run wrote stays on {where}; `reprolock data` shows, commits and merges it"
+    return type(fault)(f"{who} not published: {fault.message}", hint=hint, faults=fault.faults)
+
+
+class _Work:
+    """How far each branch has come: `commits` and `merges` by the branch's name, `tagged` names."""
+
+    def __init__(self, publication: Publication, record: Record, root: Path, outputs: Mapping[str, Output]) -> None:
+        self.commits: dict[str, str] = {}
+        self.merges: dict[str, str] = {}
+        self.tagged: set[str] = set()
+        self._lake = publication.lake
+        self._publication = publication
+        self._root = root
+        self._outputs = outputs
+        self._run = record.run_id[:8]
+        self._message = f"{record.project}: run {self._run}"
+        self._metadata = run_metadata(record) | {RECORD_KEY: sha256(record_bytes(record))}
+
+    def commit(self, branch: Branch) -> None:
+        """Put the outputs on the branch and commit them; what stood on the target before is left where nothing differs."""
+        lake, (repository, name) = self._lake, branch[:2]
+        for output, place in branch.places.items():
+            if not self._publication.is_direct(self._outputs[output]):
+                _put(lake, output, self._root / self._outputs[output].path, place)
+
+        def committed() -> str | None:
+            head = lake.resolve(repository, name)
+            return head.id if head.metadata.get(RECORD_KEY) == self._metadata[RECORD_KEY] else None
+
+        if lake.uncommitted(repository, name):
+            self.commits[name] = _certain(lambda: lake.commit(repository, name, self._message, self._metadata).id, committed)
+        else:
+            self.commits[name] = lake.resolve(repository, name).id
+
+    def tag(self, branch: Branch, tag: str) -> None:
+        """Tag the commit."""
+        lake, commit = self._lake, self.commits[branch.name]
+
+        def create() -> str:
+            lake.create_tag(branch.repository, tag, commit)
+            return tag
+
+        def created() -> str | None:
+            with suppress(NotFound):
+                return tag if lake.resolve(branch.repository, tag).id == commit else None
+            return None
+
+        _certain(create, created)
+        self.tagged.add(branch.name)
+
+    def merge(self, branch: Branch) -> None:
+        """Merge the commit into the target, and remove the branch."""
+        lake, commit, (repository, name, target) = self._lake, self.commits[branch.name], branch[:3]
+
+        def merge() -> str:
+            try:
+                return lake.merge(repository, name, target, f"Merge run {self._run}", self._metadata).id
+            except LakeRefused:
+                if any(any(lake.diff(repository, target, name, place.path)) for place in branch.places.values()):
+                    raise
+                return lake.resolve(repository, target).id  # somebody published the very same
+
+        def merged() -> str | None:
+            head = lake.resolve(repository, target)
+            return head.id if commit in head.parents else None
+
+        self.merges[name] = _certain(merge, merged)
+        with suppress(ReprolockError):  # it is published; a branch that stays is in nobody's way
+            lake.delete_branch(repository, name)
+
+    def record(self, branch: Branch, output: str, tag: str | None, merge: bool, fault: ReprolockError | None) -> PublishedRecord:
+        """What became of one output."""
+        commit, merged = self.commits.get(branch.name), self.merges.get(branch.name)
+        tagged = tag if branch.name in self.tagged else None
+        done = commit and (tagged or not tag) and (merged or not merge)
+        return PublishedRecord(
+            name=output,
+            uri=str(branch.places[output].at(branch.target)),
+            branch=branch.name,
+            commit=commit,
+            tag=tagged,
+            merged=merged,
+            fault=None if done or fault is None else ": ".join(filter(None, [fault.message, ", ".join(fault.faults)])),
+        )
+
+
+def _certain(act: Callable[[], str], found: Callable[[], str | None]) -> str:
+    """What an act answers. Where its answer was lost, `found` looks whether it was done; if it was not, it is tried again."""
     try:
-        head = lake.resolve(place.repository, place.ref).id
-        return summarise(lake.list(place.repository, head, place.path), lake.scheme).digest
-    except NotFound:
-        return None
+        return act()
+    except ServiceError:
+        return found() or act()
 
 
-def _written_directly(publication: Publication, output: Output) -> bool:
-    return output.digest is not None and output.digest.startswith(f"{publication.lake.scheme}:")
-
-
-def _put(publication: Publication, source: Path, place: LakeURI) -> None:
-    """The output in the place of what an earlier run published there."""
-    lake = publication.lake
-    try:
-        lake.remove(place.repository, place.ref, place.path)
-    except NotFound:
-        pass  # the first run that publishes here
+def _put(lake: Lake, output: str, source: Path, place: LakeURI) -> None:
+    """The output at its place, and nothing else there."""
+    if source.is_file() and place.path.endswith("/"):
+        raise UsageError(
+            f"outputs.{output} is a file, and its publish names a folder, {place.path}",
+            hint=f'write publish = "…/{place.path}{source.name}"',
+        )
+    with suppress(NotFound):  # where the command wrote to both, its path counts
+        lake.remove(*place)
     put_tree(lake, source, place)
-
-
-def _own_branch(run_id: str, target: LakeURI) -> str:
-    return f"run-{run_id[:12]}-{target.ref}"

@@ -33,7 +33,7 @@ from reprolock.steps.environment import Interpreter
 from reprolock.steps.machine import Machine
 from reprolock.steps.materialise import materialise
 from reprolock.steps.progress import Progress
-from reprolock.steps.publish import Publication
+from reprolock.steps.publication import Publication
 
 PINS = "pins.json"
 """In a run's folder: what `reprolock materialise` needs to make a dataset's tree while the command runs."""
@@ -111,8 +111,9 @@ def rebuild(
     if not in_place:
         place(materials.snapshot, materials.code_root, work)
     outputs = {name: work / output.path for name, output in spec.outputs.items()}
-    places = {name: OutputPlace(path, (publication and publication.url(name)) or f"file://{path}") for name, path in outputs.items()}
-    published = {place.repository for place in publication.places.values()} if publication else set()
+    direct = publication if spec.spark else None  # the keys to the lake are Spark's alone
+    places = {name: OutputPlace(path, (direct and direct.url(name)) or f"file://{path}") for name, path in outputs.items()}
+    published = {branch.repository for branch in direct.branches} if direct else set()
     plan, spark_environ = _spark(spec, pins, materials, machine, folder, published)
     values = _values(spec, materials.inputs, places)
     context = folder / "context.json"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from reprolock import __version__
 from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin
-from reprolock.model.outcome import Ending, Outcome
+from reprolock.model.outcome import Ending
 from reprolock.model.record import (
     CodeRecord,
     DatasetRecord,
@@ -91,9 +91,10 @@ def opening_record(
     )  # fmt: skip
 
 
-def closing_record(record: Record, outcome: Outcome, spec: Spec, metrics: Mapping[str, float]) -> Record:
+def closing_record(
+    record: Record, ending: Ending, outputs: tuple[OutputRecord, ...], metrics: Mapping[str, float]
+) -> Record:
     """The same record, ended."""
-    ending = outcome.ending
     return record.model_copy(
         update={
             "status": ending.status,
@@ -101,17 +102,7 @@ def closing_record(record: Record, outcome: Outcome, spec: Spec, metrics: Mappin
             "ending": EndingRecord(
                 exit_code=ending.exit_code, signal=ending.signal, reason=ending.reason, seconds=ending.seconds
             ),
-            "outputs": tuple(
-                OutputRecord(
-                    name=output.name,
-                    path=output.path,
-                    compare=spec.outputs[output.name].compare,
-                    files=output.files,
-                    bytes=output.bytes,
-                    digest=output.digest,
-                )
-                for output in outcome.outputs
-            ),
+            "outputs": outputs,
             "metrics": dict(metrics),
         }
     )

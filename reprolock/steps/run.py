@@ -20,15 +20,16 @@ from reprolock.model.record import Record
 from reprolock.model.sections import digests, observed_packages, pinned_sections
 from reprolock.model.spec import Spec
 from reprolock.steps.abandoned import close_abandoned
-from reprolock.steps.check import require_fresh
+from reprolock.steps.check import kind_of, require_fresh
 from reprolock.steps.environment import ready_environment
-from reprolock.steps.local_records import unchanged
+from reprolock.steps.local_records import latest, unchanged
 from reprolock.steps.lock import lock
 from reprolock.steps.machine import Machine
 from reprolock.steps.options import LockOptions, RunOptions
 from reprolock.steps.perform import Performance, RunResult, Unwatched, Watcher
 from reprolock.steps.progress import SILENT, Progress
 from reprolock.steps.project import read_project
+from reprolock.steps.publication import check_targets
 from reprolock.steps.ready import make_ready, project_code, ready_java
 from reprolock.steps.reporting import Reporter, offline_place
 from reprolock.steps.what_if import with_params
@@ -54,16 +55,19 @@ def run(
     if options.relock:
         lock(root, LockOptions(), machine)
     project = read_project(root)
-    if (options.tag or options.merge) and not any(output.publish for output in project.spec.outputs.values()):
+    if (options.tag or options.merge) and not project.spec.published:
         raise UsageError("--tag and --merge are about what is published, and no output has publish", hint='write publish = "lakefs://…" under an output')
     locked = require_fresh(project)
     spec = with_params(project.spec, options.what_if.params)
     place = offline_place(root) if options.offline else find_place(spec.mlflow.tracking_uri, root, machine.environ)
     if options.if_changed and (equal := _equal_run(root, spec, locked, machine)):
         return RunResult(equal, True, place.shown, skipped=True)
+    options = _with_publishing(project.spec, options, watcher)
     warm(place)  # MLflow takes seconds to load; the lake is asked meanwhile
     with ExitStack() as stack:
         lake = stack.enter_context(closing(_lake(root, spec, machine))) if _uses_lake(spec) else None
+        if lake is not None and not options.publishing_off:
+            check_targets(lake, spec, options.tag)
         sources, materials = make_ready(
             root,
             spec,
@@ -76,7 +80,8 @@ def run(
             progress=progress,
         )
         tracker = stack.enter_context(closing(open_tracker(place, machine.environ, machine.home)))
-        attempt = Performance(root, sources, materials, Reporter(root, tracker, online=not options.offline, warn=watcher.warn), machine)
+        reporter = Reporter(root, tracker, online=not options.offline, warn=watcher.warn)
+        attempt = Performance(root, sources, materials, reporter, machine, latest(root))
         if options.dry_run:
             return attempt.rehearse(options, watcher, place)
         close_abandoned(root, machine)
@@ -93,6 +98,16 @@ def _check_options(options: RunOptions) -> None:
             raise UsageError(f"--if-changed and {option} exclude one another: a skipped run takes neither", hint="leave one out")
 
 
+def _with_publishing(spec: Spec, options: RunOptions, watcher: Watcher) -> RunOptions:
+    """Whether outputs are published at all: with --offline only to an embedded lake, which is no service."""
+    if not spec.published or not options.offline or kind_of(spec.lake) == "git":
+        return options
+    if options.tag or options.merge:
+        raise UsageError("--tag and --merge need the lake, and --offline asks no service", hint="leave out --offline")
+    watcher.warn("outputs are not published: --offline asks no service")
+    return options._replace(publishing_off=True)
+
+
 def _equal_run(root: Path, spec: Spec, locked: Lock, machine: Machine) -> Record | None:
     """A finished run of the same pins whose outputs still match. Costs no look at the data, the lake or MLflow."""
     interpreter = ready_environment(spec, locked.environment, machine, offline=True)
@@ -103,7 +118,7 @@ def _equal_run(root: Path, spec: Spec, locked: Lock, machine: Machine) -> Record
 
 
 def _uses_lake(spec: Spec) -> bool:
-    return bool(spec.datasets) or any(output.publish for output in spec.outputs.values())
+    return bool(spec.datasets or spec.published)
 
 
 def _lake(root: Path, spec: Spec, machine: Machine) -> Lake:

@@ -1,0 +1,168 @@
+"""`replay`: a recorded run again, and a verdict."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+import reprolock
+from reprolock.cli.options import Settings, shared
+from reprolock.cli.progress import progress
+from reprolock.cli.run import RULE, Screen, pairs
+from reprolock.cli.words import counted, short
+from reprolock.errors import CommandFailed, Diverged, NotReplayable
+
+if TYPE_CHECKING:
+    from reprolock.model.record import Record
+    from reprolock.steps.replay import Replayed
+
+
+class _ReplayScreen(Screen):
+    """What stands above the output of a replayed command."""
+
+    def ready(self, record: Record) -> None:
+        count = len(record.pinned.sections)
+        software = [counted(len(record.environment.packages), "package"), *([counted(record.spark.jars, "jar")] if record.spark else [])]
+        data = [f"{item.name} at {short(item.commit)}" for item in record.datasets]
+        self.settings.remark(f"Record   complete, {count} of {count} sections as recorded")
+        self.settings.remark(f"Rebuilt  {', '.join([f'code {record.code.digest[:8]}', *software, *data])}")
+        self.settings.remark(RULE)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--tracking-uri", metavar="URI", help="Where MLflow is.")
+@click.option("--lake", metavar="ENDPOINT", help="Where the data is, in the place of the record's endpoint.")
+@click.option("--times", type=click.IntRange(min=1), default=1, show_default=True, help="Replay so often; report the spread of each metric.")
+@click.option("--set", "params", metavar="NAME=VALUE", multiple=True, help="Another value of a param: a comparison, no verdict.")
+@click.option("--data", metavar="NAME=REF", multiple=True, help="A dataset at another ref: a comparison, no verdict.")
+@click.option("--dry-run", is_flag=True, help="Check the record and show what would run, without running it.")
+@shared
+def replay(
+    settings: Settings,
+    run: str,
+    tracking_uri: str | None,
+    lake: str | None,
+    times: int,
+    params: tuple[str, ...],
+    data: tuple[str, ...],
+    dry_run: bool,
+) -> None:
+    """Rebuild a recorded run from its record alone, run it again, compare, give a verdict.
+
+    RUN is a run's ID, the beginning of one, or a folder with its artifacts. Exit 0: REPRODUCED; 6: DIVERGED; 7: NOT
+    REPLAYABLE. The command of the record is executed: `--dry-run` shows it first.
+    """
+    from reprolock.steps.replay import ReplayOptions  # the library is loaded when a command runs
+    from reprolock.steps.what_if import WhatIf, parse_param
+
+    options = ReplayOptions(
+        tracking_uri=tracking_uri,
+        lake=lake,
+        what_if=WhatIf(dict(parse_param(text) for text in params), dict(pairs("--data", data))),
+        dry_run=dry_run,
+        stdout=sys.stderr.fileno() if settings.json else None,
+    )
+    answers: list[Replayed] = []
+    for _ in range(times):
+        with progress(settings, "Fetching inputs") as bar:
+            done = reprolock.replay(settings.root, run, options, _ReplayScreen(settings), bar)
+        answers.append(done)
+        _say(settings, done, dry_run)
+    if times > 1:
+        _say_spread(settings, answers)
+    settings.result(_document(answers))
+    _end(answers)
+
+
+def _say(settings: Settings, done: Replayed, dry_run: bool) -> None:
+    """One replay for people."""
+    recorded, replay = done.recorded, done.replay
+    if dry_run:
+        settings.line(f"Record   agrees with its artifacts, {len(recorded.pinned.sections)} of {len(recorded.pinned.sections)} sections as recorded")
+        settings.line(f"Code     {done.folder / 'code'}")
+        settings.line(f"Would run  {' '.join(replay.command)}")
+        if recorded.pass_env:
+            settings.line(f"Would pass  {', '.join(recorded.pass_env)}")
+        return
+    settings.remark(RULE)
+    if done.verdict is None:
+        settings.rows(_changes(recorded, replay))
+    else:
+        settings.rows([[item.name, item.how, _brief(item.recorded), _brief(item.found), item.state] for item in done.verdict.comparisons])
+        for item in done.verdict.comparisons:
+            for sentence in item.differences:
+                settings.line(f"  {item.name}: {sentence}")
+        settings.line(RULE)
+        reason = f"{done.verdict.kind}   {done.verdict.reason}"
+        settings.line("   ".join([click.style(reason, bold=True), *done.verdict.unlocked]))
+        if done.verdict.kind == "DIVERGED":
+            settings.line(done.verdict.inputs[0].upper() + done.verdict.inputs[1:])
+    settings.line(f"Recorded replay {replay.run_id[:8]} of {recorded.run_id[:8]}")
+
+
+def _brief(value: str | None) -> str:
+    """A digest by its first eight digits, a number as it is."""
+    if value is None:
+        return "-"
+    return short(value)[:8] if ":" in value else value
+
+
+def _changes(recorded: Record, replay: Record) -> list[list[str]]:
+    """What a what-if changed in the outcome."""
+    rows = [["changed", "; ".join(replay.why)]] if replay.why else []
+    for name in sorted(recorded.metrics.keys() | replay.metrics.keys()):
+        old, new = recorded.metrics.get(name), replay.metrics.get(name)
+        rows.append([name, "same" if old == new else "changed", f"{old}", f"{new}"])
+    before = {output.name: output for output in recorded.outputs}
+    for output in replay.outputs:
+        old = before[output.name].compared
+        rows.append([output.name, "same" if old == output.compared else "changed", _brief(old), _brief(output.compared)])
+    return rows
+
+
+def _say_spread(settings: Settings, answers: list[Replayed]) -> None:
+    """How far each metric moves from replay to replay, so that a tolerance can be chosen before it is promised."""
+    rows = []
+    for name in sorted({name for answer in answers for name in answer.replay.metrics}):
+        values = [answer.replay.metrics[name] for answer in answers if name in answer.replay.metrics]
+        low, high = min(values), max(values)
+        spread = high - low
+        relative = spread / max(abs(low), abs(high)) if spread else 0.0
+        rows.append([name, f"{len(values)} values", f"{low!r} to {high!r}", f"spread {spread:.3g}", f"rel {relative:.1g}"])
+    settings.line(f"Spread over {counted(len(answers), 'replay')}")
+    settings.rows(rows, indent="  ")
+
+
+def _document(answers: list[Replayed]) -> dict[str, object]:
+    documents = [
+        {
+            "recorded": answer.recorded.run_id,
+            "replay": answer.replay.run_id,
+            "folder": str(answer.folder),
+            "verdict": answer.verdict.model_dump(mode="json") if answer.verdict else None,
+            "metrics": answer.replay.metrics,
+        }
+        for answer in answers
+    ]
+    return documents[0] if len(documents) == 1 else {"replays": documents}
+
+
+def _end(answers: list[Replayed]) -> None:
+    """The exit code: of the worst of the verdicts."""
+    for answer in answers:
+        if answer.verdict is not None and answer.verdict.kind == "NOT REPLAYABLE":
+            raise NotReplayable(f"run {answer.recorded.run_id[:8]} is not replayable: {answer.verdict.reason}", hint=_DECLARE)
+    for answer in answers:
+        if answer.verdict is None and answer.replay.status not in ("FINISHED", "RUNNING"):
+            raise CommandFailed(f"the command failed: {answer.replay.ending.reason if answer.replay.ending else ''}")
+        if answer.verdict is not None and answer.verdict.kind == "DIVERGED":
+            raise Diverged(
+                f"the replay of {answer.recorded.run_id[:8]} diverged: {answer.verdict.reason}",
+                hint=f"its outputs are in {answer.folder}",
+            )
+
+
+_DECLARE = "declare outputs, and metrics under [metrics], that decide a verdict"

@@ -1,0 +1,109 @@
+"""Two runs in, a Verdict out: each declared output and metric by the rule that the recorded run declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from reprolock.engine.tables import Pair, Table, compare_tables
+from reprolock.errors import MachineError, NotReplayable
+from reprolock.model.json_compare import compare_json
+from reprolock.model.record import OutputRecord, Record
+from reprolock.model.spec import OutputSpec
+from reprolock.model.table import TableComparison, table_differences
+from reprolock.model.verdict import Comparison, Measured, Verdict, compare_metric, compare_output, verdict
+from reprolock.steps.kept import unpack
+from reprolock.steps.recorded import Recorded
+from reprolock.steps.why import differing
+
+
+def compare(recorded: Recorded, replay: Record, folder: Path, *, python: Path, environ: Mapping[str, str]) -> Verdict:
+    """`folder` is where the replay's outputs stand; `python` and `environ` are its command's, for Spark."""
+    if replay.status != "FINISHED":
+        reason = replay.ending.reason if replay.ending else replay.status
+        return Verdict(
+            kind="DIVERGED",
+            reason=f"the replayed command ended otherwise: {reason}",
+            differing=differing(replay, recorded.record),
+            unlocked=tuple(unlocked(recorded.record, replay)),
+        )
+    return verdict(
+        (*_outputs(recorded, replay, folder, python, environ), *_metrics(recorded, replay)),
+        differing(replay, recorded.record),
+        tuple(unlocked(recorded.record, replay)),
+    )
+
+
+def unlocked(recorded: Record, replay: Record) -> Iterator[str]:
+    """What was not locked, as remarks beside a verdict."""
+    java = [record.spark.java if record.spark else None for record in (replay, recorded)]
+    if java[0] != java[1]:
+        yield f"on Java {java[0]}, recorded {java[1]}"
+    if recorded.environment.python != replay.environment.python:
+        yield f"on Python {replay.environment.python}, recorded {recorded.environment.python}"
+    if recorded.environment.platform != replay.environment.platform:
+        yield f"on {replay.environment.platform}, recorded {recorded.environment.platform}"
+    if not recorded.environment.isolated:
+        old, new = recorded.environment.packages, replay.environment.packages
+        count = len({name for name, _ in old.items() ^ new.items()})
+        yield "packages not locked" + (f", {count} differ" if count else ", none differ")
+    if recorded.spark and not recorded.spark.master.startswith(("local", "spark://")):
+        yield f"the cluster {recorded.spark.master} not locked"
+
+
+def _metrics(recorded: Recorded, replay: Record) -> Iterator[Comparison]:
+    for name, tolerance in recorded.spec.metrics.items():
+        yield compare_metric(name, tolerance, recorded.record.metrics.get(name), replay.metrics.get(name))
+
+
+def _outputs(
+    recorded: Recorded, replay: Record, folder: Path, python: Path, environ: Mapping[str, str]
+) -> Iterator[Comparison]:
+    before = {output.name: output for output in recorded.record.outputs}
+    after = {output.name: output for output in replay.outputs}
+    for name, declared in recorded.spec.outputs.items():
+        if declared.compare == "none":
+            continue
+        old, new = before[name], after[name]
+        beyond, details = None, ()
+        if old.compared != new.compared and old.compared and new.compared:
+            beyond, details = _side_by_side(recorded, declared, old, new, folder, python, environ)
+        yield compare_output(
+            name, declared, Measured(old.compared, old.fault), Measured(new.compared, new.fault), beyond=beyond, details=details
+        )
+
+
+def _side_by_side(
+    recorded: Recorded,
+    declared: OutputSpec,
+    old: OutputRecord,
+    new: OutputRecord,
+    folder: Path,
+    python: Path,
+    environ: Mapping[str, str],
+) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """What lies beyond the tolerance (None: the recorded output is not at hand), and sentences on what differs."""
+    details = table_differences(old.table, new.table) if old.table and new.table else ()
+    if old.kept is None or Path(old.kept).name != old.kept:
+        return None, details
+    place = folder / "kept" / old.name
+    try:
+        unpack((recorded.folder / old.kept).read_bytes(), place)
+    except (OSError, NotReplayable) as error:
+        return None, (*details, str(error))
+    was, found = place / Path(old.path).name, folder / new.path
+    rel, abs_ = declared.rel or 0.0, declared.abs or 0.0
+    if declared.compare == "json":
+        try:
+            found_differences = compare_json(was.read_bytes(), found.read_bytes(), declared.ignore, rel, abs_)
+        except (OSError, ValueError) as error:
+            return None, (str(error),)
+        return tuple(str(item) for item in found_differences), ()
+    pair = Pair(Table.declared(declared, was), old.compared or "", Table.declared(declared, found), rel, abs_)
+    try:
+        answer = compare_tables({old.name: pair}, python=python, environ=environ, folder=folder)[old.name]
+    except MachineError as error:
+        return None, (error.message,)
+    if isinstance(answer, TableComparison):
+        return answer.differences, ()
+    return None, (answer.sentence,)

@@ -1,0 +1,42 @@
+"""Outputs that are kept with a record, so that a replay can lay the two side by side. A path in, bytes out, and back."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from pathlib import Path
+
+from reprolock.errors import NotReplayable
+
+LARGEST = 20_000_000
+"""Bytes. A larger output is data, and belongs in a lake; then a difference is told without its place."""
+
+
+def pack(path: Path) -> bytes | None:
+    """A file or folder as .tar.gz, with no owner and no time; None where it is larger than `LARGEST`."""
+    files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+    if sum(item.stat().st_size for item in files) > LARGEST:
+        return None
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for item in files:
+            data = item.read_bytes()
+            member = tarfile.TarInfo(item.relative_to(path.parent).as_posix())
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return gzip.compress(buffer.getvalue(), mtime=0)
+
+
+def unpack(data: bytes, folder: Path) -> None:
+    """Unpack what `pack` made. Foreign input: NotReplayable for what is damaged, too large or would leave the folder."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            plain = stream.read(2 * LARGEST + 1)
+        if len(plain) > 2 * LARGEST:
+            raise NotReplayable("a kept output is larger than any that is kept")
+        with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as tar:
+            folder.mkdir(parents=True, exist_ok=True)
+            tar.extractall(folder, filter="data")
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise NotReplayable(f"a kept output cannot be unpacked: {error}") from None
