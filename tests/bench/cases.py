@@ -1,0 +1,201 @@
+"""What is measured, group by group. Each group yields cases, or rows that it measured itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench import REPROLOCK, Case, Command, fresh, tool
+
+PASS = Command([sys.executable, "-c", "pass"])
+PLAIN_SPEC = """\
+[project]
+name = "bench"
+[lake]
+endpoint = "file:lake"
+[datasets.train]
+uri = "lakefs://bench-data/main/train/"
+format = "csv"
+options = {{ header = true }}
+[run]
+command = ["python", "train.py"]
+code = ["train.py"]
+{more}
+"""
+
+
+def start() -> Iterator[Case]:
+    """How quickly the command line answers."""
+    folder = project("start", "pass\n", files=1)
+    reprolock = [*REPROLOCK, "-C", str(folder)]
+    script = str(Path(sys.executable).with_name("reprolock"))
+    completion = {"_REPROLOCK_COMPLETE": "bash_complete", "COMP_WORDS": "reprolock lock --up", "COMP_CWORD": "2"}
+    yield Case("reprolock --version", Command([script, "--version"]), PASS, "python -c pass", 5)
+    yield Case("completion of `reprolock lock --up`", Command([script], environ=completion), PASS, "python -c pass", 5)
+    dvc = dvc_project("start-dvc", files=1)
+    yield Case("lock --check", Command([*reprolock, "lock", "--check"]), Command([str(dvc_program()), "status"], dvc), "dvc status", 1 / 3)
+
+
+def skip() -> Iterator[Case]:
+    """A run in which nothing changed: `--if-changed` against `dvc repro`."""
+    for files, goal in ((10_000, 1 / 4), (100_000, 1 / 20)):
+        ours = project(f"skip-{files}", "import reprolock; reprolock.current().output('out').path.write_text('1')\n", files=files, output=True)
+        subprocess.run([*REPROLOCK, "run", "-q"], cwd=ours, check=True, capture_output=True)
+        theirs = dvc_project(f"skip-dvc-{files}", files=files)
+        subprocess.run([str(dvc_program()), "repro", "-q"], cwd=theirs, check=True)
+        yield Case(
+            f"run --if-changed, nothing changed, {files:,} files",
+            Command([*REPROLOCK, "run", "--if-changed"], ours),
+            Command([str(dvc_program()), "repro"], theirs),
+            "dvc repro",
+            goal,
+            rounds=3,
+        )
+
+
+def environment() -> Iterator[Case | list[str]]:
+    """A locked environment: what it adds to a start, and how quickly it is rebuilt."""
+    isolated = project("isolated", "pass\n", files=1, more='[environment]\npackages = ["mlflow-skinny==3.17.2"]\n')
+    plain = project("plain", "pass\n", files=1)
+    for folder in (isolated, plain):
+        subprocess.run([*REPROLOCK, "run", "-q"], cwd=folder, check=True, capture_output=True)
+    case = Case("run in a locked environment that exists", Command([*REPROLOCK, "run"], isolated), Command([*REPROLOCK, "run"], plain), "not isolated", 1.1)
+    yield case
+    cache = fresh("rebuild-cache")
+
+    def forget() -> None:
+        shutil.rmtree(cache, ignore_errors=True)
+
+    build = "from pathlib import Path; from reprolock.files.lock_file import read_lock; from reprolock.environment.python_env import ensure; "
+    build += f"ensure(read_lock(Path({str(demo_lock())!r})).environment, Path({str(cache)!r}))"
+    ten = Command([sys.executable, "-c", "import time; time.sleep(10)"])
+    yield Case("rebuild the demo's environment, uv's cache warm", Command([sys.executable, "-c", build], before=forget), ten, "10 s", 1, rounds=3)
+
+
+def demo_lock() -> Path:
+    """A project that locks what the demo uses."""
+    packages = '["pyspark==4.2.0", "pandas<3", "mlflow==3.17.2"]'
+    folder = project("demo-lock", "pass\n", files=1, more=f"[environment]\npackages = {packages}\n")
+    return folder
+
+
+SPARK_SCRIPT = """\
+import sys
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+frame = spark.read.option("header", "true").csv(sys.argv[1])
+print(frame.groupBy("x").count().count())
+"""
+
+SPARK_SCRIPT_WITH_MLFLOW = """\
+import sys
+import mlflow
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+frame = spark.read.option("header", "true").csv(sys.argv[1])
+mlflow.set_tracking_uri("sqlite:///" + sys.argv[2])
+with mlflow.start_run():
+    mlflow.log_input(mlflow.data.from_spark(frame, path=sys.argv[1]), context="training")
+    print(frame.groupBy("x").count().count())
+"""
+
+DELTA = "io.delta:delta-spark_4.2_2.13:4.4.0"
+
+
+def spark() -> Iterator[Case]:
+    """A Spark script under reprolock, and under spark-submit that resolves its packages and logs by itself."""
+    more = f'[spark]\nmaster = "local[2]"\npackages = ["{DELTA}"]\n'
+    ours = project("spark", SPARK_SCRIPT, files=3, more=more, arguments=["{datasets.train.url}"])
+    subprocess.run([*REPROLOCK, "run", "-q"], cwd=ours, check=True, capture_output=True)
+    data = next((ours / ".reprolock" / "data").rglob("train"))
+    theirs = fresh("spark-submit")
+    (theirs / "train.py").write_text(SPARK_SCRIPT_WITH_MLFLOW)
+    submit = str(Path(sys.executable).with_name("spark-submit"))
+    resolving = [submit, "--master", "local[2]", "--packages", DELTA, "train.py", str(data), str(theirs / "mlflow.db")]
+    yield Case("run a Spark script", Command([*REPROLOCK, "run"], ours), Command(resolving, theirs), "spark-submit --packages, own logging", 1)
+    from reprolock.files.lock_file import read_lock
+    from reprolock.files.spec_file import read_spec
+    from reprolock.steps.jars import jar_store
+    from reprolock.steps.machine import Machine
+
+    lock = read_lock(ours)
+    assert lock is not None and lock.jars is not None
+    jars = ",".join(str(path) for path in jar_store(read_spec(ours), Machine.here()).files(lock.jars))
+    (theirs / "plain.py").write_text(SPARK_SCRIPT)
+    once = "import mlflow, sys; mlflow.set_tracking_uri('sqlite:///' + sys.argv[1]); mlflow.start_run(); mlflow.end_run()"
+    both = f'"{submit}" --master "local[2]" --jars "{jars}" plain.py "{data}" && "{sys.executable}" -c "{once}" "{theirs}/mlflow.db"'
+    yield Case("the same", Command([*REPROLOCK, "run"], ours), Command(["sh", "-c", both], theirs), "spark-submit --jars, then one MLflow run", 1.05)
+
+
+def lakefs() -> Iterator[Case | list[str]]:
+    """Listings and copies from a real lakeFS on a real MinIO."""
+    import lakefs_bench  # beside this file; needs lakefs and minio on PATH
+
+    yield from lakefs_bench.cases()
+
+
+def tables() -> Iterator[Case | list[str]]:
+    """The digest of a table against Spark's own SHA-256 over all columns."""
+    import tables_bench  # beside this file
+
+    yield from tables_bench.cases()
+
+
+def project(
+    name: str, script: str, *, files: int, more: str = "", output: bool = False, arguments: list[str] | None = None
+) -> Path:
+    """A project on an embedded lake with so many small CSV files in it, locked."""
+    folder = fresh(name)
+    if output:
+        more += '[outputs.out]\npath = "out/x"\n'
+    text = PLAIN_SPEC.format(more=more)
+    if arguments:
+        text = text.replace('"train.py"]\ncode', '"train.py", ' + ", ".join(json.dumps(item) for item in arguments) + "]\ncode")
+    (folder / "repro.toml").write_text(text)
+    (folder / "train.py").write_text(script)
+    with tempfile.TemporaryDirectory(dir=folder) as data:
+        write_files(Path(data), files)
+        for command in (["data", "create", "lakefs://bench-data"], ["data", "put", data, "lakefs://bench-data/main/train/"], ["data", "commit", "lakefs://bench-data/main", "-m", "Data"]):
+            subprocess.run([*REPROLOCK, *command, "-q"], cwd=folder, check=True)
+    subprocess.run([*REPROLOCK, "lock", "-q"], cwd=folder, check=True)
+    return folder
+
+
+def write_files(folder: Path, count: int) -> None:
+    """Small CSV files, in folders of a thousand."""
+    for index in range(count):
+        part = folder / f"{index // 1000:03d}"
+        part.mkdir(exist_ok=True)
+        (part / f"{index:06d}.csv").write_text(f"x,y\n{index},1\n")
+
+
+def dvc_program() -> Path:
+    """DVC, installed from its own package."""
+    return tool("dvc", "dvc") / "dvc"
+
+
+def dvc_project(name: str, *, files: int) -> Path:
+    """The same in DVC: a folder of data, one stage, reproduced once by the caller."""
+    folder = fresh(name)
+    (folder / "data").mkdir()
+    write_files(folder / "data", files)
+    for command in (["git", "init", "-q"], [str(dvc_program()), "init", "-q"], [str(dvc_program()), "config", "core.analytics", "false"], [str(dvc_program()), "add", "-q", "data"]):
+        subprocess.run(command, cwd=folder, check=True)
+    stage = ["stage", "add", "-q", "-n", "train", "-d", "data", "-o", "out", "echo 1 > out"]
+    subprocess.run([str(dvc_program()), *stage], cwd=folder, check=True)
+    return folder
+
+
+CASES: dict[str, Callable[[], Iterator[Case | list[str]]]] = {
+    "start": start,
+    "skip": skip,
+    "environment": environment,
+    "spark": spark,
+    "lakefs": lakefs,
+    "tables": tables,
+}

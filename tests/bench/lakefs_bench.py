@@ -1,0 +1,147 @@
+"""Listings, branches and copies, against a real lakeFS on a real MinIO that this file starts and ends."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import services
+from bench import Case, Missing, fresh
+from cases import write_files
+
+OBJECTS, MANY = 10_000, 100_000
+PAGE = 1000
+
+
+def cases() -> Iterator[Case | list[str]]:
+    """Rows; services are started once for all of them."""
+    for name in ("minio", "lakefs", "lakectl"):
+        if shutil.which(name) is None:
+            raise Missing(f"no `{name}` on PATH")
+    folder = fresh("lakefs")
+    minio = services.start_minio(folder / "minio")
+    try:
+        lakefs = services.start_lakefs(folder / "server", minio)
+        try:
+            os.environ.update(lakefs.lakectl)
+            fill("ten", OBJECTS)
+            yield from listing("ten", OBJECTS)
+            yield from copies(folder, "ten")
+            fill("many", MANY)
+            yield from listing("many", MANY)
+        finally:
+            lakefs.server.stop()
+    finally:
+        minio.server.stop()
+
+
+def lake():
+    """The lake as reprolock opens it."""
+    from reprolock.lake.opening import open_lake
+
+    return open_lake(None, Path.cwd(), os.environ, Path.home())
+
+
+def fill(name: str, count: int) -> None:
+    """A repository `bench-NAME` with so many objects of 1 KiB under data/, committed."""
+    from reprolock.model.uri import LakeURI
+    from reprolock.steps.data import put_tree
+
+    opened = lake()
+    opened.create_repository(f"bench-{name}", storage=f"s3://lake/bench-{name}")
+    with tempfile.TemporaryDirectory() as data:
+        write_files(Path(data), count)
+        for path in Path(data).rglob("*.csv"):
+            path.write_bytes(path.read_bytes().ljust(1024, b" "))
+        put_tree(opened, Path(data), LakeURI.parse(f"lakefs://bench-{name}/main/data/"))
+    opened.commit(f"bench-{name}", "main", "Data")
+    opened.close()
+
+
+def listing(name: str, count: int) -> Iterator[list[str]]:
+    """reprolock's listing with its digest, against a bare paging loop with json alone; and the memory it takes."""
+    from reprolock.model.digest import summarise
+
+    opened = lake()
+    pairs = []
+    for _ in range(6):
+        started = time.perf_counter()
+        assert summarise(opened.list(f"bench-{name}", "main", "data/"), opened.scheme).objects == count
+        between = time.perf_counter()
+        assert bare(f"bench-{name}") == count
+        pairs.append((between - started, time.perf_counter() - between))
+    opened.close()
+    ratio = statistics.median(a / b for a, b in pairs[1:])
+    ours, theirs = (statistics.median(pair[index] for pair in pairs[1:]) for index in (0, 1))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    met = "met" if ratio <= 2 else "MISSED"
+    yield [f"listing and digest of {count:,} objects", f"{ours:.2f} s", f"paging and json {theirs:.2f} s", f"{ratio:.2f}", "goal 2", met, f"peak {peak:.0f} MB"]
+
+
+def bare(repository: str) -> int:
+    """Every page of a listing, parsed and dropped."""
+    place = urlsplit(os.environ["LAKECTL_SERVER_ENDPOINT_URL"])
+    keys = f"{os.environ['LAKECTL_CREDENTIALS_ACCESS_KEY_ID']}:{os.environ['LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY']}"
+    headers = {"Authorization": f"Basic {b64encode(keys.encode()).decode()}"}
+    connection = http.client.HTTPConnection(place.hostname or "", place.port)
+    count, after = 0, ""
+    while True:
+        connection.request("GET", f"/api/v1/repositories/{repository}/refs/main/objects/ls?amount={PAGE}&prefix=data/&after={quote(after)}", headers=headers)
+        page = json.loads(connection.getresponse().read())
+        count += len(page["results"])
+        if not page["pagination"]["has_more"]:
+            return count
+        after = page["pagination"]["next_offset"]
+
+
+def copies(folder: Path, name: str) -> Iterator[list[str]]:
+    """A dataset's local tree against `lakectl local clone`, and a second tree against `cp -rl`."""
+    from reprolock.files.object_cache import ObjectCache
+    from reprolock.model.spec import DatasetSpec
+    from reprolock.steps.materialise import materialise
+    from reprolock.steps.resolve import resolve_datasets
+
+    opened = lake()
+    dataset = DatasetSpec(uri=f"lakefs://bench-{name}/main/data/", format="csv")
+    (pin,) = resolve_datasets(opened, {"train": dataset})
+    firsts, seconds = [], []
+    for number in range(4):
+        place = fresh(f"copies-{number}")
+        clone = timed(lambda: subprocess.run(["lakectl", "local", "clone", f"lakefs://bench-{name}/main/data/", str(place / "clone")], check=True, capture_output=True))
+        cache = ObjectCache(place / "cache")
+        first = timed(lambda: materialise(opened, pin, cache, place / "first"))
+        again = timed(lambda: materialise(opened, pin, cache, place / "second"))
+        linked = timed(lambda: subprocess.run(["cp", "-rl", str(place / "second"), str(place / "linked")], check=True))
+        firsts.append((first, clone))
+        seconds.append((again, linked))
+    opened.close()
+    for title, against, pairs, goal in (
+        (f"{OBJECTS:,} objects to files", "lakectl local clone", firsts, 0.6),
+        ("a second time", "cp -rl", seconds, 2.0),
+    ):
+        ratio = statistics.median(a / b for a, b in pairs[1:])
+        ours, theirs = (statistics.median(pair[index] for pair in pairs[1:]) for index in (0, 1))
+        yield [title, f"{ours:.2f} s", f"{against} {theirs:.2f} s", f"{ratio:.2f}", f"goal {goal:g}", "met" if ratio <= goal else "MISSED"]
+
+
+def timed(work) -> float:
+    """How long a call takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    sys.exit("run tests/bench/bench.py lakefs")
