@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from ground import Ground
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from reprolock.engine.tree import end_leftovers
 from reprolock.model.record import Record
 from reprolock.steps.local_records import latest, runs_folder
 from reprolock.tracker import open_tracker
@@ -133,8 +133,12 @@ def in_background(root: Path, *arguments: str, environ: Mapping[str, str] = {}) 
         yield process
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+            process.kill()
+        process.wait()
+        for run in (root / ".reprolock" / "runs").glob("*"):
+            end_leftovers(run.name)  # its command is in a group of its own
+        for stream in (process.stdout, process.stderr):
+            stream.close()
 
 
 def lines_of(text: str, *starts: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,7 +87,7 @@ def run(
     with progress(settings, "Fetching inputs") as bar:
         done = reprolock.run(settings.root, options, Screen(settings), bar)
     record = done.record
-    settings.result({**record.model_dump(mode="json"), "sent": done.sent, "skipped": done.skipped})
+    settings.result({**_document(record), "sent": done.sent, "skipped": done.skipped})
     if done.skipped:
         settings.remark(f"Skipped: run {record.run_id[:8]} has finished with the same inputs, and its outputs are as it left them")
         return
@@ -172,7 +173,7 @@ def _shortened(url: str, commit: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
 
 
 @click.command()
@@ -183,11 +184,17 @@ def _number(value: float) -> str:
 def show(settings: Settings, target: str | None, tracking_uri: str | None, of_lock: bool) -> None:
     """Show a recorded run (the newest, where none is named), or the lock where nothing has run yet."""
     found = reprolock.show(settings.root, target, tracking_uri=tracking_uri, of_lock=of_lock)
-    settings.result(found.model_dump(mode="json", exclude_none=True))
+    settings.result(_document(found))
     if hasattr(found, "run_id"):
         settings.rows(record_rows(found))
     else:
         settings.rows(lock_rows(found))
+
+
+def _document(found: Record | Lock) -> dict[str, object]:
+    """As JSON has it: NaN by its name."""
+    document: dict[str, object] = json.loads(found.model_dump_json())
+    return document
 
 
 def record_rows(record: Record) -> list[list[str]]:

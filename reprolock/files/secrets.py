@@ -44,14 +44,15 @@ class Scanner:
             key=lambda pair: (-len(pair[0]), pair),
         )
 
-    def check(self, data: bytes | str, where: str) -> None:
-        """UsageError when `data` carries a key in use, or text that is unmistakably a key. `where` names the file."""
+    def check(self, data: bytes | str, where: str, *, lines: bool = True) -> None:
+        """UsageError when `data` carries a key in use, or text that is unmistakably a key. `where` names the file, or
+        with `lines=False` something that has no lines, such as an option."""
         content = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
         for needle, name in self._needles:
             if (position := content.find(needle)) >= 0:
-                raise UsageError(f"{_place(where, content, position)} carries the value of {name}", hint=_HINT)
+                raise UsageError(f"{_place(where, content, position) if lines else where} carries the value of {name}", hint=_HINT)
         if (found := secret_at(content.decode("latin-1"))) is not None:
-            place = _place(where, content, found)
+            place = _place(where, content, found) if lines else where
             raise UsageError(f"{place} carries a key: an access key, a token, a private key or a signed address", hint=_HINT)
 
     def redact(self, text: str) -> str:

@@ -9,12 +9,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, Strict
+from pydantic import Field, Strict, WithJsonSchema
 
 from reprolock.model.table import TableDigest
 from reprolock.model.value import Value
 
 Strings = Annotated[tuple[str, ...], Strict(False)]
+
+
+Measured = Annotated[
+    float, Strict(False), WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]})
+]
+"""A metric. A diverged loss is a result too, and JSON has no NaN: it is written by its name."""
 
 
 class DatasetRecord(Value):
@@ -150,4 +156,4 @@ class Record(Value):
     ending: EndingRecord | None = None
     outputs: Annotated[tuple[OutputRecord, ...], Strict(False)] = ()
     published: Annotated[tuple[PublishedRecord, ...], Strict(False)] = ()
-    metrics: dict[str, float] = Field({}, description="Last value of each metric that the run logged.")
+    metrics: dict[str, Measured] = Field({}, description="Last value of each metric that the run logged.")

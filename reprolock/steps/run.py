@@ -51,16 +51,16 @@ def run(
     """
     machine = machine or Machine.here()
     root = root.resolve()
-    _check_options(options)
+    _check_options(options, machine)
     if options.relock:
-        lock(root, LockOptions(), machine)
+        lock(root, LockOptions(offline=options.offline), machine)
     project = read_project(root)
     if (options.tag or options.merge) and not project.spec.published:
         raise UsageError("--tag and --merge are about what is published, and no output has publish", hint='write publish = "lakefs://…" under an output')
     locked = require_fresh(project)
     spec = with_params(project.spec, options.what_if.params)
     place = offline_place(root) if options.offline else find_place(spec.mlflow.tracking_uri, root, machine.environ)
-    if options.if_changed and (equal := _equal_run(root, spec, locked, machine)):
+    if options.if_changed and not options.what_if.data and (equal := _equal_run(root, spec, locked, machine)):
         return RunResult(equal, True, place.shown, skipped=True)
     options = _with_publishing(project.spec, options, watcher)
     warm(place)  # MLflow takes seconds to load; the lake is asked meanwhile
@@ -88,11 +88,18 @@ def run(
         return attempt.perform(options, watcher, place)
 
 
-def _check_options(options: RunOptions) -> None:
+def _check_options(options: RunOptions, machine: Machine) -> None:
     if options.locked and options.relock:
         raise UsageError("--locked and --relock exclude one another", hint="leave one out")
     if options.locked and options.what_if:
         raise UsageError("--set and --data change what is locked, and --locked forbids it", hint="leave out --locked")
+    if options.relock and options.dry_run:
+        raise UsageError("--relock writes repro.lock, and --dry-run writes nothing", hint="run `reprolock lock --dry-run` first")
+    given = {f"--set {name}": str(value) for name, value in options.what_if.params.items()}
+    given |= {option: value for option, value in (("--name", options.name), ("--tag", options.tag)) if value}
+    scanner = machine.scanner()
+    for place, text in given.items():
+        scanner.check(text, place, lines=False)
     for option, given in (("--tag", options.tag), ("--merge", options.merge), ("--name", options.name)):
         if options.if_changed and given:
             raise UsageError(f"--if-changed and {option} exclude one another: a skipped run takes neither", hint="leave one out")
@@ -100,7 +107,11 @@ def _check_options(options: RunOptions) -> None:
 
 def _with_publishing(spec: Spec, options: RunOptions, watcher: Watcher) -> RunOptions:
     """Whether outputs are published at all: with --offline only to an embedded lake, which is no service."""
-    if not spec.published or not options.offline or kind_of(spec.lake) == "git":
+    if not options.offline or kind_of(spec.lake) == "git":
+        return options
+    if options.what_if.data:
+        raise UsageError("--data needs the lake, and --offline asks no service", hint="leave out --offline")
+    if not spec.published:
         return options
     if options.tag or options.merge:
         raise UsageError("--tag and --merge need the lake, and --offline asks no service", hint="leave out --offline")

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from reprolock.files.spec_file import read_spec
-from reprolock.files.whole import own_folder
+from reprolock.files.whole import own_folder, write_whole
 from reprolock.steps.abandoned import close_abandoned
+from reprolock.steps.local_records import runs_folder
 from reprolock.steps.machine import Machine
 from reprolock.tracker import open_tracker
+from reprolock.tracker.mlflow_tracker import record_bytes
 from reprolock.tracker.outbox import Outbox, Sent
 from reprolock.tracker.outbox import sync as send
 from reprolock.tracker.place import find_place
+from reprolock.tracker.protocol import RECORD
 
 
 def sync(root: Path, *, tracking_uri: str | None = None, machine: Machine | None = None) -> list[Sent]:
@@ -22,6 +25,11 @@ def sync(root: Path, *, tracking_uri: str | None = None, machine: Machine | None
     tracker = open_tracker(place, machine.environ, machine.home)
     try:
         close_abandoned(root, machine)
-        return send(Outbox(own_folder(root) / "outbox"), tracker)
+        answers = send(Outbox(own_folder(root) / "outbox"), tracker)
     finally:
         tracker.close()
+    for answer in answers:
+        kept = runs_folder(root) / answer.run_id / RECORD
+        if answer.record is not None and kept.exists():
+            write_whole(kept, record_bytes(answer.record))
+    return answers

@@ -41,12 +41,13 @@ class Pending(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """What became of one record: its run in MLflow, or the error that kept it here."""
+    """What became of one record: its run in MLflow and the record that MLflow has now, or the error that kept it here."""
 
     run_id: str
     mlflow_run: str | None
     remarks: tuple[str, ...] = ()
     error: ReprolockError | None = None
+    record: Record | None = None
 
 
 class Outbox:
@@ -140,11 +141,14 @@ def _send(entry: Pending, outbox: Outbox, tracker: Tracker) -> Sent:
                 hint=f"send it with `reprolock sync --tracking-uri {entry.tracking_uri}`",
             )
         run_id = entry.mlflow_run or tracker.create(record.experiment, record.run_name, record.started, record.run_id)
+        if record.status != "RUNNING":
+            # What the command logged could not be asked for when MLflow went away under it.
+            record = record.model_copy(update={"metrics": tracker.metrics(run_id) | record.metrics})
         remarks = tracker.log(run_id, record, entry.files)
     except ReprolockError as error:
         return Sent(record.run_id, None, error=error)
     outbox.drop(record.run_id)
-    return Sent(record.run_id, run_id, remarks)
+    return Sent(record.run_id, run_id, remarks, record=record)
 
 
 def _place(source: Path, target: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_server_that_is_away_at_the_end(
     assert isinstance(still.error, Unreachable)
 
     own_server.start()
-    assert sync(outbox, tracker_at(own_server.endpoint, tmp_path)) == [Sent(run_id, run_id)]
+    assert sync(outbox, tracker_at(own_server.endpoint, tmp_path)) == [Sent(run_id, run_id, record=end)]
     assert list(outbox.pending()) == []
     assert tracker.read(run_id) == end
     run = MlflowClient(own_server.endpoint).get_run(run_id)
