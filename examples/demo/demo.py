@@ -94,7 +94,7 @@ def story() -> None:
 def main() -> None:
     missing = [program for program in ("minio", "lakefs") if ON_STACK and not shutil.which(program)]
     if missing:
-        print(f"The demo on the stack is skipped: {' and '.join(missing)} not on PATH; `reprolock stack up --install` gets them.")
+        print(f"The demo on the stack is skipped: {' and '.join(missing)} would have to be on PATH.")
         return
     if (PROJECT / ".reprolock" / "stack").exists():
         command("stack", "down", quiet=True)  # of a demo that was killed
