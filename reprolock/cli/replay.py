@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -23,6 +24,7 @@ class _ReplayScreen(Screen):
     """What stands above the output of a replayed command."""
 
     def ready(self, record: Record) -> None:
+        self.clear()
         count = len(record.pinned.sections)
         software = [counted(len(record.environment.packages), "package"), *([counted(record.spark.jars, "jar")] if record.spark else [])]
         data = [f"{item.name} at {short(item.commit)}" for item in record.datasets]
@@ -67,8 +69,9 @@ def replay(
     )
     answers: list[Replayed] = []
     for _ in range(times):
-        with progress(settings, "Fetching inputs") as bar:
-            done = reprolock.replay(settings.root, run, options, _ReplayScreen(settings), bar)
+        with ExitStack() as bars:
+            bar = bars.enter_context(progress(settings, "Fetching inputs"))
+            done = reprolock.replay(settings.root, run, options, _ReplayScreen(settings, bars.close), bar)
         answers.append(done)
         _say(settings, done, dry_run)
     if times > 1:

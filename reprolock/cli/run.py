@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +27,13 @@ RULE = "─" * 64
 class Screen:
     """What stands around the command's own output, on stderr: the output itself may be piped on."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clear: Callable[[], None] = lambda: None) -> None:
+        """`clear` takes a progress bar away: the screen is the command's from `ready` on."""
         self.settings = settings
+        self.clear = clear
 
     def ready(self, record: Record) -> None:
+        self.clear()
         for line in aligned(opening_rows(record)):
             self.settings.remark(line)
         self.settings.remark(RULE)
@@ -84,8 +89,9 @@ def run(
         merge=merge,
         stdout=sys.stderr.fileno() if settings.json else None,
     )
-    with progress(settings, "Fetching inputs") as bar:
-        done = reprolock.run(settings.root, options, Screen(settings), bar)
+    with ExitStack() as bars:
+        bar = bars.enter_context(progress(settings, "Fetching inputs"))
+        done = reprolock.run(settings.root, options, Screen(settings, bars.close), bar)
     record = done.record
     settings.result({**_document(record), "sent": done.sent, "skipped": done.skipped})
     if done.skipped:

@@ -7,17 +7,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
+from uuid import uuid4
 
 from reprolock.engine.process import execute, find_program
 from reprolock.engine.variables import Variables
 from reprolock.environment.archive import archive
 from reprolock.environment.python_env import refuse_foreign_python
 from reprolock.errors import ReprolockError
+from reprolock.files.failures import cannot_write
 from reprolock.files.journal import Journal
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.outputs import collect, set_aside
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.whole import write_whole
+from reprolock.model.digest import sha256
 from reprolock.model.outcome import Ending, Outcome, Output
 from reprolock.model.record import Record
 from reprolock.model.workspace import Workspace
@@ -97,7 +100,7 @@ class Performance:
 
     def rehearse(self, options: RunOptions, watcher: Watcher, place: Place) -> RunResult:
         """`--dry-run`: everything up to the command, in a folder that is removed again."""
-        name = "dry-run"
+        name = f"dry-run-{uuid4().hex}"
         try:
             workspace, _ = self._rebuild(name, options, {})
             self._check_program(workspace)
@@ -120,6 +123,7 @@ class Performance:
             self._check_program(workspace)
             record = self._opening(workspace, options, started)
             files = self._files(workspace)
+            record = record.model_copy(update={"artifacts": _digests(files)})
             for name in composed.missing:
                 watcher.warn(f"run.pass_env names {name}, which is not set here")
             watcher.ready(record)
@@ -129,8 +133,9 @@ class Performance:
             measured = self._measured(workspace, outcome.outputs)
             files |= measured.kept
             record = closing_record(record, outcome.ending, measured.outputs, self.reporter.metrics(run_id))
+            record = record.model_copy(update={"artifacts": record.artifacts | _digests(measured.kept)})
             published = self._published(record, outcome, options, watcher)
-            record = record.model_copy(update={"published": published.records})
+            record = record.model_copy(update={"published": published.records}).sealed()
             sent = self.reporter.close(record, workspace.folder, files)
         except BaseException as error:
             self._unpublished(watcher)
@@ -232,7 +237,10 @@ class Performance:
         if workspace.mode == "in-place":
             set_aside(declared, self.root, workspace.run_id)
         for path in workspace.outputs.values():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise cannot_write(path.parent, error) from error
         ending = execute(
             workspace.argv,
             cwd=workspace.work,
@@ -249,3 +257,8 @@ class Performance:
             reason = f"exit code 0, but it did not write the declared {'outputs' if len(missing) > 1 else 'output'} {', '.join(missing)}"
             ending = ending._replace(status="FAILED", reason=reason)
         return ending, outputs
+
+
+def _digests(files: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of artifacts, by their names."""
+    return {name: sha256(path.read_bytes()) for name, path in files.items()}

@@ -81,7 +81,7 @@ def project_code(root: Path, spec: Spec, machine: Machine) -> Snapshot:
     """The project's code now. Never code: reprolock's own files, the lake, MLflow's database and artifacts, what runs write."""
     never = [*OWN_FILES, "mlruns", "mlartifacts", *(output.path for output in spec.outputs.values())]
     if kind_of(spec.lake) == "git":
-        never.append((spec.lake.endpoint or "").removeprefix("file:"))
+        never.append((spec.lake.endpoint or "").removeprefix("file:").removeprefix("./").rstrip("/"))
     database = find_place(spec.mlflow.tracking_uri, root, machine.environ).file
     if database is not None and database.is_relative_to(root):
         name = database.relative_to(root).as_posix()

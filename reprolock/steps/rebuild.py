@@ -20,6 +20,7 @@ from reprolock.environment.code import Snapshot, place
 from reprolock.environment.java import Java
 from reprolock.environment.spark_home import spark_home
 from reprolock.errors import ServiceError
+from reprolock.files.failures import cannot_write
 from reprolock.files.object_cache import ObjectCache
 from reprolock.files.whole import write_whole
 from reprolock.lake.credentials import find_credentials
@@ -106,8 +107,11 @@ def rebuild(
     """Lay out `.reprolock/runs/<run_id>`. `tracking` are MLflow's variables for the command."""
     folder = root / ".reprolock" / "runs" / run_id
     work = root if in_place else folder / "work"
-    work.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    for made in (folder, work):
+        try:
+            made.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(made, error) from error
     if not in_place:
         place(materials.snapshot, materials.code_root, work)
     outputs = {name: work / output.path for name, output in spec.outputs.items()}

@@ -6,9 +6,10 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from reprolock.errors import UsageError
+from reprolock.errors import NotFound, UsageError
 from reprolock.lake.protocol import Lake
 from reprolock.model.lock import DatasetPin
+from reprolock.model.placeholders import as_argument
 from reprolock.model.spec import Spec
 from reprolock.steps.resolve import resolve_datasets
 
@@ -51,10 +52,8 @@ def with_params(spec: Spec, params: Mapping[str, Any]) -> Spec:
         if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if type(old) is not type(value):
-            raise UsageError(
-                f"--set {name}: repro.toml has {type(old).__name__} {old!r} there, not {type(value).__name__} {value!r}",
-                hint="give a value of the same type",
-            )
+            hint = f"write it in quotes: --set '{name}=\"{as_argument(value)}\"'" if isinstance(old, str) else "give a value of the same type"
+            raise UsageError(f"--set {name}: repro.toml has {_shown(old)} there, not {_shown(value)}", hint=hint)
         inner[last] = value
     return spec.model_copy(update={"params": table})
 
@@ -71,7 +70,12 @@ def with_data(spec: Spec, pins: tuple[DatasetPin, ...], lake: Lake, data: Mappin
         name: spec.datasets[name].model_copy(update={"uri": str(spec.datasets[name].place.at(ref))})
         for name, ref in data.items()
     }
-    found = {pin.name: pin for pin in resolve_datasets(lake, others)}
+    try:
+        found = {pin.name: pin for pin in resolve_datasets(lake, others)}
+    except NotFound as error:
+        key, _, rest = error.message.partition(": ")
+        name = key.split(".")[1]  # it was asked for here, and not by repro.toml
+        raise NotFound(f"--data {name}={data[name]}: {rest}", hint=error.hint) from None
     return tuple(found.get(pin.name, pin) for pin in pins)
 
 
@@ -80,3 +84,12 @@ def _unknown(name: str, spec: Spec) -> UsageError:
         f'--set {name}: repro.toml declares no param "{name}"',
         hint=f"it declares {', '.join(sorted(spec.params)) or 'none'}",
     )
+
+
+_WORDS = {bool: "the truth value", int: "the integer", float: "the number", str: "the text", list: "the list", dict: "the table"}
+
+
+def _shown(value: Any) -> str:
+    """A TOML value with its type, in words."""
+    text = f'"{value}"' if isinstance(value, str) else as_argument(value)
+    return f"{_WORDS.get(type(value), 'the time')} {text}"

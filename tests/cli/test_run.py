@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from project import Project, lines_of
+from mlflow.tracking import MlflowClient
+from project import Project, in_background, lines_of
 
 RULE = "─" * 64
 
@@ -324,3 +327,152 @@ def test_an_output_that_overlaps_the_code(project: Project, cli) -> None:
         "hint: mend repro.toml; `reprolock schema` shows every key\n"
     )
     assert said.code == 2
+
+
+# The command's own MLflow
+
+
+def test_what_the_command_logs_lands_in_the_run(project: Project, cli) -> None:
+    project.add("[params]\nrate = 0.5\n")
+    project.script("""
+        import mlflow
+        mlflow.log_metric("before", 1)
+        mlflow.log_param("own", "x")
+        mlflow.log_param("rate", 0.25)
+        mlflow.log_text("hello", "note.txt")
+        mlflow.set_tag("mine", "yes")
+        with mlflow.start_run(nested=True, run_name="fold"):
+            mlflow.log_metric("fold_score", 0.75)
+        with mlflow.start_run(nested=True, run_name="fold 2"):
+            mlflow.log_metric("fold_score", 0.5)
+    """)
+    lock(cli)
+    said = cli("run", "--name", "with folds")
+    record = project.record
+    assert lines_of(said.err, "warning") == [
+        "warning: params.rate is '0.5' in repro.toml, and the command logged '0.25'; MLflow keeps the command's"
+    ]
+    assert lines_of(said.err, "Metrics") == ["Metrics  before 1"]
+    stored = project.stored()
+    assert stored.info.run_name == "with folds"
+    assert stored.data.metrics == {"before": 1.0}
+    assert stored.data.params == {"own": "x", "rate": "0.25"}
+    assert stored.data.tags["mine"] == "yes"
+    assert record.params == {"rate": 0.5}
+    assert {entry.path for entry in MlflowClient(project.database).list_artifacts(record.run_id)} == {"note.txt", "reprolock"}
+    folds = [run for run in project.all_stored() if run.info.run_id != record.run_id]
+    assert {run.info.run_name for run in folds} == {"fold", "fold 2"}
+    assert {run.data.tags["mlflow.parentRunId"] for run in folds} == {record.run_id}
+
+
+def test_another_experiment_inside_is_mlflows_to_refuse(project: Project, cli) -> None:
+    project.script("""
+        import mlflow
+        mlflow.set_experiment("flights")
+        print("its own name is taken", flush=True)
+        mlflow.set_experiment("elsewhere")
+        with mlflow.start_run():
+            mlflow.log_metric("a", 1)
+    """)
+    lock(cli)
+    said = cli("run")
+    assert said.out == "its own name is taken\n"
+    assert "does not match environment run ID" in said.err or "Cannot set" in said.err, said.err
+    assert said.err.endswith(f"error: the command failed: exit code 1\n{hint_of(project)}")
+    assert (said.code, project.stored().info.status) == (1, "FAILED")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a pseudo-terminal needs Unix")
+def test_the_screen_is_the_commands_while_it_runs(project: Project, cli) -> None:
+    """A progress bar that is still drawn would write into the command's lines."""
+    project.script("""
+        import time
+        for tick in range(10):
+            print("tick", tick, flush=True)
+            time.sleep(0.1)
+    """)
+    lock(cli)
+    ours, theirs = pty.openpty()
+    line = [sys.executable, "-m", "reprolock", "-C", str(project.root), "run"]
+    process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm"})
+    os.close(theirs)
+    seen = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            seen += chunk
+    except OSError:  # the other end is closed
+        pass
+    os.close(ours)
+    assert process.wait() == 0
+    _, between, _ = seen.decode().replace("\r\n", "\n").split(f"{RULE}\n")
+    assert between == "".join(f"tick {tick}\n" for tick in range(10))
+
+
+def test_a_folder_that_cannot_be_made(project: Project, cli) -> None:
+    lock(cli)
+    (project.root / ".reprolock").mkdir(exist_ok=True)
+    (project.root / ".reprolock" / "runs").write_text("in the way")
+    said = cli("run")
+    assert said.err.splitlines()[-2].startswith(f"error: {project.root}/.reprolock/runs/")
+    assert said.code == 8
+    [stored] = project.all_stored()
+    assert stored.info.status == "FAILED"
+
+
+def test_a_file_where_an_output_needs_a_folder(project: Project, cli) -> None:
+    project.add('[outputs.model]\npath = "out/model"\n')
+    (project.root / "out").write_text("a file of the code")
+    lock(cli)
+    said = cli("run")
+    assert lines_of(said.err, "error") == [
+        f"error: {project.run_folder(project.record.run_id)}/work/out cannot be written: something else is in its place"
+    ]
+    assert said.code == 8
+    assert (project.record.status, project.stored().info.status) == ("FAILED", "FAILED")
+
+
+# The other options
+
+
+def test_a_dry_run_makes_ready_and_records_nothing(project: Project, cli) -> None:
+    project.add('[params]\nn = 1\n\n[outputs.model]\npath = "model"\n')
+    project.command("python", "train.py", "{params.n}")
+    (project.root / "model").write_text("stays")
+    lock(cli)
+    said = cli("run", "--dry-run")
+    assert said.err.splitlines()[-1] == "Would run  python train.py 1"
+    assert (said.code, said.out) == (0, "")
+    assert project.all_stored() == []
+    assert list((project.root / ".reprolock/runs").iterdir()) == []
+    assert (project.root / "model").read_text() == "stays"
+    document = json.loads(cli("run", "--dry-run", "--json").out)
+    assert (document["status"], document["command"], document["sent"]) == ("RUNNING", ["python", "train.py", "1"], False)
+    project.edit('"train.py"', '"tarin.py"', "repro.toml")
+    project.edit('"python"', '"pyhton"', "repro.toml")
+    said = cli("run", "--dry-run")
+    assert said.err.startswith('error: run.command names "pyhton", which is not on the PATH of the run\n')
+    assert said.code == 2
+    assert list((project.root / ".reprolock/runs").iterdir()) == []
+
+
+def test_two_dry_runs_at_once(project: Project, cli) -> None:
+    lock(cli)
+    with in_background(project.root, "run", "--dry-run") as one, in_background(project.root, "run", "--dry-run") as other:
+        ends = [process.communicate(timeout=90) for process in (one, other)]
+    assert [one.returncode, other.returncode] == [0, 0], ends
+
+
+def test_if_changed(project: Project, cli) -> None:
+    project.add('[params]\nn = 1\n\n[outputs.model]\npath = "model"\n')
+    project.script("import pathlib; pathlib.Path('model').write_text('x'); print('ran')")
+    lock(cli)
+    assert cli("run", "--if-changed").out == "ran\n"
+    run_id = project.record.run_id
+    said = cli("run", "--if-changed")
+    assert said == (0, "", f"Skipped: run {run_id[:8]} has finished with the same inputs, and its outputs are as it left them\n")
+    assert cli("run", "--if-changed", "--set", "n=2").out == "ran\n"
+    project.commit("train/b.csv", b"x,y\n")
+    assert cli("run", "--if-changed", "--data", "train=main").out == "ran\n"
+    assert cli("run", "--if-changed").out == ""
+    (project.root / "model").write_text("edited")
+    assert cli("run", "--if-changed").out == "ran\n"
