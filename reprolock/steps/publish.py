@@ -17,16 +17,14 @@ from typing import NamedTuple
 
 from reprolock.errors import LakeRefused, NotFound, ReprolockError, ServiceError, UsageError
 from reprolock.lake.protocol import Lake
-from reprolock.model.digest import sha256
 from reprolock.model.outcome import Output
 from reprolock.model.record import PublishedRecord, Record
 from reprolock.model.uri import LakeURI
 from reprolock.steps.data import put_tree
 from reprolock.steps.publication import Branch, Publication
-from reprolock.tracker.mlflow_tracker import record_bytes
 
 RECORD_KEY = "reprolock.record"
-"""In a commit's metadata: SHA-256 of the run's record.json as it was before `published` stood in it."""
+"""In a commit's metadata: the seal of the run's record, as it was before `published` stood in it."""
 
 
 class Published(NamedTuple):
@@ -85,7 +83,7 @@ class _Work:
         self._outputs = outputs
         self._run = record.run_id[:8]
         self._message = f"{record.project}: run {self._run}"
-        self._metadata = run_metadata(record) | {RECORD_KEY: sha256(record_bytes(record))}
+        self._metadata = run_metadata(record) | {RECORD_KEY: _seal(record)}
 
     def commit(self, branch: Branch) -> None:
         """Put the outputs on the branch and commit them; what stood on the target before is left where nothing differs."""
@@ -153,6 +151,12 @@ class _Work:
             merged=merged,
             fault=None if done or fault is None else ": ".join(filter(None, [fault.message, ", ".join(fault.faults)])),
         )
+
+
+def _seal(record: Record) -> str:
+    seal = record.sealed().seal
+    assert seal is not None
+    return seal.total
 
 
 def _certain(act: Callable[[], str], found: Callable[[], str | None]) -> str:

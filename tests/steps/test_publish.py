@@ -1,0 +1,459 @@
+"""Outputs back into the lake, on both lakes: whole or not at all, and whoever is kept from it is told why."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+import services
+from command_line import Cli, Said
+from project import Project, in_background, wait_for
+
+from reprolock.files.spec_file import read_spec
+from reprolock.lake.embedded_git import GitLake
+from reprolock.lake.opening import open_lake
+from reprolock.lake.protocol import Lake
+from reprolock.model.outcome import Output
+from reprolock.steps.publication import prepare
+from reprolock.steps.publish import Published, publish
+
+SPEC = """\
+[project]
+name = "flights"
+{lake}
+[params]
+text = "one"
+
+[run]
+command = ["python", "train.py", "{{params.text}}"]
+code = ["train.py"]
+
+[outputs.predictions]
+path = "out/predictions"
+publish = "lakefs://{repository}/main/predictions/"
+"""
+
+SCRIPT = """
+import sys
+from pathlib import Path
+folder = Path("out/predictions")
+(folder / "deep").mkdir(parents=True)
+(folder / "a.csv").write_text(sys.argv[1])
+(folder / "deep" / "b.csv").write_text("b")
+"""
+
+
+class Site:
+    """A project that publishes, and the lake it publishes to."""
+
+    def __init__(self, project: Project, lake: Lake, repository: str, cli: Cli) -> None:
+        self.project = project
+        self.lake = lake
+        self.repository = repository
+        self._cli = cli
+
+    def spec(self, more: str = "") -> None:
+        endpoint = '\n[lake]\nendpoint = "file:lake"\n' if self.lake.kind == "git" else ""
+        self.project.spec(SPEC.format(lake=endpoint, repository=self.repository) + more)
+
+    def lock(self) -> None:
+        said = self._cli("lock")
+        assert said.code == 0, said.err
+
+    def run(self, *arguments: str) -> Said:
+        return self._cli("run", *arguments)
+
+    def put(self, path: str, data: bytes, branch: str = "main") -> str:
+        self.lake.put(self.repository, branch, path, io.BytesIO(data))
+        return self.lake.commit(self.repository, branch, f"Put {path}").id
+
+    def shown(self, ref: str = "main") -> dict[str, bytes]:
+        """Everything at a ref."""
+        found = {}
+        for item in list(self.lake.list(self.repository, ref)):
+            with self.lake.open(self.repository, ref, item.path) as stream:
+                found[item.path] = stream.read()
+        return found
+
+    def head(self, ref: str = "main") -> str:
+        return self.lake.resolve(self.repository, ref).id
+
+    @property
+    def own_branches(self) -> list[str]:
+        return [name for name in self.lake.branches(self.repository) if name.startswith("run-")]
+
+
+@pytest.fixture(params=["git", pytest.param("lakefs", marks=pytest.mark.live)])
+def site(request: pytest.FixtureRequest, project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    repository = "p-" + request.node.originalname.removeprefix("test_").replace("_", "-")[:60]
+    if request.param == "git":
+        lake: Lake = GitLake(project.root / "lake", "file:lake")
+    else:
+        server: services.LakeFS = request.getfixturevalue("lakefs")
+        for name, value in server.lakectl.items():
+            monkeypatch.setenv(name, value)
+        lake = open_lake(None, project.root, server.lakectl, project.root)
+    lake.create_repository(repository, storage=None if lake.kind == "git" else "s3://lake/")
+    found = Site(project, lake, repository, cli)
+    found.put("README", b"about")
+    found.spec()
+    project.script(SCRIPT)
+    found.lock()
+    yield found
+    lake.close()
+
+
+WHOLE = {"README": b"about", "predictions/a.csv": b"one", "predictions/deep/b.csv": b"b"}
+
+
+def test_a_run_that_succeeded_stands_on_a_branch_of_its_own(site: Site) -> None:
+    before = site.head()
+    said = site.run()
+    assert said.code == 0, said.err
+    record = site.project.record
+    [item] = record.published
+    name = f"run-{record.run_id[:12]}-main"
+    assert (item.name, item.uri, item.branch) == ("predictions", f"lakefs://{site.repository}/main/predictions/", name)
+    assert (item.tag, item.merged, item.fault) == (None, None, None)
+    assert (site.head(), site.shown()) == (before, {"README": b"about"})
+    assert site.shown(name) == site.shown(str(item.commit)) == WHOLE
+    assert f"commit {str(item.commit)[:12]}  on {name}\n" in said.err
+    assert site.project.stored().data.tags["reprolock.published.predictions"] == item.commit
+    assert site.project.stored_record(record.run_id) == record
+
+
+def test_the_commit_names_its_run(site: Site) -> None:
+    site.run()
+    record = site.project.record
+    commit = site.lake.resolve(site.repository, str(record.published[0].commit))
+    assert commit.message == f"flights: run {record.run_id[:8]}"
+    assert commit.metadata == {
+        "mlflow_run": record.run_id,
+        "reprolock.pinned": record.pinned.total,
+        "reprolock.record": record.model_copy(update={"published": ()}).sealed().seal.total,
+    }
+
+
+def test_tag_and_merge(site: Site) -> None:
+    before = site.head()
+    said = site.run("--tag", "v1", "--merge")
+    assert said.code == 0, said.err
+    [item] = site.project.record.published
+    assert (item.tag, item.merged, item.fault) == ("v1", site.head(), None)
+    assert (site.shown(), site.shown("v1")) == (WHOLE, WHOLE)
+    assert site.head("v1") == item.commit
+    merge = site.lake.resolve(site.repository, "main")
+    assert set(merge.parents) == {before, item.commit}
+    assert merge.metadata["mlflow_run"] == site.project.record.run_id
+    assert site.own_branches == []
+    assert f"commit {str(item.commit)[:12]}  tagged v1, merged in {str(item.merged)[:12]}\n" in said.err
+
+
+def test_what_was_published_before_is_replaced(site: Site) -> None:
+    site.put("predictions/old.csv", b"old")
+    site.put("predictions/a.csv", b"old")
+    site.put("predictions-of-others/a.csv", b"theirs")
+    assert site.run("--merge").code == 0
+    assert site.shown() == WHOLE | {"predictions-of-others/a.csv": b"theirs"}
+
+
+def test_the_very_same_outputs_again(site: Site) -> None:
+    assert site.run("--merge").code == 0
+    first = site.head()
+    said = site.run("--merge", "--tag", "again")
+    assert said.code == 0, said.err
+    [item] = site.project.record.published
+    assert (item.commit, item.merged, item.tag) == (first, first, "again")
+    assert site.own_branches == []
+
+
+def test_a_file_and_several_outputs_are_one_commit(site: Site) -> None:
+    site.spec(
+        f'\n[outputs.model]\npath = "out/model.bin"\npublish = "lakefs://{site.repository}/main/models/flights.bin"\n'
+        '\n[outputs.notes]\npath = "out/notes"\n'
+    )
+    site.project.script(SCRIPT + '\nfor name in ("model.bin", "notes"):\n    Path("out", name).write_text(name)\n')
+    site.put("models/others.bin", b"theirs")
+    site.lock()
+    assert site.run("--merge").code == 0
+    one, other = site.project.record.published
+    assert (one.name, other.name) == ("predictions", "model")
+    assert (one.commit, one.branch) == (other.commit, other.branch)
+    assert site.shown() == WHOLE | {"models/others.bin": b"theirs", "models/flights.bin": b"model.bin"}
+
+
+def test_two_targets(site: Site) -> None:
+    site.lake.create_branch(site.repository, "features", "main")
+    site.spec(f'\n[outputs.features]\npath = "out/f"\npublish = "lakefs://{site.repository}/features/f"\n')
+    site.project.script(SCRIPT + '\nPath("out/f").write_text("f")\n')
+    site.lock()
+    said = site.run("--tag", "v1")
+    assert said.err == (
+        f'error: --tag v1: outputs go to the branches main and features of "{site.repository}", and a tag names one commit\n'
+        "hint: publish them to one branch, or tag the commits with `reprolock data tag`\n"
+    )
+    assert said.code == 2
+    assert site.run("--merge").code == 0
+    assert site.shown() == WHOLE
+    assert site.shown("features") == {"README": b"about", "f": b"f"}
+
+
+def test_a_file_is_not_put_in_the_place_of_a_folder(site: Site) -> None:
+    site.put("predictions/others.csv", b"theirs")
+    site.project.script('from pathlib import Path\nPath("out/predictions").write_text("a file")')
+    said = site.run("--merge")
+    name = site.own_branches[0]
+    assert said.err.endswith(
+        "error: outputs.predictions is not published: outputs.predictions is a file, and its publish names a folder, predictions/\n"
+        f"hint: what the run wrote stays on lakefs://{site.repository}/{name}; `reprolock data` shows, commits and merges it\n"
+    )
+    assert said.code == 2
+    assert "predictions/others.csv" in site.shown()
+
+
+# What is refused before anything runs
+
+
+def nothing_ran(site: Site) -> bool:
+    return site.project.all_stored() == [] and site.own_branches == []
+
+
+def test_a_target_that_is_not_there(site: Site) -> None:
+    site.project.edit("/main/predictions/", "/mian/predictions/")
+    said = site.run()
+    assert said.err == (
+        f'error: outputs.predictions.publish: no branch "mian" in the repository "{site.repository}"\nhint: did you mean "main"?\n'
+    )
+    assert said.code == 2
+    assert nothing_ran(site)
+
+
+def test_a_target_that_is_no_branch(site: Site) -> None:
+    site.lake.create_tag(site.repository, "v1", "main")
+    site.project.edit("/main/predictions/", "/v1/predictions/")
+    said = site.run("--merge")
+    assert said.err.startswith(f'error: outputs.predictions.publish: no branch "v1" in the repository "{site.repository}"\n')
+    assert said.code == 2
+    assert nothing_ran(site)
+
+
+def test_a_tag_that_cannot_be_made(site: Site) -> None:
+    site.lake.create_tag(site.repository, "taken", "main")
+    rule = 'it must have letters, digits, "_", "-" and single "." between them only, and not end with ".lock"'
+    for tag, kind, message in (
+        ("taken", "tag", f'the tag "taken" is already in the repository "{site.repository}"'),
+        ("main", "branch", f'the branch "main" is already in the repository "{site.repository}"'),
+        ("a/b", "tag", f'"a/b" cannot be the name of a tag: {rule}'),
+    ):
+        said = site.run("--tag", tag)
+        assert said.err == f"error: {message}\nhint: choose another name for the {kind}\n"
+        assert said.code == 9
+    assert nothing_ran(site)
+
+
+def test_a_tag_that_looks_like_a_commit(site: Site) -> None:
+    assert site.run("--tag", site.head()[:8]).code == 0
+    assert site.project.record.published[0].tag == site.head()[:8]
+
+
+def test_tag_and_merge_where_nothing_is_published(site: Site) -> None:
+    site.project.edit("publish", "# publish")
+    said = site.run("--merge")
+    assert said.err == (
+        "error: --tag and --merge are about what is published, and no output has publish\n"
+        'hint: write publish = "lakefs://…" under an output\n'
+    )
+    assert said.code == 2
+
+
+def test_offline(site: Site) -> None:
+    said = site.run("--offline", "--merge")
+    if site.lake.kind == "git":  # no service is asked
+        assert (said.code, site.shown()) == (0, WHOLE)
+        return
+    assert said.err == "error: --tag and --merge need the lake, and --offline asks no service\nhint: leave out --offline\n"
+    assert said.code == 2
+    said = site.run("--offline")
+    assert said.code == 0, said.err
+    assert said.err.startswith("warning: outputs are not published: --offline asks no service\n")
+    assert (site.own_branches, site.project.record.published) == ([], ())
+
+
+def test_a_dry_run_makes_no_branch(site: Site) -> None:
+    assert site.run("--dry-run", "--merge").code == 0
+    assert site.own_branches == []
+
+
+# What goes wrong
+
+
+def test_a_command_that_cannot_start_leaves_no_branch(site: Site) -> None:
+    site.project.edit('"python", ', '"no-such-program", ')
+    assert site.run("--merge").code == 2
+    assert site.own_branches == []
+
+
+def test_a_run_that_fails_publishes_nothing_and_leaves_no_branch(site: Site) -> None:
+    site.put("predictions/a.csv", b"old")
+    before = site.head()
+    site.project.script(SCRIPT + "\nsys.exit(3)\n")
+    said = site.run("--tag", "v1", "--merge")
+    assert said.code == 1
+    assert (site.head(), site.own_branches) == (before, [])
+    assert site.project.record.published == ()
+    assert "warning" not in said.err
+
+
+def test_an_output_that_is_not_written_is_not_published_from_before(site: Site) -> None:
+    assert site.run("--merge").code == 0
+    before = site.head()
+    site.project.script("print('nothing')")
+    assert site.run("--merge").code == 1
+    assert (site.head(), site.own_branches) == (before, [])
+
+
+@contextmanager
+def meanwhile(site: Site, act: Callable[[], object]) -> Iterator[None]:
+    """What somebody else does while the command runs; the command writes its outputs after it."""
+    gate = site.project.root / "gate"
+    wait = f"import time\nfrom pathlib import Path\nwhile not Path({str(gate)!r}).exists():\n    time.sleep(0.05)\n"
+    site.project.script(wait + SCRIPT)
+
+    def other() -> None:
+        wait_for(lambda: site.own_branches)
+        act()
+        gate.touch()
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(other)
+        yield
+        done.result()
+
+
+def test_a_conflict_leaves_the_target_and_the_branch_as_they_are(site: Site) -> None:
+    site.put("predictions/a.csv", b"old")
+    with meanwhile(site, lambda: site.put("predictions/a.csv", b"theirs")):
+        said = site.run("--merge")
+    [item] = site.project.record.published
+    name = item.branch
+    assert said.err.endswith(
+        f'error: outputs.predictions is not published: "{name}" and the branch "main" of the repository "{site.repository}" '
+        "both changed 1 path\n"
+        "  predictions/a.csv\n"
+        f"hint: what the run wrote stays on lakefs://{site.repository}/{name}; `reprolock data` shows, commits and merges it\n"
+    )
+    assert said.code == 9
+    assert site.shown() == {"README": b"about", "predictions/a.csv": b"theirs"}
+    assert site.shown(name) == WHOLE
+    assert (item.commit, item.merged) == (site.head(name), None)
+    assert str(item.fault).endswith("both changed 1 path: predictions/a.csv")
+    assert site.project.record.status == site.project.stored().info.status == "FINISHED"
+
+
+def test_the_target_moved_on_elsewhere(site: Site) -> None:
+    with meanwhile(site, lambda: site.put("README", b"about more")):
+        said = site.run("--merge")
+    assert said.code == 0, said.err
+    assert site.shown() == WHOLE | {"README": b"about more"}
+
+
+def test_the_target_is_deleted_under_the_run(site: Site) -> None:
+    site.lake.create_branch(site.repository, "target", "main")
+    site.project.edit("/main/predictions/", "/target/predictions/")
+    with meanwhile(site, lambda: site.lake.delete_branch(site.repository, "target")):
+        said = site.run("--merge", "--tag", "v1")
+    [item] = site.project.record.published
+    assert said.err.endswith(
+        f'error: outputs.predictions is not published: no branch "target" in the repository "{site.repository}"\n'
+        f"hint: what the run wrote stays on lakefs://{site.repository}/{item.branch}; `reprolock data` shows, commits and merges it\n"
+    )
+    assert said.code == 2
+    assert (item.tag, item.commit, item.merged) == ("v1", site.head("v1"), None)
+    assert item.fault == f'no branch "target" in the repository "{site.repository}"'
+    assert site.shown(item.branch) == WHOLE
+
+
+def test_the_target_has_staged_changes(site: Site) -> None:
+    with meanwhile(site, lambda: site.lake.put(site.repository, "main", "half", io.BytesIO(b"half"))):
+        said = site.run("--merge")
+    assert f'error: outputs.predictions is not published: the branch "main" of the repository "{site.repository}" has staged changes\n' in said.err
+    assert said.code == 9
+    assert site.shown("main~0") == {"README": b"about"}
+
+
+def test_the_tag_is_taken_under_the_run(site: Site) -> None:
+    with meanwhile(site, lambda: site.lake.create_tag(site.repository, "v1", "main")):
+        said = site.run("--merge", "--tag", "v1")
+    assert f'error: outputs.predictions is not published: the tag "v1" is already in the repository "{site.repository}"\n' in said.err
+    assert said.code == 9
+    assert site.shown() == {"README": b"about"}  # not merged, either: what is merged is tagged
+    [item] = site.project.record.published
+    assert (item.tag, item.merged) == (None, None)
+    assert site.shown(str(item.commit)) == WHOLE
+
+
+def test_a_fault_shows_later(site: Site, cli: Cli) -> None:
+    with meanwhile(site, lambda: site.lake.create_tag(site.repository, "v1", "main")):
+        site.run("--tag", "v1")
+    shown = cli("show").out
+    assert f'Unpublished  predictions  the tag "v1" is already in the repository "{site.repository}"\n' in shown
+
+
+# Several at once
+
+
+def test_many_runs_publish_at_once(site: Site) -> None:
+    site.run()
+    record, root = site.project.record, site.project.root
+    endpoint = "file:lake" if site.lake.kind == "git" else None
+
+    def one(number: int) -> Published:
+        """A run that publishes to a place of its own."""
+        lake = open_lake(endpoint, root, os.environ, root)
+        try:
+            place = f"lakefs://{site.repository}/main/runs/{number}/"
+            spec = read_spec(root)
+            output = spec.outputs["predictions"].model_copy(update={"publish": place})
+            publication = prepare(lake, spec.model_copy(update={"outputs": {"predictions": output}}), f"{number}" * 32)
+            assert publication is not None
+            together.wait(30)
+            left = record.model_copy(update={"run_id": f"{number}" * 32})
+            return publish(publication, (outcome,), root, left, tag=f"run{number}", merge=True)
+        finally:
+            lake.close()
+
+    count = 6
+    together = threading.Barrier(count)
+    written = record.outputs[0]
+    outcome = Output(written.name, written.path, written.files, written.bytes, written.digest)
+    with ThreadPoolExecutor(count) as pool:
+        answers = list(pool.map(one, range(1, count + 1)))
+    assert [answer.fault for answer in answers] == [None] * count
+    files = {name.removeprefix("predictions"): data for name, data in WHOLE.items() if name != "README"}
+    expected = {f"runs/{number}{name}": data for number in range(1, count + 1) for name, data in files.items()}
+    assert site.shown() == {"README": b"about"} | expected
+
+
+def test_two_runs_of_one_project(site: Site) -> None:
+    """Each a process of its own; the second to merge is told what it would have to overwrite."""
+    gate = site.project.root / "gate"
+    wait = f"import time\nfrom pathlib import Path\nwhile not Path({str(gate)!r}).exists():\n    time.sleep(0.05)\n"
+    site.project.script(wait + SCRIPT)
+    site.put("predictions/a.csv", b"old")
+    with (
+        in_background(site.project.root, "run", "--merge", "--set", "text=left") as left,
+        in_background(site.project.root, "run", "--merge", "--set", "text=right") as right,
+    ):
+        wait_for(lambda: len(site.own_branches) == 2)
+        gate.touch()
+        said = [left.communicate()[1], right.communicate()[1]]
+    codes = [left.returncode, right.returncode]
+    assert sorted(codes) == [0, 9], said
+    winner = (b"left", b"right")[codes.index(0)]
+    assert site.shown() == WHOLE | {"predictions/a.csv": winner}
+    assert "both changed 1 path\n  predictions/a.csv\n" in said[codes.index(9)]
