@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,13 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services
     started = services.start_mlflow(tmp_path_factory.mktemp("mlflow"))
     yield started
     started.stop()
+
+
+def pytest_configure() -> None:
+    """Where the tests are started in the background, signals are ignored, and every process they start would ignore them."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

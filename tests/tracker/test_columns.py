@@ -115,15 +115,15 @@ def test_over_a_gateway_on_a_real_store(minio: services.MinIO, tmp_path: Path) -
     s3 = boto3.client(
         "s3", endpoint_url=minio.endpoint, aws_access_key_id=minio.access_key, aws_secret_access_key=minio.secret_key
     )
-    s3.create_bucket(Bucket="example-repo")
+    s3.create_bucket(Bucket="columns-repo")
     folder = tmp_path / "data"
     deltalake.write_deltalake((folder / "a table").as_uri(), TABLE.drop(["u"]))
     pyarrow.parquet.write_table(TABLE, folder / "x=1 é%.parquet")
     csv.write_csv(TABLE.select(["i", "t"]), folder / "a.csv")
     for file in folder.rglob("*"):
         if file.is_file():
-            s3.upload_file(str(file), "example-repo", f"{COMMIT}/{file.relative_to(folder)}")
-    root = f"s3a://example-repo/{COMMIT}"
+            s3.upload_file(str(file), "columns-repo", f"{COMMIT}/{file.relative_to(folder)}")
+    root = f"s3a://columns-repo/{COMMIT}"
     delta = read_shape(f"{root}/a%20table/", "delta", {}, gateway=gateway)
     assert (types(delta), delta.table_version) == ({name: type for name, type in TYPES.items() if name != "u"}, 0)
     parquet = read_shape(f"{root}/", "parquet", {}, sample=f"{root}/x=1%20%C3%A9%25.parquet", gateway=gateway)
