@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "current": "reprolock.script",
     "check": "reprolock.steps.check",
+    "diff": "reprolock.steps.diff",
     "init": "reprolock.steps.init",
     "lock": "reprolock.steps.lock",
     "replay": "reprolock.steps.replay",

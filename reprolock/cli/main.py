@@ -21,6 +21,7 @@ COMMANDS = {
     "run": ("run", "Rebuild the inputs from the lock, run the command, record it."),
     "replay": ("replay", "Run a recorded run again from its record alone, and give a verdict."),
     "verify": ("world", "Check that the world still holds every pinned byte."),
+    "diff": ("compare", "Compare two locks, two git revisions of a lock, or two runs."),
     "show": ("run", "Show the lock, or a recorded run."),
     "sync": ("run", "Send records that could not reach MLflow."),
     "env": ("world", "Show the locked environment; export or prune it."),
@@ -88,8 +89,9 @@ def reprolock(ctx: click.Context, directory: str) -> None:
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; print its error, if any; give the exit code."""
     try:
-        reprolock.main(args=list(arguments), prog_name="reprolock", standalone_mode=False)
+        answer = reprolock.main(args=list(arguments), prog_name="reprolock", standalone_mode=False)
         sys.stdout.flush()
+        return answer if isinstance(answer, int) else 0  # click hands back the code of an Exit
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
@@ -115,7 +117,6 @@ def run_command_line(arguments: Sequence[str]) -> int:
             "report it with what REPROLOCK_TRACEBACK=1 prints",
         )
         return 70
-    return 0
 
 
 def _complain(message: str, hint: str | None) -> None:

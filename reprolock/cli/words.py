@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+# Control characters, and those that turn the direction of text.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
 
 def size(count: int) -> str:
     """Bytes in decimal units: `7.9 MB`, `41 kB`, `12 B`."""
@@ -38,3 +43,8 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
+
+
+def plain(text: str) -> str:
+    """Foreign text as one line that a terminal only shows: what would steer it is written as `\\x1b`."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -45,11 +45,16 @@ def unarchive(data: bytes, folder: Path) -> Snapshot:
     NotReplayable, before anything is written, for an archive that is damaged or too large, or that
     names a place outside the folder, a device, or one path twice.
     """
-    members = _members(_unpacked(data))
+    members = files_in(data)
     write_tree(folder, members)
     files = tuple(file for file, _ in members)
     size = sum(file.size for file in files)
     return Snapshot(CodeState(digest_of(files), tuple(file.path for file in files), size), files, "what was recorded")
+
+
+def files_in(data: bytes) -> list[tuple[CodeFile, bytes]]:
+    """Every file of an archive with its bytes (a link's are its target), sorted by path. Errors as of `unarchive`."""
+    return _members(_unpacked(data))
 
 
 def _unpacked(data: bytes) -> bytes:

@@ -113,6 +113,22 @@ def committed(root: Path, commit: str = "HEAD") -> dict[str, Entry] | None:
     return entries
 
 
+def is_revision(root: Path, name: str) -> bool:
+    """Whether `name` is a revision of the folder's repository; False without git or a repository."""
+    if name.startswith("-") or not name:
+        return False
+    try:
+        return _git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def blob_at(root: Path, revision: str, path: str) -> bytes | None:
+    """A file's bytes at a revision, None where it has none; `./` in front makes `path` relative to `root`, as in git."""
+    answer = _git(root, "cat-file", "blob", f"{revision}:{path}")
+    return None if answer.returncode else answer.stdout
+
+
 def _committed_forms(data: bytes) -> Iterator[bytes]:
     yield data
     if b"\r\n" in data:

@@ -17,7 +17,7 @@ from reprolock.model.spec import Spec
 
 SECTIONS = ("data", "packages", "jars", "java", "spark", "code", "params", "seed", "command")
 
-_OF_THIS_MACHINE = ("spark.jars", "spark.hadoop.fs.s3a.", "spark.driver.host", "spark.local.dir", "spark.master")
+_OF_THIS_MACHINE = ("spark.jars", "spark.hadoop.fs.s3a.", "spark.hadoop.fs.s3.impl", "spark.driver.host", "spark.local.dir", "spark.master")
 
 
 def digests(sections: Mapping[str, Any]) -> Digests:
@@ -56,15 +56,19 @@ def observed_sections(
     conf: Mapping[str, str],
 ) -> dict[str, Any]:
     """What was found of each section: wheels installed, exact Java, effective settings, N."""
-    settings = {name: value for name, value in conf.items() if not name.startswith(_OF_THIS_MACHINE)}
     return {
         "data": _data(spec, pins),
         "packages": observed_packages(environment),
         "jars": _jars(jars),
         "java": java,
-        "spark": {"master": master, "conf": settings} if spec.spark else None,
+        "spark": {"master": master, "conf": deciding_settings(conf)} if spec.spark else None,
         **_shared(spec, code_digest),
     }
+
+
+def deciding_settings(conf: Mapping[str, str]) -> dict[str, str]:
+    """Spark's settings without those that only say where things are on this machine."""
+    return {name: value for name, value in conf.items() if not name.startswith(_OF_THIS_MACHINE)}
 
 
 def observed_packages(environment: EnvironmentRecord) -> dict[str, Any]:

@@ -1,0 +1,103 @@
+"""A `Difference` as lines: for a terminal, and as Markdown for a pull request. Names in it are foreign text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import click
+
+from reprolock.cli.options import aligned
+from reprolock.cli.words import counted, plain
+from reprolock.model.difference import ENVIRONMENT, Change, Difference, Objects, Section
+
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#])")
+_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def text_lines(difference: Difference) -> Iterator[str]:
+    """Aligned rows, the code's unified diff, and the sentence."""
+    rows = []
+    for section in _joined(difference):
+        rows += _rows(section, plain)
+    yield from aligned(rows)
+    patch = [line for section in difference.sections for line in section.patch]
+    if patch:
+        yield ""
+        yield from (click.style(plain(line), fg=_COLOURS.get(line[:1])) for line in patch)
+        yield ""
+    yield click.style(difference.sentence, bold=True)
+
+
+def markdown_lines(difference: Difference) -> Iterator[str]:
+    """A heading, the sentence, a table, and the code's unified diff folded away."""
+    yield f"### {_escaped(difference.left)} → {_escaped(difference.right)}"
+    yield ""
+    yield f"**{difference.sentence}**"
+    yield ""
+    yield "| section | | |"
+    yield "| --- | --- | --- |"
+    for section in _joined(difference):
+        for name, state, text in _rows(section, _escaped):
+            yield f"| {name} | {'**changed**' if state == 'changed' else state} | {text} |"
+    patch = [plain(line) for section in difference.sections for line in section.patch]
+    if patch:
+        longest = max((len(run) for line in patch for run in re.findall(r"`+", line)), default=0)
+        fence = "`" * max(3, longest + 1)
+        yield from ("", "<details><summary>The code, line by line</summary>", "", f"{fence}diff", *patch, fence, "", "</details>")
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown takes for text, and no forge for a mention."""
+    return _MARKDOWN.sub(r"\\\1", plain(text)).replace("@", "&#64;")
+
+
+def _joined(difference: Difference) -> Iterator[Section]:
+    """The sections; those of the environment as one where none of them changed."""
+    software = [section for section in difference.sections if section.name in ENVIRONMENT]
+    together = len(software) > 1 and all(section.same for section in software)
+    for section in difference.sections:
+        if not together or section.name not in ENVIRONMENT:
+            yield section
+        elif section is software[0]:
+            detail = ", ".join(f"{each.name} {each.detail}" for each in software if each.detail)
+            remarks = tuple(remark for each in software for remark in each.remarks)
+            yield Section(name="environment", detail=detail, remarks=remarks)
+
+
+def _rows(section: Section, shown: Callable[[str], str]) -> list[list[str]]:
+    objects = {each.dataset: each for each in section.objects}
+    texts = [] if section.changes else [shown(section.detail)]
+    for change in section.changes:
+        found = objects.get(change.name)
+        texts.append(shown(_change(section.name, change)) + (f"   {_counts(found)}" if found else ""))
+        if found:
+            texts += [f"  {shown(path)}" for path in found.first]
+            if found.total > len(found.first):
+                texts.append(f"  … and {found.total - len(found.first)} more; --objects names all")
+    texts += [f"({shown(remark)})" for remark in section.remarks]
+    state = "same" if section.same else "changed"
+    return [[section.name if index == 0 else "", state if index == 0 else "", text] for index, text in enumerate(texts)]
+
+
+def _change(section: str, change: Change) -> str:
+    """`max_iter 20 → 50`, `added scipy 1.3`; code by its paths alone."""
+    name = "" if change.name == section or (section, change.name) == ("java", "Java") else f"{change.name} "
+    note = f"   {change.note}" if change.note else ""
+    if change.old is None and change.new is None:
+        return f"{name}{change.note}".strip()
+    if change.old is None or change.new is None:
+        value = "" if section == "code" else change.new or change.old or ""
+        return f"{'added' if change.old is None else 'removed'} {name}{value}".rstrip() + note
+    if section == "code":
+        return change.name
+    if change.old == change.new:
+        return f"{name}{change.new}{note}"
+    return f"{name}{change.old} → {change.new}{note}"
+
+
+def _counts(objects: Objects) -> str:
+    """`1 object removed, 1 changed`, as `status` writes it."""
+    counts = [(objects.added, "added"), (objects.removed, "removed"), (objects.changed, "changed")]
+    found = [(count, kind) for count, kind in counts if count]
+    return ", ".join(f"{counted(count, 'object') if index == 0 else count} {kind}" for index, (count, kind) in enumerate(found))

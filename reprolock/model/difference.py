@@ -1,0 +1,92 @@
+"""`Difference`: what is not the same in two locks or two runs, section by section. Values, no IO.
+
+Inputs (data, software, code, params, seed, command) stand apart from the outcome (metrics, outputs): only
+inputs are counted, for a person asks which of them explains the other outcome.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, Strict
+
+from reprolock.model.value import Value
+
+Strings = Annotated[tuple[str, ...], Strict(False)]
+
+ENVIRONMENT = ("packages", "jars", "java", "spark")
+"""The sections that are one word, "environment", where none of them changed."""
+OUTCOME = ("metrics", "outputs")
+"""The sections that a run made; all others went into it."""
+
+_COUNTS = ("Nothing", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+
+
+class Change(Value):
+    """One thing that is not the same. None: that side does not have it."""
+
+    name: str
+    old: str | None = None
+    new: str | None = None
+    note: str = Field("", description="What the two values alone do not say.")
+
+
+class Objects(Value):
+    """What a lake says has changed between the two commits of a dataset."""
+
+    dataset: str
+    added: int
+    removed: int
+    changed: int
+    first: Strings = Field(description='The first few, or all: "+ path", "- path", "~ path".')
+
+    @property
+    def total(self) -> int:
+        """How many there are in all."""
+        return self.added + self.removed + self.changed
+
+
+class Section(Value):
+    """One section of both sides."""
+
+    name: str
+    detail: str = Field("", description="What both sides have, in a few words; of the new side where they differ.")
+    changes: Annotated[tuple[Change, ...], Strict(False)] = ()
+    objects: Annotated[tuple[Objects, ...], Strict(False)] = ()
+    remarks: Strings = Field((), description="What could not be compared, and why; what else a reader should know.")
+    patch: Strings = Field((), description="Lines of a unified diff; of code only.")
+
+    @property
+    def same(self) -> bool:
+        """Nothing in it changed."""
+        return not self.changes
+
+
+class Difference(Value):
+    """Two sides, and every section that one of them has."""
+
+    kind: Literal["lock", "run"]
+    left: str = Field(description="The first side, as people call it.")
+    right: str
+    sections: Annotated[tuple[Section, ...], Strict(False)]
+
+    @property
+    def same(self) -> bool:
+        """Nothing differs, not even the outcome."""
+        return all(section.same for section in self.sections)
+
+    @property
+    def things(self) -> int:
+        """How many inputs changed; the code is one, however many of its files did."""
+        inputs = [section for section in self.sections if section.name not in OUTCOME]
+        return sum(min(len(section.changes), 1) if section.name == "code" else len(section.changes) for section in inputs)
+
+    @property
+    def sentence(self) -> str:
+        """`One thing changed.`"""
+        if self.same:
+            return "Nothing changed."
+        if not self.things:
+            return "Nothing changed but the outcome."
+        count = _COUNTS[self.things] if self.things < len(_COUNTS) else str(self.things)
+        return f"{count} {'thing' if self.things == 1 else 'things'} changed."
