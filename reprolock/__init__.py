@@ -4,8 +4,8 @@
 
 `model` holds these nouns and does no IO. `files`, `lake`, `environment`, `engine` and `tracker` are
 the edges: files of a project, versioned data, the software around a run, what executes it, MLflow.
-`steps` holds the verbs, one module a step; `cli` prints what they answer. Imports go one way:
-errors ← model ← files, lake, environment, engine, tracker ← steps ← cli.
+`steps` holds the verbs, one module a step; `stack` local servers to try it on; `cli` prints what they
+answer. Imports go one way: errors ← model ← files, lake, environment, engine, tracker ← steps, stack ← cli.
 
 Every command is a function here: `reprolock.lock(Path("."))`. In a script that a run executes,
 `reprolock.current()` gives its inputs. All of it is loaded when it is first asked for.

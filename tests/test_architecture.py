@@ -17,6 +17,7 @@ LAYERS = [
     {"model"},
     {"files", "lake", "environment", "engine", "tracker"},
     {"steps"},
+    {"stack"},
     {"cli", "__main__"},
 ]
 HEAVY = {

@@ -10,7 +10,7 @@ import click
 from reprolock.cli.options import Settings, shared
 
 if TYPE_CHECKING:
-    from reprolock.steps.stack import Stack
+    from reprolock.stack.verbs import Stack
 
 NAMES = ("minio", "lakefs", "mlflow")
 PORT = click.IntRange(1, 65535)
@@ -32,7 +32,7 @@ def stack() -> None:
 @shared
 def up(settings: Settings, minio_port: int | None, lakefs_port: int | None, mlflow_port: int | None, install: bool) -> None:
     """Start what is not up, with the keys and data of the time before, and wait until it answers."""
-    from reprolock.steps.stack import up as start  # loaded when the command runs
+    from reprolock.stack.verbs import up as start  # loaded when the command runs
 
     given = dict(zip(NAMES, (minio_port, lakefs_port, mlflow_port), strict=True))
     ports = {name: port for name, port in given.items() if port is not None}
@@ -52,7 +52,7 @@ def up(settings: Settings, minio_port: int | None, lakefs_port: int | None, mlfl
 @shared
 def down(settings: Settings, purge: bool) -> None:
     """End every server; the data stay for the next `up`."""
-    from reprolock.steps.stack import down as stop  # loaded when the command runs
+    from reprolock.stack.verbs import down as stop  # loaded when the command runs
 
     done = stop(settings.root, purge=purge)
     titles = [server.title for server in done.servers if server.name in done.changed]
@@ -66,7 +66,7 @@ def down(settings: Settings, purge: bool) -> None:
 @shared
 def status(settings: Settings) -> None:
     """Say which servers are up, and where."""
-    from reprolock.steps.stack import status as asked  # loaded when the command runs
+    from reprolock.stack.verbs import status as asked  # loaded when the command runs
 
     found = asked(settings.root)
     words = {"up": "up", "silent": "no answer", "down": "down"}
@@ -86,7 +86,7 @@ def env(settings: Settings) -> None:
 
     A project whose repro.toml names no lake and no MLflow then uses these.
     """
-    from reprolock.steps.stack import variables  # loaded when the command runs
+    from reprolock.stack.verbs import variables  # loaded when the command runs
 
     found = variables(settings.root)
     for name, value in found.items():
@@ -100,7 +100,7 @@ def env(settings: Settings) -> None:
 @shared
 def logs(settings: Settings, server: str | None, lines: int) -> None:
     """Print the last lines of the servers' logs, without keys."""
-    from reprolock.steps.stack import logs as read  # loaded when the command runs
+    from reprolock.stack.verbs import logs as read  # loaded when the command runs
 
     found = read(settings.root, server, lines)
     for name, said in found.items():

@@ -62,6 +62,14 @@ class S3Access(NamedTuple):
         return f"S3Access({self.endpoint!r}, {self.repositories!r})"
 
 
+class EffectiveSettings(NamedTuple):
+    """`master` with its N, every setting by name, and variables in the place of the keys among them."""
+
+    master: str
+    conf: dict[str, str]
+    environ: dict[str, str]
+
+
 def check(spec: SparkSpec) -> None:
     """UsageError (exit 2) for a setting in `[spark] conf` that would go past the lock, or that Spark cannot read back."""
     for name, value in spec.conf.items():
@@ -87,10 +95,8 @@ def plan_spark(
     `version` is pyspark's, `jars` absolute paths, `cores` the N of `local[*]`, `java` what is recorded,
     `user_conf` the caller's own SPARK_CONF_DIR. UsageError (exit 2) for settings that go past the lock.
     """
-    check(spec)
-    theirs, environ = _user_settings(user_conf, spec.packages)
-    master = local_master(spec.master, cores)
-    conf = theirs | RESULT_DECIDING | _delta(spec, theirs, master) | spec.conf | {"spark.master": master}
+    settings = effective_settings(spec, cores, user_conf)
+    conf, environ = settings.conf, settings.environ
     if s3 is not None:
         conf |= _s3a(s3)
         environ |= {ACCESS_KEY_ID: s3.access_key_id, SECRET_ACCESS_KEY: s3.secret_access_key}
@@ -101,7 +107,16 @@ def plan_spark(
     except OSError as error:
         raise cannot_write(folder, error) from error
     ordered = dict(sorted(conf.items()))
-    return SparkPlan(version, master, ordered, tuple(jars), java, folder), environ | {"SPARK_CONF_DIR": str(folder)}
+    return SparkPlan(version, settings.master, ordered, tuple(jars), java, folder), environ | {"SPARK_CONF_DIR": str(folder)}
+
+
+def effective_settings(spec: SparkSpec, cores: int, user_conf: Path | None = None) -> EffectiveSettings:
+    """What a session finds, but for jars and the lake. Reads the user's own folder and writes nothing. Errors as `plan_spark`."""
+    check(spec)
+    theirs, environ = _user_settings(user_conf, spec.packages)
+    master = local_master(spec.master, cores)
+    conf = theirs | RESULT_DECIDING | _delta(spec, theirs, master) | spec.conf | {"spark.master": master}
+    return EffectiveSettings(master, conf, environ)
 
 
 def local_master(master: str, cores: int) -> str:

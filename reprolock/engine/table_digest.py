@@ -43,7 +43,7 @@ SETTINGS = {
 }
 """Laid over the run's own settings, so that a digest depends on the table alone."""
 
-_CONDITION = re.compile(r"\[[A-Z_0-9.]+\] ")
+_CONDITION = re.compile(r"\[[A-Z][A-Z_0-9.]+\] ")
 
 
 def main(tasks_file: str, answer_file: str, log_file: str) -> None:
@@ -118,7 +118,7 @@ def sentence_of(error: Exception) -> str:
     if "[UNABLE_TO_INFER_SCHEMA]" in line:
         return "there is no file in it that holds data"
     line = re.sub(r"^(: |Caused by: )?([\w$]+\.)*[\w$]*(Exception|Error): ", "", line)
-    line = re.sub(r"\. SQLSTATE: \w+", "", _CONDITION.sub("", line))
+    line = re.sub(r"\. SQLSTATE: \w+", "", _CONDITION.sub("", line, count=1))
     return line.strip().rstrip(".")
 
 

@@ -21,6 +21,7 @@ from reprolock.errors import Interrupted, MachineError
 from reprolock.files.failures import cannot_write
 from reprolock.model.spec import OutputSpec
 from reprolock.model.table import Column, ColumnDeviation, TableComparison, TableDigest, TableFault, table_digest
+from reprolock.model.uri import percent_encoded
 from reprolock.script import SPARK_FORMATS, literal_path
 
 _SCRIPTS = ("table_digest.py", "table_rows.py", "table_sums.py")
@@ -148,8 +149,9 @@ def _fault(table: Table, answer: dict[str, Any]) -> TableFault | None:
         return TableFault(f'{name} is no table: {table.format} is a format of files; write compare = "bytes"')
     if "fault" not in answer:
         return None
-    place = re.escape(table.path.absolute().as_posix().lstrip("/"))
-    sentence = re.sub(rf"(file:)?/*{place}", name, answer["fault"])
+    path = table.path.absolute().as_posix().lstrip("/")
+    written = "|".join(map(re.escape, (path, literal_path(path, table.format), percent_encoded(path))))
+    sentence = re.sub(rf"(file:)?/*({written})", lambda _: name, answer["fault"])
     return TableFault(f"{name} cannot be compared as a {table.format} table: {sentence}")
 
 

@@ -6,11 +6,13 @@ from this module; each field says what it means and where it comes from.
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict, WithJsonSchema
 
+from reprolock.model.digest import digest_of
 from reprolock.model.table import TableDigest
 from reprolock.model.value import Value
 
@@ -152,8 +154,32 @@ class Record(Value):
     spark: SparkRecord | None = None
     pinned: Digests = Field(description="What the lock and the spec say.")
     observed: Digests = Field(description="What was found.")
+    rules: dict[str, dict[str, Any]] = Field(
+        {}, description="How a replay compares: outputs.NAME and metrics.NAME, with what repro.toml declares of each."
+    )
+    artifacts: dict[str, str] = Field({}, description="Name → SHA-256 of every file that is logged beside record.json.")
     why: Strings = Field((), description="Why this run is not the one before it.")
     ending: EndingRecord | None = None
     outputs: Annotated[tuple[OutputRecord, ...], Strict(False)] = ()
     published: Annotated[tuple[PublishedRecord, ...], Strict(False)] = ()
     metrics: dict[str, Measured] = Field({}, description="Last value of each metric that the run logged.")
+    seal: Digests | None = Field(
+        None, description="Over all other fields, by name; MLflow's tag reprolock.seal repeats the total."
+    )
+
+    def sealed(self) -> Record:
+        """The record with its seal, as every record.json has it."""
+        # By way of JSON, where a date is a text; a field that a later version adds does not break it while it is empty.
+        document = json.loads(self.model_dump_json(exclude={"seal"}, exclude_defaults=True))
+        each = {name: digest_of(value) for name, value in document.items()}
+        return self.model_copy(update={"seal": Digests(sections=each, total=digest_of(each))})
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Fields that are not as they were when the record was written; "seal" where that itself is at fault."""
+        found = self.sealed().seal
+        assert found is not None
+        if self.seal is None or digest_of(self.seal.sections) != self.seal.total:
+            return ("seal",)
+        names = found.sections.keys() | self.seal.sections.keys()
+        return tuple(sorted(name for name in names if found.sections.get(name) != self.seal.sections.get(name)))

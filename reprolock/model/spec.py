@@ -386,6 +386,13 @@ class Spec(Value):
         return {name: LakeURI.parse(output.publish) for name, output in self.outputs.items() if output.publish}
 
     @property
+    def rules(self) -> dict[str, dict[str, Any]]:
+        """How a replay compares: `outputs.NAME` and `metrics.NAME`, with what is declared of each."""
+        how = {"compare", "format", "options", "ignore", "rel", "abs"}
+        outputs = {f"outputs.{name}": output.model_dump(mode="json", include=how) for name, output in self.outputs.items()}
+        return outputs | {f"metrics.{name}": tolerance.model_dump() for name, tolerance in self.metrics.items()}
+
+    @property
     def experiment(self) -> str:
         """MLflow's experiment."""
         return self.mlflow.experiment or self.project.name

@@ -195,7 +195,7 @@ def _judged_output(
     if not {_scheme(recorded.digest), _scheme(found.digest)} <= _SCHEMES[how]:
         return "missing", (f'"{_scheme(recorded.digest)}:" and "{_scheme(found.digest)}:" are no two digests of the same kind',)
     if not tolerance:
-        return "different", tuple(details)
+        return "different", (*(beyond or ()), *details)
     if beyond is None:
         return "missing", tuple(details) or ("what was recorded is not at hand to be compared within the tolerance",)
     return ("different", (*beyond, *details)) if beyond else ("within tolerance", ())

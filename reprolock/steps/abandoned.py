@@ -8,44 +8,45 @@ from pathlib import Path
 from reprolock.engine.tree import end_leftovers
 from reprolock.errors import ReprolockError
 from reprolock.files.journal import Journal, abandoned
-from reprolock.files.spec_file import read_spec
 from reprolock.files.whole import own_folder, write_whole
 from reprolock.steps.local_records import read_record, runs_folder
 from reprolock.steps.machine import Machine
 from reprolock.steps.recording import killed_record
 from reprolock.steps.reporting import offline_place
+from reprolock.steps.which_mlflow import which_mlflow
 from reprolock.tracker import open_tracker
 from reprolock.tracker.mlflow_tracker import record_bytes
 from reprolock.tracker.outbox import Outbox, log_or_keep
-from reprolock.tracker.place import find_place
 from reprolock.tracker.protocol import RECORD, Tracker
 
 REASON = "reprolock was killed"
 
 
 def close_abandoned(root: Path, machine: Machine) -> tuple[str, ...]:
-    """Close them all; their IDs. What MLflow does not take waits in the outbox. Costs nothing where there are none."""
-    found = abandoned(root)
+    """Close them all, replays too; their IDs. What MLflow does not take waits in the outbox. Costs nothing where there are none."""
+    homes = (root, *sorted((root / ".reprolock").glob("replays/*/project")))
+    found = [(journal, home) for home in homes for journal in abandoned(home)]
     if not found:
         return ()
     try:
-        place = find_place(read_spec(root).mlflow.tracking_uri, root, machine.environ)
+        place = which_mlflow(root, machine)
     except ReprolockError:
-        for journal in found:
+        for journal, _ in found:
             journal.release()  # a faulty repro.toml is somebody else's to report
         return ()
     tracker = open_tracker(place, machine.environ, machine.home)
     try:
-        for journal in found:
-            _close(journal, root, tracker, machine)
+        for journal, home in found:
+            _close(journal, root, home, tracker, machine)
     finally:
         tracker.close()
-    return tuple(journal.run_id for journal in found)
+    return tuple(journal.run_id for journal, _ in found)
 
 
-def _close(journal: Journal, root: Path, tracker: Tracker, machine: Machine) -> None:
+def _close(journal: Journal, root: Path, home: Path, tracker: Tracker, machine: Machine) -> None:
+    """`home` has the run's folder; a replay's is not the project's."""
     end_leftovers(journal.run_id)  # what the command left running must not go on writing
-    folder = runs_folder(root) / journal.run_id
+    folder = runs_folder(home) / journal.run_id
     record = read_record(folder / RECORD)
     here = journal.tracking == tracker.place.shown
     if record is not None:

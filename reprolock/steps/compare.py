@@ -7,11 +7,11 @@ from pathlib import Path
 
 from reprolock.engine.tables import Pair, Table, compare_tables
 from reprolock.errors import MachineError, NotReplayable
-from reprolock.model.json_compare import compare_json
+from reprolock.model.json_compare import compare_json, json_digest
 from reprolock.model.record import OutputRecord, Record
 from reprolock.model.spec import OutputSpec
 from reprolock.model.table import TableComparison, table_differences
-from reprolock.model.verdict import Comparison, Measured, Verdict, compare_metric, compare_output, verdict
+from reprolock.model.verdict import Comparison, Measured, Verdict, compare_metric, compare_output, not_replayable, verdict
 from reprolock.steps.kept import unpack
 from reprolock.steps.recorded import Recorded
 from reprolock.steps.why import differing
@@ -19,22 +19,29 @@ from reprolock.steps.why import differing
 
 def compare(recorded: Recorded, replay: Record, folder: Path, *, python: Path, environ: Mapping[str, str]) -> Verdict:
     """`folder` is where the replay's outputs stand; `python` and `environ` are its command's, for Spark."""
+    remarks = (*unlocked(recorded.record, replay, environ), *(() if recorded.vouched else (_ALONE,)))
     if replay.status != "FINISHED":
         reason = replay.ending.reason if replay.ending else replay.status
+        if replay.ending is None or replay.ending.exit_code is None:
+            # A time-out or a lack of memory says something about this machine, and nothing about the result.
+            return not_replayable(f"the replayed command did not come to an end of its own: {reason}", remarks)
         return Verdict(
             kind="DIVERGED",
             reason=f"the replayed command ended otherwise: {reason}",
             differing=differing(replay, recorded.record),
-            unlocked=tuple(unlocked(recorded.record, replay)),
+            unlocked=remarks,
         )
     return verdict(
         (*_outputs(recorded, replay, folder, python, environ), *_metrics(recorded, replay)),
         differing(replay, recorded.record),
-        tuple(unlocked(recorded.record, replay)),
+        remarks,
     )
 
 
-def unlocked(recorded: Record, replay: Record) -> Iterator[str]:
+_ALONE = "by a record that no MLflow here repeats"
+
+
+def unlocked(recorded: Record, replay: Record, environ: Mapping[str, str]) -> Iterator[str]:
     """What was not locked, as remarks beside a verdict."""
     java = [record.spark.java if record.spark else None for record in (replay, recorded)]
     if java[0] != java[1]:
@@ -47,6 +54,12 @@ def unlocked(recorded: Record, replay: Record) -> Iterator[str]:
         old, new = recorded.environment.packages, replay.environment.packages
         count = len({name for name, _ in old.items() ^ new.items()})
         yield "packages not locked" + (f", {count} differ" if count else ", none differ")
+    if recorded.mode == "in-place":
+        yield "recorded in the project's folder, where other files stood too"
+    if passed := [name for name in recorded.pass_env if name in environ]:
+        yield f"{', '.join(passed)} passed, with values that are not recorded"
+    if missing := [name for name in recorded.pass_env if name not in environ]:
+        yield f"{', '.join(missing)} not set here"
     if recorded.spark and not recorded.spark.master.startswith(("local", "spark://")):
         yield f"the cluster {recorded.spark.master} not locked"
 
@@ -86,7 +99,7 @@ def _side_by_side(
     details = table_differences(old.table, new.table) if old.table and new.table else ()
     if old.kept is None or Path(old.kept).name != old.kept:
         return None, details
-    place = folder / "kept" / old.name
+    place = recorded.folder / "kept" / old.name
     try:
         unpack((recorded.folder / old.kept).read_bytes(), place)
     except (OSError, NotReplayable) as error:
@@ -95,7 +108,10 @@ def _side_by_side(
     rel, abs_ = declared.rel or 0.0, declared.abs or 0.0
     if declared.compare == "json":
         try:
-            found_differences = compare_json(was.read_bytes(), found.read_bytes(), declared.ignore, rel, abs_)
+            document = was.read_bytes()
+            if json_digest(document, declared.ignore) != old.compared:
+                return None, (f"{old.kept} does not hold the document that was recorded",)
+            found_differences = compare_json(document, found.read_bytes(), declared.ignore, rel, abs_)
         except (OSError, ValueError) as error:
             return None, (str(error),)
         return tuple(str(item) for item in found_differences), ()

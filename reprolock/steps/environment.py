@@ -10,7 +10,7 @@ from reprolock.environment.caches import cache_folder
 from reprolock.environment.drift import refuse_drift
 from reprolock.environment.interpreter import feature_version, observe
 from reprolock.environment.java import find_java
-from reprolock.environment.python_env import Environment, check, ensure
+from reprolock.environment.python_env import Environment, check, ensure, find
 from reprolock.environment.python_lock import resolve
 from reprolock.environment.runtime import runtime_folder
 from reprolock.model.lock import EnvironmentPin
@@ -74,11 +74,25 @@ def ready_environment(
     PinError (exit 4) where an environment was changed, or this interpreter drifts.
     """
     if pin is None or not spec.environment.isolated:
-        if pin is not None:
-            refuse_drift(pin)
-        return Interpreter(machine.python.parent, None, None, observe())
-    store = cache_folder(machine.environ)
-    built = ensure(pin, store, offline=offline, environ=machine.environ, progress=say)
+        return _current(pin, machine)
+    return _locked(ensure(pin, cache_folder(machine.environ), offline=offline, environ=machine.environ, progress=say), machine)
+
+
+def built_environment(spec: Spec, pin: EnvironmentPin | None, machine: Machine) -> Interpreter | None:
+    """As `ready_environment`, where nothing has to be built for it; None where the environment is not on this machine."""
+    if pin is None or not spec.environment.isolated:
+        return _current(pin, machine)
+    built = find(pin, cache_folder(machine.environ), environ=machine.environ)
+    return _locked(built, machine) if built else None
+
+
+def _current(pin: EnvironmentPin | None, machine: Machine) -> Interpreter:
+    if pin is not None:
+        refuse_drift(pin)
+    return Interpreter(machine.python.parent, None, None, observe())
+
+
+def _locked(built: Environment, machine: Machine) -> Interpreter:
     check(built)
     manifest = built.manifest
     record = EnvironmentRecord(
@@ -89,7 +103,7 @@ def ready_environment(
         packages={item.name: item.version for item in manifest.distribution},
         wheels={item.name: item.digest for item in manifest.distribution},
     )
-    return Interpreter(built.programs, built, runtime_folder(store), record)
+    return Interpreter(built.programs, built, runtime_folder(cache_folder(machine.environ)), record)
 
 
 def _java(spec: Spec, old: EnvironmentPin | None, options: LockOptions, machine: Machine) -> str | None:

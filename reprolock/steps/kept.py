@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+import zlib
 from pathlib import Path
 
 from reprolock.errors import NotReplayable
@@ -36,7 +37,10 @@ def unpack(data: bytes, folder: Path) -> None:
         if len(plain) > 2 * LARGEST:
             raise NotReplayable("a kept output is larger than any that is kept")
         with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as tar:
+            members = tar.getmembers()
+            if odd := [member.name for member in members if not member.isreg() or member.issparse()]:
+                raise NotReplayable(f'a kept output holds "{odd[0]}", which is no file')
             folder.mkdir(parents=True, exist_ok=True)
-            tar.extractall(folder, filter="data")
-    except (OSError, EOFError, tarfile.TarError) as error:
+            tar.extractall(folder, members, filter="data")
+    except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError) as error:
         raise NotReplayable(f"a kept output cannot be unpacked: {error}") from None

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from reprolock.files.outputs import measure
-from reprolock.files.whole import own_folder, write_whole
-from reprolock.model.record import Digests, Record
+from reprolock.model.record import Record
 from reprolock.tracker.protocol import RECORD
 
 _SHORTEST = 4
@@ -42,31 +39,3 @@ def read_record(path: Path) -> Record | None:
         return Record.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
-
-
-def note_finished(root: Path, record: Record) -> None:
-    """Remember a finished run under its pinned digest, for `--if-changed`."""
-    folder = own_folder(root) / "finished"
-    folder.mkdir(exist_ok=True)
-    write_whole(folder / record.pinned.total, record.run_id.encode())
-
-
-def unchanged(root: Path, pinned: Digests, observed: Mapping[str, str]) -> Record | None:
-    """The finished run with these digests, if its outputs are still what it left; None otherwise.
-
-    `observed` holds the digests of the observed sections that are to be equal as well.
-    """
-    try:
-        run_id = (root / ".reprolock" / "finished" / pinned.total).read_text()
-    except OSError:
-        return None
-    record = read_record(runs_folder(root) / run_id / RECORD)
-    if record is None or record.status != "FINISHED" or record.pinned != pinned:
-        return None
-    if any(record.observed.sections[name] != digest for name, digest in observed.items()):
-        return None
-    for output in record.outputs:
-        found = measure(root / output.path)
-        if found is None or found.digest != output.digest:
-            return None
-    return record

@@ -24,7 +24,8 @@ from reprolock.model.digest import sha256
 from reprolock.model.outcome import Ending, Outcome, Output
 from reprolock.model.record import Record
 from reprolock.model.workspace import Workspace
-from reprolock.steps.local_records import note_finished, runs_folder
+from reprolock.steps.equal import note_finished
+from reprolock.steps.local_records import runs_folder
 from reprolock.steps.machine import Machine
 from reprolock.steps.measure import Measured, measure_outputs
 from reprolock.steps.options import RunOptions
@@ -143,7 +144,7 @@ class Performance:
             if journal is not None:
                 journal.close() if recorded else journal.release()
             raise
-        if record.status == "FINISHED":
+        if record.status == "FINISHED" and published.fault is None:
             note_finished(self.root, record)
         journal.close()
         if record.status == "FINISHED" and workspace.mode == "isolated":

@@ -1,4 +1,7 @@
-"""Before a run: does the lake still have what is pinned? The commit and one object of each dataset, no listing."""
+"""Before a run: does the lake still have what is pinned? The commit and one object of each dataset, no listing.
+
+Before a replay, which is to be evidence, the whole listing.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from reprolock.errors import NotFound, PinError
 from reprolock.lake.protocol import Lake
+from reprolock.model.digest import summarise
 from reprolock.model.lock import DatasetPin
 from reprolock.steps.resolve import listing
 
@@ -18,6 +22,17 @@ def check_pins(lake: Lake, pins: Iterable[DatasetPin]) -> None:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for done in [pool.submit(_check, lake, pin) for pin in pins]:
             done.result()
+
+
+def check_listings(lake: Lake, pins: Iterable[DatasetPin]) -> None:
+    """PinError (exit 4) names the first dataset of which the lake lists anything else than what is pinned."""
+    for pin in pins:
+        found = summarise(listing(lake, pin.place, pin.glob), lake.scheme).digest
+        if found != pin.digest:
+            raise PinError(
+                f"dataset {pin.name}: what the lake lists at {pin.resolved} has the digest {found}, pinned is {pin.digest}",
+                hint="somebody changed the lake under the commit, or this is another lake",
+            )
 
 
 def _check(lake: Lake, pin: DatasetPin) -> None:

@@ -2,12 +2,17 @@
 
 In: the folder of a run's artifacts. Out: a `Recorded`, every section digest of which was computed again. Records
 are foreign input: nothing in the folder is trusted, and what does not agree makes the run NOT REPLAYABLE, by name.
+
+Three things are held against each other: record.json against its own seal, the artifacts against record.json,
+and, where the run is in MLflow, its tags against both. What this cannot show: somebody who rewrites record.json
+with a new seal, in a folder alone, or in MLflow with the tags too, leaves nothing that disagrees. The replay still
+runs what it says, so invented inputs and outputs are found out; a rule of comparison that was loosened is not.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,20 +25,24 @@ from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.lock_file import parse_lock
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.spec_file import parse_spec
+from reprolock.model.digest import sha256
 from reprolock.model.lock import DatasetPin, Lock
 from reprolock.model.placeholders import expand, names_in
 from reprolock.model.record import DatasetRecord, Digests, Record
 from reprolock.model.sections import SECTIONS, digests, observed_sections, pinned_sections
 from reprolock.model.spec import Spec
-from reprolock.steps.what_if import with_params
+from reprolock.model.uri import is_under
+from reprolock.steps.what_if import parse_param, with_params
+from reprolock.steps.why import flattened
 from reprolock.tracker.protocol import RECORD
+from reprolock.tracker.tags import tags_of
 
 CODE = "code.tar.gz"
 
 
 class Recorded(NamedTuple):
     """A record that agrees with its artifacts. `spec` has the run's params, `lock` its pins, what-ifs included;
-    `code` is the unpacked tree and `snapshot` what is in it."""
+    `code` is the unpacked tree and `snapshot` what is in it. `vouched`: MLflow's tags repeat the record's seal."""
 
     record: Record
     spec: Spec
@@ -41,30 +50,35 @@ class Recorded(NamedTuple):
     folder: Path
     code: Path
     snapshot: Snapshot
+    vouched: bool
 
 
-def read_recorded(folder: Path, code: Path) -> Recorded:
+def read_recorded(folder: Path, code: Path, tags: Mapping[str, str] | None) -> Recorded:
     """Read the artifacts in `folder`, unpack the code to `code`, and hold all of it against the record.
 
+    `tags` are those of the run in MLflow, None where it is in none that is known here.
     NotReplayable (exit 7) names what is missing, what differs, or why the run cannot serve: it failed, or was killed.
     """
-    record = _record(folder / RECORD)
+    record = read_sealed(folder / RECORD, tags)
     if record.status != "FINISHED":
         ending = f": {record.ending.reason}" if record.ending else ""
         raise NotReplayable(
             f"run {record.run_id[:8]} is {record.status}{ending}", hint="only a run that finished has a result to compare with"
         )
+    changed = tuple(_changed_artifacts(record, folder))
     try:
-        spec = with_params(parse_spec(_text(folder / SPEC), f"{SPEC} of run {record.run_id[:8]}"), record.what_if)
+        declared = parse_spec(_text(folder / SPEC), f"{SPEC} of run {record.run_id[:8]}")
+        spec = with_params(declared, _what_if(record, declared))
         lock = parse_lock(_text(folder / LOCK).encode(), f"{LOCK} of run {record.run_id[:8]}")
     except NotReplayable:
         raise
     except ReprolockError as error:
-        raise NotReplayable(error.message, faults=error.faults, hint=_HINT) from None
+        raise NotReplayable(error.message, faults=(*error.faults, *changed), hint=_HINT) from None
     taken = unarchive(_bytes(folder / CODE), code)
     digest = taken.state.digest
     whole = lock.model_copy(update={"dataset": tuple(_pin(item) for item in record.datasets)})
-    faults = (*_disagreements(record, spec, lock, digest), *_broken_sections(record, spec, whole, digest))
+    faults = (*changed, *_disagreements(record, spec, lock, taken))
+    faults += tuple(_broken_sections(record, spec, whole, digest)) if spec.datasets.keys() == {item.name for item in record.datasets} else ()
     if faults:
         raise NotReplayable(
             f"the record of run {record.run_id[:8]} does not agree with its artifacts", faults=faults, hint=_HINT
@@ -72,7 +86,24 @@ def read_recorded(folder: Path, code: Path) -> Recorded:
     state = taken.state._replace(
         commit=record.code.commit, remote=record.code.remote, branch=record.code.branch, dirty=record.code.dirty
     )
-    return Recorded(record, spec, whole, folder, code, taken._replace(state=state))
+    return Recorded(record, spec, whole, folder, code, taken._replace(state=state), tags is not None)
+
+
+def read_sealed(path: Path, tags: Mapping[str, str] | None = None) -> Record:
+    """A record.json that is as it was written, and that MLflow's tags, where they are given, repeat. NotReplayable."""
+    record = _record(path)
+    faults = tuple(f"{name}: not as it was when record.json was written" for name in record.broken)
+    if tags is not None:
+        # What the command's own MLflow may have set is not ours to judge.
+        ours = {name: value for name, value in tags_of(record).items() if name.startswith("reprolock.")}
+        faults += tuple(
+            f"{name}: record.json says {_brief(value)}, MLflow's tag {_brief(tags.get(name, 'nothing'))}"
+            for name, value in ours.items()
+            if tags.get(name) != value
+        )
+    if faults:
+        raise NotReplayable(f"the record of run {record.run_id[:8]} was changed after the run", faults=faults, hint=_HINT)
+    return record
 
 
 _HINT = "the record or an artifact was changed after the run; take them from where the run was first recorded"
@@ -82,6 +113,10 @@ def _record(path: Path) -> Record:
     try:
         return Record.model_validate_json(_bytes(path))
     except ValidationError as error:
+        if any(fault["loc"] == ("version",) for fault in error.errors()):
+            raise NotReplayable(
+                f"{path.name} was written by a newer reprolock", hint="install the newest reprolock and try again"
+            ) from None
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise NotReplayable(f"{path.name} is no record that this reprolock reads: {where}: {first['msg'].lower()}", hint=_HINT) from None
@@ -119,8 +154,32 @@ def _pin(item: DatasetRecord) -> DatasetPin:
         raise NotReplayable(f"record.json: dataset {item.name}: {error.errors()[0]['msg']}", hint=_HINT) from None
 
 
-def _disagreements(record: Record, spec: Spec, lock: Lock, code_digest: str) -> Iterator[str]:
+def _what_if(record: Record, declared: Spec) -> dict[str, Any]:
+    """The run's --set values with their types: in record.json a date is a text."""
+    flat = flattened(declared.params)
+    return {
+        name: parse_param(f"{name}={value}")[1] if isinstance(value, str) and not isinstance(flat.get(name), str) else value
+        for name, value in record.what_if.items()
+    }
+
+
+def _changed_artifacts(record: Record, folder: Path) -> Iterator[str]:
+    """Artifacts that are not the bytes that were logged. NotReplayable for one that is not there."""
+    kept = {output.kept for output in record.outputs if output.kept}
+    for name in sorted({SPEC, LOCK, CODE, *kept, *record.artifacts}):
+        if Path(name).name != name:
+            yield f"artifacts: record.json names {name!r}, which is no file of the run's folder"
+            continue
+        found = sha256(_bytes(folder / name))
+        if found != record.artifacts.get(name):
+            yield f"{name}: its SHA-256 is {found[:12]}, recorded {record.artifacts.get(name, 'none')[:12]}"
+
+
+def _disagreements(record: Record, spec: Spec, lock: Lock, taken: Snapshot) -> Iterator[str]:
     """Where record.json and an artifact say different things: `PART: …`."""
+    code_digest = taken.state.digest
+    if record.ending is None or record.ending.exit_code != 0 or record.ending.signal is not None:
+        yield f"status: FINISHED, though the command ended otherwise: {record.ending.reason if record.ending else 'not at all'}"
     pins = {pin.name: pin for pin in lock.dataset}
     if sorted(spec.datasets) != sorted(item.name for item in record.datasets):
         yield "data: record.json and repro.toml name different datasets"
@@ -136,7 +195,7 @@ def _disagreements(record: Record, spec: Spec, lock: Lock, code_digest: str) -> 
             yield f"{name}: the seal in repro.lock is broken"
     if record.code.digest != code_digest:
         yield f"code: {CODE} has digest {code_digest[:12]}, record.json says {record.code.digest[:12]}"
-    if _plain(record.params) != _plain(spec.params):
+    if _plain(record) != _plain(record.model_copy(update={"params": spec.params})):
         yield "params: record.json and repro.toml differ"
     if record.seed != spec.run.seed:
         yield f"seed: record.json says {record.seed}, repro.toml {spec.run.seed}"
@@ -145,7 +204,13 @@ def _disagreements(record: Record, spec: Spec, lock: Lock, code_digest: str) -> 
     if {name: (output.path, output.compare) for name, output in spec.outputs.items()} != {
         output.name: (output.path, output.compare) for output in record.outputs
     }:
-        yield "command: the outputs of record.json are not those of repro.toml"
+        yield "outputs: those of record.json are not those of repro.toml"
+    for name in sorted(record.rules.keys() | spec.rules.keys()):
+        if record.rules.get(name) != spec.rules.get(name):
+            yield f"{name}: record.json and repro.toml say different things on how it is compared"
+    for name, output in spec.outputs.items():
+        if any(is_under(path, output.path) or is_under(output.path, path) for path in taken.state.files):
+            yield f"code: {CODE} holds {output.path}, which is the output {name}"
 
 
 def _broken_sections(record: Record, spec: Spec, lock: Lock, code_digest: str) -> Iterator[str]:
@@ -188,5 +253,11 @@ def _same_command(record: Record, spec: Spec) -> bool:
     )
 
 
-def _plain(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=lambda item: item.isoformat())
+def _plain(record: Record) -> str:
+    """The params as record.json has them, in which 1 and 1.0 differ."""
+    return json.dumps(json.loads(record.model_dump_json(include={"params"})), sort_keys=True)
+
+
+def _brief(value: str) -> str:
+    """A digest by its beginning."""
+    return value if len(value) < 60 else f"{value[:12]}…"

@@ -66,6 +66,7 @@ def opening_record(
         seed=spec.run.seed,
         env=spec.run.env,
         pass_env=spec.run.pass_env,
+        rules=spec.rules,
         datasets=tuple(_dataset(sources, pin, urls[pin.name]) for pin in _in_order(spec, sources.pins)),
         code=CodeRecord(
             digest=workspace.code.digest,

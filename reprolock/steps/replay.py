@@ -11,32 +11,40 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.errors import NotFound, NotReplayable, PinError, ReprolockError, UsageError
+from reprolock.errors import LockError, NotReplayable, PinError, ReprolockError, UsageError
+from reprolock.files.failures import cannot_read
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.spec_file import NAME as SPEC
-from reprolock.files.spec_file import read_spec
 from reprolock.files.whole import own_folder
 from reprolock.lake.opening import open_lake
+from reprolock.lake.protocol import Lake
 from reprolock.model.record import Record
 from reprolock.model.spec import LakeSpec, Spec
-from reprolock.model.verdict import Verdict
+from reprolock.model.verdict import Verdict, not_replayable
+from reprolock.steps.abandoned import close_abandoned
 from reprolock.steps.compare import compare
 from reprolock.steps.machine import Machine
 from reprolock.steps.options import RunOptions
-from reprolock.steps.perform import Performance, Unwatched, Watcher
+from reprolock.steps.perform import Performance, RunResult, Unwatched, Watcher
+from reprolock.steps.pins import check_listings
 from reprolock.steps.progress import SILENT, Progress
 from reprolock.steps.ready import make_ready
-from reprolock.steps.recorded import Recorded, read_recorded
+from reprolock.steps.rebuild import Materials
+from reprolock.steps.recorded import Recorded, read_recorded, read_sealed
 from reprolock.steps.reporting import Reporter
 from reprolock.steps.what_if import WhatIf, with_params
+from reprolock.steps.which_mlflow import which_mlflow
 from reprolock.tracker import open_tracker, warm
-from reprolock.tracker.place import Place, find_place
+from reprolock.tracker.place import Place
 from reprolock.tracker.protocol import RECORD, Tracker
+
+REPLAYS = "replays"
+"""Where replays have their folders: `.reprolock/replays/<run>-<number>/`, with `recorded`, `code` and `project` in it."""
 
 
 class ReplayOptions(NamedTuple):
@@ -50,14 +58,17 @@ class ReplayOptions(NamedTuple):
 
 
 class Replayed(NamedTuple):
-    """The recorded run and its replay. `verdict` is None where a what-if changed something: then it is a comparison,
-    and for a dry run."""
+    """The recorded run and its replay. `folder` has the replay's outputs, `code` is what was recorded.
+
+    `verdict` is None where a what-if changed something, for then it is a comparison; where the replay was
+    interrupted; and for a dry run.
+    """
 
     recorded: Record
     replay: Record
     folder: Path
+    code: Path
     verdict: Verdict | None
-    sent: bool
 
 
 def replay(
@@ -70,28 +81,28 @@ def replay(
 ) -> Replayed:
     """Replay a run that is named by its ID, a beginning of it, or a folder with its artifacts.
 
-    `root` is any folder; the replay gets one of its own below it. NotReplayable (exit 7) where the record,
-    the data or the machine does not allow it; a result that differs is data, not an error.
+    `root` is any folder; the replay gets one of its own below it. NotReplayable (exit 7) where the record or the
+    lake does not allow it, MachineError (exit 8) where this machine does not and another may; a result that
+    differs is data, not an error.
     """
     machine = machine or Machine.here()
     root = root.resolve()
-    place = _place(root, options.tracking_uri, machine)
+    place = which_mlflow(root, machine, options.tracking_uri)
     warm(place)
     with ExitStack() as stack:
         tracker = stack.enter_context(closing(open_tracker(place, machine.environ, machine.home)))
-        name, fetch = _source(run, tracker)
-        folder = _fresh(own_folder(root) / "replays", name)
-        recorded = read_recorded(fetch(folder / "recorded"), folder / "code")
+        recorded = _fetched(root, run, tracker)
+        if not options.dry_run:
+            close_abandoned(root, machine)
         try:
-            return _replayed(recorded, root, folder, tracker, place, options, watcher, progress, machine, stack)
-        except (PinError, NotFound) as error:
-            raise NotReplayable(f"run {name[:8]} cannot be rebuilt: {error.message}", faults=error.faults, hint=error.hint) from None
+            return _replayed(recorded, root, tracker, place, options, watcher, progress, machine, stack)
+        except (PinError, LockError) as error:
+            raise _impossible(recorded, error) from None
 
 
 def _replayed(
     recorded: Recorded,
     root: Path,
-    folder: Path,
     tracker: Tracker,
     place: Place,
     options: ReplayOptions,
@@ -100,62 +111,113 @@ def _replayed(
     machine: Machine,
     stack: ExitStack,
 ) -> Replayed:
+    folder = recorded.folder.parent / "project"
+    folder.mkdir()
     spec = with_params(_on_lake(recorded.spec, root, options.lake), options.what_if.params)
     for name in (SPEC, LOCK):
         shutil.copy(recorded.folder / name, folder / name)
     machine = machine._replace(cores=_cores(recorded.record, machine.cores))
-    lake = None
-    if spec.datasets:
-        lake = stack.enter_context(closing(open_lake(spec.lake.endpoint, root, machine.environ, machine.home, declared_in="the record")))
-    sources, materials = make_ready(
-        folder,
-        spec,
-        recorded.lock,
-        lake,
-        machine,
-        code=lambda: recorded.snapshot,
-        what_if=options.what_if,
-        offline=False,
-        progress=progress,
-        replay_of=recorded.record.run_id,
-    )
-    reporter = Reporter(folder, tracker, online=True, warn=watcher.warn)
+    lake = stack.enter_context(closing(_lake(recorded, spec, root, options.lake, machine))) if spec.datasets else None
+    try:
+        sources, materials = make_ready(
+            folder,
+            spec,
+            recorded.lock,
+            lake,
+            machine,
+            code=lambda: recorded.snapshot,
+            what_if=options.what_if,
+            offline=False,
+            progress=progress,
+            replay_of=recorded.record.run_id,
+        )
+        if lake is not None:
+            # What is copied to this machine is held against its pin then; what Spark reads in place never is.
+            check_listings(lake, [pin for pin in sources.pins if _read_in_place(pin.name, materials)])
+    except UsageError as error:
+        raise error if options.what_if else _impossible(recorded, error) from None
+    sources = sources._replace(what_if=_all_what_ifs(recorded, options.what_if))
     materials = materials._replace(code_root=recorded.code)
+    reporter = Reporter(root, tracker, online=True, warn=watcher.warn)
     performance = Performance(folder, sources, materials, reporter, machine, recorded.record)
     run_options = RunOptions(
         what_if=options.what_if, publishing_off=True, name=f"replay of {recorded.record.run_id[:8]}", stdout=options.stdout
     )
-    if options.dry_run:
-        done = performance.rehearse(run_options, watcher, place)
-        return Replayed(recorded.record, done.record, folder, None, False)
-    done = performance.perform(run_options, watcher, place)
+    try:
+        if options.dry_run:
+            done = performance.rehearse(run_options, watcher, place)
+            return Replayed(recorded.record, done.record, folder, recorded.code, None)
+        done = performance.perform(run_options, watcher, place)
+    except UsageError as error:  # a program that the record names and that is not here
+        raise _impossible(recorded, error) from None
     verdict = None
-    if not options.what_if:
-        verdict = compare(recorded, done.record, folder, python=performance.python, environ=performance.environ)
-    if verdict is not None:
-        _link(tracker, recorded.record, done.record, verdict, watcher)
-    return Replayed(recorded.record, done.record, folder, verdict, done.sent)
+    if not options.what_if and not interrupted(done.record):
+        verdict = _verdict(recorded, done, performance)
+    _link(tracker, recorded.record, done.record, verdict, watcher)
+    return Replayed(recorded.record, done.record, folder, recorded.code, verdict)
 
 
-def _place(root: Path, given: str | None, machine: Machine) -> Place:
-    declared = read_spec(root).mlflow.tracking_uri if given is None and (root / SPEC).exists() else None
-    return find_place(declared, root, machine.environ, given)
+def interrupted(record: Record) -> bool:
+    """Whether somebody ended reprolock, and the command with it: then there is no verdict."""
+    return record.status == "KILLED" and record.ending is not None and record.ending.signal is not None
 
 
-def _source(run: str, tracker: Tracker) -> tuple[str, Callable[[Path], Path]]:
-    """The run's ID, and what brings its artifacts into a folder."""
+def _verdict(recorded: Recorded, done: RunResult, performance: Performance) -> Verdict:
+    if not done.sent and any(name not in done.record.metrics for name in recorded.spec.metrics):
+        return not_replayable("MLflow went away, and could not be asked for the metrics that the replay logged")
+    return compare(recorded, done.record, performance.root, python=performance.python, environ=performance.environ)
+
+
+def _read_in_place(name: str, materials: Materials) -> bool:
+    return any(item.name == name and item.path is None for item in materials.inputs)
+
+
+def _all_what_ifs(recorded: Recorded, given: WhatIf) -> WhatIf:
+    """What --set and --data changed in the recorded run, and what they change now: repro.toml and repro.lock know neither."""
+    data = {item.name: item.commit for item in recorded.record.datasets if item.what_if}
+    return WhatIf({**recorded.record.what_if, **given.params}, {**data, **given.data})
+
+
+def _impossible(recorded: Recorded, error: ReprolockError) -> NotReplayable:
+    return NotReplayable(
+        f"run {recorded.record.run_id[:8]} cannot be rebuilt: {error.message}", faults=error.faults, hint=error.hint
+    )
+
+
+def _fetched(root: Path, run: str, tracker: Tracker) -> Recorded:
+    """The run's artifacts in a folder of this replay's own, held against one another and, where MLflow has the run, its tags."""
     given = Path(run)
+    replays = own_folder(root) / REPLAYS
     for folder in (given, given / "reprolock"):
         if (folder / RECORD).is_file():
-            return given.resolve().name, lambda target: _copied(folder, target)
+            run_id = read_sealed(folder / RECORD).run_id
+            target = _fresh(replays, run_id)
+            return read_recorded(_copied(folder, target / "recorded"), target / "code", _tags(tracker, run_id))
     if given.is_dir():
         raise UsageError(f"{run} is a folder without {RECORD}", hint="name the folder of a run's artifacts, or a run's ID")
     run_id = tracker.find(run)
-    return run_id, lambda target: tracker.download(run_id, target)
+    target = _fresh(replays, run_id)
+    return read_recorded(tracker.download(run_id, target / "recorded"), target / "code", tracker.tags(run_id))
+
+
+def _tags(tracker: Tracker, run_id: str) -> Mapping[str, str] | None:
+    """The tags of a run whose artifacts came as a folder, None where this MLflow does not have it."""
+    try:
+        return tracker.tags(tracker.find(run_id))
+    except ReprolockError:
+        return None
 
 
 def _copied(folder: Path, target: Path) -> Path:
-    return Path(shutil.copytree(folder, target))
+    """The files of a folder; what else may be in it is none of a record's."""
+    try:
+        target.mkdir(parents=True)
+        for entry in folder.iterdir():
+            if entry.is_file():
+                shutil.copyfile(entry, target / entry.name)
+    except OSError as error:
+        raise cannot_read(folder, error) from error
+    return target
 
 
 def _fresh(folder: Path, name: str) -> Path:
@@ -169,6 +231,15 @@ def _fresh(folder: Path, name: str) -> Path:
             number += 1
         else:
             return made
+
+
+def _lake(recorded: Recorded, spec: Spec, root: Path, given: str | None, machine: Machine) -> Lake:
+    """UsageError where --lake is at fault; NotReplayable where the record names a lake that gets no keys."""
+    where = "--lake" if given else "the record"
+    try:
+        return open_lake(spec.lake.endpoint, root, machine.environ, machine.home, declared_in=where)
+    except UsageError as error:
+        raise error if given else _impossible(recorded, error) from None
 
 
 def _on_lake(spec: Spec, root: Path, given: str | None) -> Spec:
@@ -185,14 +256,15 @@ def _cores(record: Record, here: int) -> int:
     return int(match[1]) if match else here
 
 
-def _link(tracker: Tracker, recorded: Record, replayed: Record, verdict: Verdict, watcher: Watcher) -> None:
+def _link(tracker: Tracker, recorded: Record, replayed: Record, verdict: Verdict | None, watcher: Watcher) -> None:
     """Both runs name one another. The recorded run may be in another MLflow, or in none."""
+    kind = verdict.kind if verdict else "none"
     try:
-        tracker.tag(replayed.run_id, {"reprolock.verdict": verdict.kind})
+        tracker.tag(replayed.run_id, {"reprolock.verdict": kind})
     except ReprolockError as error:
         watcher.warn(f"the verdict could not be noted in MLflow: {error.message}")
         return
     try:
-        tracker.tag(tracker.find(recorded.run_id), {f"reprolock.replay.{replayed.run_id}": verdict.kind})
+        tracker.tag(tracker.find(recorded.run_id), {f"reprolock.replay.{replayed.run_id}": kind})
     except ReprolockError:
         watcher.warn(f"run {recorded.run_id[:8]} is not in {tracker.place.shown}, so it does not name its replay")

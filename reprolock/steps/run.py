@@ -14,15 +14,11 @@ from pathlib import Path
 from reprolock.errors import UsageError
 from reprolock.lake.opening import open_lake
 from reprolock.lake.protocol import Lake
-from reprolock.model.digest import digest_of
-from reprolock.model.lock import Lock
-from reprolock.model.record import Record
-from reprolock.model.sections import digests, observed_packages, pinned_sections
 from reprolock.model.spec import Spec
 from reprolock.steps.abandoned import close_abandoned
 from reprolock.steps.check import kind_of, require_fresh
-from reprolock.steps.environment import ready_environment
-from reprolock.steps.local_records import latest, unchanged
+from reprolock.steps.equal import equal_run
+from reprolock.steps.local_records import latest
 from reprolock.steps.lock import lock
 from reprolock.steps.machine import Machine
 from reprolock.steps.options import LockOptions, RunOptions
@@ -30,7 +26,7 @@ from reprolock.steps.perform import Performance, RunResult, Unwatched, Watcher
 from reprolock.steps.progress import SILENT, Progress
 from reprolock.steps.project import read_project
 from reprolock.steps.publication import check_targets
-from reprolock.steps.ready import make_ready, project_code, ready_java
+from reprolock.steps.ready import make_ready, project_code
 from reprolock.steps.reporting import Reporter, offline_place
 from reprolock.steps.what_if import with_params
 from reprolock.tracker import open_tracker, warm
@@ -60,8 +56,10 @@ def run(
     locked = require_fresh(project)
     spec = with_params(project.spec, options.what_if.params)
     place = offline_place(root) if options.offline else find_place(spec.mlflow.tracking_uri, root, machine.environ)
-    if options.if_changed and not options.what_if.data and (equal := _equal_run(root, spec, locked, machine)):
-        return RunResult(equal, True, place.shown, skipped=True)
+    if options.if_changed and not options.what_if.data:  # a dataset at another ref is known once the lake is asked
+        equal = equal_run(root, spec, locked, machine, in_place=options.in_place)
+        if equal is not None:
+            return RunResult(equal, True, place.shown, skipped=True)
     options = _with_publishing(project.spec, options, watcher)
     warm(place)  # MLflow takes seconds to load; the lake is asked meanwhile
     with ExitStack() as stack:
@@ -117,15 +115,6 @@ def _with_publishing(spec: Spec, options: RunOptions, watcher: Watcher) -> RunOp
         raise UsageError("--tag and --merge need the lake, and --offline asks no service", hint="leave out --offline")
     watcher.warn("outputs are not published: --offline asks no service")
     return options._replace(publishing_off=True)
-
-
-def _equal_run(root: Path, spec: Spec, locked: Lock, machine: Machine) -> Record | None:
-    """A finished run of the same pins whose outputs still match. Costs no look at the data, the lake or MLflow."""
-    interpreter = ready_environment(spec, locked.environment, machine, offline=True)
-    java = ready_java(spec, locked, machine)
-    pins = pinned_sections(spec, locked.dataset, locked.environment, locked.jars, project_code(root, spec, machine).state.digest)
-    observed = {"packages": observed_packages(interpreter.record), "java": str(java) if java else None}
-    return unchanged(root, digests(pins), {name: digest_of(value) for name, value in observed.items()})
 
 
 def _uses_lake(spec: Spec) -> bool:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reprolock.files.spec_file import read_spec
 from reprolock.files.whole import own_folder, write_whole
 from reprolock.steps.abandoned import close_abandoned
 from reprolock.steps.local_records import runs_folder
 from reprolock.steps.machine import Machine
+from reprolock.steps.which_mlflow import which_mlflow
 from reprolock.tracker import open_tracker
 from reprolock.tracker.mlflow_tracker import record_bytes
 from reprolock.tracker.outbox import Outbox, Sent
 from reprolock.tracker.outbox import sync as send
-from reprolock.tracker.place import find_place
 from reprolock.tracker.protocol import RECORD
 
 
@@ -21,7 +20,7 @@ def sync(root: Path, *, tracking_uri: str | None = None, machine: Machine | None
     """One answer a record, oldest first; an answer's `error` says why it stays."""
     machine = machine or Machine.here()
     root = root.resolve()
-    place = find_place(read_spec(root).mlflow.tracking_uri, root, machine.environ, tracking_uri)
+    place = which_mlflow(root, machine, tracking_uri)
     tracker = open_tracker(place, machine.environ, machine.home)
     try:
         close_abandoned(root, machine)

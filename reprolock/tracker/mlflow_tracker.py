@@ -85,6 +85,9 @@ class MlflowTracker:
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         self._store.set_tags(run_id, tags)
 
+    def tags(self, run_id: str) -> dict[str, str]:
+        return dict(self._known(run_id).tags)
+
     def metrics(self, run_id: str) -> dict[str, float]:
         return dict(self._known(run_id).metrics)
 
@@ -206,8 +209,8 @@ class MlflowTracker:
 
 
 def record_bytes(record: Record) -> bytes:
-    """record.json: indented UTF-8 JSON with a newline at its end."""
-    return record.model_dump_json(indent=2).encode() + b"\n"
+    """record.json, sealed: indented UTF-8 JSON with a newline at its end."""
+    return record.sealed().model_dump_json(indent=2).encode() + b"\n"
 
 
 def _row(run: StoredRun, experiment: str) -> Row:

@@ -86,6 +86,10 @@ class Tracker(Protocol):
         """Set tags of a run that has been recorded."""
         ...
 
+    def tags(self, run_id: str) -> dict[str, str]:
+        """All tags of a run. UsageError where there is no such run."""
+        ...
+
     def metrics(self, run_id: str) -> dict[str, float]:
         """The last value of each metric that was logged to the run."""
         ...

@@ -1,7 +1,7 @@
 """The tags of a run: the record once more, for search. A record in, names and texts out; no MLflow here.
 
 `lakefs_*` are the names that lakeFS's own MLflow guide uses, `mlflow.source.*` are MLflow's. record.json
-stays the one truth: nothing reads a tag back as evidence.
+stays the one truth: a tag is only read back to see whether the record is still the one that was logged.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ VALUE_LENGTH = 5000
 
 def tags_of(record: Record) -> dict[str, str]:
     """Every tag of a run."""
+    seal = record.sealed().seal
+    assert seal is not None
     tags = {
         RUN_ID_TAG: record.run_id,
+        "reprolock.seal": seal.total,
         "reprolock.version": record.reprolock,
         "reprolock.project": record.project,
         "reprolock.mode": record.mode,

@@ -20,8 +20,8 @@ import services
 from command_line import Cli
 
 from reprolock.engine.tree import MARKER
-from reprolock.steps.stack import down, status, up
-from reprolock.steps.stack_files import read_keys, stack_folder
+from reprolock.stack.files import read_keys, stack_folder
+from reprolock.stack.verbs import down, status, up
 
 pytestmark = pytest.mark.live
 ROOT = Path(__file__).parents[2]

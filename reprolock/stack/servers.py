@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.steps.stack_files import Keys
+from reprolock.stack.files import Keys
 
 HOST = "127.0.0.1"
 BUCKETS = ("lakefs", "mlflow")

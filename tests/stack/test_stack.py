@@ -19,12 +19,12 @@ from command_line import Cli
 
 from reprolock.engine.tree import MARKER
 from reprolock.errors import MachineError, UsageError
+from reprolock.stack.files import Keys, Seen, make_keys, read_keys, read_seen, stack_folder, write_seen
+from reprolock.stack.ports import choose_ports
+from reprolock.stack.process import end, free_ports, is_running
+from reprolock.stack.programs import MINIO_MODULE, find_programs
+from reprolock.stack.servers import SERVERS, Site
 from reprolock.steps.machine import Machine
-from reprolock.steps.stack_files import Keys, Seen, make_keys, read_keys, read_seen, stack_folder, write_seen
-from reprolock.steps.stack_ports import choose_ports
-from reprolock.steps.stack_process import end, free_ports, is_running
-from reprolock.steps.stack_programs import MINIO_MODULE, find_programs
-from reprolock.steps.stack_servers import SERVERS, Site
 
 ROOT = Path(__file__).parents[2]
 

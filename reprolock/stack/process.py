@@ -20,8 +20,8 @@ import psutil
 from reprolock.engine.tree import MARKER, Tree
 from reprolock.errors import MachineError
 from reprolock.files.failures import cannot_write
-from reprolock.steps.stack_files import LOG, OLD_LOG, Seen
-from reprolock.steps.stack_servers import HOST
+from reprolock.stack.files import LOG, OLD_LOG, Seen
+from reprolock.stack.servers import HOST
 
 _INHERITED = ("PATH", "HOME", "TMPDIR", "TEMP", "TMP", "LANG", "SYSTEMROOT")
 _SAME_SECONDS = 2.0

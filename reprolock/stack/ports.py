@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from reprolock.errors import MachineError, UsageError
-from reprolock.steps.stack_files import Seen
-from reprolock.steps.stack_process import free_ports, is_free
-from reprolock.steps.stack_servers import SERVERS
+from reprolock.stack.files import Seen
+from reprolock.stack.process import free_ports, is_free
+from reprolock.stack.servers import SERVERS
 
 
 def choose_ports(given: Mapping[str, int], seen: Mapping[str, Seen], running: Collection[str]) -> dict[str, int]:

@@ -17,8 +17,7 @@ from reprolock.errors import MachineError, ReprolockError, ServiceError, UsageEr
 from reprolock.files.failures import cannot_write
 from reprolock.files.whole import guard
 from reprolock.lake.credentials import ENDPOINT, KEY_ID, SECRET
-from reprolock.steps.machine import Machine
-from reprolock.steps.stack_files import (
+from reprolock.stack.files import (
     FOLDER,
     LOG,
     Keys,
@@ -31,10 +30,11 @@ from reprolock.steps.stack_files import (
     stack_folder,
     write_seen,
 )
-from reprolock.steps.stack_ports import choose_ports
-from reprolock.steps.stack_process import answers, end, is_running, launch, tail
-from reprolock.steps.stack_programs import find_programs
-from reprolock.steps.stack_servers import BUCKETS, SERVERS, Server, Site, endpoint
+from reprolock.stack.ports import choose_ports
+from reprolock.stack.process import answers, end, is_running, launch, tail
+from reprolock.stack.programs import find_programs
+from reprolock.stack.servers import BUCKETS, SERVERS, Server, Site, endpoint
+from reprolock.steps.machine import Machine
 
 START_SECONDS = 90.0
 _TICK = 0.1
