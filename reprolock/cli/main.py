@@ -22,6 +22,8 @@ COMMANDS = {
     "replay": ("replay", "Run a recorded run again from its record alone, and give a verdict."),
     "verify": ("world", "Check that the world still holds every pinned byte."),
     "diff": ("compare", "Compare two locks, two git revisions of a lock, or two runs."),
+    "impact": ("compare", "Name the runs and registered models that read an address."),
+    "same-data": ("same_data", "Say whether runs used the same data."),
     "show": ("run", "Show the lock, or a recorded run."),
     "sync": ("run", "Send records that could not reach MLflow."),
     "env": ("world", "Show the locked environment; export or prune it."),
@@ -46,7 +48,7 @@ class Commands(click.Group):
         if name not in COMMANDS:
             return None
         module = import_module(f"reprolock.cli.{COMMANDS[name][0]}")
-        command: click.Command = getattr(module, name)
+        command: click.Command = getattr(module, name.replace("-", "_"))
         return command
 
     def resolve_command(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from reprolock.cli.options import Settings, shared
 from reprolock.cli.progress import progress
 from reprolock.cli.run import RULE, Screen, pairs
 from reprolock.cli.words import counted, short
-from reprolock.errors import CommandFailed, Diverged, NotReplayable
+from reprolock.errors import CommandFailed, Diverged, Interrupted, NotReplayable
 
 if TYPE_CHECKING:
     from reprolock.model.record import Record
@@ -30,6 +32,8 @@ class _ReplayScreen(Screen):
         data = [f"{item.name} at {short(item.commit)}" for item in record.datasets]
         self.settings.remark(f"Record   complete, {count} of {count} sections as recorded")
         self.settings.remark(f"Rebuilt  {', '.join([f'code {record.code.digest[:8]}', *software, *data])}")
+        if record.pass_env:
+            self.settings.remark(f"Passed   {', '.join(record.pass_env)}")
         self.settings.remark(RULE)
 
 
@@ -55,7 +59,7 @@ def replay(
     """Rebuild a recorded run from its record alone, run it again, compare, give a verdict.
 
     RUN is a run's ID, the beginning of one, or a folder with its artifacts. Exit 0: REPRODUCED; 6: DIVERGED; 7: NOT
-    REPLAYABLE. The command of the record is executed: `--dry-run` shows it first.
+    REPLAYABLE. The command of the record is executed, with the variables that it names: `--dry-run` shows it first.
     """
     from reprolock.steps.replay import ReplayOptions  # the library is loaded when a command runs
     from reprolock.steps.what_if import WhatIf, parse_param
@@ -69,12 +73,18 @@ def replay(
     )
     answers: list[Replayed] = []
     for _ in range(times):
-        with ExitStack() as bars:
-            bar = bars.enter_context(progress(settings, "Fetching inputs"))
-            done = reprolock.replay(settings.root, run, options, _ReplayScreen(settings, bars.close), bar)
+        try:
+            with ExitStack() as bars:
+                bar = bars.enter_context(progress(settings, "Fetching inputs"))
+                done = reprolock.replay(settings.root, run, options, _ReplayScreen(settings, bars.close), bar)
+        except NotReplayable as error:
+            settings.result({"run": run, "verdict": _verdict(error)})
+            raise
         answers.append(done)
         _say(settings, done, dry_run)
-    if times > 1:
+        if done.replay.status == "KILLED":
+            break
+    if len(answers) > 1:
         _say_spread(settings, answers)
     settings.result(_document(answers))
     _end(answers)
@@ -85,14 +95,15 @@ def _say(settings: Settings, done: Replayed, dry_run: bool) -> None:
     recorded, replay = done.recorded, done.replay
     if dry_run:
         settings.line(f"Record   agrees with its artifacts, {len(recorded.pinned.sections)} of {len(recorded.pinned.sections)} sections as recorded")
-        settings.line(f"Code     {done.folder / 'code'}")
-        settings.line(f"Would run  {' '.join(replay.command)}")
+        settings.line(f"Code     {done.code}")
+        settings.line(f"Would run    {shlex.join(replay.command)}")
         if recorded.pass_env:
-            settings.line(f"Would pass  {', '.join(recorded.pass_env)}")
+            settings.line(f"Would pass   {', '.join(recorded.pass_env)}")
         return
     settings.remark(RULE)
     if done.verdict is None:
-        settings.rows(_changes(recorded, replay))
+        if replay.status == "FINISHED":
+            settings.rows(_changes(recorded, replay))
     else:
         settings.rows([[item.name, item.how, _brief(item.recorded), _brief(item.found), item.state] for item in done.verdict.comparisons])
         for item in done.verdict.comparisons:
@@ -103,6 +114,8 @@ def _say(settings: Settings, done: Replayed, dry_run: bool) -> None:
         settings.line("   ".join([click.style(reason, bold=True), *done.verdict.unlocked]))
         if done.verdict.kind == "DIVERGED":
             settings.line(done.verdict.inputs[0].upper() + done.verdict.inputs[1:])
+            for sentence in replay.why if done.verdict.differing else ():
+                settings.line(f"  {sentence}")
     settings.line(f"Recorded replay {replay.run_id[:8]} of {recorded.run_id[:8]}")
 
 
@@ -117,12 +130,14 @@ def _changes(recorded: Record, replay: Record) -> list[list[str]]:
     """What a what-if changed in the outcome."""
     rows = [["changed", "; ".join(replay.why)]] if replay.why else []
     for name in sorted(recorded.metrics.keys() | replay.metrics.keys()):
-        old, new = recorded.metrics.get(name), replay.metrics.get(name)
-        rows.append([name, "same" if old == new else "changed", f"{old}", f"{new}"])
+        values = [record.metrics.get(name) for record in (recorded, replay)]
+        shown = ["-" if value is None else f"{value}" for value in values]
+        rows.append([name, "same" if shown[0] == shown[1] else "changed", *shown])
     before = {output.name: output for output in recorded.outputs}
     for output in replay.outputs:
-        old = before[output.name].compared
-        rows.append([output.name, "same" if old == output.compared else "changed", _brief(old), _brief(output.compared)])
+        old, new = before[output.name].compared, output.compared
+        if old or new:  # with compare = "none", or where it could not be read, nobody knows
+            rows.append([output.name, "same" if old == new else "changed", _brief(old), _brief(new)])
     return rows
 
 
@@ -140,13 +155,17 @@ def _say_spread(settings: Settings, answers: list[Replayed]) -> None:
 
 
 def _document(answers: list[Replayed]) -> dict[str, object]:
-    documents = [
+    documents: list[dict[str, object]] = [
         {
             "recorded": answer.recorded.run_id,
             "replay": answer.replay.run_id,
             "folder": str(answer.folder),
+            "code": str(answer.code),
+            "command": list(answer.replay.command),
+            "pass_env": list(answer.replay.pass_env),
+            "status": answer.replay.status,
             "verdict": answer.verdict.model_dump(mode="json") if answer.verdict else None,
-            "metrics": answer.replay.metrics,
+            "metrics": json.loads(answer.replay.model_dump_json(include={"metrics"}))["metrics"],
         }
         for answer in answers
     ]
@@ -155,9 +174,13 @@ def _document(answers: list[Replayed]) -> dict[str, object]:
 
 def _end(answers: list[Replayed]) -> None:
     """The exit code: of the worst of the verdicts."""
+    ending = answers[-1].replay.ending
+    if answers[-1].verdict is None and ending is not None and ending.signal is not None and answers[-1].replay.status == "KILLED":
+        raise Interrupted(f"the replay was ended: {ending.reason}", signal_number=ending.signal)
     for answer in answers:
         if answer.verdict is not None and answer.verdict.kind == "NOT REPLAYABLE":
-            raise NotReplayable(f"run {answer.recorded.run_id[:8]} is not replayable: {answer.verdict.reason}", hint=_DECLARE)
+            hint = _DECLARE if not answer.verdict.comparisons else f"what was found is in {answer.folder}"
+            raise NotReplayable(f"run {answer.recorded.run_id[:8]} is not replayable: {answer.verdict.reason}", hint=hint)
     for answer in answers:
         if answer.verdict is None and answer.replay.status not in ("FINISHED", "RUNNING"):
             raise CommandFailed(f"the command failed: {answer.replay.ending.reason if answer.replay.ending else ''}")
@@ -166,6 +189,13 @@ def _end(answers: list[Replayed]) -> None:
                 f"the replay of {answer.recorded.run_id[:8]} diverged: {answer.verdict.reason}",
                 hint=f"its outputs are in {answer.folder}",
             )
+
+
+def _verdict(error: NotReplayable) -> dict[str, object]:
+    """What stopped a replay, as the verdict that it is."""
+    from reprolock.model.verdict import not_replayable  # only where it is printed
+
+    return not_replayable(str(error)).model_dump(mode="json")
 
 
 _DECLARE = "declare outputs, and metrics under [metrics], that decide a verdict"

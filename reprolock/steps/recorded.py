@@ -59,7 +59,8 @@ def read_recorded(folder: Path, code: Path, tags: Mapping[str, str] | None) -> R
     `tags` are those of the run in MLflow, None where it is in none that is known here.
     NotReplayable (exit 7) names what is missing, what differs, or why the run cannot serve: it failed, or was killed.
     """
-    record = read_sealed(folder / RECORD, tags)
+    record = read_record(folder / RECORD)
+    check_seal(record, tags)
     if record.status != "FINISHED":
         ending = f": {record.ending.reason}" if record.ending else ""
         raise NotReplayable(
@@ -78,7 +79,8 @@ def read_recorded(folder: Path, code: Path, tags: Mapping[str, str] | None) -> R
     digest = taken.state.digest
     whole = lock.model_copy(update={"dataset": tuple(_pin(item) for item in record.datasets)})
     faults = (*changed, *_disagreements(record, spec, lock, taken))
-    faults += tuple(_broken_sections(record, spec, whole, digest)) if spec.datasets.keys() == {item.name for item in record.datasets} else ()
+    if spec.datasets.keys() == {item.name for item in record.datasets}:
+        faults += tuple(_broken_sections(record, spec, whole, digest))
     if faults:
         raise NotReplayable(
             f"the record of run {record.run_id[:8]} does not agree with its artifacts", faults=faults, hint=_HINT
@@ -89,9 +91,9 @@ def read_recorded(folder: Path, code: Path, tags: Mapping[str, str] | None) -> R
     return Recorded(record, spec, whole, folder, code, taken._replace(state=state), tags is not None)
 
 
-def read_sealed(path: Path, tags: Mapping[str, str] | None = None) -> Record:
-    """A record.json that is as it was written, and that MLflow's tags, where they are given, repeat. NotReplayable."""
-    record = _record(path)
+def check_seal(record: Record, tags: Mapping[str, str] | None) -> None:
+    """NotReplayable, with the fields at fault, for a record that is not as it was written, or that MLflow's tags,
+    where they are given, do not repeat."""
     faults = tuple(f"{name}: not as it was when record.json was written" for name in record.broken)
     if tags is not None:
         # What the command's own MLflow may have set is not ours to judge.
@@ -103,13 +105,13 @@ def read_sealed(path: Path, tags: Mapping[str, str] | None = None) -> Record:
         )
     if faults:
         raise NotReplayable(f"the record of run {record.run_id[:8]} was changed after the run", faults=faults, hint=_HINT)
-    return record
 
 
 _HINT = "the record or an artifact was changed after the run; take them from where the run was first recorded"
 
 
-def _record(path: Path) -> Record:
+def read_record(path: Path) -> Record:
+    """record.json, as it stands there. NotReplayable for one that is missing, damaged or of a newer reprolock."""
     try:
         return Record.model_validate_json(_bytes(path))
     except ValidationError as error:
@@ -119,14 +121,16 @@ def _record(path: Path) -> Record:
             ) from None
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise NotReplayable(f"{path.name} is no record that this reprolock reads: {where}: {first['msg'].lower()}", hint=_HINT) from None
+        sentence = f"{path.name} is no record that this reprolock reads: {where}: {first['msg'].lower()}"
+        raise NotReplayable(sentence, hint=_HINT) from None
 
 
 def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise NotReplayable(f"the run has no {path.name}: {error.strerror}", hint="a run that reprolock recorded has it under the artifact folder reprolock/") from None
+        hint = "a run that reprolock recorded has it under the artifact folder reprolock/"
+        raise NotReplayable(f"the run has no {path.name}: {(error.strerror or str(error)).lower()}", hint=hint) from None
 
 
 def _text(path: Path) -> str:

@@ -35,7 +35,7 @@ from reprolock.steps.pins import check_listings
 from reprolock.steps.progress import SILENT, Progress
 from reprolock.steps.ready import make_ready
 from reprolock.steps.rebuild import Materials
-from reprolock.steps.recorded import Recorded, read_recorded, read_sealed
+from reprolock.steps.recorded import Recorded, read_record, read_recorded
 from reprolock.steps.reporting import Reporter
 from reprolock.steps.what_if import WhatIf, with_params
 from reprolock.steps.which_mlflow import which_mlflow
@@ -190,7 +190,7 @@ def _fetched(root: Path, run: str, tracker: Tracker) -> Recorded:
     replays = own_folder(root) / REPLAYS
     for folder in (given, given / "reprolock"):
         if (folder / RECORD).is_file():
-            run_id = read_sealed(folder / RECORD).run_id
+            run_id = read_record(folder / RECORD).run_id
             target = _fresh(replays, run_id)
             return read_recorded(_copied(folder, target / "recorded"), target / "code", _tags(tracker, run_id))
     if given.is_dir():
