@@ -25,8 +25,9 @@ from reprolock.files.whole import TEMPORARY, guard
 from reprolock.tracker import faults, sqlite_file
 from reprolock.tracker.inputs import DatasetInput
 from reprolock.tracker.place import Place
+from reprolock.tracker.protocol import ModelVersion
 from reprolock.tracker.quiet import quiet_import
-from reprolock.tracker.store import BATCH, PAGE, StoredExperiment, StoredRun
+from reprolock.tracker.store import BATCH, PAGE, StoredExperiment, StoredRun, made_by
 
 with quiet_import():
     import mlflow
@@ -108,6 +109,17 @@ class ClientStore:
             if not token:
                 break
         return found
+
+    def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:
+        found: list[ModelVersion] = []
+        token = None
+        while True:
+            with self._calls("search its registered models"):
+                page = self._client.search_model_versions(made_by(run_ids), max_results=PAGE, page_token=token)
+            found += (ModelVersion(entry.name, str(entry.version), entry.run_id) for entry in page)
+            token = page.token
+            if not token:
+                return found
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         entries = [Param(name, value) for name, value in params.items()]

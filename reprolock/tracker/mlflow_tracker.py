@@ -8,7 +8,7 @@ from __future__ import annotations
 import getpass
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +22,8 @@ from reprolock.tracker import faults, sqlite_file
 from reprolock.tracker.inputs import input_of
 from reprolock.tracker.params import flatten
 from reprolock.tracker.place import Place
-from reprolock.tracker.protocol import FOLDER, REASON_TAG, RECORD, RUN_ID_TAG, Row
-from reprolock.tracker.store import Store, StoredRun
+from reprolock.tracker.protocol import FOLDER, REASON_TAG, RECORD, RUN_ID_TAG, ModelVersion, Row
+from reprolock.tracker.store import BATCH, Store, StoredRun
 from reprolock.tracker.tags import tags_of
 
 _SHORTEST = 4
@@ -134,13 +134,21 @@ class MlflowTracker:
                 raise cannot_write(target, error) from error
         return folder
 
-    def runs(self, experiment: str | None = None, tags: Mapping[str, str] = {}, limit: int = 100) -> list[Row]:
+    def runs(
+        self, experiment: str | None = None, tags: Mapping[str, str] = {}, limit: int = 100, *, recorded: bool = True
+    ) -> list[Row]:
         if not self._is_there:
             return []
         names = {entry.experiment_id: entry.name for entry in self._store.experiments()}
         wanted = [found for found, name in names.items() if experiment in (None, name)]
-        where = " AND ".join([_RECORDED, *(f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items())])
+        where = " AND ".join([*([_RECORDED] if recorded else []), *(f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items())])
         return [_row(run, names[run.experiment_id]) for run in self._store.search(wanted, where, limit)]
+
+    def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:
+        ids = [run_id for run_id in dict.fromkeys(run_ids) if re.fullmatch(r"[\w-]+", run_id)]
+        batches = (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+        found = [version for batch in batches for version in self._store.models(batch)]
+        return sorted(found, key=lambda version: (version.name, len(version.version), version.version))
 
     def close(self) -> None:
         if "_store" in self.__dict__:
@@ -215,7 +223,7 @@ def record_bytes(record: Record) -> bytes:
 
 def _row(run: StoredRun, experiment: str) -> Row:
     ended = None if run.end_time is None else _time(run.end_time)
-    return Row(run.run_id, experiment, run.name, run.status, _time(run.start_time), ended, run.tags, run.metrics)
+    return Row(run.run_id, experiment, run.name, run.status, _time(run.start_time), ended, run.tags, run.metrics, run.inputs)
 
 
 def _milliseconds(time: datetime) -> int:

@@ -8,7 +8,7 @@ command has ended, `log` with the final record. MLflow's own errors are translat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -33,7 +33,8 @@ REASON_TAG = "reprolock.reason"
 
 
 class Row(NamedTuple):
-    """One recorded run as a search finds it. Times are UTC; `metrics` holds last values."""
+    """One run as a search finds it. Times are UTC; `metrics` holds last values; `inputs` are pairs of a
+    dataset's name and the JSON of its source."""
 
     run_id: str
     experiment: str
@@ -43,6 +44,15 @@ class Row(NamedTuple):
     ended: datetime | None
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
+    inputs: frozenset[tuple[str, str]] = frozenset()
+
+
+class ModelVersion(NamedTuple):
+    """One version of a registered model, and the run that made it."""
+
+    name: str
+    version: str
+    run_id: str
 
 
 class Tracker(Protocol):
@@ -107,8 +117,15 @@ class Tracker(Protocol):
         """Copy the artifacts under `reprolock/` into a folder, which becomes what `replay FOLDER` takes."""
         ...
 
-    def runs(self, experiment: str | None = None, tags: Mapping[str, str] = {}, limit: int = 100) -> list[Row]:
-        """Recorded runs, newest first, that carry all of these tags; of every experiment where none is named."""
+    def runs(
+        self, experiment: str | None = None, tags: Mapping[str, str] = {}, limit: int = 100, *, recorded: bool = True
+    ) -> list[Row]:
+        """Recorded runs, newest first, that carry all of these tags; of every experiment where none is named.
+        `recorded=False`: runs that reprolock knows nothing of, too."""
+        ...
+
+    def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:
+        """Versions of registered models that these runs made, sorted by name and version."""
         ...
 
     def close(self) -> None:

@@ -24,8 +24,9 @@ from reprolock.errors import ServiceError
 from reprolock.tracker import faults
 from reprolock.tracker.inputs import DatasetInput
 from reprolock.tracker.place import Place, without_userinfo
+from reprolock.tracker.protocol import ModelVersion
 from reprolock.tracker.server_access import ServerAccess
-from reprolock.tracker.store import BATCH, PAGE, Store, StoredExperiment, StoredRun
+from reprolock.tracker.store import BATCH, PAGE, Store, StoredExperiment, StoredRun, made_by
 
 # Each second try would be a warning on stderr; when the last one fails, our own error says so.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
@@ -97,6 +98,16 @@ class RestStore:
                 break
             query["page_token"] = answer["next_page_token"]
         return found
+
+    def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:
+        query = {"filter": made_by(run_ids), "max_results": str(PAGE)}
+        found: list[ModelVersion] = []
+        while True:
+            answer = self._get("model-versions/search", query, "search its registered models") or {}
+            found += (ModelVersion(entry["name"], str(entry["version"]), entry.get("run_id", "")) for entry in answer.get("model_versions", ()))
+            if not answer.get("next_page_token"):
+                return found
+            query["page_token"] = answer["next_page_token"]
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         self._log_batches(run_id, "params", params, "log the params")

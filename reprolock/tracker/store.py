@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from reprolock.tracker.inputs import DatasetInput
+from reprolock.tracker.protocol import ModelVersion
 
 BATCH = 100
 """How many params, tags or metrics are sent in one call; MLflow takes no more than 100 params or tags."""
@@ -70,6 +71,10 @@ class Store(Protocol):
         """Runs, newest first, that an MLflow filter string selects."""
         ...
 
+    def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:
+        """Versions of registered models that these runs made; at most `BATCH` runs a call."""
+        ...
+
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         """Params that the run does not have yet; MLflow refuses another value for one that it has."""
         ...
@@ -105,3 +110,8 @@ class Store(Protocol):
     def close(self) -> None:
         """Give back connections."""
         ...
+
+
+def made_by(run_ids: Sequence[str]) -> str:
+    """MLflow's filter for the model versions that runs have made."""
+    return f"run_id IN ({', '.join(repr(run_id) for run_id in run_ids)})"
