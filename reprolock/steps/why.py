@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reprolock.model.record import DatasetRecord, Record
-from reprolock.model.sections import SECTIONS
+from reprolock.model.sections import SECTIONS, deciding_settings
 
 FIRST = "first run of this project"
 _NAMED = 3
@@ -42,7 +42,7 @@ def _section(section: str, old: Record, new: Record) -> Iterator[str]:
             found = [one.spark.java if one.spark else None for one in (old, new)]
             yield "Java: what is asked for" if found[0] == found[1] else f"Java {found[0] or 'none'} → {found[1] or 'none'}"
         case "spark":
-            settings = [one.spark.conf | {"master": one.spark.master} if one.spark else {} for one in (old, new)]
+            settings = [deciding_settings(one.spark.conf) | {"master": one.spark.master} if one.spark else {} for one in (old, new)]
             yield _some("spark", list(_changes("", *settings)))
         case "code":
             yield _some("code", sorted({path for path, _ in old.code.tree.items() ^ new.code.tree.items()}))

@@ -128,7 +128,7 @@ def test_java_is_told_from_what_is_asked_of_it() -> None:
 
 
 def test_spark() -> None:
-    old, new = spark(spark_sql_ansi_enabled="true"), spark(master="local[4]", spark_sql_ansi_enabled="false")
+    old, new = spark(spark_master="local[2]", spark_sql_ansi_enabled="true"), spark(master="local[4]", spark_master="local[4]", spark_sql_ansi_enabled="false")
     assert told("spark", {"spark": old}, {"spark": new}) == ("spark: master local[2] → local[4], spark.sql.ansi.enabled true → false",)
     assert told("spark", {"spark": old}, {"spark": old}) == ("spark changed",)
 
