@@ -1,0 +1,579 @@
+"""Tables that are the same and tables that are not, in a real Spark: each pair is a trap of its own.
+
+One Spark writes all of them, one run of table_digest.py digests them, and each test looks at its two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import struct
+import sys
+import threading
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from spark_session import SparkParts, run_script
+
+from reprolock.engine import tables as engine
+from reprolock.engine.spark import plan_spark
+from reprolock.engine.tables import Pair, Table, compare_tables, digest_tables
+from reprolock.errors import Interrupted, MachineError
+from reprolock.model.spec import OutputSpec, SparkSpec
+from reprolock.model.table import TableComparison, TableDigest, TableFault, table_digest, table_differences
+from spark_session import DELTA
+
+ROWS = "select id, cast(id as string) name, id / 7D as x from range(50)"
+
+SAME = {
+    "the order of rows": (ROWS, ROWS + " order by rand(3)"),
+    "how many files": (ROWS, f"select /*+ repartition(5) */ * from ({ROWS})"),
+    "whether a column may hold nulls": ("select 1 as a", "select if(rand() < 2, 1, null) as a"),
+    "NaN": ("select double('NaN') as x, float('NaN') as y", "select -double('NaN') as x, -float('NaN') as y"),
+    "-0.0 and 0.0": ("select 0D as x, float(0) as y", "select -0D as x, -float(0) as y"),
+    "-0.0 in an array and as a map's value": ("select array(0D) as x, map(1, 0D) as m", "select array(-0D) as x, map(1, -0D) as m"),
+    "a map's order": ("select map('a', 1, 'b', 2, 'c', null) as m", "select map('c', null, 'b', 2, 'a', 1) as m"),
+    "a map's order inside of a map and an array": (
+        "select array(map('k', map(1, 'x', 2, 'y'), 'j', map(3, 'z'))) as m",
+        "select array(map('j', map(3, 'z'), 'k', map(2, 'y', 1, 'x'))) as m",
+    ),
+    "one moment in two zones": (
+        "select timestamp'2026-03-29 01:30:00+00:00' as t",
+        "select timestamp'2026-03-29 03:30:00+02:00' as t",
+    ),
+}
+
+DIFFERENT = {
+    "a duplicate more": ("select explode(array(1, 1)) as a", "select explode(array(1, 1, 1)) as a"),
+    "two pairs of duplicates": ("select explode(array(1, 1)) as a", "select explode(array(2, 2)) as a"),
+    "no row and a row of nulls": ("select cast(null as int) as a where false", "select cast(null as int) as a"),
+    "a null that moves": ("select string(null) as a, 'x' as b", "select 'x' as a, string(null) as b"),
+    "a null number that moves": ("select int(null) as a, 1 as b", "select 1 as a, int(null) as b"),
+    "a null and what xxhash64 makes of it": ("select bigint(null) as a", "select bigint(42) as a"),
+    "a null and nothing": ("select string(null) as a", "select '' as a"),
+    "a null and zero": ("select int(null) as a, double(null) as x", "select 0 as a, 0D as x"),
+    "text that moves between columns": ("select 'ab' as a, 'c' as b", "select 'a' as a, 'bc' as b"),
+    "values that change places": (
+        "select * from values (1, 'a'), (2, 'b') as t(x, y)",
+        "select * from values (1, 'b'), (2, 'a') as t(x, y)",
+    ),
+    "the next double": ("select 0.1D as x", "select 0.10000000000000002D as x"),
+    "the smallest double and zero": ("select 4.9E-324D as x", "select 0D as x"),
+    "infinities": ("select double('Infinity') as x", "select double('-Infinity') as x"),
+    "NaN and null": ("select double('NaN') as x", "select double(null) as x"),
+    "float and double": ("select float(1) as x", "select 1D as x"),
+    "int and bigint": ("select 1 as x", "select 1L as x"),
+    "a decimal's scale": ("select cast(1 as decimal(10,2)) as x", "select cast(1 as decimal(10,3)) as x"),
+    "a decimal's value": ("select cast(1.10 as decimal(10,2)) as x", "select cast(1.11 as decimal(10,2)) as x"),
+    "a long decimal's last digit": (
+        "select cast('12345678901234567890.000000000000000001' as decimal(38,18)) as x",
+        "select cast('12345678901234567890.000000000000000002' as decimal(38,18)) as x",
+    ),
+    "a microsecond": (
+        "select timestamp'2026-01-01 00:00:00.000001' as t",
+        "select timestamp'2026-01-01 00:00:00.000002' as t",
+    ),
+    "a time with and without a zone": (
+        "select timestamp'2026-01-01 00:00:00' as t",
+        "select timestamp_ntz'2026-01-01 00:00:00' as t",
+    ),
+    "a day": ("select date'2026-01-01' as t", "select date'2026-01-02' as t"),
+    "a day before 1582": ("select date'1500-01-01' as t", "select date'1500-01-02' as t"),
+    "a date and its number": ("select date'1970-01-02' as t", "select 1 as t"),
+    "an interval": ("select interval '1' day as t", "select interval '2' day as t"),
+    "months": ("select interval '1' month as t", "select interval '2' month as t"),
+    "a boolean": ("select true as a", "select false as a"),
+    "binary and text": ("select cast('a' as binary) as a", "select 'a' as a"),
+    "a byte": ("select x'00' as a", "select x'0000' as a"),
+    "text in another normal form": ("select 'é' as a", "select 'e\u0301' as a"),
+    "a blank at the end": ("select 'a' as a", "select 'a ' as a"),
+    "elements that move between arrays": (
+        "select array(1, 2) as a, array(3) as b",
+        "select array(1) as a, array(2, 3) as b",
+    ),
+    "text that moves between elements": ("select array('ab', 'c') as a", "select array('a', 'bc') as a"),
+    "an array's order": ("select array(1, 2) as a", "select array(2, 1) as a"),
+    "an empty array, one of null and none": ("select array(int(null)) as a", "select cast(array() as array<int>) as a"),
+    "no array and an empty one": ("select cast(null as array<int>) as a", "select cast(array() as array<int>) as a"),
+    "arrays in arrays": ("select array(array(1), array(2)) as a", "select array(array(1, 2)) as a"),
+    "an empty array in an array": ("select array(array(1), array()) as a", "select array(array(), array(1)) as a"),
+    "a struct of null and no struct": (
+        "select named_struct('x', int(null)) as a",
+        "select cast(null as struct<x: int>) as a",
+    ),
+    "a null that moves in a struct": (
+        "select named_struct('x', 1, 'y', int(null)) as a",
+        "select named_struct('x', int(null), 'y', 1) as a",
+    ),
+    "a struct's names": ("select named_struct('x', 1) as a", "select named_struct('y', 1) as a"),
+    "names that look like types": (
+        "select named_struct('x:int,y', 1) as a",
+        "select named_struct('x', 1, 'y', 1) as a",
+    ),
+    "a map's keys and values": ("select map('a', 'b') as m", "select map('b', 'a') as m"),
+    "a map's values": ("select map('a', 1, 'b', 2) as m", "select map('a', 2, 'b', 1) as m"),
+    "a map's value of null and no entry": ("select map('a', 1, 'b', int(null)) as m", "select map('a', 1) as m"),
+    "no map and an empty one": ("select cast(null as map<int, int>) as m", "select cast(map() as map<int, int>) as m"),
+    "a column's name": ("select 1 as a", "select 1 as b"),
+    "a column's case": ("select 1 as a", "select 1 as A"),
+    "the order of columns": ("select 1 as a, 1 as b", "select 1 as b, 1 as a"),
+    "a column more": ("select 1 as a", "select 1 as a, int(null) as b"),
+}
+
+WRITTEN = {
+    "odd": "select 1 as `a.b`, 2 as `c``d`, named_struct('e.f', 3) as `g h`",
+    "wide": f"select {', '.join(f'id + {place} as c{place}' for place in range(400))} from range(20)",
+    "none": "select 1 as a, 'x' as b where false",
+    "days": "select make_interval(1, 2) as t",
+    "pinned": "select * from values (1L, 'a'), (2L, null), (2L, null) as t(n, s)",
+}
+"""Under these names, each as Parquet."""
+
+WRITE = """
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+spark = SparkSession.builder.getOrCreate()
+spark.conf.set("spark.sql.ansi.enabled", "false")
+spark.conf.set("spark.sql.caseSensitive", "true")
+tables, formats, refused = json.load(open("tables.json")), json.load(open("formats.json")), {}
+def write(name):
+    try:
+        spark.sql(tables[name]).write.parquet(f"tables/{name}")
+    except Exception as error:
+        refused[name] = str(error).splitlines()[0]
+with ThreadPoolExecutor(4) as pool:
+    list(pool.map(write, tables))
+for name, (query, kind, options) in formats.items():
+    spark.sql(query).write.format(kind).options(**options).save(f"tables/{name}")
+frame = spark.sql("select id, id % 3 as p, cast(id as string) as s from range(20)")
+frame.write.partitionBy("p").parquet("tables/partitioned")
+frame.select("id", "s", F.col("p").cast("int")).write.parquet("tables/whole")
+spark.sql("select 1 as a").write.format("delta").save("tables/history")
+spark.sql("select 2 as a").write.format("delta").mode("overwrite").save("tables/history")
+from pyspark.ml.linalg import Vectors
+for name, vector in (("dense", Vectors.dense(1.0, 0.0)), ("sparse", Vectors.sparse(2, [0], [1.0])), ("other", Vectors.dense(1.0, 2.0))):
+    spark.createDataFrame([(1, vector)], ["id", "v"]).write.parquet(f"tables/{name}")
+spark.sql("select parse_json('{\\"a\\": 1}') as v, 1 as a").write.parquet("tables/variant")
+print(json.dumps(refused))
+"""
+
+FORMATS = {
+    "as parquet": (ROWS, "parquet", {}),
+    "as gzip": (ROWS, "parquet", {"compression": "gzip"}),
+    "as orc": (ROWS, "orc", {}),
+    "as delta": (ROWS, "delta", {}),
+    "as json": (ROWS, "json", {}),
+    "as csv": (ROWS, "csv", {"header": "true"}),
+    "as tabs": (ROWS, "csv", {"sep": "\t", "header": "true"}),
+}
+
+
+QUICK = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}
+"""A JVM that compiles little, for it will not live long."""
+
+
+class Digests(dict[str, "TableDigest | TableFault"]):
+    """By name; `place` is the folder with all of them, `environ` that of a run."""
+
+    place: Path
+    environ: dict[str, str]
+
+    def of(self, name: str) -> TableDigest:
+        digest = self[name]
+        assert isinstance(digest, TableDigest), digest
+        return digest
+
+    def fault(self, name: str) -> str:
+        fault = self[name]
+        assert isinstance(fault, TableFault), fault
+        return fault.sentence
+
+
+@pytest.fixture(scope="module")
+def spark_environ(spark_parts: SparkParts, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A run's environment: Delta's jars, and settings that must not decide a digest."""
+    conf = {"spark.sql.session.timeZone": "Asia/Tokyo", "spark.extraListeners": "no.such.Listener", **QUICK}
+    _, environ = plan_spark(
+        SparkSpec(packages=(DELTA,), conf=conf),
+        version=spark_parts.home.version,
+        jars=spark_parts.files,
+        cores=2,
+        folder=tmp_path_factory.mktemp("conf"),
+    )
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {"PATH": path, "HOME": os.environ["HOME"], "LANG": "C.UTF-8", **environ}
+
+
+@pytest.fixture(scope="module")
+def digests(
+    spark_parts: SparkParts, spark_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Digests:
+    folder = tmp_path_factory.mktemp("work [1] {a,b}")
+    pairs = {f"{kind}{place} {side}": query
+             for kind, cases in (("same", SAME), ("different", DIFFERENT))
+             for place, queries in enumerate(cases.values())
+             for side, query in enumerate(queries)}  # fmt: skip
+    (folder / "tables.json").write_text(json.dumps(pairs | WRITTEN))
+    (folder / "formats.json").write_text(json.dumps(FORMATS))
+    _, plain = plan_spark(
+        SparkSpec(packages=(DELTA,), conf=QUICK), version="", jars=spark_parts.files, cores=2, folder=folder / "conf"
+    )
+    refused = run_script(WRITE, plain, folder)
+    assert list(refused) == ["days"], refused
+    place = folder / "tables"
+    by_hand(place)
+    tables = {name: Table(place / name, "parquet") for name in (*pairs, *WRITTEN) if name != "days"}
+    tables |= {name: Table(place / name, kind) for name, (_, kind, _) in FORMATS.items()}
+    tables |= {name: Table(place / name, "parquet") for name in ("partitioned", "whole", "dense", "sparse", "other", "variant", "nans")}
+    tables |= further(place)
+    made = Digests(digest_tables(tables, python=Path(sys.executable), environ=spark_environ, folder=folder / "own"))
+    made.place, made.environ = place, spark_environ
+    assert list((folder / "own").iterdir()) == []
+    return made
+
+
+def by_hand(place: Path) -> None:
+    """Files that Spark did not write."""
+    payloads = [struct.unpack("<d", struct.pack("<Q", 0x7FF8_0000_0000_0000 | bits))[0] for bits in (1, 2)]
+    for name, values in (("nans", payloads), ("more nans", payloads[::-1])):
+        pyarrow.parquet.write_table(pyarrow.table({"x": pyarrow.array(values, pyarrow.float64())}), place / name)
+    rows = [{"id": n, "name": str(n), "x": n / 7} for n in range(50)]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), place / "by pyarrow", row_group_size=7)
+    (place / "damaged").write_text("this is no Parquet")
+    (place / "empty").mkdir()
+    (place / "long.csv").write_text("a,b\n1,2,3\n")
+    (place / "broken.json").write_text('{"a": 1}\n{"a": \n')
+    (place / "cased.csv").write_text("a,A\n1,2\n")
+
+
+def further(place: Path) -> dict[str, Table]:
+    header = {"header": "true", "inferSchema": "true"}
+    return {
+        "more nans": Table(place / "more nans", "parquet"),
+        "by pyarrow": Table(place / "by pyarrow", "parquet"),
+        "history": Table(place / "history", "delta"),
+        "csv typed": Table(place / "as csv", "csv", header),
+        "tabs typed": Table(place / "as tabs", "csv", header | {"sep": "\t"}),
+        "without x": Table(place / "as parquet", "parquet", {}, ("x",)),
+        "json without x": Table(place / "as json", "json", {}, ("x",)),
+        "without z": Table(place / "as parquet", "parquet", {}, ("z",)),
+        "without all": Table(place / "as parquet", "parquet", {}, ("x", "id", "name")),
+        "variant ignored": Table(place / "variant", "parquet", {}, ("v",)),
+        "odd ignored": Table(place / "odd", "parquet", {}, ("a.b", "g h")),
+        "damaged": Table(place / "damaged", "parquet"),
+        "empty": Table(place / "empty", "parquet"),
+        "absent": Table(place / "absent", "csv"),
+        "long": Table(place / "long.csv", "csv", {"header": "true"}),
+        "long, dropped": Table(place / "long.csv", "csv", {"header": "true", "mode": "DROPMALFORMED"}),
+        "broken": Table(place / "broken.json", "json"),
+        "cased": Table(place / "cased.csv", "csv", {"header": "true"}),
+        "photographs": Table(place / "empty", "image"),
+        "no delta": Table(place / "as parquet", "delta"),
+    }
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_the_same(digests: Digests, case: str) -> None:
+    place = list(SAME).index(case)
+    one, other = digests.of(f"same{place} 0"), digests.of(f"same{place} 1")
+    assert one == other
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+def test_different(digests: Digests, case: str) -> None:
+    place = list(DIFFERENT).index(case)
+    one, other = digests.of(f"different{place} 0"), digests.of(f"different{place} 1")
+    assert one.digest != other.digest
+    assert table_differences(one, other)
+
+
+@pytest.mark.parametrize("name", ["as gzip", "as orc", "as delta", "by pyarrow", "csv typed", "tabs typed"])
+def test_the_writer_the_format_and_the_compression_are_no_part(digests: Digests, name: str) -> None:
+    written, table = digests.of("as parquet"), digests.of(name)
+    if name.endswith("typed"):
+        assert [column.type for column in table.columns] == ["int", "int", "double"]
+        assert table.columns[2] == written.columns[2]
+    else:
+        assert table == written
+
+
+def test_a_nans_payload_is_no_part(digests: Digests) -> None:
+    assert digests.of("nans") == digests.of("more nans")
+    assert digests.of("nans").rows == 2
+
+
+def test_partitions_are_columns_and_no_files(digests: Digests) -> None:
+    assert digests.of("partitioned") == digests.of("whole")
+
+
+def test_a_vector_is_what_it_holds(digests: Digests) -> None:
+    assert digests.of("dense") == digests.of("sparse")
+    assert digests.of("dense").columns[1].type == "vector"
+    assert table_differences(digests.of("dense"), digests.of("other")) == ('column "v" holds other values',)
+
+
+def test_a_delta_table_is_what_it_holds_now(digests: Digests) -> None:
+    assert (digests.of("history").rows, digests.of("history").columns[0].type) == (1, "int")
+
+
+def test_a_table_without_rows_is_a_table(digests: Digests) -> None:
+    table = digests.of("none")
+    assert (table.rows, [(column.name, column.type, column.sum) for column in table.columns]) == (
+        0,
+        [("a", "int", "0" * 16), ("b", "string", "0" * 16)],
+    )
+
+
+def test_columns_are_left_out_by_name(digests: Digests) -> None:
+    assert [column.name for column in digests.of("without x").columns] == ["id", "name"]
+    assert digests.of("without x") == digests.of("json without x")
+    assert [column.name for column in digests.of("odd ignored").columns] == ["c`d"]
+
+
+def test_names_of_any_kind(digests: Digests) -> None:
+    assert [(column.name, column.type) for column in digests.of("odd").columns] == [
+        ("a.b", "int"),
+        ("c`d", "int"),
+        ("g h", 'struct<"e.f":int>'),
+    ]
+    assert [column.name for column in digests.of("cased").columns] == ["a", "A"]
+    assert len(digests.of("wide").columns) == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("without z", 'as parquet cannot be compared as a parquet table: ignore names "z", and the columns are id, name, x'),
+        ("without all", "as parquet cannot be compared as a parquet table: ignore leaves no column to compare"),
+        (
+            "variant",
+            'variant cannot be compared as a parquet table: column "v" is of the type variant, '
+            "which has no form that could be compared; name it in ignore",
+        ),
+        ("empty", "empty cannot be compared as a parquet table: there is no file in it that holds data"),
+        ("absent", "absent cannot be compared as a csv table: Path does not exist: absent"),
+        ("photographs", 'empty is no table: image is a format of files; write compare = "bytes"'),
+    ],
+)
+def test_what_has_no_digest_says_why(digests: Digests, name: str, sentence: str) -> None:
+    assert digests.fault(name) == sentence
+
+
+def test_what_has_no_digest_names_no_folder_of_this_machine(digests: Digests) -> None:
+    for name in ("damaged", "long", "broken", "no delta"):
+        sentence = digests.fault(name)
+        assert "/tmp" not in sentence and digests.place.parent.name not in sentence
+        assert " cannot be compared as a " in sentence
+        assert not sentence.endswith(".")
+        assert "Exception" not in sentence
+
+
+def test_what_stands_beside_a_variant_is_compared(digests: Digests) -> None:
+    assert [column.name for column in digests.of("variant ignored").columns] == ["a"]
+
+
+def test_lines_are_dropped_only_where_the_options_say_so(digests: Digests) -> None:
+    assert "long.csv cannot be compared as a csv table" in digests.fault("long")
+    assert digests.of("long, dropped").rows == 0
+
+
+def test_the_digest_is_what_it_says_it_is(digests: Digests) -> None:
+    """The same by hand: hashes of rows, cut into lanes, added up."""
+    rows = [(1, b"a"), (2, None), (2, None)]
+    lanes = [0, 0, 0, 0]
+    for number, text in rows:
+        content = b"\1" + xxhash64(struct.pack("<q", number)).to_bytes(8, "big")
+        content += (-1 if text is None else len(text)).to_bytes(4, "big", signed=True) + (text or b"")
+        row = hashlib.sha256(content).digest()
+        for lane in range(4):
+            lanes[lane] += xxhash64(row[8 * lane : 8 * lane + 8])
+    pinned = digests.of("pinned")
+    assert table_digest(3, pinned.columns, tuple(lanes)) == pinned
+    assert [(column.name, column.type) for column in pinned.columns] == [("n", "bigint"), ("s", "string")]
+    assert pinned.digest == "table:67519f702b6a6743083730d22101c5c7ad46948004163061587f31727d42aa73"
+
+
+def xxhash64(word: bytes, seed: int = 42) -> int:
+    """xxHash64 of 8 bytes, as its specification has it, with Spark's seed."""
+    one, two, three, four, five = (
+        *(0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9),
+        *(0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5),
+    )
+    mask = 2**64 - 1
+
+    def turned(value: int, bits: int) -> int:
+        return (value << bits | value >> 64 - bits) & mask
+
+    value = (seed + five + 8) & mask
+    value ^= turned(int.from_bytes(word, "little") * two & mask, 31) * one & mask
+    value = (turned(value, 27) * one + four) & mask
+    value = (value ^ value >> 33) * two & mask
+    value = (value ^ value >> 29) * three & mask
+    return value ^ value >> 32
+
+
+ALL_DISTINCT = """
+import itertools, json, sys
+sys.path.insert(0, sys.argv[1] if len(sys.argv) > 1 else ENGINE)
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from table_sums import _bytes
+
+spark = SparkSession.builder.config("spark.sql.ansi.enabled", "false").getOrCreate()
+texts = [None, "", "0", "00", "\\x00"]
+lists = [None, [], [""], ["", ""], ["0"], [None], [None, None], ["0", ""]]
+maps = [None, {}, {0: None}, {0: ""}, {0: "", 1: "0"}, {1: "", 0: "0"}, {1: "0"}]
+structs = [None, (None, None), (0, None), (None, ""), (0, "")]
+numbers = [None, 0, 1, 42]
+rows = list(itertools.product(texts, lists, maps, structs, numbers))
+frame = spark.createDataFrame(rows, "t string, l array<string>, m map<int, string>, s struct<a: int, b: string>, n int")
+print(json.dumps([len(rows), frame.select(_bytes(frame)).distinct().count()]))
+"""
+
+
+def test_no_two_rows_have_the_same_bytes(spark_environ: dict[str, str], tmp_path: Path) -> None:
+    """Every combination of small values that could be taken for one another."""
+    code = ALL_DISTINCT.replace("ENGINE", repr(str(Path(engine.__file__).parent)))
+    environ = {name: value for name, value in spark_environ.items() if name != "SPARK_CONF_DIR"}
+    rows, distinct = run_script(code, environ, tmp_path)
+    assert rows == distinct == 5 * 8 * 7 * 5 * 4
+
+
+NEAR = {
+    "one": "select * from values ('a', 1D, 10D, 5), ('b', 2D, 20D, 6), ('b', 3D, 30D, 6), ('c', double('NaN'), null, 7) as t(k, x, y, n)",
+    "near": "select * from values ('b', 3.00000003D, 30D, 6), ('a', 1D, 10D, 5), ('c', double('NaN'), null, 7), ('b', 2D, 20.0000002D, 6) as t(k, x, y, n)",
+    "far": "select * from values ('b', 3D, 30D, 6), ('a', 1.5D, 10D, 5), ('c', double('NaN'), null, 7), ('b', 2D, 20D, 6) as t(k, x, y, n)",
+    "key": "select * from values ('b', 3D, 30D, 6), ('d', 1D, 10D, 5), ('c', double('NaN'), null, 7), ('b', 2D, 20D, 6) as t(k, x, y, n)",
+    "null": "select * from values ('b', 3D, 30D, 6), ('a', 1D, 10D, 5), ('c', double('NaN'), 1D, 7), ('b', 2D, 20D, 6) as t(k, x, y, n)",
+    "integer": "select * from values ('b', 3D, 30D, 6), ('a', 1D, 10D, 5), ('c', double('NaN'), null, 8), ('b', 2D, 20D, 6) as t(k, x, y, n)",
+    "not a number": "select * from values ('b', 3D, 30D, 6), ('a', 1D, 10D, 5), ('c', 1D, null, 7), ('b', 2D, 20D, 6) as t(k, x, y, n)",
+    "shorter": "select * from values ('b', 3D, 30D, 6), ('a', 1D, 10D, 5) as t(k, x, y, n)",
+    "nested": "select named_struct('a', array(1D, 2D), 'm', map('x', 1F, 'y', 2F), 'd', 1.5) as s, 'k' as k",
+    "nested near": "select named_struct('a', array(1D, 2.0000001D), 'm', map('y', 2F, 'x', 1.0000001F), 'd', 1.5) as s, 'k' as k",
+    "nested longer": "select named_struct('a', array(1D, 2D, 2D), 'm', map('y', 2F, 'x', 1F), 'd', 1.5) as s, 'k' as k",
+    "infinite": "select double('Infinity') as x",
+    "finite": "select 1.7E308D as x",
+    "text": "select 'a' as k",
+    "other text": "select 'b' as k",
+}
+
+
+@pytest.fixture(scope="module")
+def compared(
+    spark_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, TableComparison | TableFault]]:
+    folder = tmp_path_factory.mktemp("near")
+    (folder / "tables.json").write_text(json.dumps(NEAR))
+    code = (
+        "import json\nfrom pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\n"
+        "for name, query in json.load(open('tables.json')).items(): spark.sql(query).write.parquet(name)\n"
+        "print(1)"
+    )
+    plain = {name: value for name, value in spark_environ.items() if name != "SPARK_CONF_DIR"}
+    run_script(code, plain, folder)
+    given = {"python": Path(sys.executable), "environ": spark_environ, "folder": folder / "own"}
+    tables = {name: Table(folder / name, "parquet") for name in NEAR}
+    digests = digest_tables(tables, **given)  # type: ignore[arg-type]
+
+    def pair(one: str, other: str, rel: float = 0.0, abs_: float = 0.0) -> Pair:
+        return Pair(tables[one], digests[one].digest, tables[other], rel, abs_)  # type: ignore[union-attr]
+
+    pairs = {name: pair("one", name, 1e-6) for name in ("one", "near", "far", "key", "null", "integer", "not a number", "shorter")}
+    pairs |= {
+        "near, exactly": pair("one", "near"),
+        "far, absolutely": pair("one", "far", abs_=0.5),
+        "nested": pair("nested", "nested near", 1e-6),
+        "nested, exactly": pair("nested", "nested near"),
+        "nested longer": pair("nested", "nested longer", 1e-6),
+        "infinite": pair("infinite", "finite", 0.9),
+        "text": pair("text", "other text", 0.9),
+        "schema": pair("one", "text", 0.9),
+        "another": pair("one", "near", 1e-6)._replace(digest=digests["far"].digest),  # type: ignore[union-attr]
+    }
+    yield compare_tables(pairs, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "differences"),
+    [
+        ("one", ()),
+        ("near", ()),
+        ("far, absolutely", ()),
+        ("nested", ()),
+        ("far", ('column "x": 1 of 4 rows are beyond the tolerance, 0.5 apart at most',)),
+        (
+            "near, exactly",
+            (
+                'column "x": 1 of 4 rows are beyond the tolerance, 3e-08 apart at most',
+                'column "y": 1 of 4 rows are beyond the tolerance, 2e-07 apart at most',
+            ),
+        ),
+        ("nested, exactly", ('column "s": 1 of 1 rows are beyond the tolerance, 1.19e-07 apart at most',)),
+        ("key", ("rows that have no partner: 1 recorded, 1 found",)),
+        ("null", ("rows that have no partner: 1 recorded, 1 found",)),
+        ("integer", ("rows that have no partner: 1 recorded, 1 found",)),
+        ("nested longer", ("rows that have no partner: 1 recorded, 1 found",)),
+        ("text", ("rows that have no partner: 1 recorded, 1 found",)),
+        ("not a number", ('column "x": 1 of 4 rows are beyond the tolerance, nan apart at most',)),
+        ("infinite", ('column "x": 1 of 1 rows are beyond the tolerance, inf apart at most',)),
+        ("shorter", ("2 rows, recorded 4",)),
+        (
+            "schema",
+            ("1 rows, recorded 4", 'column "x" is gone', 'column "y" is gone', 'column "n" is gone'),
+        ),
+    ],
+)
+def test_side_by_side(compared: dict[str, TableComparison | TableFault], name: str, differences: tuple[str, ...]) -> None:
+    answer = compared[name]
+    assert isinstance(answer, TableComparison), answer
+    assert answer.differences == differences
+
+
+def test_another_table_in_the_recorded_ones_place_is_no_evidence(compared: dict[str, TableComparison | TableFault]) -> None:
+    assert compared["another"] == TableFault("one: what is there is not the table that was recorded")
+
+
+def test_an_output_says_how_it_is_read(tmp_path: Path) -> None:
+    declared = OutputSpec(path="out", compare="table", format="csv", options={"header": True}, ignore=("at",))
+    assert Table.declared(declared, tmp_path) == Table(tmp_path, "csv", {"header": "true"}, ("at",))
+
+
+def test_without_a_table_nothing_is_started(tmp_path: Path) -> None:
+    nowhere = {"python": tmp_path / "python", "environ": {}, "folder": tmp_path / "own"}
+    assert digest_tables({}, **nowhere) == {}
+    assert not (tmp_path / "own").exists()
+
+
+def test_a_python_without_pyspark_is_a_fault_of_the_machine(tmp_path: Path) -> None:
+    venv.create(tmp_path / "bare", with_pip=False)
+    with pytest.raises(MachineError) as caught:
+        digest_tables(
+            {"a": Table(tmp_path, "csv")},
+            python=tmp_path / "bare" / "bin" / "python",
+            environ={"PATH": "/usr/bin"},
+            folder=tmp_path / "own",
+        )
+    assert caught.value.message == "Spark could not digest tables: No module named 'pyspark'"
+    assert caught.value.hint == "`reprolock doctor` looks for Java; pyspark must be among environment.packages"
+    assert caught.value.exit_code == 8
+
+
+def test_a_signal_ends_it_and_leaves_nothing(spark_environ: dict[str, str], tmp_path: Path) -> None:
+    timer = threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    with pytest.raises(Interrupted) as caught:
+        digest_tables(
+            {"a": Table(tmp_path, "csv")}, python=Path(sys.executable), environ=spark_environ, folder=tmp_path / "own"
+        )
+    assert caught.value.message == "interrupted (SIGTERM) while tables were compared"
+    assert caught.value.exit_code == 143
+    assert list((tmp_path / "own").iterdir()) == []
