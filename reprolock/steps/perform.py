@@ -28,6 +28,7 @@ from reprolock.steps.equal import note_finished
 from reprolock.steps.local_records import runs_folder
 from reprolock.steps.machine import Machine
 from reprolock.steps.measure import Measured, measure_outputs
+from reprolock.steps.mlflow_fit import check_mlflow
 from reprolock.steps.options import RunOptions
 from reprolock.steps.publication import Publication, discard, prepare
 from reprolock.steps.publish import Published, publish
@@ -101,6 +102,7 @@ class Performance:
 
     def rehearse(self, options: RunOptions, watcher: Watcher, place: Place) -> RunResult:
         """`--dry-run`: everything up to the command, in a folder that is removed again."""
+        check_mlflow(self.materials.interpreter.built, place, offline=options.offline)
         name = f"dry-run-{uuid4().hex}"
         try:
             workspace, _ = self._rebuild(name, options, {})
@@ -113,6 +115,7 @@ class Performance:
 
     def perform(self, options: RunOptions, watcher: Watcher, place: Place) -> RunResult:
         """Create the MLflow run, execute the command, record it."""
+        check_mlflow(self.materials.interpreter.built, place, offline=options.offline)
         started = self.machine.now()
         run_id = self.reporter.create(self.sources.spec, options.name, started)
         journal = None

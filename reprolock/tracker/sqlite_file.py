@@ -48,6 +48,16 @@ def is_made(file: Path) -> bool:
         return False
 
 
+def revision(file: Path) -> str | None:
+    """The revision of MLflow's schema that the file has (Alembic's one row); None where it has none, or cannot be read."""
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT_SECONDS)) as connection:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error:
+        return None
+    return str(row[0]) if row else None
+
+
 def fault_of(place: Place, file: Path, message: str) -> ReprolockError:
     """Our sentence for one of SQLite's: its messages are fixed texts of its C library."""
     if "not a database" in message or "malformed" in message:
