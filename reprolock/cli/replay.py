@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -44,6 +45,7 @@ class _ReplayScreen(Screen):
 @click.option("--times", type=click.IntRange(min=1), default=1, show_default=True, help="Replay so often; report the spread of each metric.")
 @click.option("--set", "params", metavar="NAME=VALUE", multiple=True, help="Another value of a param: a comparison, no verdict.")
 @click.option("--data", metavar="NAME=REF", multiple=True, help="A dataset at another ref: a comparison, no verdict.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the verdict as one self-contained page.")
 @click.option("--dry-run", is_flag=True, help="Check the record and show what would run, without running it.")
 @shared
 def replay(
@@ -54,6 +56,7 @@ def replay(
     times: int,
     params: tuple[str, ...],
     data: tuple[str, ...],
+    html: Path | None,
     dry_run: bool,
 ) -> None:
     """Rebuild a recorded run from its record alone, run it again, compare, give a verdict.
@@ -79,6 +82,8 @@ def replay(
                 done = reprolock.replay(settings.root, run, options, _ReplayScreen(settings, bars.close), bar)
         except NotReplayable as error:
             settings.result({"run": run, "verdict": _verdict(error)})
+            if html is not None:
+                _write_refusal(settings, html, run, error)
             raise
         answers.append(done)
         _say(settings, done, dry_run)
@@ -87,7 +92,29 @@ def replay(
     if len(answers) > 1:
         _say_spread(settings, answers)
     settings.result(_document(answers))
+    if html is not None and not dry_run:
+        _write_page(settings, html, answers)
     _end(answers)
+
+
+def _write_page(settings: Settings, html: Path, answers: list[Replayed]) -> None:
+    """The page of the one replay, or of the first of several that did not reproduce."""
+    from reprolock.steps.machine import Machine  # the library is loaded when a command runs
+    from reprolock.steps.report import report, write_report
+
+    worst = next((answer for answer in answers if answer.verdict is not None and answer.verdict.exit_code), answers[-1])
+    write_report(html, report(worst.recorded, replay=worst.replay, verdict=worst.verdict), Machine.here())
+    settings.remark(f"Wrote {html}")
+
+
+def _write_refusal(settings: Settings, html: Path, run: str, error: NotReplayable) -> None:
+    """The page of a run that could not be tried."""
+    from reprolock.model.verdict import not_replayable  # the library is loaded when a command runs
+    from reprolock.steps.machine import Machine
+    from reprolock.steps.report import refusal, write_report
+
+    write_report(html, refusal(run, not_replayable(error.message), error.faults, error.hint), Machine.here())
+    settings.remark(f"Wrote {html}")
 
 
 def _say(settings: Settings, done: Replayed, dry_run: bool) -> None:

@@ -186,15 +186,29 @@ def _number(value: float) -> str:
 @click.argument("target", metavar="[RUN]", required=False)
 @click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
 @click.option("--lock", "of_lock", is_flag=True, help="Show repro.lock.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the run as one self-contained page.")
 @shared
-def show(settings: Settings, target: str | None, tracking_uri: str | None, of_lock: bool) -> None:
+def show(settings: Settings, target: str | None, tracking_uri: str | None, of_lock: bool, html: Path | None) -> None:
     """Show a recorded run (the newest, where none is named), or the lock where nothing has run yet."""
     found = reprolock.show(settings.root, target, tracking_uri=tracking_uri, of_lock=of_lock)
+    if html is not None:
+        _write_page(settings, html, found)
     settings.result(_document(found))
     if hasattr(found, "run_id"):
         settings.rows(record_rows(found))
     else:
         settings.rows(lock_rows(found))
+
+
+def _write_page(settings: Settings, html: Path, found: Record | Lock) -> None:
+    from reprolock.model.record import Record  # the library is loaded when a command runs
+    from reprolock.steps.machine import Machine
+    from reprolock.steps.report import report, write_report
+
+    if not isinstance(found, Record):
+        raise click.UsageError("--html shows a run, and there is none yet; it has no page for a lock")
+    write_report(html, report(found), Machine.here())
+    settings.remark(f"Wrote {html}")
 
 
 def _document(found: Record | Lock) -> dict[str, object]:

@@ -1,0 +1,173 @@
+"""Pages: they parse, they load nothing, they run nothing, and foreign text stays text."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from project import Project
+
+from reprolock.model.record import DatasetRecord, Record
+from reprolock.model.verdict import Comparison, not_replayable, verdict
+from reprolock.steps.report import refusal, report
+
+HOSTILE = "</title></style></text><script>alert(1)</script><img src=x onerror='alert(1)'>\"\x00\x1b\u202e{{ 7 * 7 }}"
+VOID = {"meta", "br"}
+
+
+class Page(HTMLParser):
+    """Every tag closed in its order, every text, every attribute."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.text += " "
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def checked(page: str) -> Page:
+    """Loads nothing: no address but one inside of the page, in attributes and style alike; runs nothing."""
+    assert page.startswith("<!DOCTYPE html>")
+    found = Page(page)
+    assert not found.tags & {"script", "link", "img", "iframe", "object", "embed", "base", "form", "a", "use", "image"}
+    assert not [name for name, _ in found.attributes if name in ("src", "href", "xlink:href", "style", "action") or name.startswith("on")]
+    assert re.findall(r"url\((.*?)\)", page) == ["#tip"] * page.count("url(")
+    assert "@import" not in page
+    assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in found.attributes
+    return found
+
+
+@pytest.fixture
+def record(project: Project, cli) -> Record:
+    project.add('\n[outputs.scores]\npath = "scores.csv"\n[params]\nmax_iter = 20\n')
+    project.script("open('scores.csv', 'w').write('1')")
+    assert cli("lock").code == 0
+    assert cli("run").code == 0
+    return project.record
+
+
+def hostile(record: Record) -> Record:
+    [dataset], [output] = record.datasets, record.outputs
+    return record.model_copy(
+        update={
+            "project": HOSTILE,
+            "run_name": HOSTILE,
+            "command": (HOSTILE,),
+            "params": {HOSTILE: HOSTILE, "items": 1},
+            "metrics": {HOSTILE: float("nan")},
+            "why": (HOSTILE,),
+            "env": {HOSTILE: HOSTILE},
+            "datasets": tuple(_named(dataset, index) for index in range(30)),
+            "outputs": (output.model_copy(update={"name": HOSTILE, "path": HOSTILE, "fault": HOSTILE}),),
+            "code": record.code.model_copy(update={"remote": "javascript:alert(1)", "commit": HOSTILE, "tree": {HOSTILE: HOSTILE}}),
+            "environment": record.environment.model_copy(update={"platform": HOSTILE, "packages": {HOSTILE: HOSTILE}}),
+        }
+    )
+
+
+def _named(dataset: DatasetRecord, index: int) -> DatasetRecord:
+    columns = ({"name": HOSTILE},)
+    return dataset.model_copy(update={"name": f"{HOSTILE}{index}", "uri": HOSTILE, "resolved": HOSTILE, "digest": HOSTILE, "columns": columns})
+
+
+def test_a_page_says_what_the_record_says(record: Record) -> None:
+    page = checked(report(record))
+    text = " ".join(page.text.split())
+    assert "✓ FINISHED exit code 0, after" in text
+    for said in (record.run_id, record.datasets[0].resolved, record.outputs[0].compared, record.pinned.total, "max_iter 20", "1 object, 8 B"):
+        assert said in text
+    assert text.index("FINISHED") < text.index("From data to outputs") < text.index("Digests")
+
+
+def test_foreign_text_stays_text(record: Record) -> None:
+    bad = hostile(record)
+    item = Comparison(name=HOSTILE, kind="output", how=HOSTILE, recorded="table:<b>", found="a", state="different", differences=(HOSTILE,))
+    found = verdict([item], [HOSTILE], [HOSTILE])
+    for page in (report(bad), report(bad, replay=bad), report(bad, replay=bad, verdict=found), refusal(HOSTILE, found, (HOSTILE,), HOSTILE)):
+        checked(page)
+        assert "<script" not in page and "onerror='" not in page
+        assert not re.search("[\x00\x1b\u202e]", page)
+        assert "{{ 7 * 7 }}" in page
+    text = checked(report(bad)).text
+    assert "20 more" in text  # of 30 datasets ten are drawn
+    assert "NaN" in text or "nan" in text
+
+
+def test_the_verdict_comes_first(record: Record) -> None:
+    item = Comparison(name="accuracy", kind="metric", how="±1e-6", recorded="0.9473", found="0.9472999", state="within tolerance")
+    text = " ".join(checked(report(record, replay=record, verdict=verdict([item], (), ["on Java 21, recorded 17"]))).text.split())
+    assert "✓ REPRODUCED 1 of 1 compared on Java 21, recorded 17" in text
+    assert "accuracy metric ±1e-6 0.9473 0.9472999 ✓ within tolerance" in text
+    refused = checked(refusal("3f9c2d1e", not_replayable("the code is gone"), ("code: x",), "get it again")).text
+    assert "– NOT REPLAYABLE the code is gone code: x get it again" in " ".join(refused.split())
+
+
+def test_show_writes_a_page(record: Record, cli, tmp_path: Path) -> None:
+    said = cli("show", "--html", str(tmp_path / "run.html"))
+    assert (said.code, said.err) == (0, f"Wrote {tmp_path}/run.html\n")
+    assert record.run_id in checked((tmp_path / "run.html").read_text()).text
+    said = cli("show", "--lock", "--html", str(tmp_path / "lock.html"))
+    assert (said.code, said.err.splitlines()[0]) == (2, "error: --html shows a run, and there is none yet; it has no page for a lock")
+    assert not (tmp_path / "lock.html").exists()
+
+
+def test_replay_writes_a_page(record: Record, project: Project, cli, tmp_path: Path) -> None:
+    file = tmp_path / "replay.html"
+    assert cli("replay", record.run_id, "--html", str(file)).code == 0
+    text = " ".join(checked(file.read_text()).text.split())
+    assert "✓ REPRODUCED 1 of 1 compared" in text
+    assert f"of run {record.run_id[:8]}" in text
+    folder = shutil.copytree(project.run_folder(record.run_id), tmp_path / "artifacts")
+    (folder / "repro.lock").unlink()
+    said = cli("replay", str(folder), "--html", str(file))
+    assert said.code == 7
+    text = " ".join(checked(file.read_text()).text.split())
+    assert f"– NOT REPLAYABLE {said.err.splitlines()[1].removeprefix('error: ')}" in text
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not on PATH")
+@pytest.mark.parametrize("flags", [[], ["--blink-settings=preferredColorScheme=0"]], ids=["light", "dark"])
+def test_a_browser_shows_it(record: Record, tmp_path: Path, flags: list[str]) -> None:
+    """Light and dark differ in the first pixel, and the hostile page ran nothing: its body is what was written."""
+    (tmp_path / "page.html").write_text(report(hostile(record)))
+    command = [
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", *flags,
+    ]  # fmt: skip
+    address = (tmp_path / "page.html").as_uri()
+    done = subprocess.run([*command, "--dump-dom", address], capture_output=True, text=True, timeout=60, check=True)
+    assert "<script" not in done.stdout and "From data to outputs" in done.stdout
+    subprocess.run([*command, f"--screenshot={tmp_path / 'page.png'}", address], capture_output=True, timeout=60, check=True)
+    assert _corner(tmp_path / "page.png") == ((21, 24, 27) if flags else (251, 250, 248))
+
+
+def _corner(png: Path) -> tuple[int, int, int]:
+    from PIL import Image  # comes with MLflow's matplotlib
+
+    with Image.open(png) as image:
+        return image.convert("RGB").getpixel((0, 0))
