@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 import services
-from command_line import Cli, Said
+from command_line import Cli
 from project import Project, in_background, wait_for
+from publishing import SCRIPT, WHOLE, Site, meanwhile
 
 from reprolock.files.spec_file import read_spec
 from reprolock.lake.embedded_git import GitLake
@@ -22,75 +22,9 @@ from reprolock.model.outcome import Output
 from reprolock.steps.publication import prepare
 from reprolock.steps.publish import Published, publish
 
-SPEC = """\
-[project]
-name = "flights"
-{lake}
-[params]
-text = "one"
-
-[run]
-command = ["python", "train.py", "{{params.text}}"]
-code = ["train.py"]
-
-[outputs.predictions]
-path = "out/predictions"
-publish = "lakefs://{repository}/main/predictions/"
-"""
-
-SCRIPT = """
-import sys
-from pathlib import Path
-folder = Path("out/predictions")
-(folder / "deep").mkdir(parents=True)
-(folder / "a.csv").write_text(sys.argv[1])
-(folder / "deep" / "b.csv").write_text("b")
-"""
-
-
-class Site:
-    """A project that publishes, and the lake it publishes to."""
-
-    def __init__(self, project: Project, lake: Lake, repository: str, cli: Cli) -> None:
-        self.project = project
-        self.lake = lake
-        self.repository = repository
-        self._cli = cli
-
-    def spec(self, more: str = "") -> None:
-        endpoint = '\n[lake]\nendpoint = "file:lake"\n' if self.lake.kind == "git" else ""
-        self.project.spec(SPEC.format(lake=endpoint, repository=self.repository) + more)
-
-    def lock(self) -> None:
-        said = self._cli("lock")
-        assert said.code == 0, said.err
-
-    def run(self, *arguments: str) -> Said:
-        return self._cli("run", *arguments)
-
-    def put(self, path: str, data: bytes, branch: str = "main") -> str:
-        self.lake.put(self.repository, branch, path, io.BytesIO(data))
-        return self.lake.commit(self.repository, branch, f"Put {path}").id
-
-    def shown(self, ref: str = "main") -> dict[str, bytes]:
-        """Everything at a ref."""
-        found = {}
-        for item in list(self.lake.list(self.repository, ref)):
-            with self.lake.open(self.repository, ref, item.path) as stream:
-                found[item.path] = stream.read()
-        return found
-
-    def head(self, ref: str = "main") -> str:
-        return self.lake.resolve(self.repository, ref).id
-
-    @property
-    def own_branches(self) -> list[str]:
-        return [name for name in self.lake.branches(self.repository) if name.startswith("run-")]
-
 
 @pytest.fixture(params=["git", pytest.param("lakefs", marks=pytest.mark.live)])
 def site(request: pytest.FixtureRequest, project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    repository = "p-" + request.node.originalname.removeprefix("test_").replace("_", "-")[:60]
     if request.param == "git":
         lake: Lake = GitLake(project.root / "lake", "file:lake")
     else:
@@ -98,17 +32,8 @@ def site(request: pytest.FixtureRequest, project: Project, cli: Cli, monkeypatch
         for name, value in server.lakectl.items():
             monkeypatch.setenv(name, value)
         lake = open_lake(None, project.root, server.lakectl, project.root)
-    lake.create_repository(repository, storage=None if lake.kind == "git" else "s3://lake/")
-    found = Site(project, lake, repository, cli)
-    found.put("README", b"about")
-    found.spec()
-    project.script(SCRIPT)
-    found.lock()
-    yield found
+    yield Site(project, lake, request.node.originalname, cli)
     lake.close()
-
-
-WHOLE = {"README": b"about", "predictions/a.csv": b"one", "predictions/deep/b.csv": b"b"}
 
 
 def test_a_run_that_succeeded_stands_on_a_branch_of_its_own(site: Site) -> None:
@@ -315,24 +240,6 @@ def test_an_output_that_is_not_written_is_not_published_from_before(site: Site) 
     site.project.script("print('nothing')")
     assert site.run("--merge").code == 1
     assert (site.head(), site.own_branches) == (before, [])
-
-
-@contextmanager
-def meanwhile(site: Site, act: Callable[[], object]) -> Iterator[None]:
-    """What somebody else does while the command runs; the command writes its outputs after it."""
-    gate = site.project.root / "gate"
-    wait = f"import time\nfrom pathlib import Path\nwhile not Path({str(gate)!r}).exists():\n    time.sleep(0.05)\n"
-    site.project.script(wait + SCRIPT)
-
-    def other() -> None:
-        wait_for(lambda: site.own_branches)
-        act()
-        gate.touch()
-
-    with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(other)
-        yield
-        done.result()
 
 
 def test_a_conflict_leaves_the_target_and_the_branch_as_they_are(site: Site) -> None:
