@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
@@ -29,13 +29,15 @@ HOME = "/home/ann"
 
 _BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.M | re.S)
 _TABLE = re.compile(r"^<!-- made from (\S+):(\w+) -->\n((?:\|.*\n)+)", re.M)
+_ID = re.compile(r"\b[0-9a-f]{7,64}\b(?!\.)")
 _DROPPED = ("LAKECTL_", "MLFLOW_", "SPARK_", "AWS_", "REPROLOCK_", "GIT_")
 
 _VARIES = (
-    (re.compile(r"\b[0-9a-f]{7,64}\b(?!\.)"), "ID"),
+    (_ID, "ID"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?Z"), "TIME"),
     (re.compile(r"\b(\d+ min )?\d+(\.\d+)? s\b"), "SECONDS"),
-    (re.compile(r"\b\d+ packages\b"), "PACKAGES"),
+    (re.compile(r"(\d\.\d{4})\d+"), r"\1"),
+    (re.compile(r"\b\d+ (packages|on Python)\b"), r"N \1"),
     (re.compile(r"\b\d+(\.\d+)? (kB|MB|GB)\b"), "SIZE"),
     (re.compile(r"\b([Pp]ython|Java|Spark) \d+(\.\d+)*( \(\w+\))?"), r"\1 VERSION"),
     (re.compile(r"local\[\d+\]"), "local[N]"),
@@ -93,8 +95,11 @@ def normal(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
-def executed(text: str, session: str, home: Path) -> Iterator[tuple[Block, Step, str]]:
-    """Run one session below `home`, a user's new and empty folder; each step with what it really printed."""
+def executed(text: str, session: str, home: Path, ids: dict[str, str]) -> Iterator[tuple[Block, Step, str]]:
+    """Run one session below `home`, a user's new and empty folder; each step with what it really printed.
+
+    `ids` is filled: the IDs that are shown, and those of today in their places, which commands further down are given.
+    """
     folder = home / session
     folder.mkdir(parents=True, exist_ok=True)
     for block in blocks(text):
@@ -105,7 +110,8 @@ def executed(text: str, session: str, home: Path) -> Iterator[tuple[Block, Step,
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text)
             continue
-        for step in steps(block):
+        for shown in steps(block):
+            step = shown._replace(command=of_today(shown.command, ids))
             done = subprocess.run(
                 ["bash", "-c", step.command],
                 cwd=folder,
@@ -116,7 +122,13 @@ def executed(text: str, session: str, home: Path) -> Iterator[tuple[Block, Step,
                 text=True,
                 timeout=120,
             )
+            ids.update(zip(_ID.findall(step.output), _ID.findall(done.stdout), strict=False))
             yield block, step, done.stdout.replace(str(home), HOME)
+
+
+def of_today(text: str, ids: Mapping[str, str]) -> str:
+    """The text with today's IDs in the places of those that are shown."""
+    return _ID.sub(lambda found: ids.get(found[0], found[0]), text)
 
 
 def _environ(home: Path) -> dict[str, str]:
@@ -170,15 +182,18 @@ def _cell(text: str) -> str:
 
 
 def written_anew(text: str) -> str:
-    """README.md with the outputs and tables of today."""
-    found: dict[int, tuple[Block, list[str]]] = {}
+    """README.md with the outputs and tables of today; sessions that are not executed are given today's IDs."""
+    ids: dict[str, str] = {}
+    found: dict[int, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         for session in sessions(text):
-            for block, step, output in executed(text, session, Path(folder).resolve()):
-                found.setdefault(block.start, (block, []))[1].append(f"$ {step.command}{output}")
-    for block, parts in sorted(found.values(), key=lambda pair: -pair[0].start):
-        assert "has a bug" not in (shown := "".join(parts)), shown
-        text = text[: block.start] + "".join(parts) + text[block.end :]
+            for block, step, output in executed(text, session, Path(folder).resolve(), ids):
+                found[block.start] = found.get(block.start, "") + f"$ {step.command}{output}"
+    for block in reversed(blocks(text)):
+        if block.language == "console":
+            shown = found.get(block.start) or of_today(block.text, ids)
+            assert "has a bug" not in shown, shown
+            text = text[: block.start] + shown + text[block.end :]
     return _TABLE.sub(lambda match: match[0].removesuffix(match[3]) + table(match[1], match[2]), text)
 
 

@@ -22,7 +22,7 @@ TEXT = README.read_text()
 
 @pytest.mark.parametrize("session", sessions(TEXT))
 def test_a_session_prints_what_is_shown(session: str, tmp_path: Path) -> None:
-    for block, step, output in executed(TEXT, session, tmp_path.resolve()):
+    for block, step, output in executed(TEXT, session, tmp_path.resolve(), {}):
         assert normal(output) == normal(step.output), f"line {TEXT.count(chr(10), 0, block.start)}: $ {step.command}"
 
 
@@ -72,7 +72,7 @@ def test_a_command_that_is_shown_exists(shown: str) -> None:
 
 
 def test_every_command_is_described() -> None:
-    assert {name for name, (_, summary) in COMMANDS.items() if summary} <= set(re.findall(r"reprolock ([a-z]+)", TEXT))
+    assert {name for name, (_, summary) in COMMANDS.items() if summary} <= set(re.findall(r"reprolock ([a-z-]+)", TEXT))
 
 
 def test_every_exit_code_is_listed() -> None:
