@@ -259,6 +259,8 @@ def sync(settings: Settings, tracking_uri: str | None) -> None:
     """Send records that could not reach MLflow."""
     answers = reprolock.sync(settings.root, tracking_uri=tracking_uri)
     for answer in answers:
+        for remark in answer.remarks:
+            settings.warning(f"run {answer.run_id[:8]}: {remark}")
         if answer.error is None:
             settings.line(f"Sent run {answer.run_id[:8]}" + (f" as {answer.mlflow_run[:8]}" if answer.mlflow_run != answer.run_id else ""))
         else:

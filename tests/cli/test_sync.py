@@ -1,0 +1,95 @@
+"""`sync`: what waits on the disk goes to MLflow once, and what cannot go says why."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import services
+from project import Project
+
+
+@pytest.fixture
+def offline(project: Project, cli) -> Project:
+    """A project with one run that MLflow does not know."""
+    project.add("[params]\nrate = 0.5\n")
+    assert cli("lock").code == 0
+    assert cli("run", "-q", "--offline").code == 0
+    return project
+
+
+def test_nothing_waits(project: Project, cli) -> None:
+    assert cli("sync") == (0, "Nothing waits to be sent\n", "")
+    assert json.loads(cli("sync", "--json").out) == {"sent": []}
+
+
+def test_an_offline_run_is_sent_once(offline: Project, cli) -> None:
+    record = offline.record
+    found = cli("sync")
+    [stored] = offline.all_stored()
+    assert found == (0, f"Sent run {record.run_id[:8]} as {stored.info.run_id[:8]}\n", "")
+    assert cli("sync").out == "Nothing waits to be sent\n"
+    assert len(offline.all_stored()) == 1
+    assert (stored.info.status, stored.data.params) == ("FINISHED", {"rate": "0.5"})
+    assert stored.info.start_time == round(record.started.timestamp() * 1000)
+    assert offline.stored_record(stored.info.run_id) == record
+    assert offline.artifacts(stored.info.run_id) == [
+        "reprolock/code.tar.gz", "reprolock/record.json", "reprolock/repro.lock", "reprolock/repro.toml",
+    ]  # fmt: skip
+    assert not (offline.root / ".reprolock/outbox" / record.run_id).exists()
+    # It is still found by the ID that it had, from elsewhere too.
+    assert json.loads(cli("show", record.run_id, "--tracking-uri", offline.database, "--json").out)["run_id"] == record.run_id
+
+
+def test_several_are_sent_oldest_first(offline: Project, cli) -> None:
+    first = offline.record.run_id
+    assert cli("run", "-q", "--offline", "--set", "rate=0.25").code == 0
+    second = offline.record.run_id
+    document = json.loads(cli("sync", "--json").out)
+    assert [sent["run_id"] for sent in document["sent"]] == [first, second]
+    assert {run.data.params["rate"] for run in offline.all_stored()} == {"0.5", "0.25"}
+
+
+def test_mlflow_is_still_down(offline: Project, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    address = f"http://127.0.0.1:{services.free_port()}"
+    away = f"no answer from MLflow at {address} (--tracking-uri) after 1 try"
+    found = cli("sync", "--tracking-uri", address)
+    assert found == (
+        5,
+        "",
+        f"warning: run {offline.record.run_id[:8]} stays: {away}\n"
+        f"error: {away}\n"
+        "hint: is it running? `reprolock run --offline` records on disk and `reprolock sync` sends it later\n",
+    )
+    assert cli("sync").code == 0
+
+
+def test_a_run_that_another_mlflow_has(project: Project, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was created there, so that is where its record belongs."""
+    cli("lock")
+    project.script("import os; os.rename('{0}/mlflow.db', '{0}/away.db'); open('{0}/mlflow.db', 'w').write('x' * 4096)".format(project.root))
+    found = cli("run")
+    assert found.code == 0
+    record = project.record
+    (project.root / "mlflow.db").unlink()
+    (project.root / "away.db").rename(project.root / "mlflow.db")
+    other = f"sqlite:///{project.root}/other.db"
+    found = cli("sync", "--tracking-uri", other)
+    assert found.err == (
+        f"warning: run {record.run_id[:8]} stays: the run {record.run_id} is in MLflow at {project.database}, "
+        f"not at {other} (--tracking-uri)\n"
+        f"error: the run {record.run_id} is in MLflow at {project.database}, not at {other} (--tracking-uri)\n"
+        f"hint: send it with `reprolock sync --tracking-uri {project.database}`\n"
+    )
+    assert found.code == 2
+    assert cli("sync") == (0, f"Sent run {record.run_id[:8]}\n", "")
+    assert project.stored().info.status == "FINISHED"
+
+
+def test_a_damaged_entry_is_named(offline: Project, cli) -> None:
+    entry = offline.root / ".reprolock/outbox" / offline.record.run_id
+    (entry / "record.json").write_text("{")
+    assert cli("sync") == (
+        8, "", f"error: {entry} is damaged\nhint: move it away, and run `reprolock sync` again\n"
+    )  # fmt: skip
