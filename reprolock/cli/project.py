@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
+from reprolock.cli.changes import change_rows
 from reprolock.cli.options import Settings, shared
 from reprolock.cli.words import counted, duration, short, size
 
 if TYPE_CHECKING:
-    from reprolock.steps.lock import Change, Pin
+    from reprolock.steps.lock import Pin
     from reprolock.steps.status import DatasetStatus
 
 
@@ -81,7 +82,7 @@ def lock(
     started = time.monotonic()
     options = LockOptions(upgrade, upgrade_datasets, upgrade_packages, as_of, strict, offline, dry_run)
     done = reprolock.lock(settings.root, options)
-    settings.rows([_change_row(change) for change in done.changes])
+    settings.rows([row for change in done.changes for row in change_rows(change)])
     for remark in done.remarks:
         settings.warning(remark)
     if dry_run:
@@ -99,21 +100,6 @@ def lock(
 
 def _document(pin: Pin | None) -> dict[str, object] | None:
     return pin.model_dump(mode="json", exclude_none=True) if pin else None
-
-
-def _change_row(change: Change) -> list[str]:
-    pin = change.after or change.before
-    what = change.kind
-    match type(pin).__name__:
-        case "DatasetPin":
-            repository, ref = pin.uri.removeprefix("lakefs://").split("/")[:2]
-            moved = change.before and change.after and change.before.commit != change.after.commit
-            start = short(change.before.commit) if moved else f"{repository} {ref}"
-            return [what, f"dataset {pin.name}", f"{start} → {short(pin.commit)}", f"{counted(pin.objects, 'object')}, {size(pin.bytes)}"]
-        case "JarsPin":
-            return [what, counted(len(pin.jar), "jar"), size(pin.bytes)] if pin.jar else [what, "no jars", f"Spark {pin.spark} needs none"]
-        case _:
-            return [what, counted(len(pin.package), "package"), f"python {pin.python}"]
 
 
 @click.command()

@@ -16,6 +16,9 @@ from reprolock.environment.pythons import Python
 from reprolock.errors import PinError
 from reprolock.model.lock import EnvironmentPin
 
+TO_INSTALL = "install what is locked (`reprolock env --export requirements` writes it for pip), or leave out environment.isolated = false"
+"""What to do where the interpreter drifts."""
+
 
 class Difference(NamedTuple):
     """One package, or Python itself: the version that is locked and the one that was found, None for none."""
@@ -59,7 +62,7 @@ def refuse_drift(pin: EnvironmentPin, path: Sequence[str] | None = None) -> tupl
         raise PinError(
             f"the current interpreter drifts from repro.lock in {len(failing)} place{'s' * (len(failing) > 1)}",
             faults=table(failing),
-            hint="install what is locked (`reprolock env --export` writes it for pip), or leave out environment.isolated = false",
+            hint=TO_INSTALL,
         )
     return tuple(differences)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reprolock.environment.export import requirement_lines
-from reprolock.environment.manifest import Manifest, corrupt, distributions, write_manifest
+from reprolock.environment.manifest import Manifest, corrupt, distributions, owners, write_manifest
 from reprolock.environment.pythons import Python
 from reprolock.environment.uv_command import Complaint, Uv
 from reprolock.errors import LockError, MachineError, PinError, ReprolockError
@@ -33,6 +33,10 @@ _EPOCH = "315532800"
 
 class BuildFailed(MachineError):
     """A package that has no wheel for this machine, and whose own build failed here."""
+
+
+class CacheEdited(MachineError):
+    """uv's cache gives a file that is not the one its package lists."""
 
 
 class Plan(NamedTuple):
@@ -74,8 +78,10 @@ def build_environment(plan: Plan, folder: Path, uv: Uv, temporary: Path) -> None
             _install(plan, building, uv, temporary)
         packages = next(building.glob("lib/python*/site-packages"), building / "Lib" / "site-packages")
         if bad := corrupt(packages):
-            raise MachineError(
-                f"uv's cache holds an edited file: {bad[0]}", faults=bad if len(bad) > 1 else (), hint="run `uv cache clean` and try again"
+            raise CacheEdited(
+                f"uv's cache holds an edited file: {bad[0]}",
+                faults=bad if len(bad) > 1 else (),
+                hint=f"run `uv cache clean {' '.join(owners(packages, bad))}` and try again",
             )
         manifest = Manifest(
             python=plan.python.version,

@@ -54,10 +54,15 @@ def distributions(packages: Path) -> tuple[Installed, ...]:
     """Every distribution in a site-packages folder, sorted by name."""
     found = []
     for info in sorted(packages.glob("*.dist-info")):
-        raw, version = info.name.removesuffix(".dist-info").rsplit("-", 1)
-        built = (info / _BUILT).exists()
-        found.append(Installed(name=canonicalize_name(raw), version=version, digest=_digest(info), built=built))
+        name, version = _named(info)
+        found.append(Installed(name=name, version=version, digest=_digest(info), built=(info / _BUILT).exists()))
     return tuple(sorted(found, key=lambda item: item.name))
+
+
+def _named(info: Path) -> tuple[str, str]:
+    """The normalised name and the version that a folder of metadata is called by (PEP 376)."""
+    raw, version = info.name.removesuffix(".dist-info").rsplit("-", 1)
+    return canonicalize_name(raw), version
 
 
 def _digest(info: Path) -> str:
@@ -122,6 +127,12 @@ def read_manifest(folder: Path) -> Manifest | None:
         return None
 
 
+def owners(packages: Path, paths: Collection[str]) -> tuple[str, ...]:
+    """The distributions, sorted by name, whose RECORDs list any of these paths (as `corrupt` gives them)."""
+    found = {info for info in packages.glob("*.dist-info") for path, _ in _record(info) if path in paths}
+    return tuple(sorted(_named(info)[0] for info in found))
+
+
 def changes(folder: Path, packages: Path, manifest: Manifest) -> tuple[str, ...]:
     """What is not as it was built, such as "six 1.17.0 was installed"; empty for nothing.
 
@@ -165,7 +176,7 @@ def _edited(
     """Files that were added, removed or edited, save those that go with a distribution in `moved`."""
     owners: dict[str, tuple[str, str]] = {}
     for info in packages.glob("*.dist-info"):
-        name = canonicalize_name(info.name.rsplit("-", 1)[0])
+        name, _ = _named(info)
         for path, value in _record(info):
             place = os.path.relpath(packages / path, folder).replace(os.sep, "/")
             owners[place] = (name, "" if Path(path).name in _BY_THE_INSTALLER else value)

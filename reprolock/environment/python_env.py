@@ -33,6 +33,8 @@ from reprolock.files.whole import guard
 from reprolock.model.lock import EnvironmentPin, PackagePin
 
 FOLDER = "envs"
+ANEW = "run `reprolock env --prune`, which removes it; the next run builds it anew"
+"""What to do with an environment that was changed."""
 _BUILD_SECONDS = 3600.0
 """How long a second run waits for the one that builds the same environment."""
 _ENVIRONMENT = re.compile(r"[0-9a-f]{16}$|\.build-")
@@ -109,7 +111,7 @@ def check(environment: Environment) -> None:
         raise PinError(
             f"the environment {environment.digest} is not as it was built: {found[0]}{more}",
             faults=found if len(found) > 1 else (),
-            hint="run `reprolock env --prune`, which removes it; the next run builds it anew",
+            hint=ANEW,
         )
 
 

@@ -2,6 +2,8 @@
 
 Without `deep` a dataset is checked by its listing, which names every object's size and checksum; with it
 every object is read. What has no checksum that can be computed again is counted apart, never as passed.
+Packages are looked at as they are installed; where they are not, the environment is built from the wheels in
+uv's cache, if they are all there.
 """
 
 from __future__ import annotations
@@ -12,10 +14,13 @@ from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
 from reprolock.environment.caches import cache_folder
+from reprolock.environment.drift import TO_INSTALL, drift
+from reprolock.environment.env_build import CacheEdited
 from reprolock.environment.jar_store import JarStore
-from reprolock.environment.manifest import corrupt
-from reprolock.environment.python_env import check, find
-from reprolock.errors import LockError, NotFound, PinError, ReprolockError
+from reprolock.environment.java import check_java, find_java
+from reprolock.environment.manifest import changes, corrupt
+from reprolock.environment.python_env import ANEW, ensure, find
+from reprolock.errors import LockError, MachineError, NotFound, PinError, ServiceError
 from reprolock.lake.checksum import Checked, Mismatch, Stream, verifiable
 from reprolock.lake.opening import open_lake
 from reprolock.lake.protocol import Lake, Object
@@ -40,11 +45,12 @@ class Verified(NamedTuple):
     again. "absent" is what is not on this machine and is fetched or built when it is needed: no fault.
     """
 
-    kind: Literal["dataset", "jar", "environment"]
+    kind: Literal["dataset", "jar", "environment", "java"]
     name: str
     state: State
     detail: str
     unverifiable: int = 0
+    hint: str | None = None
 
     @property
     def fails(self) -> bool:
@@ -53,7 +59,10 @@ class Verified(NamedTuple):
 
 
 def verify(root: Path, *, deep: bool = False, progress: Progress = SILENT, machine: Machine | None = None) -> tuple[Verified, ...]:
-    """One answer a dataset, jar and environment. LockError without a lock; ServiceError when the lake is away."""
+    """One answer a dataset, environment and Java, one for all jars and one for each that is at fault.
+
+    LockError without a lock; ServiceError when the lake is away.
+    """
     machine = machine or Machine.here()
     root, spec, lock = read_project(root)
     if lock is None:
@@ -75,8 +84,10 @@ def verify(root: Path, *, deep: bool = False, progress: Progress = SILENT, machi
             lake.close()
     if lock.jars is not None:
         found += _jars(lock.jars, jar_store(spec, machine))
-    if lock.environment is not None and spec.environment.isolated:
-        found.append(_environment(lock.environment, machine))
+    if lock.environment is not None:
+        found.append(_environment(lock.environment, machine) if spec.environment.isolated else _interpreter(lock.environment))
+        if lock.environment.java is not None:
+            found.append(_java(lock.environment.java, machine))
     return tuple(found)
 
 
@@ -147,18 +158,48 @@ def _jar(jar: JarPin, path: Path) -> Verified:
     except OSError as error:
         return Verified("jar", jar.coordinate, "gone", f"{path} cannot be read: {error.strerror}")
     if found != jar.sha256:
-        return Verified("jar", jar.coordinate, "changed", f"{path} has SHA-256 {found[:12]}…, pinned {jar.sha256[:12]}…")
+        said = f"{path} has SHA-256 {found[:12]}, pinned {jar.sha256[:12]}"
+        return Verified("jar", jar.coordinate, "changed", said, hint=f"delete {path}; the next run fetches it anew")
     return Verified("jar", jar.coordinate, "ok", "SHA-256 as pinned")
 
 
 def _environment(pin: EnvironmentPin, machine: Machine) -> Verified:
-    built = find(pin, cache_folder(machine.environ), environ=machine.environ)
-    if built is None:
-        return Verified("environment", f"{len(pin.package)} packages", "absent", "not on this machine; a run builds it")
+    name, store = f"of {_packages(pin)}", cache_folder(machine.environ)
     try:
-        check(built)
-    except ReprolockError as error:
-        return Verified("environment", built.digest, "changed", error.message)
-    if bad := corrupt(built.packages):
-        return Verified("environment", built.digest, "changed", f"{bad[0]} does not have the bytes that its package lists")
-    return Verified("environment", built.digest, "ok", f"{len(built.manifest.distribution)} packages as built")
+        built = find(pin, store, environ=machine.environ) or ensure(pin, store, offline=True, environ=machine.environ)
+    except (CacheEdited, PinError) as error:
+        return Verified("environment", name, "changed", error.message, hint=error.hint)
+    except ServiceError:
+        return Verified("environment", name, "absent", "not on this machine; a run builds it")
+    except (MachineError, LockError) as error:
+        return Verified("environment", name, "absent", error.message)
+    found = changes(built.folder, built.packages, built.manifest) or tuple(
+        f"{path} does not have the bytes that its package lists" for path in corrupt(built.packages)
+    )
+    if found:
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        return Verified("environment", built.digest, "changed", found[0] + more, hint=ANEW)
+    return Verified("environment", built.digest, "ok", f"{_packages(pin)} as built")
+
+
+def _interpreter(pin: EnvironmentPin) -> Verified:
+    name = "of this interpreter"
+    failing = [difference for difference in drift(pin) if difference.fails]
+    if failing:
+        more = f", and {len(failing) - 1} more" if len(failing) > 1 else ""
+        said = f"{failing[0].name} is {failing[0].found or 'not installed'}, locked {failing[0].locked}{more}"
+        return Verified("environment", name, "changed", said, hint=TO_INSTALL)
+    return Verified("environment", name, "ok", f"{_packages(pin)} as locked")
+
+
+def _packages(pin: EnvironmentPin) -> str:
+    return f"{len(pin.package)} package{'s' * (len(pin.package) != 1)}"
+
+
+def _java(feature: str, machine: Machine) -> Verified:
+    try:
+        java = find_java(machine.environ)
+        check_java(java, f"=={feature}")
+    except MachineError as error:
+        return Verified("java", feature, "absent", error.message)
+    return Verified("java", feature, "ok", str(java))

@@ -321,7 +321,7 @@ def test_a_file_that_was_edited_in_uvs_cache_is_not_taken(bench: Bench) -> None:
     with pytest.raises(MachineError) as caught:
         bench.ensure(pin)
     assert str(caught.value) == "uv's cache holds an edited file: tool.py"
-    assert caught.value.hint == "run `uv cache clean` and try again"
+    assert caught.value.hint == "run `uv cache clean tool` and try again"
 
 
 # --- what was changed since ---------------------------------------------------------------------------
@@ -478,7 +478,7 @@ def test_drift_is_what_is_missing_or_of_another_version(tmp_path: Path) -> None:
         "six      1.16.0  1.17.0"
     )
     assert caught.value.hint == (
-        "install what is locked (`reprolock env --export` writes it for pip), or leave out environment.isolated = false"
+        "install what is locked (`reprolock env --export requirements` writes it for pip), or leave out environment.isolated = false"
     )
 
 

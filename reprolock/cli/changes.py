@@ -1,0 +1,78 @@
+"""What `lock` changed, as rows: a whole closure where it is new or gone, its packages and jars one by one where it was updated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from reprolock.cli.words import counted, short, size
+
+if TYPE_CHECKING:
+    from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin
+    from reprolock.steps.lock import Change
+
+Versions = dict[str, tuple[str, object]]
+"""By name: the versions in words, and all that is pinned under the name."""
+
+
+def change_rows(change: Change) -> list[list[str]]:
+    """One change as rows for people; of an updated closure one row for each part that moved."""
+    pin = change.after or change.before
+    match type(pin).__name__:
+        case "DatasetPin":
+            return [_dataset(change.kind, change.before, change.after)]  # type: ignore[arg-type]
+        case "JarsPin":
+            rows = list(_jars(change.before, change.after)) if change.kind == "Updated" else []  # type: ignore[arg-type]
+            whole = [counted(len(pin.jar), "jar"), size(pin.bytes)] if pin.jar else ["no jars", f"Spark {pin.spark} needs none"]
+        case _:
+            rows = list(_packages(change.before, change.after)) if change.kind == "Updated" else []  # type: ignore[arg-type]
+            whole = [counted(len(pin.package), "package"), f"python {pin.python}"]
+    return rows or [[change.kind, *whole]]
+
+
+def _dataset(kind: str, before: DatasetPin | None, after: DatasetPin | None) -> list[str]:
+    pin = after or before
+    assert pin is not None
+    repository, ref = pin.uri.removeprefix("lakefs://").split("/")[:2]
+    start = short(before.commit) if before and after and before.commit != after.commit else f"{repository} {ref}"
+    return [kind, f"dataset {pin.name}", f"{start} → {short(pin.commit)}", f"{counted(pin.objects, 'object')}, {size(pin.bytes)}"]
+
+
+def _packages(before: EnvironmentPin, after: EnvironmentPin) -> Iterator[list[str]]:
+    for name in ("python", "java"):
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            yield ["Updated", name, f"{old or 'none'} → {new or 'none'}"]
+    old_versions, new_versions = (
+        _versions((item.name, item.version, item.hashes) for item in pin.package) for pin in (before, after)
+    )
+    yield from _moved("package", old_versions, new_versions)
+
+
+def _jars(before: JarsPin, after: JarsPin) -> Iterator[list[str]]:
+    if before.spark != after.spark:
+        yield ["Updated", "jars", f"Spark {before.spark} → {after.spark}"]
+    old_versions, new_versions = (
+        _versions((*item.coordinate.rsplit(":", 1), item.sha256) for item in pin.jar) for pin in (before, after)
+    )
+    yield from _moved("jar", old_versions, new_versions)
+
+
+def _versions(items: Iterable[tuple[str, ...]]) -> Versions:
+    """Parts by name; one name may stand for several versions, each for some platforms."""
+    grouped: dict[str, list[tuple[str, ...]]] = {}
+    for name, *rest in items:
+        grouped.setdefault(name, []).append(tuple(rest))
+    return {name: (", ".join(sorted(version for version, _ in parts)), parts) for name, parts in grouped.items()}
+
+
+def _moved(what: str, before: Versions, after: Versions) -> Iterator[list[str]]:
+    for name in sorted(before.keys() | after.keys()):
+        if name not in before:
+            yield ["Added", f"{what} {name}", after[name][0]]
+        elif name not in after:
+            yield ["Removed", f"{what} {name}", before[name][0]]
+        elif before[name][0] != after[name][0]:
+            yield ["Updated", f"{what} {name}", f"{before[name][0]} → {after[name][0]}"]
+        elif before[name][1] != after[name][1]:
+            yield ["Updated", f"{what} {name}", f"{after[name][0]}, other files"]
