@@ -22,6 +22,7 @@ _HOMES = {
     "current": "reprolock.script",
     "check": "reprolock.steps.check",
     "diff": "reprolock.steps.diff",
+    "export": "reprolock.steps.export",
     "impact": "reprolock.steps.impact",
     "init": "reprolock.steps.init",
     "lock": "reprolock.steps.lock",

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "reprolock"
 LAYERS = [
     {"errors"},
     {"model"},
-    {"files", "lake", "environment", "engine", "tracker"},
+    {"files", "lake", "environment", "engine", "tracker", "standards"},
     {"steps"},
     {"stack"},
     {"cli", "__main__"},
@@ -27,6 +27,9 @@ HEAVY = {
     "lakefs": {"reprolock.lake"},
     "pygit2": {"reprolock.lake"},
     "deltalake": {"reprolock.tracker", "reprolock.script"},
+    "openlineage": {"reprolock.standards.openlineage"},
+    "prov": {"reprolock.standards.prov"},
+    "rocrate": {"reprolock.standards.ro_crate"},
     "rich": {"reprolock.cli"},
     "click": {"reprolock.cli"},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from reprolock.cli.options import Settings, shared
 from reprolock.cli.words import counted, plain, short
 
 if TYPE_CHECKING:
+    from reprolock.steps.export import Format
     from reprolock.steps.impact import Reader
 
 
@@ -93,3 +95,22 @@ def _reader_rows(reader: Reader) -> list[list[str]]:
     about = [plain(reader.experiment), f"{reader.started:%Y-%m-%d %H:%M}Z", reader.status, plain(models)]
     rows = [[reader.run_id[:8], plain(kind), plain(read.name), short(read.place.ref), *about] for read in reader.read]
     return rows[:1] + [["", "", *row[2:4]] for row in rows[1:]]
+
+
+@click.command()
+@click.argument("run")
+@click.option("--format", "standard", type=click.Choice(["openlineage", "prov", "ro-crate"]), required=True, help="The standard.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="PATH", help="A file, or the new folder of an RO-Crate; else stdout.")
+@click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
+@shared
+def export(settings: Settings, run: str, standard: Format, output: Path | None, tracking_uri: str | None) -> None:
+    """Write a recorded run as OpenLineage events, a W3C PROV document, or an RO-Crate.
+
+    RUN is a run's ID, the beginning of one, or a folder with its artifacts.
+    """
+    text = reprolock.export(settings.root, run, standard, output, tracking_uri=tracking_uri)
+    if text is not None and not settings.json:
+        click.echo(text, nl=False)
+    if output is not None:
+        settings.remark(f"Wrote {output}")
+    settings.result({"format": standard, "output": output, "document": text})

@@ -24,6 +24,7 @@ COMMANDS = {
     "diff": ("compare", "Compare two locks, two git revisions of a lock, or two runs."),
     "impact": ("compare", "Name the runs and registered models that read an address."),
     "same-data": ("same_data", "Say whether runs used the same data."),
+    "export": ("compare", "Write a recorded run as OpenLineage, PROV or RO-Crate."),
     "show": ("run", "Show the lock, or a recorded run."),
     "sync": ("run", "Send records that could not reach MLflow."),
     "env": ("world", "Show the locked environment; export or prune it."),
