@@ -43,7 +43,7 @@ def digest(frame: DataFrame) -> dict[str, Any]:
     hints = [F.sum(f"column{index}") for index in range(len(fields))]
     count, *sums = rows.agg(F.count(F.lit(1)), *lanes, *hints).first()
     sums = [each or 0 for each in sums]  # of no rows Spark's sum is null
-    columns = [[field.name, type_name(field.dataType), hint] for field, hint in zip(fields, sums[LANES:])]
+    columns = [[field.name, type_name(field.dataType), hint] for field, hint in zip(fields, sums[LANES:], strict=True)]
     return {"rows": count, "columns": columns, "sums": sums[:LANES]}
 
 
@@ -72,7 +72,7 @@ def compare(recorded: DataFrame, found: DataFrame, rel: float, abs_: float) -> d
         counts.append(F.max(F.array_max(F.zip_with(a, b, _distance))))
     only_recorded, only_found, *rest = pairs.agg(*counts).first()
     names = [recorded.columns[index] for index in approximate]
-    columns = [[name, beyond, largest or 0.0] for name, beyond, largest in zip(names, rest[::2], rest[1::2])]
+    columns = [[name, beyond, largest or 0.0] for name, beyond, largest in zip(names, rest[::2], rest[1::2], strict=True)]
     return {"only_recorded": only_recorded, "only_found": only_found, "columns": columns}
 
 

@@ -88,7 +88,9 @@ def table_differences(recorded: TableDigest, found: TableDigest) -> tuple[str, .
     if shape := shape_differences(recorded, found):
         return shape
     changed = [
-        f'column "{one.name}" holds other values' for one, other in zip(recorded.columns, found.columns) if one.sum != other.sum
+        f'column "{one.name}" holds other values'
+        for one, other in zip(recorded.columns, found.columns, strict=True)
+        if one.sum != other.sum
     ]
     return tuple(changed) or ("every column holds the same values, but in other rows",)
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from reprolock.model.spec import OutputSpec, Tolerance
-from reprolock.model.table import Column, ColumnDeviation, TableComparison, TableDigest, table_digest, table_differences
+from reprolock.model.table import Column, ColumnDeviation, TableComparison, TableDigest, table_differences, table_digest
 from reprolock.model.verdict import (
     Comparison,
     Measured,

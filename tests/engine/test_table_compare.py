@@ -1,0 +1,109 @@
+"""Two tables side by side within a tolerance, in a real Spark: one run of table_digest.py compares all pairs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from spark_session import run_script
+
+from reprolock.engine.tables import Pair, Table, compare_tables, digest_tables
+from reprolock.model.table import TableComparison, TableFault
+
+pytestmark = pytest.mark.spark
+
+NEAR = {
+    "one": "select * from values ('a', 1D, 10D, 5), ('b', 2D, 20D, 6), ('b', 3D, 30D, 6), ('c', double('NaN'), null, 7) as t(k, x, y, n)",
+    "near": "select * from values ('b', 3.00000003D, 30D, 6), ('a', 1D, 10D, 5), ('c', double('NaN'), null, 7), ('b', 2D, 20.0000002D, 6) as t(k, x, y, n)",
+    "far": "select * from values ('b', 3D, 30D, 6), ('a', 1.5D, 10D, 5), ('c', double('NaN'), null, 7), ('b', 2D, 20D, 6) as t(k, x, y, n)",
+    "key": "select * from values ('b', 3D, 30D, 6), ('d', 1D, 10D, 5), ('c', double('NaN'), null, 7), ('b', 2D, 20D, 6) as t(k, x, y, n)",
+    "null": "select * from values ('b', 3D, 30D, 6), ('a', 1D, 10D, 5), ('c', double('NaN'), 1D, 7), ('b', 2D, 20D, 6) as t(k, x, y, n)",
+    "integer": "select * from values ('b', 3D, 30D, 6), ('a', 1D, 10D, 5), ('c', double('NaN'), null, 8), ('b', 2D, 20D, 6) as t(k, x, y, n)",
+    "not a number": "select * from values ('b', 3D, 30D, 6), ('a', 1D, 10D, 5), ('c', 1D, null, 7), ('b', 2D, 20D, 6) as t(k, x, y, n)",
+    "shorter": "select * from values ('b', 3D, 30D, 6), ('a', 1D, 10D, 5) as t(k, x, y, n)",
+    "nested": "select named_struct('a', array(1D, 2D), 'm', map('x', 1F, 'y', 2F), 'd', 1.5) as s, 'k' as k",
+    "nested near": "select named_struct('a', array(1D, 2.0000001D), 'm', map('y', 2F, 'x', 1.0000001F), 'd', 1.5) as s, 'k' as k",
+    "nested longer": "select named_struct('a', array(1D, 2D, 2D), 'm', map('y', 2F, 'x', 1F), 'd', 1.5) as s, 'k' as k",
+    "infinite": "select double('Infinity') as x",
+    "finite": "select 1.7E308D as x",
+    "text": "select 'a' as k",
+    "other text": "select 'b' as k",
+}
+
+
+@pytest.fixture(scope="module")
+def compared(
+    spark_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, TableComparison | TableFault]]:
+    folder = tmp_path_factory.mktemp("near")
+    (folder / "tables.json").write_text(json.dumps(NEAR))
+    code = (
+        "import json\nfrom pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\n"
+        "for name, query in json.load(open('tables.json')).items(): spark.sql(query).write.parquet(name)\n"
+        "print(1)"
+    )
+    plain = {name: value for name, value in spark_environ.items() if name != "SPARK_CONF_DIR"}
+    run_script(code, plain, folder)
+    given = {"python": Path(sys.executable), "environ": spark_environ, "folder": folder / "own"}
+    tables = {name: Table(folder / name, "parquet") for name in NEAR}
+    digests = digest_tables(tables, **given)  # type: ignore[arg-type]
+
+    def pair(one: str, other: str, rel: float = 0.0, abs_: float = 0.0) -> Pair:
+        return Pair(tables[one], digests[one].digest, tables[other], rel, abs_)  # type: ignore[union-attr]
+
+    pairs = {name: pair("one", name, 1e-6) for name in ("one", "near", "far", "key", "null", "integer", "not a number", "shorter")}
+    pairs |= {
+        "near, exactly": pair("one", "near"),
+        "far, absolutely": pair("one", "far", abs_=0.5),
+        "nested": pair("nested", "nested near", 1e-6),
+        "nested, exactly": pair("nested", "nested near"),
+        "nested longer": pair("nested", "nested longer", 1e-6),
+        "infinite": pair("infinite", "finite", 0.9),
+        "text": pair("text", "other text", 0.9),
+        "schema": pair("one", "text", 0.9),
+        "another": pair("one", "near", 1e-6)._replace(digest=digests["far"].digest),  # type: ignore[union-attr]
+    }
+    yield compare_tables(pairs, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "differences"),
+    [
+        ("one", ()),
+        ("near", ()),
+        ("far, absolutely", ()),
+        ("nested", ()),
+        ("far", ('column "x": 1 of 4 rows are beyond the tolerance, 0.5 apart at most',)),
+        (
+            "near, exactly",
+            (
+                'column "x": 1 of 4 rows are beyond the tolerance, 3e-08 apart at most',
+                'column "y": 1 of 4 rows are beyond the tolerance, 2e-07 apart at most',
+            ),
+        ),
+        ("nested, exactly", ('column "s": 1 of 1 rows are beyond the tolerance, 1.19e-07 apart at most',)),
+        ("key", ("rows that have no partner: 1 recorded, 1 found",)),
+        ("null", ("rows that have no partner: 1 recorded, 1 found",)),
+        ("integer", ("rows that have no partner: 1 recorded, 1 found",)),
+        ("nested longer", ("rows that have no partner: 1 recorded, 1 found",)),
+        ("text", ("rows that have no partner: 1 recorded, 1 found",)),
+        ("not a number", ('column "x": 1 of 4 rows are beyond the tolerance, nan apart at most',)),
+        ("infinite", ('column "x": 1 of 1 rows are beyond the tolerance, inf apart at most',)),
+        ("shorter", ("2 rows, recorded 4",)),
+        (
+            "schema",
+            ("1 rows, recorded 4", 'column "x" is gone', 'column "y" is gone', 'column "n" is gone'),
+        ),
+    ],
+)
+def test_side_by_side(compared: dict[str, TableComparison | TableFault], name: str, differences: tuple[str, ...]) -> None:
+    answer = compared[name]
+    assert isinstance(answer, TableComparison), answer
+    assert answer.differences == differences
+
+
+def test_another_table_in_the_recorded_ones_place_is_no_evidence(compared: dict[str, TableComparison | TableFault]) -> None:
+    assert compared["another"] == TableFault("one: what is there is not the table that was recorded")
