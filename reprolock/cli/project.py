@@ -15,7 +15,7 @@ from reprolock.cli.words import counted, duration, short, size
 
 if TYPE_CHECKING:
     from reprolock.steps.lock import Pin
-    from reprolock.steps.status import DatasetStatus
+    from reprolock.steps.status import DatasetStatus, Status
 
 
 class Moment(click.ParamType):
@@ -110,20 +110,29 @@ def status(settings: Settings) -> None:
     settings.rows([_status_row(dataset) for dataset in found.datasets])
     for stale in found.stale:
         settings.line(f"stale: {stale.sentence}")
-    moved = [dataset.name for dataset in found.datasets if dataset.moved]
-    if found.stale:
-        settings.line("The lock does not answer repro.toml; `reprolock lock` pins what is missing.")
-    elif moved:
-        many = "--upgrade" if len(moved) > 1 else f"--upgrade-dataset {moved[0]}"
-        settings.line(f"The lock answers repro.toml; `reprolock lock {many}` takes the new data.")
-    else:
-        settings.line("The lock answers repro.toml, and no branch moved on.")
+    settings.line(_closing(found))
     settings.result(
         {
             "stale": [stale._asdict() for stale in found.stale],
             "datasets": [{**dataset._asdict(), "moved": dataset.moved} for dataset in found.datasets],
         }
     )
+
+
+def _closing(found: Status) -> str:
+    """What follows from all of it, and what to do."""
+    if found.stale:
+        return "The lock does not answer repro.toml; `reprolock lock` pins what is missing."
+    moved = [dataset for dataset in found.datasets if dataset.moved]
+    with_new = [dataset.name for dataset in moved if any(dataset.changes.values())]
+    if with_new:
+        many = "--upgrade" if len(with_new) > 1 else f"--upgrade-dataset {with_new[0]}"
+        return f"The lock answers repro.toml; `reprolock lock {many}` takes the new data."
+    if moved:
+        return "The lock answers repro.toml, and no pinned data changed."
+    if any(dataset.gone for dataset in found.datasets):
+        return "The lock answers repro.toml; `reprolock verify` says whether the pinned commits are still there."
+    return "The lock answers repro.toml, and no branch moved on."
 
 
 def _status_row(dataset: DatasetStatus) -> list[str]:

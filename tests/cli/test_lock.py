@@ -67,6 +67,27 @@ def test_status_counts_what_changed_under_the_path_only(ground, cli) -> None:
     assert line.endswith("1 object removed, 1 changed")
 
 
+def test_a_branch_that_moved_on_elsewhere_has_no_new_data(ground, cli) -> None:
+    cli("lock")
+    first = pin(ground).commit
+    ground.commit("training_old/c.csv", b"not ours\n")
+    head = ground.lake.resolve("example-repo", "main").id
+    assert cli("status").out == (
+        f"train  main moved on by 1 commit, {first[:12]} → {head[:12]}  nothing under the path changed\n"
+        "The lock answers repro.toml, and no pinned data changed.\n"
+    )
+
+
+def test_a_branch_that_is_gone_leaves_the_question_of_the_commit(ground, cli) -> None:
+    ground.edit("example-repo/main/", "example-repo/dev/")
+    ground.lake.create_branch("example-repo", "dev", "main")
+    cli("lock")
+    ground.lake.delete_branch("example-repo", "dev")
+    said = cli("status")
+    assert said.out.splitlines()[0].startswith("train  gone: ")
+    assert said.out.splitlines()[1] == "The lock answers repro.toml; `reprolock verify` says whether the pinned commits are still there."
+
+
 def test_whole_segments(ground, cli) -> None:
     ground.commit("training/b.csv", b"x,y\n3,4\n")
     ground.edit("main/train/", "main/train")
