@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -114,7 +114,7 @@ def _run(place: Path, python: Path, environ: Mapping[str, str]) -> dict[str, Any
     answer = place / "answer.json"
     argv = [str(python), _SCRIPTS[0], "tasks.json", answer.name, "spark.log"]
     ending = execute(
-        argv, cwd=place, environ=environ, timeout_seconds=None, clock=lambda: datetime.now(timezone.utc)
+        argv, cwd=place, environ=environ, timeout_seconds=None, clock=lambda: datetime.now(UTC)
     )
     if ending.status == "KILLED" and ending.signal is not None:
         raise Interrupted(f"interrupted ({ending.reason}) while tables were compared", signal_number=ending.signal)
