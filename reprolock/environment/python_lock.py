@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from packaging.markers import InvalidMarker, Marker
 from packaging.pylock import Package, Pylock, PylockValidationError
@@ -68,27 +69,37 @@ def resolve(
     """Pin the packages of the project in `root` for a Python of feature version `python` ("3.11").
 
     What `keep` pins stays as long as it answers, unless `upgrade`, or its name (or NAME==VERSION) is
-    among `upgrade_packages`. `as_of` leaves out what was uploaded later. `remark` is given a sentence
+    among `upgrade_packages`. Of a pin whose seal is broken only the versions are taken, where they still can
+    be: two branches that git merged are resolved anew, and nothing else moves. `as_of` leaves out what was uploaded later. `remark` is given a sentence
     for each yanked version that is pinned. Errors: UsageError (a requirement that cannot be read,
     locked or resolved), ServiceError (the index is down, or offline and not cached), MachineError.
     """
     declaration = declared(spec, root)
-    kept = keep.package if keep and keep.python == python and not upgrade else ()
+    old = keep if keep and keep.python == python and not upgrade else None
+    kept = _Kept(old.package, old.intact) if old else _Kept()
     question = _Question(python, as_of, _named(upgrade_packages, keep))
     uv = Uv(environ, offline=offline)
     with tempfile.TemporaryDirectory(prefix="reprolock-") as temporary:
         resolver = _Resolver(uv, Path(temporary), question)
         packages = resolver.packages(declaration, kept, remark)
         sources = [package for package in packages if package.source]
-        if keep and kept and sources == [package for package in keep.package if package.source]:
-            build = keep.build
+        if old and old.intact and sources == [package for package in old.package if package.source]:
+            build = old.build
         else:
             interpreter = known_python(python, uv, Path(temporary))
             asked = build_requirements(sources, declaration.lines, interpreter, uv, Path(temporary), as_of)
-            build = resolver.packages(Declaration(asked, {}), keep.build if keep and kept else (), None) if asked else ()
+            kept = _Kept(old.build, old.intact) if old else _Kept()
+            build = resolver.packages(Declaration(asked, {}), kept, None) if asked else ()
     return EnvironmentPin.sealed(
         requirements=declaration.lines, python=python, java=java, package=tuple(packages), build=tuple(build)
     )
+
+
+class _Kept(NamedTuple):
+    """What was pinned before. The versions are preferred; hashes are taken over from an intact pin alone."""
+
+    packages: tuple[PackagePin, ...] = ()
+    intact: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,22 +109,22 @@ class _Resolver:
     question: _Question
 
     def packages(
-        self, declaration: Declaration, kept: Sequence[PackagePin], remark: Callable[[str], None] | None
+        self, declaration: Declaration, kept: _Kept, remark: Callable[[str], None] | None
     ) -> tuple[PackagePin, ...]:
         """The whole closure of the requirements, sorted by name and version."""
         if not declaration.requirements:
             return ()
-        pins = {(package.name, package.version): package for package in kept}
+        pins = {(package.name, package.version): package for package in kept.packages if kept.intact}
         free = {canonicalize_name(re.split("==", name)[0]) for name in self.question.upgrade_packages}
         if pins and not free and not self.question.as_of and not self.uv.offline:
             # What is pinned often answers already; then nobody need be asked, and no large sdist fetched again.
             try:
-                answer = replace(self, uv=self.uv.near)._resolved(declaration, kept, None)
+                answer = replace(self, uv=self.uv.near)._resolved(declaration, kept.packages, None)
             except (ServiceError, UsageError):
                 answer = []
             if answer and all((package.name, str(package.version)) in pins for package in answer):
                 return self._pinned(answer, pins, declaration)
-        answer = self._resolved(declaration, kept, remark)
+        answer = self._resolved(declaration, kept.packages, remark)
         return self._pinned(answer, {key: pin for key, pin in pins.items() if pin.name not in free}, declaration)
 
     def _resolved(

@@ -50,13 +50,12 @@ def lock_environment(
     asked = options.upgrade or options.upgrade_packages or (options.as_of and not options.upgrade_datasets)
     if old is not None and not environment_fault(spec, root, old) and not asked:
         return old
-    intact = old if old is not None and old.intact else None
     return resolve(
         spec.environment,
         root,
-        python=spec.environment.python or (intact.python if intact else feature_version()),
-        java=_java(spec, intact, options, machine),
-        keep=intact,
+        python=spec.environment.python or (old.python if old else feature_version()),
+        java=_java(spec, old, options, machine),
+        keep=old,
         upgrade=options.upgrade,
         upgrade_packages=options.upgrade_packages,
         as_of=options.as_of,
