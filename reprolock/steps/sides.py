@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -133,16 +133,10 @@ def _run_side(folder: Path) -> RunSide:
     except (OSError, ValidationError):
         raise NotReplayable(f"{folder / RECORD} is no record that this reprolock reads", hint="get it again from where the run was recorded") from None
     spec, lock, code = None, None, None
-    try:
+    with suppress(OSError, ReprolockError):
         spec = parse_spec((folder / SPEC).read_bytes().decode("utf-8", "replace"))
-    except (OSError, ReprolockError):
-        pass
-    try:
+    with suppress(OSError, ReprolockError):
         lock = parse_lock((folder / LOCK).read_bytes())
-    except (OSError, ReprolockError):
-        pass
-    try:
+    with suppress(OSError, ReprolockError):
         code = {file.path: (file.mode, data) for file, data in files_in((folder / CODE).read_bytes())}
-    except (OSError, ReprolockError):
-        pass
     return RunSide(f"run {record.run_id[:8]}", record, folder, spec, lock, code)
