@@ -24,12 +24,13 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from reprolock.errors import ServiceError, UsageError
 
 if TYPE_CHECKING:
     import pandas
+    import pyarrow
     from pyspark.sql import DataFrame, SparkSession
 
 VARIABLE = "REPROLOCK_CONTEXT"
@@ -97,6 +98,28 @@ class Dataset:
         from reprolock.script_pandas import read  # pandas, and only where it is used
 
         return read(self.name, self.path, self.format, self.options, self.glob)
+
+    def arrow(self) -> pyarrow.Table:
+        """The same rows as a table of Arrow's: delta, parquet and orc keep their own types. Errors as `pandas`."""
+        from reprolock.script_pandas import read_arrow  # pandas and pyarrow, and only where they are used
+
+        return read_arrow(self.name, self.path, self.format, self.options, self.glob)
+
+    def open(self, name: str | None = None) -> BinaryIO:
+        """The bytes of one object, whatever its format: `name` below the dataset, or the only object of it.
+
+        UsageError for a name that is not there, and for none where there are several.
+        """
+        root = self.path.parent if self.path.is_file() else self.path
+        if name is not None and ".." not in Path(name).parts and (root / name).is_file():
+            return (root / name).open("rb")
+        names = [self.path.name] if self.path.is_file() else [file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file()]
+        if name is None and len(names) == 1:
+            return (root / names[0]).open("rb")
+        if name is None:
+            raise UsageError(f'dataset "{self.name}" has {len(names)} objects', hint=f'name one of them: .open("{min(names)}")')
+        near = get_close_matches(name, names, n=1) or [min(names)]
+        raise UsageError(f'dataset "{self.name}" has no object "{name}"', hint=f'one that it has: .open("{near[0]}")')
 
     def _hadoop_path(self) -> str:
         """The address to read, or the local files where they are made."""

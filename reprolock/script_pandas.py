@@ -1,6 +1,6 @@
-"""A dataset's local files as one pandas DataFrame, by the options that Spark's reader was given.
+"""A dataset's local files as one pandas DataFrame or Arrow table, by the options that Spark's reader was given.
 
-In: path, format, options, glob. Out: a DataFrame, or a UsageError for what pandas cannot do. Which files
+In: path, format, options, glob. Out: the table, or a UsageError for what pandas cannot do. Which files
 count is Spark's rule: no name that starts with "_" or ".", the glob against the name alone.
 """
 
@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas
 
 from reprolock.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 # Spark's option (in lower case) → the argument of pandas.read_csv.
 _CSV = {
@@ -36,6 +39,7 @@ _UNDERSTOOD = {
     "delta": {"versionasof"},
 }
 _ANYWHERE = {"recursivefilelookup"}
+_COLUMNAR = ("delta", "parquet", "orc")
 
 
 def read(name: str, path: Path, form: str, options: Mapping[str, str], glob: str | None) -> pandas.DataFrame:
@@ -43,6 +47,28 @@ def read(name: str, path: Path, form: str, options: Mapping[str, str], glob: str
 
     UsageError for a format or an option that pandas does not have, and where no file matches.
     """
+    given = _checked(name, form, options)
+    if form in _COLUMNAR:
+        return _columnar(name, path, form, given, glob).to_pandas()
+    files = _files(name, path, form, glob, deep=_true(given, "recursivefilelookup"))
+    readers: dict[str, Callable[[Path, Mapping[str, str]], pandas.DataFrame]] = {"csv": _csv, "json": _json, "text": _text}
+    # Spark writes parts without a byte; pandas takes no empty file.
+    frames = [readers[form](file, given) for file in files if file.stat().st_size]
+    return pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
+
+
+def read_arrow(name: str, path: Path, form: str, options: Mapping[str, str], glob: str | None) -> pyarrow.Table:
+    """What `read` reads, as Arrow: columnar formats keep their own types, text has those that pandas finds in it."""
+    import pyarrow  # a heavy package, and only this needs it
+
+    given = _checked(name, form, options)
+    if form in _COLUMNAR:
+        return _columnar(name, path, form, given, glob)
+    return pyarrow.Table.from_pandas(read(name, path, form, options, glob), preserve_index=False)
+
+
+def _checked(name: str, form: str, options: Mapping[str, str]) -> dict[str, str]:
+    """The options, in lower case."""
     if form not in _UNDERSTOOD:
         raise UsageError(
             f'dataset "{name}" is of format {form}, which pandas does not read',
@@ -54,15 +80,14 @@ def read(name: str, path: Path, form: str, options: Mapping[str, str], glob: str
             f'datasets.{name}.options: pandas has nothing like "{unknown[0]}" for {form}',
             hint=f'use run.dataset("{name}").spark(), or read the files below .path',
         )
+    return given
+
+
+def _columnar(name: str, path: Path, form: str, given: Mapping[str, str], glob: str | None) -> pyarrow.Table:
     if form == "delta":
         return _delta(name, path, given)
-    files = _files(name, path, form, glob, deep=form in ("parquet", "orc") or _true(given, "recursivefilelookup"))
-    if form in ("parquet", "orc"):
-        return _arrow(path, files, form, partitioned=not _true(given, "recursivefilelookup"))
-    readers: dict[str, Callable[[Path, Mapping[str, str]], pandas.DataFrame]] = {"csv": _csv, "json": _json, "text": _text}
-    # Spark writes parts without a byte; pandas takes no empty file.
-    frames = [readers[form](file, given) for file in files if file.stat().st_size]
-    return pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
+    flat = _true(given, "recursivefilelookup")
+    return _arrow(path, _files(name, path, form, glob, deep=True), form, partitioned=not flat)
 
 
 def _files(name: str, path: Path, form: str, glob: str | None, *, deep: bool) -> list[Path]:
@@ -111,14 +136,14 @@ def _text(file: Path, options: Mapping[str, str]) -> pandas.DataFrame:
     return pandas.DataFrame({"value": lines if lines[-1] else lines[:-1]})
 
 
-def _arrow(path: Path, files: list[Path], form: str, *, partitioned: bool) -> pandas.DataFrame:
+def _arrow(path: Path, files: list[Path], form: str, *, partitioned: bool) -> pyarrow.Table:
     from pyarrow import dataset  # a heavy package, and only these two formats need it
 
     hive = {"partitioning": "hive", "partition_base_dir": str(path)} if partitioned and path.is_dir() else {}
-    return dataset.dataset([str(file) for file in files], format=form, **hive).to_table().to_pandas()
+    return dataset.dataset([str(file) for file in files], format=form, **hive).to_table()
 
 
-def _delta(name: str, path: Path, options: Mapping[str, str]) -> pandas.DataFrame:
+def _delta(name: str, path: Path, options: Mapping[str, str]) -> pyarrow.Table:
     from deltalake import DeltaTable  # a heavy package, and only this format needs it
 
     if "%" in str(path):  # delta-rs takes "%20" in a path for a blank and finds nothing
@@ -126,7 +151,7 @@ def _delta(name: str, path: Path, options: Mapping[str, str]) -> pandas.DataFram
             f'dataset "{name}" has "%" in its path, which deltalake cannot open', hint=f'use run.dataset("{name}").spark()'
         )
     version = options.get("versionasof")
-    return DeltaTable(str(path), version=int(version) if version else None).to_pandas()
+    return DeltaTable(str(path), version=int(version) if version else None).to_pyarrow_table()
 
 
 def _true(options: Mapping[str, str], name: str) -> bool:

@@ -182,7 +182,37 @@ def test_a_dataset_without_local_files(script: Script) -> None:
     assert caught.value.hint == "read s3a://example-repo/abc/x/ with Spark"
 
 
-# .pandas()
+# .open()
+
+
+def test_an_object_is_opened_by_its_name_or_because_it_is_the_only_one(script: Script) -> None:
+    (script.data / "deep").mkdir()
+    (script.data / "deep" / "ä b.bin").write_bytes(b"\0\1")
+    script.dataset("train", "binary")
+    script.dataset("one", "binary", path=str(script.data / "deep" / "ä b.bin"))
+    run = script.run()
+    for stream in (run.dataset("train").open("deep/ä b.bin"), run.dataset("train").open(), run.dataset("one").open(), run.dataset("one").open("ä b.bin")):
+        with stream:
+            assert stream.read() == b"\0\1"
+
+
+def test_an_object_that_cannot_be_opened(script: Script) -> None:
+    for name in ("a.csv", "b.csv"):
+        (script.data / name).write_bytes(b"")
+    (script.folder / "secret").write_bytes(b"")
+    script.dataset("train", "csv")
+    train = script.run().dataset("train")
+    for name, message, hint in (
+        (None, 'dataset "train" has 2 objects', 'name one of them: .open("a.csv")'),
+        ("b.cvs", 'dataset "train" has no object "b.cvs"', 'one that it has: .open("b.csv")'),
+        ("../secret", 'dataset "train" has no object "../secret"', 'one that it has: .open("a.csv")'),
+    ):
+        with pytest.raises(UsageError) as caught:
+            train.open(name)
+        assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+# .pandas() and .arrow()
 
 
 def test_csv_in_parts(script: Script) -> None:
@@ -193,6 +223,14 @@ def test_csv_in_parts(script: Script) -> None:
     (script.data / ".part-1.csv.crc").write_text("junk")
     frame = script.pandas("csv", options={"Header": "true", "sep": ";", "inferSchema": "true"})
     assert frame.to_dict("list") == {"a": [1, 2], "b": ["x", "y"]}
+
+
+def test_text_as_arrow(script: Script) -> None:
+    (script.data / "a.csv").write_text("a,b\n1,x\n2,y\n")
+    script.dataset("train", "csv", options={"header": "true"})
+    table = script.run().dataset("train").arrow()
+    assert table.to_pydict() == {"a": [1, 2], "b": ["x", "y"]}
+    assert str(table.schema.field("a").type) == "int64"
 
 
 def test_csv_without_a_header_is_named_as_spark_names_it(script: Script) -> None:
@@ -248,6 +286,8 @@ def test_columns_files_and_partitions(script: Script, form: str) -> None:
     assert frame["a"].tolist() == [1, 2, 3, 1, 2, 3]
     assert frame["b"].tolist() == ["x", "y", "ü"] * 2
     assert frame["part"].tolist() == [1, 1, 1, 2, 2, 2]
+    table = script.run().dataset("train").arrow()
+    assert table.select(["a", "b"]).to_pydict() == {"a": [1, 2, 3] * 2, "b": ["x", "y", "ü"] * 2}
 
 
 def test_delta_and_a_version_of_it(script: Script) -> None:
@@ -255,6 +295,7 @@ def test_delta_and_a_version_of_it(script: Script) -> None:
     deltalake.write_deltalake(script.data, FRAME, mode="append")
     assert len(script.pandas("delta")) == 6
     assert script.pandas("delta", options={"versionAsOf": "0"}).to_dict("list") == FRAME.to_dict("list")
+    assert script.run().dataset("train").arrow().to_pydict() == FRAME.to_dict("list")
 
 
 @pytest.mark.parametrize("form", ["avro", "binary", "image"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import reprolock
 from reprolock.cli.options import Settings, shared
 from reprolock.cli.progress import progress
 from reprolock.cli.words import counted, short, size
@@ -118,7 +119,8 @@ def put(settings: Settings, lake: Lake, source: Path, uri: LakeURI) -> None:
 
     with progress(settings, "Putting") as bar:
         done = put_tree(lake, source, uri, progress=bar)
-    settings.line(f"Staged {counted(done.objects, 'object')}, {size(done.bytes)}, at {uri}")
+    there = f"; {done.unchanged} there already" if done.unchanged else ""
+    settings.line(f"Staged {counted(done.objects, 'object')}, {size(done.bytes)}, at {uri}{there}")
     settings.result({"uri": str(uri), **done._asdict()})
 
 
@@ -133,14 +135,22 @@ def rm(settings: Settings, lake: Lake, uri: LakeURI) -> None:
 
 
 @data.command()
-@click.argument("source", metavar="URI", type=REF)
-@click.argument("name")
+@click.argument("uri", type=REF)
+@click.argument("name", required=False)
+@click.option("-d", "--delete", is_flag=True, help="Remove the branch URI, and what is staged on it; its commits stay.")
 @on_lake
-def branch(settings: Settings, lake: Lake, source: LakeURI, name: str) -> None:
-    """Make a branch at a ref: one call, no copy."""
-    lake.create_branch(source.repository, name, source.ref)
-    settings.line(f"Created branch {name} of {source.repository} at {source.ref}")
-    settings.result({"repository": source.repository, "branch": name, "source": source.ref})
+def branch(settings: Settings, lake: Lake, uri: LakeURI, name: str | None, delete: bool) -> None:
+    """Make a branch NAME at a ref: one call, no copy."""
+    if delete == (name is not None):
+        raise click.UsageError("write the NAME of a new branch, or --delete")
+    if name is None:
+        lake.delete_branch(uri.repository, uri.ref)
+        settings.line(f"Removed branch {uri.ref} of {uri.repository}")
+        settings.result({"repository": uri.repository, "removed": uri.ref})
+        return
+    lake.create_branch(uri.repository, name, uri.ref)
+    settings.line(f"Created branch {name} of {uri.repository} at {uri.ref}")
+    settings.result({"repository": uri.repository, "branch": name, "source": uri.ref})
 
 
 @data.command()
@@ -158,10 +168,11 @@ def tag(settings: Settings, lake: Lake, source: LakeURI, name: str) -> None:
 @click.argument("uri", type=REF)
 @click.option("-m", "--message", required=True, help="What the commit is about.")
 @click.option("--meta", metavar="K=V", multiple=True, help="Metadata; may be given several times.")
+@click.option("--run", metavar="RUN", help="The recorded run that it belongs to; becomes metadata.")
 @on_lake
-def commit(settings: Settings, lake: Lake, uri: LakeURI, message: str, meta: tuple[str, ...]) -> None:
+def commit(settings: Settings, lake: Lake, uri: LakeURI, message: str, meta: tuple[str, ...], run: str | None) -> None:
     """Commit what is staged on a branch."""
-    done = lake.commit(uri.repository, uri.ref, message, _metadata(meta))
+    done = lake.commit(uri.repository, uri.ref, message, (_run_metadata(settings, run) if run else {}) | _metadata(meta))
     _say_commit(settings, "Committed", uri, done)
 
 
@@ -236,6 +247,15 @@ def _say_commit(settings: Settings, did: str, place: LakeURI, done: Commit) -> N
 
 def _document(found: Commit) -> dict[str, Any]:
     return {**found._asdict(), "time": found.time.isoformat(), "metadata": dict(found.metadata)}
+
+
+def _run_metadata(settings: Settings, run: str) -> dict[str, str]:
+    from reprolock.model.record import Record  # the library is loaded when a command runs
+    from reprolock.steps.publish import run_metadata
+
+    record = reprolock.show(settings.root, run)
+    assert isinstance(record, Record), "a run was named"
+    return run_metadata(record)
 
 
 def _metadata(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from reprolock.errors import NotFound, PinError, UsageError
 from reprolock.files.failures import cannot_read, cannot_write
 from reprolock.files.whole import TEMPORARY
 from reprolock.lake import faults
+from reprolock.lake.checksum import Checked, Mismatch
 from reprolock.lake.protocol import Lake, Object
 from reprolock.model.uri import LakeURI
 from reprolock.steps.data_names import refuse_names
@@ -32,10 +33,11 @@ _CHUNK = 2**20
 
 
 class Moved(NamedTuple):
-    """What was put or got."""
+    """What was put or got; `unchanged` objects were there already."""
 
     objects: int
     bytes: int
+    unchanged: int = 0
 
 
 class Listed(NamedTuple):
@@ -55,7 +57,8 @@ def put_tree(lake: Lake, source: Path, uri: LakeURI, *, progress: Progress = SIL
 
     A file goes to the address itself, or under its own name where the address ends with "/" or names
     a whole branch; a folder's files go below the address. A symbolic link that stays within the folder
-    is followed. UsageError lists all that cannot be put, before anything is.
+    is followed. UsageError lists all that cannot be put, before anything is. What is there already with the
+    same bytes, such as after an upload that was cut off, is not sent again.
     """
     below = uri.path.rstrip("/")
     if source.is_dir():
@@ -65,16 +68,19 @@ def put_tree(lake: Lake, source: Path, uri: LakeURI, *, progress: Progress = SIL
         named = uri.path and not uri.path.endswith("/")
         items = [(uri.path if named else uri.path + source.name, source)]
     try:
-        progress.expect(len(items), sum(file.stat().st_size for _, file in items))
+        sizes = {path: file.stat().st_size for path, file in items}
+        progress.expect(len(items), sum(sizes.values()))
+        there = _unchanged(lake, uri, items, sizes)
     except FileNotFoundError:
         raise UsageError(f"{source} is not there", hint="name a file or folder that exists") from None
     except OSError as error:
         raise cannot_read(source, error) from error
+    progress.advance(len(there), sum(sizes[path] for path in there))
     objects = size = 0
-    for stored in lake.put_many(uri.repository, uri.ref, items):
+    for stored in lake.put_many(uri.repository, uri.ref, [item for item in items if item[0] not in there]):
         progress.advance(1, stored.size)
         objects, size = objects + 1, size + stored.size
-    return Moved(objects, size)
+    return Moved(objects, size, len(there))
 
 
 def get(lake: Lake, uri: LakeURI, dest: Path, *, progress: Progress = SILENT) -> Moved:
@@ -127,6 +133,29 @@ def ls(lake: Lake, uri: LakeURI, *, recursive: bool = False) -> Iterator[Listed]
 
     # Sorted by bytes, all objects of a folder stand together: "a-b" before "a/x", "a/y".
     return (_sum(path, group) for path, group in groupby(objects, key=level))
+
+
+def _unchanged(lake: Lake, uri: LakeURI, items: list[tuple[str, Path]], sizes: dict[str, int]) -> set[str]:
+    """The paths at which a branch shows the very bytes of their files."""
+    below = items[0][0] if len(items) == 1 else uri.path
+    try:
+        known = {found.path: found for found in lake.list(uri.repository, uri.ref, below)}
+    except NotFound:  # nothing is there yet, or no such branch, which the put itself will say
+        return set()
+    alike = ((path, file) for path, file in items if path in known and known[path].size == sizes[path])
+    return {path for path, file in alike if _has_bytes(lake, known[path], file)}
+
+
+def _has_bytes(lake: Lake, found: Object, file: Path) -> bool:
+    buffer = memoryview(bytearray(_CHUNK))
+    with file.open("rb", buffering=0) as stream:
+        checked = Checked(stream, lake.scheme, found, "bytes")
+        try:
+            while checked.readinto(buffer):
+                pass
+        except Mismatch:
+            return False
+    return checked.verified
 
 
 def _sum(path: str, group: Iterator[Object]) -> Listed:
