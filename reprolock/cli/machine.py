@@ -23,7 +23,7 @@ def doctor(settings: Settings) -> None:
     settings.result({"findings": [finding._asdict() for finding in findings]})
     wrong = [finding.name for finding in findings if finding.needed and not finding.ok]
     if wrong:
-        raise MachineError(f"this machine lacks {', '.join(wrong)}", hint="the hints above say how to get what is missing")
+        raise MachineError(f"not ready: {', '.join(wrong)}", hint="the hints above say how to get what is missing")
 
 
 @click.command()
@@ -35,8 +35,10 @@ def schema(settings: Settings, name: str | None, write: Path | None) -> None:
     if write is not None:
         from reprolock.steps.schema import write_schemas  # only with --write
 
-        for path in write_schemas(write):
+        written = write_schemas(write)
+        for path in written:
             settings.line(f"Wrote {path}")
+        settings.result({"written": [str(path) for path in written]})
         return
     documents = reprolock.schema()
     document = documents[f"{name}.schema.json"] if name else documents
@@ -54,4 +56,6 @@ def completion(settings: Settings, shell: str) -> None:
 
     found = get_completion_class(shell)
     assert found is not None  # the three choices above are click's own
-    settings.line(found(group, {}, "reprolock", "_REPROLOCK_COMPLETE").source())
+    script = found(group, {}, "reprolock", "_REPROLOCK_COMPLETE").source()
+    settings.line(script)
+    settings.result({"shell": shell, "script": script})

@@ -90,7 +90,7 @@ def _identifier(name: str) -> str:
 
 Address = Annotated[str, BeforeValidator(lambda v: _no_userinfo(v) if isinstance(v, str) else v)]
 ProjectPath = Annotated[str, BeforeValidator(lambda v: _project_path(v) if isinstance(v, str) else v)]
-Settings = Annotated[dict[str, str], BeforeValidator(_settings)]
+Settings = Annotated[dict[str, str], BeforeValidator(_settings, json_schema_input_type=dict[str, Scalar])]
 Identifier = Annotated[str, AfterValidator(_identifier)]
 
 
@@ -314,7 +314,7 @@ class Spec(Value):
     spark: SparkSpec | None = None
     run: RunSpec
     outputs: dict[Identifier, OutputSpec] = {}
-    metrics: dict[str, Annotated[Tolerance, BeforeValidator(_tolerance)]] = Field(
+    metrics: dict[str, Annotated[Tolerance, BeforeValidator(_tolerance, json_schema_input_type=Literal["exact"] | Tolerance)]] = Field(
         {}, description='Only these decide a verdict: "exact", or { rel = 1e-6 }, or { abs = 0.01 }.'
     )
     mlflow: MlflowSpec = MlflowSpec()

@@ -5,18 +5,30 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from reprolock.environment.caches import cache_folder
+from reprolock.environment.git import install_hint as git_hint
 from reprolock.environment.interpreter import feature_version
-from reprolock.environment.java import find_java, install_hint
+from reprolock.environment.java import install_hint as java_hint
+from reprolock.environment.python_env import check, find
+from reprolock.environment.pythons import install_hint as python_hint
+from reprolock.environment.pythons import known_python
 from reprolock.environment.spark_home import spark_home
+from reprolock.environment.uv_command import Uv
+from reprolock.environment.uv_command import program as uv_program
 from reprolock.errors import ReprolockError
+from reprolock.files.failures import cannot_write
+from reprolock.files.lock_file import read_lock
 from reprolock.files.spec_file import NAME, read_spec
+from reprolock.model.lock import Lock
 from reprolock.model.spec import Spec
 from reprolock.steps.machine import Machine
+from reprolock.steps.mlflow_fit import check_mlflow
+from reprolock.steps.ready import java_here
 from reprolock.steps.which_lake import open_the_lake
 from reprolock.tracker import open_tracker
 from reprolock.tracker.place import find_place
@@ -35,33 +47,64 @@ class Finding(NamedTuple):
 
 
 def doctor(root: Path, machine: Machine | None = None) -> list[Finding]:
-    """Looks at Python, Java, Spark, git, uv, the cache, and at the services that the project names. Raises nothing."""
+    """Looks at Python, Java, Spark, git, uv, the cache, and at what the project names: services, environment. Raises nothing."""
     machine = machine or Machine.here()
     root = root.resolve()
-    spec = _spec(root)
-    uses_spark = isinstance(spec, Spec) and spec.spark is not None
+    spec = _project(root, read_spec)
+    lock = _project(root, read_lock)
+    declared = spec if isinstance(spec, Spec) else None
+    pinned = lock if isinstance(lock, Lock) else Lock()
+    uses_spark = declared is not None and declared.spark is not None
     findings = [
-        Finding("python", sys.version_info >= (3, 11), True, feature_version(), "install Python 3.11 or later"),
-        _try("java", uses_spark, lambda: str(find_java(machine.environ)), install_hint()),
+        Finding("python", sys.version_info >= (3, 11), True, feature_version(), python_hint("3.11")),
+        _try("java", uses_spark, lambda: str(java_here(declared, pinned, machine)), java_hint()),
         _try("spark", uses_spark, lambda: spark_home().version, "run `pip install pyspark`"),
-        _program("git", False, "install git: reprolock records the commit of the code", machine),
-        _program("uv", False, "run `pip install uv`: it resolves and builds locked environments", machine),
+        _git(machine),
+        _try("uv", declared is not None and declared.environment.locks_python, uv_program, "reinstall reprolock; it brings uv along"),
         _cache(machine),
     ]
-    if isinstance(spec, ReprolockError):
-        findings.append(Finding("project", False, True, spec.message, spec.hint))
-    elif spec is not None:
-        findings += _services(root, spec, machine)
+    for found in (spec, lock):
+        if isinstance(found, ReprolockError):
+            findings.append(Finding("project", False, True, found.message, found.hint))
+    if declared is not None:
+        findings += _environment(declared, pinned, machine)
+        findings += _services(root, declared, pinned, machine)
     return findings
 
 
-def _spec(root: Path) -> Spec | ReprolockError | None:
+def _project[T](root: Path, read: Callable[[Path], T]) -> T | ReprolockError | None:
+    """A file of the project; its fault; None where there is no project."""
     if not (root / NAME).exists():
         return None
     try:
-        return read_spec(root)
+        return read(root)
     except ReprolockError as error:
         return error
+
+
+def _environment(spec: Spec, lock: Lock, machine: Machine) -> Iterator[Finding]:
+    """The Python that the project asks for, and the environment that was built with it."""
+    feature = spec.environment.python or (lock.environment.python if lock.environment else None)
+    if feature is None or not spec.environment.locks_python or not spec.environment.isolated:
+        return
+
+    def python() -> str | None:
+        with tempfile.TemporaryDirectory(prefix="reprolock-") as folder:
+            found = known_python(feature, Uv(machine.environ, offline=True), Path(folder))
+        return f"{found.version} at {found.executable}" if found else None
+
+    def built() -> str:
+        environment = find(lock.environment, cache_folder(machine.environ), environ=machine.environ) if lock.environment else None
+        if environment is None:
+            return "not built here yet; the first run builds it"
+        check(environment)
+        check_mlflow(environment, find_place(spec.mlflow.tracking_uri, Path.cwd(), machine.environ), offline=False)
+        return str(environment.folder)
+
+    found = python()
+    yield Finding(f"python {feature}", found is not None, False, found or "not here; a run lets uv fetch it", python_hint(feature))
+    if found:
+        yield _try("environment", True, built, None)
 
 
 def _services(root: Path, spec: Spec, machine: Machine) -> Iterator[Finding]:
@@ -89,21 +132,20 @@ def _services(root: Path, spec: Spec, machine: Machine) -> Iterator[Finding]:
 
 
 def _try(name: str, needed: bool, look: Callable[[], str], hint: str | None) -> Finding:
+    """What was found; or the fault, with its own hint where it has one."""
     try:
         return Finding(name, True, needed, look())
     except ReprolockError as error:
-        return Finding(name, False, needed, error.message, hint or error.hint)
+        return Finding(name, False, needed, error.message, error.hint or hint)
 
 
-def _program(name: str, needed: bool, hint: str, machine: Machine) -> Finding:
-    path = shutil.which(name, path=machine.environ.get("PATH"))
-    return Finding(name, path is not None, needed, path or "not on PATH", hint)
+def _git(machine: Machine) -> Finding:
+    path = shutil.which("git", path=machine.environ.get("PATH", os.defpath))
+    return Finding("git", path is not None, False, path or "not on PATH", f"{git_hint()}: reprolock records the commit of the code")
 
 
 def _cache(machine: Machine) -> Finding:
     folder = cache_folder(machine.environ)
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    if not os.access(there, os.W_OK):
-        return Finding("cache", False, True, f"{folder} cannot be written", "let REPROLOCK_CACHE_DIR name a folder that can")
-    free = shutil.disk_usage(there).free
-    return Finding("cache", free > _ROOM, True, f"{folder}, {free / 1e9:.1f} GB free", "free some space, or let REPROLOCK_CACHE_DIR name a roomier disk")
+    if not there.is_dir():
+        fault = cannot_write(folder, NotADirectoryError(errno.ENOTDIR, ""))

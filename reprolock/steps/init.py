@@ -70,14 +70,17 @@ def _looked_at(lake: Lake, place: LakeURI, path: Path) -> InitResult:
     for item in lake.list(place.repository, place.ref, place.path):
         objects += 1
         size += item.size
-        delta = delta or "_delta_log/" in item.path
+        below = item.path.removeprefix(place.path.rstrip("/")).lstrip("/")
+        delta = delta or below.startswith("_delta_log/")
+        if PurePosixPath(below).name.startswith(("_", ".")):
+            continue  # Spark passes over it, such as _SUCCESS
         kinds[_FORMATS.get(PurePosixPath(item.path.removesuffix(".gz")).suffix.lower(), "binary")] += 1
     if not objects:
         raise no_path(place)
     name = PurePosixPath(place.path or place.repository).name
     name = re.sub(r"\W", "_", name.partition(".")[0] or name, flags=re.ASCII)
     name = name if name[:1].isidentifier() else f"data_{name}"
-    return InitResult(path, name, "delta" if delta else kinds.most_common(1)[0][0], objects, size)
+    return InitResult(path, name, "delta" if delta else (kinds.most_common(1) or [("binary", 0)])[0][0], objects, size)
 
 
 def _quoted(text: str) -> str:
