@@ -79,6 +79,15 @@ def check_java(java: Java, requirement: str | None) -> None:
         )
 
 
+def check_pinned(java: Java, feature: str | None) -> None:
+    """MachineError (exit 8) when `java` is not of the feature version that repro.lock pins; None pins none."""
+    if feature not in (None, java.feature):
+        raise MachineError(
+            f"Java {java.version} is at {java.home}, and repro.lock pins Java {feature}",
+            hint=f"{install_hint(feature or RECOMMENDED)}, and let JAVA_HOME name its folder; `reprolock lock --upgrade` pins what is here",
+        )
+
+
 def install_hint(feature: str = RECOMMENDED, platform: str = sys.platform) -> str:
     """How to get that Java here, as an imperative. `platform` is `sys.platform`'s."""
     if platform == "darwin":

@@ -58,8 +58,17 @@ def find_python(feature: str, uv: Uv, folder: Path) -> Python:
             return found
     raise MachineError(
         f"no Python {feature} on this machine, which environment.python asks for",
-        hint=f"install Python {feature} (`uv python install {feature}`, pyenv, or the system's packages) and try again",
+        hint=install_hint(feature),
     )
+
+
+def install_hint(feature: str, platform: str = sys.platform) -> str:
+    """How to get that Python here, as an imperative. `platform` is `sys.platform`'s."""
+    own = {
+        "darwin": f"`brew install python@{feature}`",
+        "win32": f"`winget install Python.Python.{feature}`",
+    }.get(platform, f"`apt install python{feature}` (Debian, Ubuntu)")
+    return f"install Python {feature}: {own}, `uv python install {feature}` or pyenv"
 
 
 def known_python(feature: str, uv: Uv, folder: Path) -> Python | None:

@@ -87,7 +87,7 @@ class Uv:
         failure is the answer's complaint, for the caller knows what was asked. Credentials never
         stand in what is returned, and reach uv by its environment alone.
         """
-        command = [_program(), *arguments, "--color", "never", "--no-progress", *(["--offline"] if self.offline else [])]
+        command = [program(), *arguments, "--color", "never", "--no-progress", *(["--offline"] if self.offline else [])]
         try:
             # A file for the answer: a pipe that nobody empties while the progress is read would fill up.
             with (
@@ -137,7 +137,8 @@ class Uv:
         return lines
 
 
-def _program() -> str:
+def program() -> str:
+    """The path of the uv that came with reprolock; MachineError where it did not."""
     import uv  # finds its program by looking around; only where uv is run
 
     try:

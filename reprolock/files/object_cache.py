@@ -121,7 +121,7 @@ class ObjectCache:
         path = self._path(sha256)
         try:
             data = Path(path).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise cannot_read(Path(path), error) from error
@@ -189,7 +189,7 @@ class ObjectCache:
     def _intact(self, path: str, entry: Entry) -> os.stat_result | None:
         try:
             status = os.stat(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # what stands in the folder's place is named by whoever writes
             return None
         except OSError as error:
             raise cannot_read(Path(path), error) from error

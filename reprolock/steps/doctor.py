@@ -8,11 +8,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from reprolock.environment.caches import cache_folder
-from reprolock.environment.git import install_hint as git_hint
 from reprolock.environment.interpreter import feature_version
+from reprolock.environment.java import check_java, check_pinned, find_java
 from reprolock.environment.java import install_hint as java_hint
 from reprolock.environment.python_env import check, find
 from reprolock.environment.pythons import install_hint as python_hint
@@ -21,18 +21,17 @@ from reprolock.environment.spark_home import spark_home
 from reprolock.environment.uv_command import Uv
 from reprolock.environment.uv_command import program as uv_program
 from reprolock.errors import ReprolockError
-from reprolock.files.failures import cannot_write
 from reprolock.files.lock_file import read_lock
 from reprolock.files.spec_file import NAME, read_spec
 from reprolock.model.lock import Lock
 from reprolock.model.spec import Spec
 from reprolock.steps.machine import Machine
 from reprolock.steps.mlflow_fit import check_mlflow
-from reprolock.steps.ready import java_here
 from reprolock.steps.which_lake import open_the_lake
 from reprolock.tracker import open_tracker
 from reprolock.tracker.place import find_place
 
+T = TypeVar("T")
 _ROOM = 2_000_000_000
 
 
@@ -57,7 +56,7 @@ def doctor(root: Path, machine: Machine | None = None) -> list[Finding]:
     uses_spark = declared is not None and declared.spark is not None
     findings = [
         Finding("python", sys.version_info >= (3, 11), True, feature_version(), python_hint("3.11")),
-        _try("java", uses_spark, lambda: str(java_here(declared, pinned, machine)), java_hint()),
+        _try("java", uses_spark, lambda: _java(declared, pinned, machine), java_hint()),
         _try("spark", uses_spark, lambda: spark_home().version, "run `pip install pyspark`"),
         _git(machine),
         _try("uv", declared is not None and declared.environment.locks_python, uv_program, "reinstall reprolock; it brings uv along"),
@@ -67,12 +66,12 @@ def doctor(root: Path, machine: Machine | None = None) -> list[Finding]:
         if isinstance(found, ReprolockError):
             findings.append(Finding("project", False, True, found.message, found.hint))
     if declared is not None:
-        findings += _environment(declared, pinned, machine)
-        findings += _services(root, declared, pinned, machine)
+        findings += _environment(root, declared, pinned, machine)
+        findings += _services(root, declared, machine)
     return findings
 
 
-def _project[T](root: Path, read: Callable[[Path], T]) -> T | ReprolockError | None:
+def _project(root: Path, read: Callable[[Path], T]) -> T | ReprolockError | None:
     """A file of the project; its fault; None where there is no project."""
     if not (root / NAME).exists():
         return None
@@ -82,7 +81,15 @@ def _project[T](root: Path, read: Callable[[Path], T]) -> T | ReprolockError | N
         return error
 
 
-def _environment(spec: Spec, lock: Lock, machine: Machine) -> Iterator[Finding]:
+def _java(spec: Spec | None, lock: Lock, machine: Machine) -> str:
+    java = find_java(machine.environ)
+    if spec is not None and spec.spark is not None:
+        check_java(java, spec.environment.java)
+        check_pinned(java, lock.environment.java if lock.environment else None)
+    return str(java)
+
+
+def _environment(root: Path, spec: Spec, lock: Lock, machine: Machine) -> Iterator[Finding]:
     """The Python that the project asks for, and the environment that was built with it."""
     feature = spec.environment.python or (lock.environment.python if lock.environment else None)
     if feature is None or not spec.environment.locks_python or not spec.environment.isolated:
@@ -98,7 +105,7 @@ def _environment(spec: Spec, lock: Lock, machine: Machine) -> Iterator[Finding]:
         if environment is None:
             return "not built here yet; the first run builds it"
         check(environment)
-        check_mlflow(environment, find_place(spec.mlflow.tracking_uri, Path.cwd(), machine.environ), offline=False)
+        check_mlflow(environment, find_place(spec.mlflow.tracking_uri, root, machine.environ), offline=False)
         return str(environment.folder)
 
     found = python()
@@ -139,13 +146,16 @@ def _try(name: str, needed: bool, look: Callable[[], str], hint: str | None) -> 
         return Finding(name, False, needed, error.message, error.hint or hint)
 
 
-def _git(machine: Machine) -> Finding:
+def _git(machine: Machine, platform: str = sys.platform) -> Finding:
     path = shutil.which("git", path=machine.environ.get("PATH", os.defpath))
-    return Finding("git", path is not None, False, path or "not on PATH", f"{git_hint()}: reprolock records the commit of the code")
+    how = {"darwin": "brew install git`", "win32": "winget install Git.Git`"}.get(platform, "apt install git` (Debian, Ubuntu)")
+    return Finding("git", path is not None, False, path or "not on PATH", f"run `{how}: reprolock records the commit of the code")
 
 
 def _cache(machine: Machine) -> Finding:
     folder = cache_folder(machine.environ)
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    if not there.is_dir():
-        fault = cannot_write(folder, NotADirectoryError(errno.ENOTDIR, ""))
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        return Finding("cache", False, True, f"{folder} cannot be written", "let REPROLOCK_CACHE_DIR name a folder that can")
+    free = shutil.disk_usage(there).free
+    return Finding("cache", free > _ROOM, True, f"{folder}, {free / 1e9:.1f} GB free", "free some space, or let REPROLOCK_CACHE_DIR name a roomier disk")

@@ -9,14 +9,14 @@ from typing import NamedTuple
 from reprolock.environment.caches import cache_folder
 from reprolock.environment.drift import refuse_drift
 from reprolock.environment.interpreter import feature_version, observe
-from reprolock.environment.java import find_java
+from reprolock.environment.java import check_java, find_java
 from reprolock.environment.python_env import Environment, check, ensure, find
 from reprolock.environment.python_lock import resolve
 from reprolock.environment.runtime import runtime_folder
 from reprolock.model.lock import EnvironmentPin
 from reprolock.model.record import EnvironmentRecord
 from reprolock.model.spec import Spec
-from reprolock.steps.check import environment_fault
+from reprolock.steps.check import accepts_java, environment_fault
 from reprolock.steps.machine import Machine
 from reprolock.steps.options import LockOptions
 
@@ -106,9 +106,12 @@ def _locked(built: Environment, machine: Machine) -> Interpreter:
 
 
 def _java(spec: Spec, old: EnvironmentPin | None, options: LockOptions, machine: Machine) -> str | None:
-    """Java's feature version: the pinned one stays, else the one that is here."""
+    """Java's feature version: the pinned one stays while it answers, else the one that is here. MachineError where that does not."""
     if spec.spark is None:
         return None
-    if old is not None and old.java is not None and not options.upgrade:
+    asked = spec.environment.java
+    if old is not None and old.java is not None and accepts_java(asked, old.java) and not options.upgrade:
         return old.java
-    return find_java(machine.environ).feature
+    java = find_java(machine.environ)
+    check_java(java, asked)
+    return java.feature

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reprolock.engine.spark import check as check_settings
 from reprolock.environment.code import Snapshot, snapshot
-from reprolock.environment.java import Java, check_java, find_java
+from reprolock.environment.java import Java, check_java, check_pinned, find_java
 from reprolock.lake.protocol import Lake
 from reprolock.model.lock import Lock
 from reprolock.model.spec import OWN_FILES, Spec
@@ -72,8 +72,8 @@ def ready_java(spec: Spec, locked: Lock, machine: Machine) -> Java | None:
         return None
     check_settings(spec.spark)
     java = find_java(machine.environ)
-    pinned = locked.environment.java if locked.environment else None
-    check_java(java, f"=={pinned}" if pinned else spec.environment.java)
+    check_java(java, spec.environment.java)
+    check_pinned(java, locked.environment.java if locked.environment else None)
     return java
 
 

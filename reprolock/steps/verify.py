@@ -17,7 +17,7 @@ from reprolock.environment.caches import cache_folder
 from reprolock.environment.drift import TO_INSTALL, drift
 from reprolock.environment.env_build import CacheEdited
 from reprolock.environment.jar_store import JarStore
-from reprolock.environment.java import check_java, find_java
+from reprolock.environment.java import check_pinned, find_java
 from reprolock.environment.manifest import changes, corrupt
 from reprolock.environment.python_env import ANEW, ensure, find
 from reprolock.errors import LockError, MachineError, NotFound, PinError, ServiceError
@@ -199,7 +199,7 @@ def _packages(pin: EnvironmentPin) -> str:
 def _java(feature: str, machine: Machine) -> Verified:
     try:
         java = find_java(machine.environ)
-        check_java(java, f"=={feature}")
+        check_pinned(java, feature)
     except MachineError as error:
         return Verified("java", feature, "absent", error.message)
     return Verified("java", feature, "ok", str(java))

@@ -19,6 +19,7 @@ from reprolock.environment.interpreter import installed
 from reprolock.environment.manifest import LISTING, MANIFEST
 from reprolock.environment.python_env import Environment, check, ensure, is_inside, prune, refuse_foreign_python
 from reprolock.environment.python_lock import resolve
+from reprolock.environment.pythons import install_hint
 from reprolock.environment.runtime import SCRIPT_MODULES, runtime_folder
 from reprolock.errors import LockError, MachineError, PinError, ServiceError, UsageError
 from reprolock.model.lock import EnvironmentPin, PackagePin
@@ -296,10 +297,20 @@ def test_a_python_that_is_not_to_be_had(bench: Bench) -> None:
     with pytest.raises(MachineError) as caught:
         bench.ensure(pin)
     assert str(caught.value) == "no Python 3.99 on this machine, which environment.python asks for"
-    assert caught.value.hint == (
-        "install Python 3.99 (`uv python install 3.99`, pyenv, or the system's packages) and try again"
-    )
+    assert caught.value.hint == install_hint("3.99")
     assert caught.value.exit_code == 8
+
+
+@pytest.mark.parametrize(
+    ("platform", "hint"),
+    [
+        ("linux", "install Python 3.12: `apt install python3.12` (Debian, Ubuntu), `uv python install 3.12` or pyenv"),
+        ("darwin", "install Python 3.12: `brew install python@3.12`, `uv python install 3.12` or pyenv"),
+        ("win32", "install Python 3.12: `winget install Python.Python.3.12`, `uv python install 3.12` or pyenv"),
+    ],
+)
+def test_how_to_get_a_python(platform: str, hint: str) -> None:
+    assert install_hint("3.12", platform) == hint
 
 
 def test_a_cache_folder_that_cannot_be_made(bench: Bench) -> None:
