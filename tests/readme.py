@@ -198,4 +198,7 @@ def written_anew(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(written_anew(README.read_text()))
+    before = README.read_text()
+    after = written_anew(before)
+    assert README.read_text() == before, "README.md was edited meanwhile"
+    README.write_text(after)
