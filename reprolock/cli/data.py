@@ -29,7 +29,7 @@ class Address(click.ParamType):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> LakeURI:
         text = str(value)
         try:
-            if self.kind == "repository" and text.count("/") <= 3:
+            if self.kind == "repository" and text.rstrip("/").count("/") <= 2:
                 return LakeURI.parse(text.rstrip("/") + "/main" if text.startswith(SCHEME) else text)
             place = LakeURI.parse(text)
         except ValueError as error:
