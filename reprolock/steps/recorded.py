@@ -31,7 +31,7 @@ from reprolock.model.placeholders import expand, names_in
 from reprolock.model.record import DatasetRecord, Digests, Record
 from reprolock.model.sections import SECTIONS, digests, observed_sections, pinned_sections
 from reprolock.model.spec import Spec
-from reprolock.model.uri import is_under
+from reprolock.model.uri import check_path, is_under
 from reprolock.steps.what_if import parse_param, with_params
 from reprolock.steps.why import flattened
 from reprolock.tracker.protocol import RECORD
@@ -171,8 +171,10 @@ def _changed_artifacts(record: Record, folder: Path) -> Iterator[str]:
     """Artifacts that are not the bytes that were logged. NotReplayable for one that is not there."""
     kept = {output.kept for output in record.outputs if output.kept}
     for name in sorted({SPEC, LOCK, CODE, *kept, *record.artifacts}):
-        if Path(name).name != name:
-            yield f"artifacts: record.json names {name!r}, which is no file of the run's folder"
+        try:
+            check_path(name)
+        except ValueError:
+            yield f'artifacts: record.json names "{name}", which would lead out of the folder'
             continue
         found = sha256(_bytes(folder / name))
         if found != record.artifacts.get(name):

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from reprolock.errors import LockError, NotReplayable, PinError, ReprolockError,
 from reprolock.files.failures import cannot_read
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.spec_file import NAME as SPEC
-from reprolock.files.whole import own_folder
+from reprolock.files.whole import OWN_FOLDER, own_folder
 from reprolock.lake.opening import open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.record import Record
@@ -211,10 +212,13 @@ def _tags(tracker: Tracker, run_id: str) -> Mapping[str, str] | None:
 def _copied(folder: Path, target: Path) -> Path:
     """The files of a folder; what else may be in it is none of a record's."""
     try:
-        target.mkdir(parents=True)
-        for entry in folder.iterdir():
-            if entry.is_file():
-                shutil.copyfile(entry, target / entry.name)
+        for here, folders, names in os.walk(folder):
+            folders[:] = [name for name in folders if name != OWN_FOLDER]  # a replay in this very folder
+            for path in (Path(here, name) for name in names):
+                if path.is_file():
+                    copy = target / path.relative_to(folder)
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(path, copy)
     except OSError as error:
         raise cannot_read(folder, error) from error
     return target

@@ -69,14 +69,14 @@ def record(dataset: DatasetRecord) -> Record:
         ),
         pinned=Digests(sections={"data": "d1"}, total="aa" * 32),
         observed=Digests(sections={"data": "d1"}, total="bb" * 32),
-    )  # fmt: skip
+    ).sealed()  # fmt: skip
 
 
 @pytest.fixture
 def ended(record: Record) -> Record:
     """The same run, finished."""
     ending = EndingRecord(exit_code=0, reason="exit code 0", seconds=31.333)
-    return record.model_copy(update={"status": "FINISHED", "ended": ENDED, "ending": ending, "metrics": {"accuracy": 0.9473}})
+    return record.model_copy(update={"status": "FINISHED", "ended": ENDED, "ending": ending, "metrics": {"accuracy": 0.9473}}).sealed()
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def own_client(tracker: MlflowTracker) -> MlflowClient:
 
 def in_mlflow(run_id: str, record: Record) -> Record:
     """The record under the ID that MLflow gave, as a run that was online from its start has it."""
-    return record.model_copy(update={"run_id": run_id})
+    return record.model_copy(update={"run_id": run_id}).sealed()
 
 
 def command(tracker: MlflowTracker, run_id: str, script: str, folder: Path) -> None:
@@ -75,6 +75,7 @@ def test_a_run_from_its_start_to_its_end(tracker: MlflowTracker, record: Record,
         "lakefs_branch": "main",
         "lakefs_head_commit_id": COMMIT,
         "reprolock.run_id": run_id,
+        "reprolock.seal": in_mlflow(run_id, ended).seal.total,
         "reprolock.version": "0.1.0",
         "reprolock.project": "flight-delays",
         "reprolock.mode": "isolated",

@@ -32,7 +32,7 @@ def outbox(tmp_path: Path) -> Outbox:
 
 def offline(ended: Record, minute: int = 0) -> Record:
     """A run that no MLflow saw."""
-    return ended.model_copy(update={"run_id": uuid.uuid4().hex, "started": ended.started.replace(minute=minute)})
+    return ended.model_copy(update={"run_id": uuid.uuid4().hex, "started": ended.started.replace(minute=minute)}).sealed()
 
 
 def test_an_offline_run_is_sent_once(tracker: MlflowTracker, outbox: Outbox, ended: Record, files: Files) -> None:
@@ -57,7 +57,7 @@ def test_a_server_that_is_away_at_the_end(
 ) -> None:
     tracker = tracker_at(own_server.endpoint, tmp_path)
     run_id = tracker.create(record.experiment, None, record.started)
-    start, end = (found.model_copy(update={"run_id": run_id}) for found in (record, ended))
+    start, end = (found.model_copy(update={"run_id": run_id}).sealed() for found in (record, ended))
     assert log_or_keep(tracker, outbox, run_id, start, files) == Sent(run_id, run_id)
 
     own_server.stop()
@@ -88,7 +88,7 @@ def test_a_server_that_is_away_beside_the_command_and_back_at_the_end(
     own_server.stop()
     assert log_or_keep(tracker, outbox, run_id, record, files).error is not None
     own_server.start()
-    later = ended.model_copy(update={"run_id": record.run_id})
+    later = ended.model_copy(update={"run_id": record.run_id}).sealed()
     assert log_or_keep(tracker, outbox, run_id, later, files).error is None
     assert list(outbox.pending()) == []
     assert sorted(path.name for path in tracker.download(run_id, tmp_path / "copy").iterdir()) == [
