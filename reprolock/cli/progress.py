@@ -1,4 +1,4 @@
-"""A progress bar on stderr while a person watches; silence otherwise."""
+"""On stderr: a progress bar while a person watches, plain lines for the steps of long work otherwise."""
 
 from __future__ import annotations
 
@@ -27,14 +27,31 @@ class _Bar:
     def advance(self, objects: int, bytes: int) -> None:
         self.bar.update(self.task, advance=bytes)
 
+    def step(self, what: str) -> None:
+        self.bar.update(self.task, description=what)
+
+
+class _Lines:
+    """A line a step; how many bytes there are is for bars alone."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def expect(self, objects: int, bytes: int) -> None:
+        """Nothing is drawn."""
+
+    def advance(self, objects: int, bytes: int) -> None:
+        """Nothing is drawn."""
+
+    def step(self, what: str) -> None:
+        self.settings.remark(what)
+
 
 @contextmanager
 def progress(settings: Settings, what: str) -> Iterator[Progress]:
-    """A bar of bytes, rate and time left, called `what`."""
-    from reprolock.steps.progress import SILENT  # the library is loaded when a command runs
-
+    """A bar of bytes, rate and time left, called `what` until a step has another name."""
     if settings.quiet or settings.json or not is_watched():
-        yield SILENT
+        yield _Lines(settings)
         return
     # rich is needed only where somebody watches
     from rich.console import Console

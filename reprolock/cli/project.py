@@ -11,6 +11,7 @@ import click
 import reprolock
 from reprolock.cli.changes import change_rows
 from reprolock.cli.options import Settings, shared
+from reprolock.cli.progress import progress
 from reprolock.cli.words import counted, duration, short, size
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def lock(
 
     started = time.monotonic()
     options = LockOptions(upgrade, upgrade_datasets, upgrade_packages, as_of, strict, offline, dry_run)
-    done = reprolock.lock(settings.root, options)
+    with progress(settings, "Resolving") as bar:
+        done = reprolock.lock(settings.root, options, progress=bar)
     settings.rows([row for change in done.changes for row in change_rows(change)])
     for remark in done.remarks:
         settings.warning(remark)

@@ -65,20 +65,21 @@ def resolve(
     offline: bool = False,
     environ: Mapping[str, str] = os.environ,
     remark: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> EnvironmentPin:
     """Pin the packages of the project in `root` for a Python of feature version `python` ("3.11").
 
     What `keep` pins stays as long as it answers, unless `upgrade`, or its name (or NAME==VERSION) is
     among `upgrade_packages`. Of a pin whose seal is broken only the versions are taken, where they still can
     be: two branches that git merged are resolved anew, and nothing else moves. `as_of` leaves out what was uploaded later. `remark` is given a sentence
-    for each yanked version that is pinned. Errors: UsageError (a requirement that cannot be read,
+    for each yanked version that is pinned, `progress` uv's steps. Errors: UsageError (a requirement that cannot be read,
     locked or resolved), ServiceError (the index is down, or offline and not cached), MachineError.
     """
     declaration = declared(spec, root)
     old = keep if keep and keep.python == python and not upgrade else None
     kept = _Kept(old.package, old.intact) if old else _Kept()
     question = _Question(python, as_of, _named(upgrade_packages, keep))
-    uv = Uv(environ, offline=offline)
+    uv = Uv(environ, offline=offline, progress=progress)
     with tempfile.TemporaryDirectory(prefix="reprolock-") as temporary:
         resolver = _Resolver(uv, Path(temporary), question)
         packages = resolver.packages(declaration, kept, remark)

@@ -30,7 +30,7 @@ WHERE_FROM = (
 """uv's variables that say where packages come from and how they are fetched; no other UV_ variable reaches uv."""
 _OF_A_SESSION = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX")
 _INDEX_HINT = "check the network and uv's own index settings (UV_DEFAULT_INDEX, UV_INDEX, uv.toml); --offline uses what is cached"
-_STEP = re.compile(r"\s*((?:Resolved|Downloading|Building|Built|Prepared|Installed) .+)")
+_STEP = re.compile(r"\s*((?:Downloading|Building|Built|Prepared|Installed) .+)")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _ADDRESS = re.compile(r"https?://[^\s`'\")]+")
 _UNREACHABLE = re.compile(

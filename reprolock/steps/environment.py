@@ -43,6 +43,7 @@ def lock_environment(
     options: LockOptions,
     machine: Machine,
     remark: Callable[[str], None],
+    say: Callable[[str], None] | None = None,
 ) -> EnvironmentPin | None:
     """The pin of `[environment]`, kept while it answers; None where no packages are declared."""
     if not spec.environment.locks_python:
@@ -62,6 +63,7 @@ def lock_environment(
         offline=options.offline,
         environ=machine.environ,
         remark=remark,
+        progress=say,
     )
 
 

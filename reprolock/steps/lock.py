@@ -18,6 +18,7 @@ from reprolock.model.uri import LakeURI
 from reprolock.steps.check import dataset_fault, jars_fault
 from reprolock.steps.machine import Machine
 from reprolock.steps.options import LockOptions
+from reprolock.steps.progress import SILENT, Progress
 from reprolock.steps.project import read_project
 from reprolock.steps.resolve import resolve_datasets
 
@@ -42,7 +43,9 @@ class LockResult(NamedTuple):
     written: bool
 
 
-def lock(root: Path, options: LockOptions = LockOptions(), machine: Machine | None = None) -> LockResult:
+def lock(
+    root: Path, options: LockOptions = LockOptions(), machine: Machine | None = None, *, progress: Progress = SILENT
+) -> LockResult:
     """Resolve and write repro.lock. Writes nothing when nothing changed, or with `dry_run`."""
     machine = machine or Machine.here()
     root = root.resolve()
@@ -52,7 +55,7 @@ def lock(root: Path, options: LockOptions = LockOptions(), machine: Machine | No
         old = old or Lock()
         _check_options(spec, options)
         datasets, remarks = _datasets(root, spec, old, options, machine)
-        environment = _environment(root, spec, old.environment, options, machine, remarks.append)
+        environment = _environment(root, spec, old.environment, options, machine, remarks.append, progress)
         jars = _jars(spec, environment, old.jars, options, machine)
         new = Lock(dataset=tuple(sorted(datasets, key=lambda pin: pin.name)), environment=environment, jars=jars)
         changes = changes_between(old, new)
@@ -142,12 +145,13 @@ def _environment(
     options: LockOptions,
     machine: Machine,
     remark: Callable[[str], None],
+    progress: Progress,
 ) -> EnvironmentPin | None:
     if not spec.environment.locks_python:
         return None
     from reprolock.steps.environment import lock_environment  # brings uv's side, needed only here
 
-    return lock_environment(spec, root, old, options, machine, remark)
+    return lock_environment(spec, root, old, options, machine, remark, progress.step)
 
 
 def _jars(

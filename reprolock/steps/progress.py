@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told by one thread, in any number of calls."""
+    """Told of objects by one thread, in any number of calls, and of steps by any."""
 
     def expect(self, objects: int, bytes: int) -> None:
         """What the whole will come to, once that is known. Before the first `advance`, or not at all."""
@@ -16,12 +16,19 @@ class Progress(Protocol):
         """So much more is done."""
         ...
 
+    def step(self, what: str) -> None:
+        """What is being done beside it, in words: "Building pyspark==4.2.0"."""
+        ...
+
 
 class _Silent:
     def expect(self, objects: int, bytes: int) -> None:
         pass
 
     def advance(self, objects: int, bytes: int) -> None:
+        pass
+
+    def step(self, what: str) -> None:
         pass
 
 

@@ -62,7 +62,7 @@ def _python(
     spec: Spec, locked: Lock, machine: Machine, progress: Progress, *, offline: bool
 ) -> tuple[Interpreter, tuple[Path, ...]]:
     """The command's Python, and the jars for the pyspark in it."""
-    interpreter = ready_environment(spec, locked.environment, machine, offline=offline)
+    interpreter = ready_environment(spec, locked.environment, machine, offline=offline, say=progress.step)
     return interpreter, ready_jars(spec, locked.jars, machine, interpreter.pyspark, progress, offline=offline)
 
 

@@ -49,7 +49,7 @@ def run(
     root = root.resolve()
     _check_options(options, machine)
     if options.relock:
-        lock(root, LockOptions(offline=options.offline), machine)
+        lock(root, LockOptions(offline=options.offline), machine, progress=progress)
     project = read_project(root)
     if (options.tag or options.merge) and not project.spec.published:
         raise UsageError("--tag and --merge are about what is published, and no output has publish", hint='write publish = "lakefs://…" under an output')
