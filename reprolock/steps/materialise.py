@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.errors import MachineError, NotFound, PinError
+from reprolock.errors import MachineError, NotFound, PinError, ServiceError
 from reprolock.files.object_cache import Entry, ObjectCache
 from reprolock.files.object_index import Key
 from reprolock.lake.checksum import Checked, Meaning, Stream, verifiable
@@ -49,19 +49,22 @@ class Materialised(NamedTuple):
     unverified: int
 
 
-def materialise(lake: Lake, pin: DatasetPin, cache: ObjectCache, folder: Path, progress: Progress = SILENT) -> Path:
+def materialise(
+    lake: Lake | None, pin: DatasetPin, cache: ObjectCache, folder: Path, progress: Progress = SILENT
+) -> Path:
     """The pinned data at `folder/REPOSITORY/COMMIT/PATH`, as `materialised` makes it."""
     return materialised(lake, pin, cache, folder, progress).path
 
 
 def materialised(
-    lake: Lake, pin: DatasetPin, cache: ObjectCache, folder: Path, progress: Progress = SILENT
+    lake: Lake | None, pin: DatasetPin, cache: ObjectCache, folder: Path, progress: Progress = SILENT
 ) -> Materialised:
-    """Make the tree of a pin whole, and say what that took. The lake is asked only for what is not in the cache.
+    """Make the tree of a pin whole, and say what that took. The lake is asked only for what is not in the cache;
+    None is nobody to ask.
 
     PinError (4) where the data is gone, damaged or not what was pinned, or where a file stands in the tree
     that is none of its; UsageError (2) for names that a folder here cannot hold; ServiceError (5) when
-    the lake stays away; MachineError (8) for a full disk or a folder that cannot be written.
+    the lake stays away, or nobody may be asked; MachineError (8) for a full disk or a folder that cannot be written.
     """
     items = _listing(lake, pin, cache)
     tree = LocalTree(folder, _tree_path(folder, pin), pin.place, items)
@@ -96,12 +99,14 @@ def _fill(tree: LocalTree, missing: Sequence[Object], source: _Source) -> None:
     )
 
 
-def _listing(lake: Lake, pin: DatasetPin, cache: ObjectCache) -> list[Object]:
+def _listing(lake: Lake | None, pin: DatasetPin, cache: ObjectCache) -> list[Object]:
     """The objects of the pin. A listing's bytes have the pin's digest as their SHA-256: the cache holds it like any object."""
     scheme, _, digest = pin.digest.partition(":")
     lines = cache.read(digest)
     if lines is not None:
         return [Object(*fields) for fields in json.loads(b"[" + b",".join(lines.splitlines()) + b"]")]
+    if lake is None:
+        raise _not_cached(pin, cache)
     if lake.scheme != scheme:
         raise PinError(
             f"dataset {pin.name} is pinned by {scheme} checksums, the lake {lake.endpoint} has {lake.scheme}",
@@ -125,10 +130,18 @@ def _listing(lake: Lake, pin: DatasetPin, cache: ObjectCache) -> list[Object]:
     return items
 
 
+def _not_cached(pin: DatasetPin, cache: ObjectCache) -> ServiceError:
+    return ServiceError(
+        f"dataset {pin.name} is not whole in the cache at {cache.folder}, and offline nobody is asked for it",
+        hint="leave out --offline while the lake answers",
+    )
+
+
 class _Source:
     """Where the bytes of one pin come from: the cache, and the lake for what is not in it."""
 
-    def __init__(self, lake: Lake, pin: DatasetPin, cache: ObjectCache, progress: Progress) -> None:
+    def __init__(self, lake: Lake | None, pin: DatasetPin, cache: ObjectCache, progress: Progress) -> None:
+        self.pin = pin
         self.cache = cache
         self.scheme = pin.digest.partition(":")[0]
         self.fetched = self.fetched_bytes = self.unverified = 0
@@ -154,6 +167,10 @@ class _Source:
 
     def fetch(self, items: Sequence[Object]) -> dict[str, Entry]:
         """Read objects into the cache; path → entry. What has come is remembered, also when this ends with an error."""
+        if not items:
+            return {}
+        if self._lake is None:
+            raise _not_cached(self.pin, self.cache)
         firsts = {item[1:]: item for item in reversed(items)}  # equal size and checksum: equal bytes, which come once
         wanted = sorted(firsts.values(), key=lambda item: item.path.encode())
         entries: dict[tuple[int, str], Entry] = {}

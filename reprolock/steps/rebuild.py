@@ -81,13 +81,13 @@ def inputs_of(
         url = lake.address(pin.place) if spec.spark and not offline else None
         path = None
         if url is None or f"{{datasets.{pin.name}.path}}" in asked:
-            path = local_tree(lake, pin, root, machine, progress)
+            path = local_tree(None if offline and lake.kind == "lakefs" else lake, pin, root, machine, progress)
         inputs.append(Input(pin.name, url or f"file://{path}", path))
     return tuple(inputs)
 
 
-def local_tree(lake: Lake, pin: DatasetPin, root: Path, machine: Machine, progress: Progress) -> Path:
-    """The dataset's read-only tree in the project, made of links into this user's cache."""
+def local_tree(lake: Lake | None, pin: DatasetPin, root: Path, machine: Machine, progress: Progress) -> Path:
+    """The dataset's read-only tree in the project, made of links into this user's cache; None asks no lake."""
     cache = ObjectCache(cache_folder(machine.environ) / "objects")
     return materialise(lake, pin, cache, root / ".reprolock" / "data", progress)
 
