@@ -18,6 +18,7 @@ import services
 from mlflow.tracking import MlflowClient
 from project import Project, in_background, lines_of, wait_for
 
+from reprolock.files.journal import Journal
 from reprolock.files.lock_file import read_lock, write_lock
 from reprolock.files.secrets import Scanner
 from reprolock.lake.embedded_git import GitLake
@@ -96,6 +97,19 @@ def test_a_killed_reprolock_is_closed_by_the_next_command(waiting: Project, cli)
         "reprolock/code.tar.gz", "reprolock/record.json", "reprolock/repro.lock", "reprolock/repro.toml",
     ]  # fmt: skip
     assert not list((waiting.root / ".reprolock/open").glob("*.json"))
+
+
+def test_a_reprolock_that_is_killed_on_its_last_step(project: Project, cli) -> None:
+    """The record had its end on the disk, and MLflow had not: the next command tells it, and does not say KILLED."""
+    cli("lock")
+    assert cli("run", "-q").code == 0
+    record = project.record
+    MlflowClient(project.database).update_run(record.run_id, status="RUNNING")
+    Journal.open(project.root, record.run_id, project.database, record.started).release()
+    assert cli("status").code == 0
+    assert project.record == record
+    assert project.stored().info.status == "FINISHED"
+    assert not list((project.root / ".reprolock/open").glob("*.json"))
 
 
 def test_a_run_that_is_under_way_is_not_closed_by_another_command(waiting: Project, cli) -> None:
