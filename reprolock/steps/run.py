@@ -93,10 +93,10 @@ def _check_options(options: RunOptions, machine: Machine) -> None:
         raise UsageError("--set and --data change what is locked, and --locked forbids it", hint="leave out --locked")
     if options.relock and options.dry_run:
         raise UsageError("--relock writes repro.lock, and --dry-run writes nothing", hint="run `reprolock lock --dry-run` first")
-    given = {f"--set {name}": str(value) for name, value in options.what_if.params.items()}
-    given |= {option: value for option, value in (("--name", options.name), ("--tag", options.tag)) if value}
+    texts = {f"--set {name}": str(value) for name, value in options.what_if.params.items()}
+    texts |= {option: value for option, value in (("--name", options.name), ("--tag", options.tag)) if value}
     scanner = machine.scanner()
-    for place, text in given.items():
+    for place, text in texts.items():
         scanner.check(text, place, lines=False)
     for option, given in (("--tag", options.tag), ("--merge", options.merge), ("--name", options.name)):
         if options.if_changed and given:
