@@ -264,7 +264,7 @@ ARTIFACTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "a package's version": (lambda f: edit(f, "repro.lock", 'version = "1.0"', 'version = "2.0"'), "repro.lock", "packages: the seal in repro.lock"),
     "Python's version": (lambda f: edit(f, "repro.lock", 'requirements = ["alpha"]', 'requirements = ["beta"]'), "repro.lock", "packages: the seal"),
     "a dataset's pin": (lambda f: edit(f, "repro.lock", "objects = 2", "objects = 3"), "repro.lock", "data: dataset train in record.json is not"),
-    "a line of code": (lambda f: edit_code(f, lambda c: edit(c, "train.py", "total = sum(", "total = 1 + sum(")), "code.tar.gz", "code: code.tar.gz has digest"),
+    "a line of code": (lambda f: edit_code(f, lambda c: edit(c, "train.py", "= sum(", "= 1 + sum(")), "code.tar.gz", "code: code.tar.gz has digest"),
     "a file of code more": (lambda f: edit_code(f, lambda c: (c / "sitecustomize.py").write_text("")), "code.tar.gz", "code: code.tar.gz has digest"),
     "a file of code less": (lambda f: edit_code(f, lambda c: (c / "helper.py").unlink()), "code.tar.gz", "code: code.tar.gz has digest"),
     "a file's mode": (lambda f: edit_code(f, lambda c: (c / "train.py").chmod(0o755)), "code.tar.gz", "code: code.tar.gz has digest"),
@@ -315,7 +315,7 @@ def test_an_artifact_that_is_missing(name: str, folder: Path) -> None:
 
 def test_code_that_brings_its_own_output(folder: Path) -> None:
     """The command would have nothing left to do."""
-    edit_code(folder, lambda code: ((code / "out").mkdir(), (code / "out" / "raw.txt").write_text("89")))
+    edit_code(folder, lambda code: ((code / "out").mkdir(), (code / "out" / "raw.txt").write_text("77")))
     forge(folder)
     assert "code: code.tar.gz holds out/raw.txt, which is the output raw" in str(refusal(folder))
 
