@@ -57,6 +57,10 @@ class PinError(ReprolockError):
     exit_code = 4
 
 
+class Damaged(PinError):
+    """A pinned thing is there, with other bytes than are pinned."""
+
+
 class ServiceError(ReprolockError):
     """A service cannot be reached, or refuses the keys."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-from reprolock.errors import LakeRefused, NotFound, PinError
+from reprolock.errors import Damaged, LakeRefused, NotFound, PinError
 from reprolock.model.uri import LakeURI
 
 FAULTS_SHOWN = 20
@@ -73,9 +73,9 @@ def gone(place: LakeURI, commit: str) -> PinError:
     )
 
 
-def damaged(place: LakeURI, commit: str) -> PinError:
+def damaged(place: LakeURI, commit: str) -> Damaged:
     """An object's bytes are not those whose checksum the commit names."""
-    return PinError(
+    return Damaged(
         f"{place.at(commit)} is damaged: its bytes do not have the checksum that the commit names",
         hint="restore the lake from a backup, or lock a commit that is whole with `reprolock lock --upgrade`",
     )

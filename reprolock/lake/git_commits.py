@@ -16,6 +16,7 @@ from pygit2.enums import ObjectType
 
 from reprolock.errors import PinError, UsageError
 from reprolock.lake import faults
+from reprolock.lake.git_loose import CutShort, read_loose
 from reprolock.lake.protocol import Commit
 from reprolock.model.uri import LakeURI
 
@@ -90,10 +91,11 @@ def target_of(repository: pygit2.Repository, ref: str) -> pygit2.Oid | None:
 def load(repository: pygit2.Repository, name: str, oid: pygit2.Oid) -> pygit2.Commit:
     """A commit that a ref or another commit names; PinError where it is gone or damaged."""
     try:
+        read_loose(repository.path, oid)
         return repository[oid].peel(pygit2.Commit)
     except KeyError:
         raise faults.gone(LakeURI(name, str(oid)), str(oid)) from None
-    except pygit2.GitError:
+    except (CutShort, pygit2.GitError):
         raise faults.damaged(LakeURI(name, str(oid)), str(oid)) from None
 
 

@@ -22,6 +22,7 @@ import pygit2
 from pygit2.enums import FileMode
 
 from reprolock.errors import MachineError
+from reprolock.lake.git_loose import CutShort, read_loose
 from reprolock.lake.protocol import Object
 from reprolock.lake.sources import SizedFile, opened
 
@@ -141,10 +142,11 @@ class Contents:
 
     def _blob(self, path: str, entry: Entry) -> bytes:
         try:
-            return self._odb.read(entry.id)[1]  # libgit2 hashes what it reads and compares
+            loose = read_loose(self._repository.path, entry.id)
+            return self._odb.read(entry.id)[1] if loose is None else loose  # libgit2 hashes what it reads and compares
         except KeyError:
             raise Broken(path, missing=True) from None
-        except pygit2.GitError:
+        except (CutShort, pygit2.GitError):
             raise Broken(path, missing=False) from None
 
     def _pointer(self, path: str, entry: Entry) -> _Pointer | None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pygit2
 from pygit2.enums import FileMode
 
+from reprolock.lake.git_loose import CutShort, read_loose
 from reprolock.lake.git_objects import Broken, Entry
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -51,7 +52,7 @@ class Trees:
 
     def __init__(self, repository: pygit2.Repository) -> None:
         self._repository = repository
-        self._get = lru_cache(maxsize=64)(repository.__getitem__)
+        self._get = lru_cache(maxsize=64)(self._read)
         self.empty = pygit2.Oid(hex=EMPTY_TREE)
 
     def find(self, root: pygit2.Oid, path: str) -> Entry | None:
@@ -179,8 +180,13 @@ class Trees:
             return self._get(tree)
         except KeyError:
             raise Broken(path, missing=True) from None
-        except pygit2.GitError:
+        except (CutShort, pygit2.GitError):
             raise Broken(path, missing=False) from None
+
+    def _read(self, tree: pygit2.Oid) -> pygit2.Tree:
+        read_loose(self._repository.path, tree)
+        found: pygit2.Tree = self._repository[tree]
+        return found
 
 
 def _lookup(tree: pygit2.Tree, name: str) -> Entry | None:

@@ -20,7 +20,7 @@ from reprolock.environment.jar_store import JarStore
 from reprolock.environment.java import check_pinned, find_java
 from reprolock.environment.manifest import changes, corrupt
 from reprolock.environment.python_env import ANEW, ensure, find
-from reprolock.errors import LockError, MachineError, NotFound, PinError, ServiceError
+from reprolock.errors import Damaged, LockError, MachineError, NotFound, PinError, ServiceError
 from reprolock.lake.checksum import Checked, Mismatch, Stream, verifiable
 from reprolock.lake.opening import open_lake
 from reprolock.lake.protocol import Lake, Object
@@ -96,7 +96,7 @@ def _dataset(lake: Lake, pin: DatasetPin, deep: bool, progress: Progress) -> Ver
     try:
         objects = list(listing(lake, place, pin.glob))
     except (NotFound, PinError) as error:
-        return Verified("dataset", pin.name, "gone", error.message)
+        return Verified("dataset", pin.name, "changed" if isinstance(error, Damaged) else "gone", error.message)
     digest = summarise(objects, lake.scheme).digest
     if digest != pin.digest:
         same_scheme = digest.partition(":")[0] == pin.digest.partition(":")[0]
@@ -134,6 +134,8 @@ def _read(lake: Lake, pin: DatasetPin, item: Object) -> bool | tuple[State, str]
             return checked.verified
     except Mismatch:
         return "changed", f"{place._replace(path=item.path)} does not have the bytes that the listing names"
+    except Damaged as error:
+        return "changed", error.message
     except (NotFound, PinError) as error:
         return "gone", error.message
 

@@ -24,7 +24,7 @@ pytest.register_assert_rewrite("lake_suite")
 from lake_suite import LakeContract, commit, fault, paths, put, read  # noqa: E402 - after its asserts are rewritten
 
 import reprolock.errors
-from reprolock.errors import LakeRefused, MachineError, NotFound, PinError, UsageError
+from reprolock.errors import Damaged, LakeRefused, MachineError, NotFound, PinError, UsageError
 from reprolock.lake import git_store
 from reprolock.lake.embedded_git import GitLake
 from reprolock.lake.git_objects import LARGE
@@ -333,10 +333,10 @@ def test_a_large_object_that_is_gone_or_damaged(lake: GitLake, weather: str, lar
     with open(copy, "r+b") as stream:
         stream.seek(1000)
         stream.write(b"!")
-    assert fault(PinError, read, lake, weather, "main", "a/large") == damaged
+    assert fault(Damaged, read, lake, weather, "main", "a/large") == damaged
     os.truncate(copy, 10)
-    assert fault(PinError, lake.stat, weather, head, "a/large") == damaged
-    assert fault(PinError, lake.open, weather, head, "a/large") == damaged
+    assert fault(Damaged, lake.stat, weather, head, "a/large") == damaged
+    assert fault(Damaged, lake.open, weather, head, "a/large") == damaged
     copy.unlink()
     gone = (f"lakefs://weather/{head}/a/large is gone: the commit names it, but the lake no longer has its bytes", RESTORE)
     for call in (lake.stat, lake.open, lake.list):
@@ -356,15 +356,31 @@ def test_a_small_object_that_is_gone_or_damaged(lake: GitLake, weather: str, git
     damaged = f"lakefs://weather/{head}/train/a is damaged: its bytes do not have the checksum that the commit names"
     shutil.copy(loose(git, other.checksum), file)
     for ref in ("main", head):
-        assert fault(PinError, again(tmp_path).open, weather, ref, "train/a") == (damaged, RESTORE)
+        assert fault(Damaged, again(tmp_path).open, weather, ref, "train/a") == (damaged, RESTORE)
     file.write_bytes(b"no Git object at all")
-    assert fault(PinError, again(tmp_path).open, weather, head, "train/a") == (damaged, RESTORE)
-    assert fault(PinError, again(tmp_path).list, weather, head) == (damaged, RESTORE)
+    assert fault(Damaged, again(tmp_path).open, weather, head, "train/a") == (damaged, RESTORE)
+    assert fault(Damaged, again(tmp_path).list, weather, head) == (damaged, RESTORE)
     file.unlink()
     gone = f"lakefs://weather/{head}/train/a is gone: the commit names it, but the lake no longer has its bytes"
     for call in (again(tmp_path).stat, again(tmp_path).open, again(tmp_path).list):
         assert fault(PinError, call, weather, head, "train/a") == (gone, RESTORE)
     assert read(again(tmp_path), weather, head, "train/b") == b"the wrong bytes"
+
+
+@pytest.mark.parametrize("what", ["object", "folder", "commit"])
+def test_what_was_cut_short_is_damaged_and_nobody_waits_for_it(
+    lake: GitLake, weather: str, git: pygit2.Repository, tmp_path: Path, what: str
+) -> None:
+    """libgit2 alone would read on for ever."""
+    head = commit(lake, weather, {"train/a": b"1"})
+    found = git[head]
+    file = loose(git, {"object": found.tree["train/a"].id, "folder": found.tree["train"].id, "commit": head}[what])
+    file.chmod(0o644)
+    path = {"object": "train/a", "folder": "train", "commit": ""}[what]
+    damaged = f"lakefs://weather/{head}/{path} is damaged: its bytes do not have the checksum that the commit names"
+    for size in (file.stat().st_size - 4, file.stat().st_size // 2):
+        os.truncate(file, size)
+        assert fault(Damaged, again(tmp_path).open, weather, "main", "train/a") == (damaged, RESTORE)
 
 
 def test_a_folder_that_is_gone(lake: GitLake, weather: str, git: pygit2.Repository, tmp_path: Path) -> None:
