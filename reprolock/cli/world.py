@@ -11,7 +11,7 @@ import reprolock
 from reprolock.cli.options import Settings, shared
 from reprolock.cli.progress import progress
 from reprolock.cli.words import counted, size
-from reprolock.errors import PinError
+from reprolock.errors import PinError, UsageError
 
 
 @click.command()
@@ -53,6 +53,8 @@ def env(settings: Settings, form: str | None, prune: bool, days: float, offline:
     from reprolock.steps.env import export_environment  # loaded when the command runs
     from reprolock.steps.env import prune as prune_environments
 
+    if prune and form is not None:
+        raise UsageError("--prune and --export exclude one another", hint="leave one out")
     if prune:
         gone = prune_environments(days=days)
         settings.line(f"Removed {counted(len(gone.folders), 'environment')}, {size(gone.bytes)}")
@@ -96,12 +98,15 @@ class Bytes(click.ParamType):
 
 
 @click.command()
-@click.option("--trim", is_flag=True, help="Remove data: what --older-than and --max-size say, else all that no folder uses.")
+@click.option("--trim", is_flag=True, help="Remove data: what --older-than and --max-size say, else all of it. Trees of runs keep theirs.")
 @click.option("--max-size", type=Bytes(), metavar="SIZE", help="With --trim: keep the most recently used data up to this size.")
 @click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="With --trim: remove what was not used for so long.")
 @shared
 def cache(settings: Settings, trim: bool, max_size: int | None, older_than: float | None) -> None:
     """Show this user's cache of data, jars and environments; trim its data."""
+    for option, value in (("--max-size", max_size), ("--older-than", older_than)):
+        if value is not None and not trim:
+            raise UsageError(f"{option} is about what to remove, and nothing is removed without --trim", hint="add --trim")
     if trim:
         from reprolock.steps.cache import trim as trim_cache  # loaded when the command runs
 
