@@ -166,7 +166,7 @@ def test_a_coordinate_that_is_nowhere(home: SparkHome, java: Java, tmp_path: Pat
     error = failure(resolve, ("io.delta:delta-sprak:4.4.0",), spark=home, s3a=False, java=java, store=JarStore(tmp_path))
     assert isinstance(error, UsageError)
     assert error.message == (
-        '"io.delta:delta-sprak:4.4.0" (spark.packages) is in no repository: asked central (Maven Central)'
+        f'"io.delta:delta-sprak:4.4.0" (spark.packages) is in no repository: asked {central()}'
     )
     assert (error.hint, error.exit_code) == (ANYWHERE, 2)
 
