@@ -30,21 +30,25 @@ _FILES = ("binary", "image")
 
 
 class Table(NamedTuple):
-    """A table on disk: a file or folder, how Spark reads it, and columns that are left out."""
+    """A table on disk: a file or folder, how Spark reads it, and columns that are left out.
+
+    One that Spark wrote elsewhere has the address of that place as its `url`.
+    """
 
     path: Path
     format: str
     options: Mapping[str, str] = {}
     ignore: tuple[str, ...] = ()
+    url: str | None = None
 
     @classmethod
-    def declared(cls, output: OutputSpec, path: Path) -> Table:
+    def declared(cls, output: OutputSpec, path: Path, url: str | None = None) -> Table:
         """The table that an output with compare = "table" is, at the place where it stands."""
-        return cls(path, output.format or "", output.options, output.ignore)
+        return cls(path, output.format or "", output.options, output.ignore, url)
 
     def _task(self) -> dict[str, Any]:
         path = self.path.absolute().as_posix()
-        url = literal_path(f"file://{'' if path.startswith('/') else '/'}{path}", self.format)
+        url = literal_path(self.url or f"file://{'' if path.startswith('/') else '/'}{path}", self.format)
         kind = SPARK_FORMATS.get(self.format, self.format)
         return {"url": url, "format": kind, "options": dict(self.options), "ignore": list(self.ignore)}
 

@@ -25,14 +25,23 @@ class Measured(NamedTuple):
 
 
 def measure_outputs(
-    outputs: tuple[Output, ...], spec: Spec, root: Path, folder: Path, *, python: Path, environ: Mapping[str, str]
+    outputs: tuple[Output, ...],
+    spec: Spec,
+    root: Path,
+    folder: Path,
+    *,
+    python: Path,
+    environ: Mapping[str, str],
+    direct: Mapping[str, str] = {},
 ) -> Measured:
     """`root` is where the outputs stand, `folder` the run's own; `python` and `environ` are the command's, for Spark.
+
+    `direct` has the addresses of those that Spark wrote to the lake, by name.
 
     What cannot be measured is data, a fault in the record: such an output can never be called reproduced.
     """
     tables = {
-        output.name: Table.declared(spec.outputs[output.name], root / output.path)
+        output.name: Table.declared(spec.outputs[output.name], root / output.path, direct.get(output.name))
         for output in outputs
         if spec.outputs[output.name].compare == "table" and not output.missing
     }
@@ -50,7 +59,11 @@ def measure_outputs(
             digest=output.digest,
         )
         if not output.missing:
-            record = record.model_copy(update=_compared(record, declared, root, digests.get(output.name)))
+            if output.name in direct and declared.compare in ("bytes", "json"):
+                update: dict[str, object] = {"fault": f'{output.path} was written to the lake, not to its path; write compare = "table"'}
+            else:
+                update = _compared(record, declared, root, digests.get(output.name))
+            record = record.model_copy(update=update)
             if (name := _keep(record, declared, root / output.path, folder, kept)) is not None:
                 record = record.model_copy(update={"kept": name})
         records.append(record)

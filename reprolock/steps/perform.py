@@ -231,8 +231,9 @@ class Performance:
         """The outputs as a replay will compare them; tables are read by the command's own Python and Spark."""
         self.python = Path(find_program("python", workspace.environ["PATH"], workspace.work))
         self.environ = workspace.environ
+        direct = self.publication.direct(outputs) if self.publication else {}
         return measure_outputs(
-            outputs, self.sources.spec, self.root, workspace.folder, python=self.python, environ=self.environ
+            outputs, self.sources.spec, self.root, workspace.folder, python=self.python, environ=self.environ, direct=direct
         )
 
     def _executed(self, workspace: Workspace, options: RunOptions) -> tuple[Ending, tuple[Output, ...]]:

@@ -8,7 +8,7 @@ write there directly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -55,6 +55,10 @@ class Publication(NamedTuple):
         except NotFound:
             return output
         return output._replace(files=found.objects, bytes=found.bytes, digest=found.digest)
+
+    def direct(self, outputs: Iterable[Output]) -> dict[str, str]:
+        """The addresses of those outputs that `with_direct` found in the lake."""
+        return {output.name: self.url(output.name) or "" for output in outputs if self.is_direct(output)}
 
     def is_direct(self, output: Output) -> bool:
         """Whether `with_direct` found the output in the lake."""
