@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 import reprolock
-from reprolock.cli.changes import change_rows
 from reprolock.cli.options import Settings, shared
 from reprolock.cli.progress import progress
 from reprolock.cli.words import counted, duration, short, size
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from reprolock.steps.lock import Pin
     from reprolock.steps.status import DatasetStatus, Status
 
@@ -25,6 +25,8 @@ class Moment(click.ParamType):
     name = "time"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        from datetime import datetime  # completion, which comes through here without a value, is to be quick
+
         if isinstance(value, datetime):
             return value
         try:
@@ -78,6 +80,7 @@ def lock(
         settings.line(f"repro.lock answers repro.toml ({counted(len(found.dataset), 'dataset')})")
         settings.result({"fresh": True, "datasets": len(found.dataset)})
         return
+    from reprolock.cli.changes import change_rows
     from reprolock.steps.options import LockOptions  # past --check, which has to be quick
 
     started = time.monotonic()

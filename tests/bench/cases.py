@@ -88,7 +88,7 @@ SPARK_SCRIPT = """\
 import sys
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.getOrCreate()
-frame = spark.read.option("header", "true").csv(sys.argv[1])
+frame = spark.read.option("header", "true").option("recursiveFileLookup", "true").csv(sys.argv[1])
 print(frame.groupBy("x").count().count())
 """
 
@@ -97,7 +97,7 @@ import sys
 import mlflow
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.getOrCreate()
-frame = spark.read.option("header", "true").csv(sys.argv[1])
+frame = spark.read.option("header", "true").option("recursiveFileLookup", "true").csv(sys.argv[1])
 mlflow.set_tracking_uri("sqlite:///" + sys.argv[2])
 with mlflow.start_run():
     mlflow.log_input(mlflow.data.from_spark(frame, path=sys.argv[1]), context="training")
