@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import services
 
-pytest_plugins = ["spark_session", "project"]
+pytest_plugins = ["spark_session", "project", "wheelhouse"]
 from command_line import cli  # noqa: F401 - a fixture
 from ground import Ground
 

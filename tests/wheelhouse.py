@@ -10,6 +10,8 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 PYTHON = f"3.{sys.version_info.minor}"
 """The feature version of this interpreter."""
 BACKEND = """\
@@ -103,3 +105,17 @@ def environ(tmp_path: Path, house: Path | None = None, **more: str) -> dict[str,
         settings.write_text(f'no-index = true\nfind-links = ["{house}"]\n')
         kept |= {"XDG_CONFIG_HOME": str(settings.parents[1])}
     return kept | more
+
+
+@pytest.fixture
+def house(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of packages in the place of the index, and caches of reprolock's and uv's that are the test's own."""
+    folder = tmp_path_factory.mktemp("index")
+    (folder / "house").mkdir()
+    # uv links files out of its cache: what one test edits must not stand in another's environments.
+    given = environ(folder, folder / "house", UV_CACHE_DIR=str(folder / "uv"))
+    for name in set(os.environ) - set(given):
+        monkeypatch.delenv(name)
+    for name in set(given) - set(os.environ) | {"REPROLOCK_CACHE_DIR"}:
+        monkeypatch.setenv(name, given[name])
+    return folder / "house"

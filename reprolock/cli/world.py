@@ -37,7 +37,7 @@ def verify(settings: Settings, deep: bool) -> None:
         first = faults[0]
         more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
         raise PinError(
-            f"{first.kind} {first.name} {'is gone' if first.state == 'gone' else 'is not what is pinned'}: {first.detail}{more}",
+            f"{first.kind} {first.name}: {first.detail}{more}",
             hint=first.hint or "restore what is pinned, or run `reprolock lock --upgrade` to pin what is there now",
         )
 

@@ -20,7 +20,7 @@ from reprolock.environment.export import requirement_lines
 from reprolock.environment.manifest import Manifest, corrupt, distributions, owners, write_manifest
 from reprolock.environment.pythons import Python
 from reprolock.environment.uv_command import Complaint, Uv
-from reprolock.errors import LockError, MachineError, PinError, ReprolockError
+from reprolock.errors import Damaged, LockError, MachineError, PinError, ReprolockError
 from reprolock.files.failures import cannot_write
 from reprolock.model.digest import digest_of
 from reprolock.model.lock import PackagePin
@@ -136,12 +136,14 @@ def _run(uv: Uv, arguments: Sequence[str], temporary: Path) -> None:
 def _understood(complaint: Complaint) -> ReprolockError:
     """uv's complaint about an installation as one of our errors: is it the index, the lock or this machine?"""
     text = complaint.text
-    package = re.search(r"`([\w.-]+)==([^`\s]+)`", text) or re.search(r"Because (?:there is no version of )?([\w.-]+)==(\S+)", text)
+    package = re.search(r"`([\w.-]+)==([^`\s]+)`", text) or re.search(
+        r"(?:Because (?:there is no version of )?|you require )([\w.-]+)==([^,\s]+)", text
+    )
     name, version = (package[1], package[2]) if package else ("a package", "")
     named = f"{name} {version}".strip()
     upgrade = f"run `reprolock lock --upgrade-package {name}`"
     if "Hash mismatch" in text:
-        return PinError(
+        return Damaged(
             f"{named} has changed: the index gives a file whose SHA-256 repro.lock does not pin",
             hint=f"find out why; if the new file is good, {upgrade}",
         )
@@ -153,7 +155,7 @@ def _understood(complaint: Complaint) -> ReprolockError:
         )
     if "matching platform tag" in text or "matching Python" in text:
         return MachineError(f"{named} has no wheel for this machine", hint=f"run on a platform that {name} has wheels for")
-    if "there is no version of" in text or "was not found in the package registry" in text:
+    if "there is no version of" in text or re.search(r"was not found in the (?:package registry|provided package locations)", text):
         return PinError(
             f"{named} is gone: the index that uv asks does not have it", hint=f"name the index that has it in UV_INDEX, or {upgrade}"
         )

@@ -169,8 +169,10 @@ def _environment(pin: EnvironmentPin, machine: Machine) -> Verified:
     name, store = f"of {_packages(pin)}", cache_folder(machine.environ)
     try:
         built = find(pin, store, environ=machine.environ) or ensure(pin, store, offline=True, environ=machine.environ)
-    except (CacheEdited, PinError) as error:
+    except (CacheEdited, Damaged) as error:
         return Verified("environment", name, "changed", error.message, hint=error.hint)
+    except PinError as error:
+        return Verified("environment", name, "gone", error.message, hint=error.hint)
     except ServiceError:
         return Verified("environment", name, "absent", "not on this machine; a run builds it")
     except (MachineError, LockError) as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from project import Project
-from wheelhouse import environ, wheel
+from wheelhouse import wheel
 
 from reprolock.lake.embedded_git import GitLake
 
@@ -235,14 +235,9 @@ def test_what_is_to_be_published_and_is_not_yet_is_run(trained: Project, cli) ->
 
 
 @pytest.fixture
-def locked(project: Project, cli, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def locked(project: Project, house: Path, cli) -> Project:
     """A project with a locked environment of one package."""
-    folder = tmp_path_factory.mktemp("index")
-    (folder / "house").mkdir()
-    wheel(folder / "house", "tool"), wheel(folder / "house", "tool", "2.0")
-    given = environ(folder, folder / "house", UV_CACHE_DIR=str(folder / "uv"))
-    for name in ("XDG_CONFIG_HOME", "UV_CACHE_DIR", "REPROLOCK_CACHE_DIR"):
-        monkeypatch.setenv(name, given[name])
+    wheel(house, "tool"), wheel(house, "tool", "2.0")
     project.add('[environment]\npackages = ["tool<2"]\n')
     project.script("import tool; print('trained')")
     assert cli("lock").code == 0

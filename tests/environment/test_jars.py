@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import services
+from maven_folder import Layout
 from spark_session import DELTA, SparkParts
 
 from reprolock.environment.jar_store import STAMP, JarStore
@@ -37,42 +38,6 @@ def home() -> SparkHome:
 @pytest.fixture(scope="module")
 def java() -> Java:
     return find_java(os.environ)
-
-
-class Layout:
-    """A Maven repository: a folder in Maven's layout, which any web server may serve."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def add(self, coordinate: str, *needs: str, classifiers: tuple[str, ...] = ("",)) -> None:
-        """Publish a jar, and the POM that says what it needs (GROUP:ARTIFACT:VERSION[:CLASSIFIER])."""
-        group, artifact, version = coordinate.split(":")
-        wanted = "".join(map(dependency, needs))
-        pom = self.folder / path_of(coordinate, "pom")
-        pom.parent.mkdir(parents=True, exist_ok=True)
-        pom.write_text(
-            f"<project><modelVersion>4.0.0</modelVersion><groupId>{group}</groupId><artifactId>{artifact}</artifactId>"
-            f"<version>{version}</version><dependencies>{wanted}</dependencies></project>"
-        )
-        for classifier in classifiers:
-            with zipfile.ZipFile(self.jar(f"{coordinate}:{classifier}".rstrip(":")), "w") as jar:
-                jar.writestr("name.txt", f"{coordinate} {classifier}")
-
-    def jar(self, coordinate: str) -> Path:
-        return self.folder / path_of(coordinate)
-
-    @property
-    def source(self) -> Repository:
-        return Repository(self.folder.as_uri() + "/", "a test")
-
-
-def dependency(coordinate: str) -> str:
-    group, artifact, version, *classifier = coordinate.split(":")
-    more = f"<classifier>{classifier[0]}</classifier>" if classifier else ""
-    return (
-        f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>{more}</dependency>"
-    )
 
 
 @pytest.fixture
