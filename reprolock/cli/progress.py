@@ -32,10 +32,11 @@ class _Bar:
 
 
 class _Lines:
-    """A line a step; how many bytes there are is for bars alone."""
+    """A line a step, once; how many bytes there are is for bars alone."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.said: set[str] = set()
 
     def expect(self, objects: int, bytes: int) -> None:
         """Nothing is drawn."""
@@ -44,7 +45,9 @@ class _Lines:
         """Nothing is drawn."""
 
     def step(self, what: str) -> None:
-        self.settings.remark(what)
+        if what not in self.said:
+            self.said.add(what)
+            self.settings.remark(what)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from reprolock.errors import CommandFailed, Interrupted
 if TYPE_CHECKING:
     from reprolock.model.lock import Lock
     from reprolock.model.record import Record
+    from reprolock.steps.progress import Progress
 
 RULE = "─" * 64
 
@@ -37,6 +38,9 @@ class Screen:
         for line in aligned(opening_rows(record)):
             self.settings.remark(line)
         self.settings.remark(RULE)
+
+    def publishing(self) -> AbstractContextManager[Progress]:
+        return progress(self.settings, "Publishing")
 
     def warn(self, sentence: str) -> None:
         self.settings.warning(sentence)

@@ -30,7 +30,7 @@ WHERE_FROM = (
 """uv's variables that say where packages come from and how they are fetched; no other UV_ variable reaches uv."""
 _OF_A_SESSION = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX")
 _INDEX_HINT = "check the network and uv's own index settings (UV_DEFAULT_INDEX, UV_INDEX, uv.toml); --offline uses what is cached"
-_STEP = re.compile(r"\s*((?:Downloading|Building|Built|Prepared|Installed) .+)")
+_STEP = re.compile(r"\s*((?:Downloading|Building) .+)")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _ADDRESS = re.compile(r"https?://[^\s`'\")]+")
 _UNREACHABLE = re.compile(
@@ -74,7 +74,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Uv:
-    """uv with a caller's settings. `progress` is given uv's lines as they come: "Building pyspark==4.2.0"."""
+    """uv with a caller's settings. `progress` is given what takes its time, as it begins: "Building pyspark==4.2.0"."""
 
     environ: Mapping[str, str]
     offline: bool = False

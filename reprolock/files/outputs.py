@@ -31,21 +31,25 @@ def set_aside(outputs: Mapping[str, str], project: Path, run_id: str) -> None:
         _set_aside(project, path, run_id)
 
 
-def collect(outputs: Mapping[str, str], work: Path, project: Path, run_id: str) -> tuple[Output, ...]:
-    """Put what the command wrote below `work` at the same paths in `project`; what it came to, in the given order.
+def found(outputs: Mapping[str, str], work: Path) -> tuple[Output, ...]:
+    """What the command wrote below `work`, in the given order. Looked at there: at its place in the project another run
+    may have put its own by now."""
+    answers = []
+    for name, path in outputs.items():
+        files, size, digest = measure(work / path) or (0, 0, None)
+        answers.append(Output(name, path, files, size, digest))
+    return tuple(answers)
+
+
+def put_in_place(outputs: Mapping[str, str], work: Path, project: Path, run_id: str) -> None:
+    """Put what the command wrote below `work` at the same paths in `project`.
 
     Where both are one folder (`--in-place`) nothing is moved: `set_aside` was called before. A MachineError
     leaves the output at fault in `work`, and what stood in the project where it was.
     """
-    in_place = work.resolve() == project.resolve()
-    collected = []
-    for name, path in outputs.items():
-        if not in_place:
+    if work.resolve() != project.resolve():
+        for path in outputs.values():
             _put(work, project, path, run_id)
-        found = measure(project / path)
-        files, size, digest = found or (0, 0, None)
-        collected.append(Output(name, path, files, size, digest))
-    return tuple(collected)
 
 
 def measure(path: Path) -> ListingSummary | None:

@@ -40,6 +40,8 @@ _JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 _AUTH = ["basic_auth", "jwt_token"]
 _PASSING = (429, 502, 503, 504)
 """Answers worth a second try. Not 500: lakeFS has tried five times itself before it says so of its storage."""
+_PASSING_UPLOADS = (500, *_PASSING)
+"""What is uploaded streams through lakeFS, which then can try its storage only once itself."""
 
 
 @dataclass(frozen=True)
@@ -166,14 +168,15 @@ class Transport:
         headers = {**self._keys(), "Accept": "application/json", "Content-Type": "application/octet-stream"}
         if size is not None:
             headers["Content-Length"] = str(size)
-        with self._explained(repeated=size is not None):
+        passing = _PASSING if size is None else _PASSING_UPLOADS
+        with self._explained(repeated=size is not None, passing=passing):
             response = self._pool.request(
                 "POST",
                 self._address(place, query),
                 body=body,
                 headers=headers,
                 timeout=urllib3.Timeout(connect=self.patience.connect, read=self.patience.write),
-                retries=self._retries({"GET"} if size is None else {"POST"}),
+                retries=self._retries({"GET"} if size is None else {"POST"}, passing),
                 redirect=False,
             )
             if not 200 <= response.status < 300:
@@ -204,25 +207,25 @@ class Transport:
     def _timeout(self, method: str) -> tuple[float, float]:
         return self.patience.connect, self.patience.read if method == "GET" else self.patience.write
 
-    def _retries(self, methods: set[str]) -> _Retries:
+    def _retries(self, methods: set[str], passing: Sequence[int] = _PASSING) -> _Retries:
         return _Retries(
             total=self.patience.tries - 1,
             redirect=False,
             allowed_methods=methods,
-            status_forcelist=_PASSING,
+            status_forcelist=passing,
             backoff_factor=self.patience.pause,
             raise_on_status=False,  # the last answer is handed back: it says what is wrong
             respect_retry_after_header=False,  # it may ask for hours
         )
 
     @contextmanager
-    def _explained(self, *, repeated: bool = True) -> Iterator[None]:
+    def _explained(self, *, repeated: bool = True, passing: Sequence[int] = _PASSING) -> Iterator[None]:
         """Foreign errors become ours here and nowhere else. Their causes are cut off: they may hold keys."""
         started = time.monotonic()
         try:
             yield
         except ApiException as error:
-            raise self._answered(error, repeated, time.monotonic() - started) from None
+            raise self._answered(error, repeated and error.status in passing, time.monotonic() - started) from None
         except HTTPError as error:
             raise self._unanswered(error, time.monotonic() - started) from None
         except UnicodeDecodeError:  # the SDK decodes the text of a refusal
@@ -248,8 +251,7 @@ class Transport:
                 hint=f"check the keys in {keys}, and that they are for {self.credentials.endpoint}",
             )
         if error.status == 429 or error.status >= 500:
-            repeated = error.status == 429 or (repeated and error.status in _PASSING)
-            after = _after(self.patience.tries if repeated else 1, seconds)
+            after = _after(self.patience.tries if repeated or error.status == 429 else 1, seconds)
             return ServiceError(
                 f"{server} ({place}) answers {error.status}{after}{words}",
                 hint="see lakeFS's own log; `reprolock doctor` checks the connection",

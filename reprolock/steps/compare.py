@@ -9,6 +9,7 @@ from reprolock.engine.tables import Pair, Table, compare_tables
 from reprolock.errors import MachineError, NotReplayable
 from reprolock.model.json_compare import compare_json, json_digest
 from reprolock.model.record import OutputRecord, Record
+from reprolock.model.sections import SECTIONS
 from reprolock.model.spec import OutputSpec
 from reprolock.model.table import TableComparison, table_differences
 from reprolock.model.verdict import Comparison, Measured, Verdict, compare_metric, compare_output, not_replayable, verdict
@@ -19,7 +20,9 @@ from reprolock.steps.why import differing
 
 def compare(recorded: Recorded, replay: Record, folder: Path, *, python: Path, environ: Mapping[str, str]) -> Verdict:
     """`folder` is where the replay's outputs stand; `python` and `environ` are its command's, for Spark."""
-    remarks = (*unlocked(recorded.record, replay, environ), *(() if recorded.vouched else (_ALONE,)))
+    remarks = (*unlocked(recorded.record, replay, environ), *_beside(recorded))
+    if other := [name for name in SECTIONS if replay.pinned.sections[name] != recorded.record.pinned.sections[name]]:
+        return not_replayable(f"what was rebuilt is not what was recorded: {', '.join(other)}", remarks)
     if replay.status != "FINISHED":
         reason = replay.ending.reason if replay.ending else replay.status
         if replay.ending is None or replay.ending.exit_code is None:
@@ -38,7 +41,15 @@ def compare(recorded: Recorded, replay: Record, folder: Path, *, python: Path, e
     )
 
 
-_ALONE = "by a record that no MLflow here repeats"
+def _beside(recorded: Recorded) -> Iterator[str]:
+    """What a verdict does not speak of."""
+    outputs = recorded.spec.outputs.items()
+    left_out = [name for name, output in outputs if output.compare == "none"]
+    left_out += [f"{name}.{part}" for name, output in outputs for part in output.ignore]
+    if left_out:
+        yield f"not compared: {', '.join(left_out)}"
+    if not recorded.vouched:
+        yield "by a record that no MLflow here repeats"
 
 
 def unlocked(recorded: Record, replay: Record, environ: Mapping[str, str]) -> Iterator[str]:
@@ -50,6 +61,11 @@ def unlocked(recorded: Record, replay: Record, environ: Mapping[str, str]) -> It
         yield f"on Python {replay.environment.python}, recorded {recorded.environment.python}"
     if recorded.environment.platform != replay.environment.platform:
         yield f"on {replay.environment.platform}, recorded {recorded.environment.platform}"
+    if recorded.environment.isolated and recorded.environment.wheels != replay.environment.wheels:
+        count = len({name for name, _ in recorded.environment.wheels.items() ^ replay.environment.wheels.items()})
+        yield f"{count} of {len(replay.environment.wheels)} packages with other files"
+    if recorded.reprolock != replay.reprolock:
+        yield f"by reprolock {replay.reprolock}, recorded by {recorded.reprolock}"
     if not recorded.environment.isolated:
         old, new = recorded.environment.packages, replay.environment.packages
         count = len({name for name, _ in old.items() ^ new.items()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -17,7 +18,7 @@ from reprolock.errors import ReprolockError
 from reprolock.files.failures import cannot_write
 from reprolock.files.journal import Journal
 from reprolock.files.lock_file import NAME as LOCK
-from reprolock.files.outputs import collect, set_aside
+from reprolock.files.outputs import found, put_in_place, set_aside
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.whole import write_whole
 from reprolock.model.digest import sha256
@@ -30,6 +31,7 @@ from reprolock.steps.machine import Machine
 from reprolock.steps.measure import Measured, measure_outputs
 from reprolock.steps.mlflow_fit import check_mlflow
 from reprolock.steps.options import RunOptions
+from reprolock.steps.progress import SILENT, Progress
 from reprolock.steps.publication import Publication, discard, prepare
 from reprolock.steps.publish import Published, publish
 from reprolock.steps.rebuild import Materials, rebuild, s3_access
@@ -48,6 +50,10 @@ class Watcher(Protocol):
         """The command starts now; with `dry_run` it would."""
         ...
 
+    def publishing(self) -> AbstractContextManager[Progress]:
+        """Outputs are put into the lake now; who is to be told how far that is."""
+        ...
+
     def warn(self, sentence: str) -> None:
         """Something went wrong that does not end the run."""
         ...
@@ -58,6 +64,10 @@ class Unwatched:
 
     def ready(self, record: Record) -> None:
         """Nothing is said."""
+
+    def publishing(self) -> AbstractContextManager[Progress]:
+        """Nothing is drawn."""
+        return nullcontext(SILENT)
 
     def warn(self, sentence: str) -> None:
         """Nothing is said."""
@@ -138,7 +148,8 @@ class Performance:
             files |= measured.kept
             record = closing_record(record, outcome.ending, measured.outputs, self.reporter.metrics(run_id))
             record = record.model_copy(update={"artifacts": record.artifacts | _digests(measured.kept)})
-            published = self._published(record, outcome, options, watcher)
+            published = self._published(record, outcome, workspace.work, options, watcher)
+            put_in_place({output.name: output.path for output in outcome.outputs}, workspace.work, self.root, run_id)
             record = record.model_copy(update={"published": published.records}).sealed()
             sent = self.reporter.close(record, workspace.folder, files)
         except BaseException as error:
@@ -154,13 +165,14 @@ class Performance:
             shutil.rmtree(workspace.work, ignore_errors=True)  # kept after a failure, for whoever looks for its cause
         return RunResult(record, sent, place.shown, unpublished=published.fault)
 
-    def _published(self, record: Record, outcome: Outcome, options: RunOptions, watcher: Watcher) -> Published:
+    def _published(self, record: Record, outcome: Outcome, work: Path, options: RunOptions, watcher: Watcher) -> Published:
         """After a run that succeeded its outputs in the lake; after another one nothing."""
         if self.publication is None or outcome.ending.status != "FINISHED":
             self._unpublished(watcher)
             return Published(())
         publication, self.publication = self.publication, None  # whatever happens now, nothing of it is discarded
-        return publish(publication, outcome.outputs, self.root, record, tag=options.tag, merge=options.merge)
+        with watcher.publishing() as progress:
+            return publish(publication, outcome.outputs, work, record, tag=options.tag, merge=options.merge, progress=progress)
 
     def _unpublished(self, watcher: Watcher) -> None:
         """After a run that failed: its branches go, unless something was written to them."""
@@ -233,7 +245,7 @@ class Performance:
         self.environ = workspace.environ
         direct = self.publication.direct(outputs) if self.publication else {}
         return measure_outputs(
-            outputs, self.sources.spec, self.root, workspace.folder, python=self.python, environ=self.environ, direct=direct
+            outputs, self.sources.spec, workspace.work, workspace.folder, python=self.python, environ=self.environ, direct=direct
         )
 
     def _executed(self, workspace: Workspace, options: RunOptions) -> tuple[Ending, tuple[Output, ...]]:
@@ -254,7 +266,7 @@ class Performance:
             clock=self.machine.now,
             stdout=options.stdout,
         )
-        outputs = collect(declared, workspace.work, self.root, workspace.run_id)
+        outputs = found(declared, workspace.work)
         if self.publication is not None:
             outputs = tuple(self.publication.with_direct(output) for output in outputs)
         missing = [output.name for output in outputs if output.missing]

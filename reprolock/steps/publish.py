@@ -21,6 +21,7 @@ from reprolock.model.outcome import Output
 from reprolock.model.record import PublishedRecord, Record
 from reprolock.model.uri import LakeURI
 from reprolock.steps.data import put_tree
+from reprolock.steps.progress import SILENT, Progress
 from reprolock.steps.publication import Branch, Publication
 
 RECORD_KEY = "reprolock.record"
@@ -41,10 +42,17 @@ def run_metadata(record: Record) -> dict[str, str]:
 
 
 def publish(
-    publication: Publication, outputs: tuple[Output, ...], root: Path, record: Record, *, tag: str | None, merge: bool
+    publication: Publication,
+    outputs: tuple[Output, ...],
+    root: Path,
+    record: Record,
+    *,
+    tag: str | None,
+    merge: bool,
+    progress: Progress = SILENT,
 ) -> Published:
     """Put, commit, tag and merge what a run that succeeded has left. A fault is an answer: the run itself has finished."""
-    work = _Work(publication, record, root, {output.name: output for output in outputs})
+    work = _Work(publication, record, root, {output.name: output for output in outputs}, progress)
     fault = None
     try:
         for branch in publication.branches:
@@ -73,7 +81,9 @@ def _told(fault: ReprolockError, outputs: list[str], left: list[Branch]) -> Repr
 class _Work:
     """How far each branch has come: `commits` and `merges` by the branch's name, `tagged` names."""
 
-    def __init__(self, publication: Publication, record: Record, root: Path, outputs: Mapping[str, Output]) -> None:
+    def __init__(
+        self, publication: Publication, record: Record, root: Path, outputs: Mapping[str, Output], progress: Progress
+    ) -> None:
         self.commits: dict[str, str] = {}
         self.merges: dict[str, str] = {}
         self.tagged: set[str] = set()
@@ -81,6 +91,7 @@ class _Work:
         self._publication = publication
         self._root = root
         self._outputs = outputs
+        self._progress = _Whole(progress)
         self._run = record.run_id[:8]
         self._message = f"{record.project}: run {self._run}"
         self._metadata = run_metadata(record) | {RECORD_KEY: _seal(record)}
@@ -90,7 +101,7 @@ class _Work:
         lake, (repository, name) = self._lake, branch[:2]
         for output, place in branch.places.items():
             if not self._publication.is_direct(self._outputs[output]):
-                _put(lake, output, self._root / self._outputs[output].path, place)
+                _put(lake, output, self._root / self._outputs[output].path, place, self._progress)
 
         def committed() -> str | None:
             head = lake.resolve(repository, name)
@@ -167,7 +178,25 @@ def _certain(act: Callable[[], str], found: Callable[[], str | None]) -> str:
         return found() or act()
 
 
-def _put(lake: Lake, output: str, source: Path, place: LakeURI) -> None:
+class _Whole:
+    """One progress of all outputs, each of which says what it comes to when its turn has come."""
+
+    def __init__(self, told: Progress) -> None:
+        self._told = told
+        self._expected = (0, 0)
+
+    def expect(self, objects: int, bytes: int) -> None:
+        self._expected = (self._expected[0] + objects, self._expected[1] + bytes)
+        self._told.expect(*self._expected)
+
+    def advance(self, objects: int, bytes: int) -> None:
+        self._told.advance(objects, bytes)
+
+    def step(self, what: str) -> None:
+        self._told.step(what)
+
+
+def _put(lake: Lake, output: str, source: Path, place: LakeURI, progress: Progress) -> None:
     """The output at its place, and nothing else there."""
     if source.is_file() and place.path.endswith("/"):
         raise UsageError(
@@ -176,4 +205,4 @@ def _put(lake: Lake, output: str, source: Path, place: LakeURI) -> None:
         )
     with suppress(NotFound):  # where the command wrote to both, its path counts
         lake.remove(*place)
-    put_tree(lake, source, place)
+    put_tree(lake, source, place, progress=progress)

@@ -13,11 +13,18 @@ import pytest
 
 import reprolock.errors
 from reprolock.errors import MachineError
-from reprolock.files.outputs import collect, measure, set_aside
+from reprolock.files.outputs import found, measure, put_in_place, set_aside
 from reprolock.model.outcome import Output
 
 ROOT = Path(reprolock.errors.__file__).parents[1]
 DECLARED = {"predictions": "out/predictions", "model": "model.bin", "report": "out/report.json"}
+
+
+def collect(outputs: dict[str, str], work: Path, project: Path, run_id: str) -> tuple[Output, ...]:
+    """As a run does it: looked at where they were written, then put in their places."""
+    answers = found(outputs, work)
+    put_in_place(outputs, work, project, run_id)
+    return answers
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
@@ -131,9 +138,12 @@ COLLECT = """
 import sys
 from pathlib import Path
 from reprolock.errors import MachineError
-from reprolock.files.outputs import collect
+from reprolock.files.outputs import found, put_in_place
+declared, work, project = {"x": "out/x"}, Path(sys.argv[1]), Path(sys.argv[2])
 try:
-    for output in collect({"x": "out/x"}, Path(sys.argv[1]), Path(sys.argv[2]), "run1"):
+    outputs = found(declared, work)
+    put_in_place(declared, work, project, "run1")
+    for output in outputs:
         print(output.files, output.bytes)
 except MachineError as error:
     print(error.message)
