@@ -95,20 +95,16 @@ def wait_for(what) -> None:
 def test_it_is_built_once_and_shared_by_every_project_with_the_same_packages(bench: Bench) -> None:
     wheel(bench.house, "tool", text="answer = 42\n", needs=['winlib; sys_platform == "win32"'])
     wheel(bench.house, "winlib")
-    heard: list[str] = []
     pin = bench.pin("tool")
-    first = bench.ensure(pin, progress=heard.append)
-    assert heard[-1].startswith("Installed 1 package in ")
+    first = bench.ensure(pin)
     assert first.folder.parent == bench.store / "envs"
     assert run(first, "import tool; print(tool.answer)") == "42"
     assert [(item.name, item.version, item.built) for item in first.manifest.distribution] == [("tool", "1.0", False)]
     assert first.manifest.python == run(first, "import platform; print(platform.python_version())")
-    heard.clear()
     bench.forget()
     shutil.rmtree(bench.house)
     other = EnvironmentPin.sealed(requirements=("tool>=0",), python=PYTHON, java="17", package=pin.package)
-    assert bench.ensure(other, progress=heard.append, offline=True) == first
-    assert heard == []
+    assert bench.ensure(other, offline=True) == first
 
 
 def test_other_packages_are_another_environment(bench: Bench) -> None:
@@ -135,7 +131,9 @@ def test_a_wheel_is_built_with_what_is_pinned_and_known_by_its_own_digest(bench:
     sdist(bench.house, "raw", requires=["maker"], body="import maker; assert maker.who == 'one'")
     pin = bench.pin("raw")
     wheel(bench.house, "maker", "2.0", text="who = 'two'\n")
-    first = bench.ensure(pin)
+    heard: list[str] = []
+    first = bench.ensure(pin, progress=heard.append)
+    assert set(heard) == {"Building raw==1.0"}
     assert run(first, "import raw; print(raw.made_with)") == "a build"
     assert [(item.name, item.built) for item in first.manifest.distribution] == [("raw", True)]
     bench.forget()
