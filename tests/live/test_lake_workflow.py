@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -208,6 +209,29 @@ def test_a_commit_belongs_to_a_run(hand: Hand, project: Project, cli: Cli, tmp_p
     said = hand.said("commit", hand.at("models"), "-m", "x", "--run", "0000ffff")
     assert said.code == 2
     assert said.err.startswith('error: no run "0000ffff"'), said.err
+
+
+def test_a_branch_deleted_under_the_run(hand: Hand, project: Project, cli: Cli, tmp_path: Path) -> None:
+    """The commit is pinned and not the branch: the run goes on, and so does the next one."""
+    write(tmp_path, "a.csv")
+    hand.create()
+    hand("branch", hand.at("main"), "experiment")
+    hand("put", str(tmp_path / "a.csv"), hand.at("experiment/train/"))
+    hand("commit", hand.at("experiment"), "-m", "Data")
+    project.edit("uri = \"lakefs://example-repo/main/train/\"", f"uri = \"{hand.at('experiment/train/')}\"")
+    command = [sys.executable, "-m", "reprolock", "-C", str(project.root), "data", "branch", "--delete", hand.at("experiment")]
+    project.script(f"""
+        import subprocess
+        import reprolock
+        subprocess.run({command!r}, check=True)
+        print(reprolock.current().dataset("train").open().read().decode(), end="")
+    """)
+    assert cli("lock").code == 0
+    said = cli("run", "-q")
+    assert (said.code, said.out) == (0, f"Removed branch experiment of {hand.repository}\nof a.csv\n")
+    project.script("import reprolock; print(reprolock.current().dataset('train').open().read().decode(), end='')")
+    said = cli("run", "-q")
+    assert (said.code, said.out) == (0, "of a.csv\n")
 
 
 @pytest.fixture

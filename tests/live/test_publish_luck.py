@@ -24,11 +24,19 @@ pytestmark = pytest.mark.live
 
 
 @pytest.fixture(scope="module")
+def storage(minio: services.MinIO, tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.MinIO]:
+    """A MinIO of the module's own, for it is killed."""
+    own = services.start_minio(tmp_path_factory.mktemp("minio-publish"))
+    yield own
+    own.server.stop()
+
+
+@pytest.fixture(scope="module")
 def server(
-    lakefs: services.LakeFS, minio: services.MinIO, tmp_path_factory: pytest.TempPathFactory
+    lakefs: services.LakeFS, storage: services.MinIO, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[services.LakeFS]:
-    """A lakeFS of the module's own, for it is killed."""
-    own = services.start_lakefs(tmp_path_factory.mktemp("lakefs-publish"), minio)
+    """A lakeFS on it, which is killed too."""
+    own = services.start_lakefs(tmp_path_factory.mktemp("lakefs-publish"), storage)
     yield own
     own.server.stop()
 
@@ -115,7 +123,8 @@ def test_an_answer_that_is_lost(site: Site, wire: Cable, call: str) -> None:
     assert len(list(site.lake.ancestors(site.repository, "main"))) == 3
 
 
-def test_a_restart_in_the_middle(site: Site, server: services.LakeFS) -> None:
+@pytest.mark.parametrize("who", ["lakeFS", "MinIO"])
+def test_a_restart_in_the_middle(site: Site, server: services.LakeFS, storage: services.MinIO, who: str) -> None:
     """Killed while the outputs are on their way, and back after a second."""
     site.project.script(
         "from pathlib import Path\nfolder = Path('out/predictions')\nfolder.mkdir(parents=True)\n"
@@ -124,7 +133,7 @@ def test_a_restart_in_the_middle(site: Site, server: services.LakeFS) -> None:
 
     def kill_it() -> None:
         wait_for(lambda: any(sum(1 for _ in site.lake.list(site.repository, name)) > 20 for name in site.own_branches))
-        with killed(server.server, back_after=1):
+        with killed((server if who == "lakeFS" else storage).server, back_after=1):
             pass
 
     with ThreadPoolExecutor(1) as pool:
