@@ -19,18 +19,20 @@ from typing import Any
 import pytest
 import services
 from command_line import Cli, Said
+from maven_folder import Layout
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from project import NAMES, Project, in_background, lines_of, wait_for
 from replaying import SPEC, TRAIN, Made, edit, edit_code, edit_record, forge, lake_state, make, object_file, reseal
 
 import reprolock
+from reprolock.environment.java import find_java
 from reprolock.steps.what_if import WhatIf, parse_param
 
 CHANGED = "the record or an artifact was changed after the run; take them from where the run was first recorded"
 RULE = "─" * 64
 UV = ("Prepared ", "Installed ")
-TURN = "TURN passed, with values that are not recorded"
+TURN = "TURN passed, with values that are not recorded   not compared: log, model.time"
 
 
 @pytest.fixture(scope="module")
@@ -496,7 +498,7 @@ def test_json(auditor: Auditor, made: Made) -> None:
     said = auditor.replay("--json")
     document = json.loads(said.out)
     assert (said.code, document["recorded"], document["replay"]) == (0, auditor.run, auditor.newest.info.run_id)
-    assert (document["verdict"]["kind"], document["verdict"]["unlocked"]) == ("REPRODUCED", [TURN])
+    assert (document["verdict"]["kind"], document["verdict"]["unlocked"]) == ("REPRODUCED", TURN.split("   "))
     assert [item["state"] for item in document["verdict"]["comparisons"]] == ["identical"] * 4
     assert "alpha 41" in said.err.splitlines()
     said = auditor.replay("--json", lake=f"file:{made.lake}-gone")
@@ -593,3 +595,120 @@ def test_as_a_function(auditor: Auditor, made: Made) -> None:
     )
     assert done.verdict is not None
     assert (done.verdict.kind, done.verdict.exit_code, done.recorded.run_id) == ("REPRODUCED", 0, auditor.run)
+
+
+# What differs, and what was not locked
+
+
+def older_python(made: Made, folder: Path) -> Path:
+    """The run as it would have been recorded on an older Python."""
+    made.copy(folder)
+    edit_record(folder, lambda record: (record["environment"].update(python="3.11.0"), record.update(run_id="f" * 32)))
+    forge(folder)
+    return folder
+
+
+def test_what_was_not_locked_is_said_beside_reproduced(auditor: Auditor, made: Made, tmp_path: Path) -> None:
+    said = auditor.replay(run=older_python(made, tmp_path / "older"))
+    python = made.record.environment.python
+    assert (said.code, lines_of(said.out, "REPRODUCED")) == (
+        0,
+        [f"REPRODUCED   4 of 4 compared   on Python {python}, recorded 3.11.0   {TURN}   by a record that no MLflow here repeats"],
+    )
+
+
+def test_diverged_says_what_differs_in_the_environment(auditor: Auditor, made: Made, tmp_path: Path) -> None:
+    auditor.set("TURN", "raw")
+    said = auditor.replay(run=older_python(made, tmp_path / "older"))
+    lines = said.out.splitlines()
+    start = lines.index("What differs in the inputs and the observed environment: packages")
+    assert (said.code, lines[start + 1]) == (6, f"  packages: Python 3.11.0 → {made.record.environment.python}")
+
+
+def test_other_jars_and_another_java(project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The record is whole, this machine is not the one for it: exit 8, where another machine may do."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("REPROLOCK_CACHE_DIR", str(cache))
+    monkeypatch.setenv("REPROLOCK_MAVEN_REPOSITORY", (tmp_path / "maven").as_uri())
+    maven = Layout(tmp_path / "maven")
+    maven.add("org.acme:app:1.0")
+    java = find_java(os.environ)
+    project.add(f"""
+        [environment]
+        java = "=={java.feature}"
+
+        [spark]
+        master = "local[3]"
+        packages = ["org.acme:app:1.0"]
+
+        [outputs.x]
+        path = "x.txt"
+    """)
+    project.script("open('x.txt', 'w').write('x')")
+    said = cli("lock")
+    assert said.code == 0, said.err
+    assert cli("run", "-q").code == 0
+    run = project.record
+    assert (run.spark.master, run.spark.jars) == ("local[3]", 1)
+
+    said = cli("replay", run.run_id)
+    assert said.code == 0, said.err
+    assert lines_of(said.out, "REPRODUCED") == ["REPRODUCED   1 of 1 compared   packages not locked, none differ"]
+    assert ", 1 jar, " in said.err
+
+    shutil.rmtree(cache / "jars")
+    jar = maven.jar("org.acme:app:1.0")
+    original = jar.read_bytes()
+    jar.write_bytes(b"another jar")
+    said = cli("replay", run.run_id)
+    [error] = lines_of(said.err, "error")
+    sentence = f"error: run {run.run_id[:8]} cannot be rebuilt: jar org.acme:app:1.0 as its repository has it is not the pinned one: "
+    assert (said.code, error.startswith(sentence)) == (7, True), said.err
+
+    jar.write_bytes(original)
+    memory = json.loads((cache / "java.json").read_bytes())
+    for answer in memory.values():
+        answer[1:3] = ["99", "99.0.1"]
+    (cache / "java.json").write_text(json.dumps(memory))
+    said = cli("replay", run.run_id)
+    assert (said.code, lines_of(said.err, "error")) == (
+        8,
+        [f'error: Java 99.0.1 is at {java.home}, and environment.java asks for "=={java.feature}"'],
+    )
+
+
+def test_mlflow_that_goes_away_gives_no_verdict_on_metrics(project: Project, cli: Cli) -> None:
+    """What could not be asked for is not what the replay did not log."""
+    project.edit("[run]", '[run]\npass_env = ["TURN"]')
+    project.add("""
+        [metrics]
+        loss = "exact"
+
+        [mlflow]
+        tracking_uri = "sqlite:///kept/mlflow.db"
+    """)
+    project.script("""
+        import os
+        import mlflow
+        mlflow.log_metric("loss", 0.25)
+        mlflow.end_run()
+        folder = os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///").removesuffix("/mlflow.db")
+        if "TURN" in os.environ:
+            os.rename(folder, folder + "-away")
+    """)
+    (project.root / "kept").mkdir()
+    shutil.copy(project.root / "mlflow.db", project.root / "kept" / "mlflow.db")
+    assert (cli("lock").code, cli("run", "-q").code) == (0, 0)
+    run = project.record.run_id
+    os.environ["TURN"] = "away"
+    try:
+        said = cli("replay", run)
+    finally:
+        del os.environ["TURN"]
+    assert said.code == 7, said.err
+    reason = "MLflow went away, and could not be asked for the metrics that the replay logged"
+    assert lines_of(said.out, "NOT REPLAYABLE")[0].startswith(f"NOT REPLAYABLE   {reason}")
+    shutil.rmtree(project.root / "kept", ignore_errors=True)
+    os.rename(project.root / "kept-away", project.root / "kept")
+    said = cli("sync")
+    assert (said.code, said.out.startswith("Sent run ")) == (0, True), said

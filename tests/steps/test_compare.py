@@ -232,13 +232,30 @@ def with_environment(record: Record, **changes: Any) -> dict[str, Any]:
 
 
 def test_remarks(side: Side, recorded: Recorded) -> None:
-    assert side.verdict().unlocked == ("TURN passed, with values that are not recorded",)
-    assert side.verdict({}).unlocked == ("TURN not set here",)
+    left_out = "not compared: log, model.time"
+    assert side.verdict().unlocked == ("TURN passed, with values that are not recorded", left_out)
+    assert side.verdict({}).unlocked == ("TURN not set here", left_out)
     side.recorded = recorded._replace(vouched=False)
-    assert side.verdict({}).unlocked == ("TURN not set here", "by a record that no MLflow here repeats")
-    side.changes |= with_environment(recorded.record, python="3.11.99", platform="Plan9 sparc")
-    python, platform = recorded.record.environment.python, recorded.record.environment.platform
-    assert side.verdict({}).unlocked[:2] == (f"on Python 3.11.99, recorded {python}", f"on Plan9 sparc, recorded {platform}")
+    assert side.verdict({}).unlocked == ("TURN not set here", left_out, "by a record that no MLflow here repeats")
+    side.changes |= with_environment(recorded.record, python="3.11.99", platform="Plan9 sparc", wheels={"alpha": "0" * 64})
+    side.changes["reprolock"] = "9.0"
+    found, environment = side.verdict({}), recorded.record.environment
+    assert found.unlocked[:4] == (
+        f"on Python 3.11.99, recorded {environment.python}",
+        f"on Plan9 sparc, recorded {environment.platform}",
+        "1 of 1 packages with other files",
+        f"by reprolock 9.0, recorded by {recorded.record.reprolock}",
+    )
+    assert found.kind == "REPRODUCED"
+
+
+@pytest.mark.parametrize("section", ["data", "packages", "jars", "java", "spark", "code", "params", "seed", "command"])
+def test_what_was_pinned_is_what_was_rebuilt(section: str, side: Side, recorded: Recorded) -> None:
+    """However equal the results are: the same inputs are what they speak of."""
+    pinned = recorded.record.pinned
+    side.changes["pinned"] = pinned.model_copy(update={"sections": {**pinned.sections, section: "0" * 64}})
+    found = side.verdict()
+    assert (found.kind, found.reason) == ("NOT REPLAYABLE", f"what was rebuilt is not what was recorded: {section}")
 
 
 def test_packages_of_an_interpreter_that_nobody_locked(side: Side, recorded: Recorded) -> None:
