@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from reprolock.cli.words import counted, short, size
-
-if TYPE_CHECKING:
-    from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin
-    from reprolock.steps.lock import Change
+from reprolock.model.lock import DatasetPin, EnvironmentPin, JarPin, JarsPin
+from reprolock.steps.lock import Change
 
 Versions = dict[str, tuple[str, object]]
 """By name: the versions in words, and all that is pinned under the name."""
@@ -17,24 +14,24 @@ Versions = dict[str, tuple[str, object]]
 
 def change_rows(change: Change) -> list[list[str]]:
     """One change as rows for people; of an updated closure one row for each part that moved."""
-    pin = change.after or change.before
-    match type(pin).__name__:
-        case "DatasetPin":
-            return [_dataset(change.kind, change.before, change.after)]  # type: ignore[arg-type]
-        case "JarsPin":
-            rows = list(_jars(change.before, change.after)) if change.kind == "Updated" else []  # type: ignore[arg-type]
-            whole = [counted(len(pin.jar), "jar"), size(pin.bytes)] if pin.jar else ["no jars", f"Spark {pin.spark} needs none"]
-        case _:
-            rows = list(_packages(change.before, change.after)) if change.kind == "Updated" else []  # type: ignore[arg-type]
-            whole = [counted(len(pin.package), "package"), f"python {pin.python}"]
-    return rows or [[change.kind, *whole]]
+    before, after = change.before, change.after
+    match after or before:
+        case DatasetPin() as pin:
+            return [_dataset(change.kind, pin, before if isinstance(before, DatasetPin) and after else None)]
+        case JarsPin() as jars:
+            moved = list(_jars(before, after)) if isinstance(before, JarsPin) and isinstance(after, JarsPin) else []
+            whole = [counted(len(jars.jar), "jar"), size(jars.bytes)] if jars.jar else ["no jars", f"Spark {jars.spark} needs none"]
+            return moved or [[change.kind, *whole]]
+        case EnvironmentPin() as packages:
+            both = isinstance(before, EnvironmentPin) and isinstance(after, EnvironmentPin)
+            moved = list(_packages(before, after)) if both else []  # type: ignore[arg-type]
+            return moved or [[change.kind, counted(len(packages.package), "package"), f"python {packages.python}"]]
+    return []
 
 
-def _dataset(kind: str, before: DatasetPin | None, after: DatasetPin | None) -> list[str]:
-    pin = after or before
-    assert pin is not None
+def _dataset(kind: str, pin: DatasetPin, before: DatasetPin | None) -> list[str]:
     repository, ref = pin.uri.removeprefix("lakefs://").split("/")[:2]
-    start = short(before.commit) if before and after and before.commit != after.commit else f"{repository} {ref}"
+    start = short(before.commit) if before and before.commit != pin.commit else f"{repository} {ref}"
     return [kind, f"dataset {pin.name}", f"{start} → {short(pin.commit)}", f"{counted(pin.objects, 'object')}, {size(pin.bytes)}"]
 
 
@@ -44,7 +41,7 @@ def _packages(before: EnvironmentPin, after: EnvironmentPin) -> Iterator[list[st
         if old != new:
             yield ["Updated", name, f"{old or 'none'} → {new or 'none'}"]
     old_versions, new_versions = (
-        _versions((item.name, item.version, item.hashes) for item in pin.package) for pin in (before, after)
+        _versions((item.name, item.version, *item.hashes) for item in pin.package) for pin in (before, after)
     )
     yield from _moved("package", old_versions, new_versions)
 
@@ -52,10 +49,14 @@ def _packages(before: EnvironmentPin, after: EnvironmentPin) -> Iterator[list[st
 def _jars(before: JarsPin, after: JarsPin) -> Iterator[list[str]]:
     if before.spark != after.spark:
         yield ["Updated", "jars", f"Spark {before.spark} → {after.spark}"]
-    old_versions, new_versions = (
-        _versions((*item.coordinate.rsplit(":", 1), item.sha256) for item in pin.jar) for pin in (before, after)
-    )
+    old_versions, new_versions = (_versions(_jar(item) for item in pin.jar) for pin in (before, after))
     yield from _moved("jar", old_versions, new_versions)
+
+
+def _jar(pin: JarPin) -> tuple[str, str, str]:
+    """GROUP:ARTIFACT[:CLASSIFIER], version, hash."""
+    group, artifact, version, *classifier = pin.coordinate.split(":")
+    return ":".join([group, artifact, *classifier]), version, pin.sha256
 
 
 def _versions(items: Iterable[tuple[str, ...]]) -> Versions:
@@ -63,7 +64,7 @@ def _versions(items: Iterable[tuple[str, ...]]) -> Versions:
     grouped: dict[str, list[tuple[str, ...]]] = {}
     for name, *rest in items:
         grouped.setdefault(name, []).append(tuple(rest))
-    return {name: (", ".join(sorted(version for version, _ in parts)), parts) for name, parts in grouped.items()}
+    return {name: (", ".join(sorted(version for version, *_ in parts)), parts) for name, parts in grouped.items()}
 
 
 def _moved(what: str, before: Versions, after: Versions) -> Iterator[list[str]]:

@@ -80,8 +80,8 @@ def lock(
         settings.line(f"repro.lock answers repro.toml ({counted(len(found.dataset), 'dataset')})")
         settings.result({"fresh": True, "datasets": len(found.dataset)})
         return
-    from reprolock.cli.changes import change_rows
-    from reprolock.steps.options import LockOptions  # past --check, which has to be quick
+        from reprolock.cli.changes import change_rows  # these two are loaded past --check, which has to be quick
+    from reprolock.steps.options import LockOptions
 
     started = time.monotonic()
     options = LockOptions(upgrade, upgrade_datasets, upgrade_packages, as_of, strict, offline, dry_run)

@@ -19,7 +19,7 @@ from wheelhouse import PYTHON, environ, sdist, wheel
 
 from reprolock.files.lock_file import read_lock, write_lock
 from reprolock.files.secrets import Scanner
-from reprolock.model.lock import EnvironmentPin, PackagePin
+from reprolock.model.lock import EnvironmentPin
 
 LOCK = "hint: run `reprolock lock` and commit repro.lock\n"
 ANEW = "hint: run `reprolock env --prune`, which removes it; the next run builds it anew\n"

@@ -272,7 +272,7 @@ def test_an_environment_that_was_changed_is_refused_and_not_skipped(locked: Proj
     module.unlink()
     module.write_text("x = 2\n")
     said = cli("run", "--if-changed")
-    assert said.err.endswith(f"{module.relative_to(module.parents[3])} was edited\nhint: run `reprolock env --prune`, which removes it; the next run builds it anew\n")
+    assert f": {module.relative_to(module.parents[3])} was edited\nhint: run `reprolock env --prune`, " in said.err
     assert said.code == 4
 
 

@@ -22,7 +22,7 @@ from spark_session import DELTA, SparkParts
 from reprolock.environment.jar_store import STAMP, JarStore
 from reprolock.environment.jars import implied_packages, lacks_s3a, resolve
 from reprolock.environment.java import Java, find_java
-from reprolock.environment.maven import Repository, central, fetch, path_of, repositories
+from reprolock.environment.maven import central, fetch, path_of, repositories
 from reprolock.environment.spark_home import SparkHome, spark_home
 from reprolock.errors import MachineError, PinError, ReprolockError, ServiceError, UsageError
 from reprolock.model.lock import JarPin, JarsPin
