@@ -80,7 +80,7 @@ def lock(
         settings.line(f"repro.lock answers repro.toml ({counted(len(found.dataset), 'dataset')})")
         settings.result({"fresh": True, "datasets": len(found.dataset)})
         return
-        from reprolock.cli.changes import change_rows  # these two are loaded past --check, which has to be quick
+    from reprolock.cli.changes import change_rows  # these two are loaded past --check, which has to be quick
     from reprolock.steps.options import LockOptions
 
     started = time.monotonic()
