@@ -96,8 +96,11 @@ def check_seal(record: Record, tags: Mapping[str, str] | None) -> None:
     where they are given, do not repeat."""
     faults = tuple(f"{name}: not as it was when record.json was written" for name in record.broken)
     if tags is not None:
-        # What the command's own MLflow may have set is not ours to judge.
-        ours = {name: value for name, value in tags_of(record).items() if name.startswith("reprolock.")}
+        try:
+            # What the command's own MLflow may have set is not ours to judge.
+            ours = {name: value for name, value in tags_of(record).items() if name.startswith("reprolock.")}
+        except ValueError as error:  # an address that is none
+            raise NotReplayable(f"record.json of run {record.run_id[:8]}: {error}", hint=_HINT) from None
         faults += tuple(
             f"{name}: record.json says {_brief(value)}, MLflow's tag {_brief(tags.get(name, 'nothing'))}"
             for name, value in ours.items()
@@ -201,6 +204,10 @@ def _disagreements(record: Record, spec: Spec, lock: Lock, taken: Snapshot) -> I
             yield f"{name}: the seal in repro.lock is broken"
     if record.code.digest != code_digest:
         yield f"code: {CODE} has digest {code_digest[:12]}, record.json says {record.code.digest[:12]}"
+    elif record.code.tree != taken.tree:
+        yield f"code: {CODE} does not hold the files that record.json lists"
+    if record.environment.isolated != (spec.environment.isolated and lock.environment is not None):
+        yield "packages: record.json says otherwise than repro.toml whether the environment was isolated"
     if _plain(record) != _plain(record.model_copy(update={"params": spec.params})):
         yield "params: record.json and repro.toml differ"
     if record.seed != spec.run.seed:

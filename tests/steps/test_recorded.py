@@ -150,6 +150,8 @@ RESEALED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "data: record.json and repro.toml name different datasets",
     ),
     "the code's digest": (lambda r: r["code"].update(digest="0" * 64), "code: code.tar.gz has digest"),
+    "the code's files": (lambda r: r["code"]["tree"].update({"helper.py": TREE}), "code: code.tar.gz does not hold the files that"),
+    "no isolation": (lambda r: r["environment"].update(isolated=False), "packages: record.json says otherwise than repro.toml whether"),
     "a package": (lambda r: r["environment"]["packages"].update(alpha="2.0"), "packages: its observed digest is"),
     "a package's files": (lambda r: r["environment"]["wheels"].update(alpha="0" * 64), "packages: its observed digest is"),
     "Python": (lambda r: r["environment"].update(python="3.11.0"), "packages: its observed digest is"),
@@ -186,6 +188,15 @@ RESEALED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         'artifacts: record.json names "/etc/passwd", which would lead out of the folder',
     ),
 }
+
+
+def test_an_address_that_is_none(made: Made, folder: Path) -> None:
+    edit_record(folder, lambda record: record["datasets"][0].update(uri="../secret"))
+    reseal(folder)
+    error = refusal(folder, made.tags)
+    assert error.message == (
+        f'record.json of run {made.record.run_id[:8]}: "../secret" is not a lake address; write "lakefs://REPOSITORY/REF/PATH"'
+    )
 
 
 @pytest.mark.parametrize("name", RESEALED)
