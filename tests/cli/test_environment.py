@@ -161,6 +161,16 @@ def test_two_projects_with_the_same_packages_share_one_environment(project: Proj
     assert (there.record.pinned, there.record.observed) == (project.record.pinned, project.record.observed)
 
 
+def test_extras_and_markers(project: Project, house: Path, cli) -> None:
+    wheel(house, "tool", needs=['helper; extra == "fast"']), wheel(house, "helper"), wheel(house, "winlib"), wheel(house, "elder")
+    locked(project, cli, "tool[fast]", "winlib; sys_platform == 'win32'", "elder; python_version < '3'")
+    pinned = {item.name: item.marker for item in read_lock(project.root).environment.package}
+    assert pinned == {"helper": None, "tool": None, "winlib": "sys_platform == 'win32'"}
+    project.script("import helper, tool; print('both')")
+    assert cli("run", "-q").out == "both\n"
+    assert project.record.environment.packages == {"helper": "1.0", "tool": "1.0"}
+
+
 def test_what_is_being_built_is_said(project: Project, house: Path, cli) -> None:
     wheel(house, "maker"), sdist(house, "raw", requires=["maker"])
     project.script("import raw; print(raw.made_with)")

@@ -184,6 +184,22 @@ def test_spark_without_pyspark_among_the_packages(project: Project, house: Path,
     )
 
 
+def test_the_same_project_in_another_folder_is_the_same_to_both_digests(
+    project: Project, house: Path, layout: Layout, cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another cache too: nothing of where things are is in a digest."""
+    pyspark(house, "4.1.9", "3.4.3")
+    project.add('[spark]\npackages = ["org.acme:app:1.0"]\n[environment]\npackages = ["pyspark"]\n')
+    project.edit("[run]", '[run]\nenv = { DATA = "{datasets.train.path}" }')
+    assert cli("lock").code == cli("run", "-q").code == 0
+    there = Project.__new__(Project)
+    there.root = tmp_path.with_name(f"{tmp_path.name}-other")
+    shutil.copytree(tmp_path, there.root, ignore=shutil.ignore_patterns(".reprolock", "mlruns"))
+    monkeypatch.setenv("REPROLOCK_CACHE_DIR", str(house.parent / "another"))
+    assert cli("run", "-q", root=there.root).code == 0
+    assert (there.record.pinned, there.record.observed) == (project.record.pinned, project.record.observed)
+
+
 # Jars
 
 

@@ -100,6 +100,19 @@ def test_a_skipped_run_loads_neither_mlflow_nor_a_lake_nor_spark(trained: Projec
     assert (done.stdout, done.stderr) == ("0 []\n", skipped(trained))
 
 
+def test_params_that_json_does_not_have_as_they_are(trained: Project, cli) -> None:
+    trained.edit("max_iter = 20", "max_iter = 20\nlost = nan\nfar = -inf\nlong = 1152921504606846977\nday = 2026-01-01")
+    assert cli("run", "--if-changed").out == "trained\n"
+    assert cli("run", "--if-changed").err == skipped(trained)
+    assert json.loads(cli("run", "--if-changed", "--json").out)["params"]["long"] == 2**60 + 1
+    for option, why in (
+        ("lost=1.5", "params.lost NaN → 1.5"),
+        ("far=inf", "params.far -Infinity → Infinity; params.lost 1.5 → NaN"),
+        ("long=1152921504606846976", "params.far Infinity → -Infinity; params.long 1152921504606846977 → 1152921504606846976"),
+    ):
+        assert f"Why     {why}\n" in cli("run", "--if-changed", "--set", option).err
+
+
 def test_in_place_runs_are_told_apart(trained: Project, cli) -> None:
     assert cli("run", "--if-changed", "--in-place").out == "trained\n"
     assert trained.record.mode == "in-place"
