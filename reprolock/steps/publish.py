@@ -51,7 +51,10 @@ def publish(
     merge: bool,
     progress: Progress = SILENT,
 ) -> Published:
-    """Put, commit, tag and merge what a run that succeeded has left. A fault is an answer: the run itself has finished."""
+    """Put, commit, tag and merge what a run that succeeded has left below `root`.
+
+    A fault is an answer and no exception: the run itself has finished.
+    """
     work = _Work(publication, record, root, {output.name: output for output in outputs}, progress)
     fault = None
     try:

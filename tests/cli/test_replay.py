@@ -28,6 +28,8 @@ from replaying import SPEC, TRAIN, Made, edit, edit_code, edit_record, forge, la
 import reprolock
 from reprolock.environment.java import find_java
 from reprolock.steps.what_if import WhatIf, parse_param
+from reprolock.tracker import open_tracker
+from reprolock.tracker.place import Place
 
 CHANGED = "the record or an artifact was changed after the run; take them from where the run was first recorded"
 RULE = "─" * 64
@@ -655,6 +657,14 @@ def test_other_jars_and_another_java(project: Project, cli: Cli, monkeypatch: py
     assert said.code == 0, said.err
     assert lines_of(said.out, "REPRODUCED") == ["REPRODUCED   1 of 1 compared   packages not locked, none differ"]
     assert ", 1 jar, " in said.err
+
+    folder = open_tracker(Place(project.database, "the test"), {}, tmp_path).download(run.run_id, tmp_path / "downloaded")
+    pinned = hashlib.sha256(maven.jar("org.acme:app:1.0").read_bytes()).hexdigest()
+    edit(folder, "repro.lock", pinned, "0" * 64)
+    said = cli("replay", str(folder))
+    assert said.code == 7
+    assert "  jars: the seal in repro.lock is broken" in said.err.splitlines()
+    assert any(line.startswith("  jars: its pinned digest is ") for line in said.err.splitlines())
 
     shutil.rmtree(cache / "jars")
     jar = maven.jar("org.acme:app:1.0")
