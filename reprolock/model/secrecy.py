@@ -9,10 +9,15 @@ from __future__ import annotations
 import re
 
 _NAME = re.compile(
-    r"(?:^|[._-])(?:secret|password|passwd|passphrase|token|credentials?|api[._-]?key|access[._-]?key(?:[._-]?id)?"
-    r"|secret[._-]?key|private[._-]?key|session[._-]?token)$",
+    r"(?:^|[._-])(?:secret|passphrase|token|credentials?|api[._-]?key|access[._-]?key(?:[._-]?id)?"
+    r"|secret[._-]?key|private[._-]?key|account[._-]?key)$"
+    r"|(?:password|passwd)$"  # PGPASSWORD
+    r"|[._-]pwd$"  # MYSQL_PWD; PWD alone is a folder
+    r"|[._](?:account[._]key|client[._]secret|fixed[._]token)\.",  # Hadoop's Azure settings end with the account's name
     re.IGNORECASE,
 )
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+"""Between the words of keyStorePassword."""
 _VALUE = re.compile(
     r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS and lakeFS key IDs
     r"|\bAKIAJ[0-9A-Z]{15}Q\b"
@@ -31,8 +36,8 @@ _USERINFO = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s]*@", re.IGNORECASE)
 
 
 def is_secret_name(name: str) -> bool:
-    """True for a setting or variable that holds a key: `fs.s3a.secret.key`, `HF_TOKEN`; not `max_tokens`."""
-    return _NAME.search(name) is not None
+    """True for a setting or variable that holds a key: `fs.s3a.secret.key`, `HF_TOKEN`, `keyPassword`; not `max_tokens`."""
+    return _NAME.search(_HUMP.sub("_", name)) is not None
 
 
 def looks_secret(text: str) -> bool:
