@@ -8,17 +8,16 @@ and no leftover of an earlier run can be taken for it.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from reprolock.files.failures import cannot_read, cannot_write
+from reprolock.files.failures import cannot_write
+from reprolock.files.output_tree import LeadsNowhere, links_out, measured
 from reprolock.files.whole import TEMPORARY, own_folder
-from reprolock.model.digest import ListingSummary, summarise
 from reprolock.model.outcome import Output
 
 REPLACED = "replaced"
@@ -36,8 +35,10 @@ def found(outputs: Mapping[str, str], work: Path) -> tuple[Output, ...]:
     may have put its own by now."""
     answers = []
     for name, path in outputs.items():
-        files, size, digest = measure(work / path) or (0, 0, None)
-        answers.append(Output(name, path, files, size, digest))
+        try:
+            answers.append(Output(name, path, *(measured(work / path) or (0, 0, None))))
+        except LeadsNowhere as wrong:
+            answers.append(Output(name, path, 0, 0, None, f"{wrong.path.relative_to(work).as_posix()} {wrong.why}"))
     return tuple(answers)
 
 
@@ -48,49 +49,29 @@ def put_in_place(outputs: Mapping[str, str], work: Path, project: Path, run_id: 
     leaves the output at fault in `work`, and what stood in the project where it was.
     """
     if work.resolve() != project.resolve():
+        for path in outputs.values():  # all of them first: one may lead into another
+            _contain(work, path)
         for path in outputs.values():
             _put(work, project, path, run_id)
 
 
-def measure(path: Path) -> ListingSummary | None:
-    """Files, bytes and digest of an output, None where there is nothing.
-
-    `tree:` is SHA-256 over sorted paths, sizes and SHA-256 of all files below, hidden ones too; `file:`
-    is the SHA-256 of one file. A symbolic link inside counts as its target's name.
-    """
+def _contain(work: Path, path: str) -> None:
+    """Make every link of an output that leads out of it what it leads to; one that leads nowhere stays."""
+    output = (work / path).resolve()
+    if not output.is_dir() or not output.is_relative_to(work.resolve()):
+        return  # a folder that is elsewhere stays there
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            return summarise(sorted(_listing(path), key=lambda entry: entry[0].encode()), "tree")
-        return ListingSummary(1, path.stat().st_size, f"file:{_sha256(path)}")
-    except FileNotFoundError:
-        return None
+        for link in list(links_out(output)):
+            copy = link.with_name(f".{link.name}.{secrets.token_hex(4)}{TEMPORARY}")
+            try:
+                _copy(link, copy, follow=True)
+                link.unlink()
+                os.rename(copy, link)
+            finally:
+                if os.path.lexists(copy):
+                    _remove(copy)
     except OSError as error:
-        raise cannot_read(Path(error.filename or path), error) from error
-
-
-def _listing(folder: Path) -> Iterator[tuple[str, int, str]]:
-    """(path, size, checksum) of each file and link below a folder; names that are not UTF-8 enter escaped."""
-    for here, folders, names in os.walk(folder, onerror=_raise):
-        links = [name for name in folders if os.path.islink(os.path.join(here, name))]
-        for name in (*names, *links):
-            path = Path(here, name)
-            shown = os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
-            status = path.lstat()
-            if stat.S_ISLNK(status.st_mode):
-                target = os.fsencode(os.readlink(path))
-                yield shown, len(target), f"link:{hashlib.sha256(target).hexdigest()}"
-            elif stat.S_ISREG(status.st_mode):
-                yield shown, status.st_size, _sha256(path)
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        raise cannot_write(work / path, error) from error
 
 
 def _put(work: Path, project: Path, path: str, run_id: str) -> None:
@@ -166,14 +147,14 @@ def _rename(source: Path, target: Path) -> None:
         target.chmod(mode)
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Up to the first failure; `shutil.copytree` would go on with a full disk and report a list."""
-    if source.is_symlink() or not source.is_dir():
-        shutil.copy2(source, target, follow_symlinks=False)
+def _copy(source: Path, target: Path, *, follow: bool = False) -> None:
+    """Up to the first failure; `shutil.copytree` would go on with a full disk and report a list. `follow`: no link is copied as one."""
+    if not source.is_dir() or source.is_symlink() and not follow:
+        shutil.copy2(source, target, follow_symlinks=follow)
         return
     target.mkdir()
     for entry in source.iterdir():
-        _copy(entry, target / entry.name)
+        _copy(entry, target / entry.name, follow=follow)
     shutil.copystat(source, target)  # last, for the folder may be read-only
 
 

@@ -25,13 +25,17 @@ class Ending(NamedTuple):
 
 
 class Output(NamedTuple):
-    """One declared output as it was found. `files` is 0 and `digest` None when the run did not write it."""
+    """One declared output as it was found. `files` is 0 and `digest` None when the run did not write it.
+
+    `fault`: why what stands there is no output, such as a link that leads nowhere.
+    """
 
     name: str
     path: str
     files: int
     bytes: int
     digest: str | None
+    fault: str | None = None
 
     @property
     def missing(self) -> bool:

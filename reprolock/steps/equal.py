@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reprolock.engine.spark import effective_settings
-from reprolock.files.outputs import measure
+from reprolock.files.output_tree import measure
 from reprolock.files.whole import own_folder, write_whole
 from reprolock.model.lock import Lock
 from reprolock.model.record import Digests, Record

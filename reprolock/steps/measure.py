@@ -57,6 +57,7 @@ def measure_outputs(
             files=output.files,
             bytes=output.bytes,
             digest=output.digest,
+            fault=output.fault if output.missing else None,
         )
         if not output.missing:
             if output.name in direct and declared.compare in ("bytes", "json"):

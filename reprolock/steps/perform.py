@@ -269,11 +269,16 @@ class Performance:
         outputs = found(declared, workspace.work)
         if self.publication is not None:
             outputs = tuple(self.publication.with_direct(output) for output in outputs)
-        missing = [output.name for output in outputs if output.missing]
-        if ending.status == "FINISHED" and missing:
-            reason = f"exit code 0, but it did not write the declared {'outputs' if len(missing) > 1 else 'output'} {', '.join(missing)}"
-            ending = ending._replace(status="FAILED", reason=reason)
+        if ending.status == "FINISHED" and (reason := _not_written(outputs)):
+            ending = ending._replace(status="FAILED", reason=f"exit code 0, but {reason}")
         return ending, outputs
+
+
+def _not_written(outputs: tuple[Output, ...]) -> str:
+    """What is wrong with the outputs of a command that says all went well; "" for nothing."""
+    missing = [output.name for output in outputs if output.missing and output.fault is None]
+    told = [f"it did not write the declared {'outputs' if len(missing) > 1 else 'output'} {', '.join(missing)}"] if missing else []
+    return "; ".join([*told, *(output.fault for output in outputs if output.missing and output.fault)])
 
 
 def _digests(files: Mapping[str, Path]) -> dict[str, str]:

@@ -27,6 +27,7 @@ from replaying import SPEC, TRAIN, Made, edit, edit_code, edit_record, forge, la
 
 import reprolock
 from reprolock.environment.java import find_java
+from reprolock.files.output_tree import measure
 from reprolock.steps.what_if import WhatIf, parse_param
 from reprolock.tracker import open_tracker
 from reprolock.tracker.place import Place
@@ -234,6 +235,35 @@ def test_in_the_projects_own_folder(project: Project, cli: Cli) -> None:
     [replay] = [found for found in project.all_stored() if found.info.run_id != run.run_id]
     assert replay.data.tags["reprolock.replay_of"] == run.run_id
     assert not [name for name in replay.data.tags if name.startswith("reprolock.published")]
+
+
+def test_a_link_out_of_an_output_is_compared_as_what_it_leads_to(project: Project, cli: Cli) -> None:
+    project.add('[outputs.model]\npath = "out/model"\n')
+    project.script("""
+        import os
+        from pathlib import Path
+        Path("cache").mkdir()
+        Path("out/model").mkdir(parents=True)
+        Path("cache/weights.bin").write_bytes(os.urandom(8))
+        Path("out/model/weights.bin").symlink_to("../../cache/weights.bin")
+    """)
+    assert (cli("lock").code, cli("run", "-q").code) == (0, 0)
+    weights = project.root / "out" / "model" / "weights.bin"
+    assert (weights.is_symlink(), len(weights.read_bytes())) == (False, 8)
+    run = project.record
+    said = cli("replay", run.run_id)
+    [replay] = (project.root / ".reprolock" / "replays").iterdir()
+    found = measure(replay / "project" / "out" / "model")
+    assert found and found.digest
+    assert (said.code, said.out.splitlines()[:4]) == (
+        6,
+        [
+            f"model  bytes  {run.outputs[0].digest[5:13]}  {found.digest[5:13]}  different",
+            RULE,
+            "DIVERGED   1 of 1 differ: model   packages not locked, none differ",
+            "Nothing differs in the inputs and the observed environment",
+        ],
+    )
 
 
 # One thing is changed: in the lake

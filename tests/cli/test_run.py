@@ -212,6 +212,23 @@ def test_two_outputs_that_are_not_written(project: Project, cli) -> None:
     assert said.code == 1
 
 
+def test_an_output_with_a_link_that_leads_nowhere(project: Project, cli) -> None:
+    project.add('[outputs.model]\npath = "out/model"\n')
+    project.script("""
+        from pathlib import Path
+        Path("out/model").mkdir()
+        Path("out/model/weights.bin").symlink_to("../../cache/weights.bin")
+    """)
+    lock(cli)
+    said = cli("run")
+    assert said.err.endswith(
+        "error: the command failed: exit code 0, but out/model/weights.bin is a link to ../../cache/weights.bin, where no file is\n"
+        + hint_of(project)
+    )
+    assert said.code == 1
+    assert project.record.outputs[0].fault == "out/model/weights.bin is a link to ../../cache/weights.bin, where no file is"
+
+
 def test_an_output_of_an_earlier_run_is_moved_aside(project: Project, cli) -> None:
     project.add('[outputs.model]\npath = "model.bin"\n')
     project.script("import pathlib; pathlib.Path('model.bin').write_text('new')")

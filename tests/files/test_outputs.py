@@ -13,7 +13,8 @@ import pytest
 
 import reprolock.errors
 from reprolock.errors import MachineError
-from reprolock.files.outputs import found, measure, put_in_place, set_aside
+from reprolock.files.output_tree import measure
+from reprolock.files.outputs import found, put_in_place, set_aside
 from reprolock.model.outcome import Output
 
 ROOT = Path(reprolock.errors.__file__).parents[1]
@@ -132,6 +133,60 @@ def test_an_output_that_is_a_link_arrives_as_what_it_leads_to(project: Path, wor
     assert (project / "model.bin" / "weights").read_text() == "w"
     assert os.readlink(project / "out" / "predictions") == str(tmp_path / "big" / "disk")
     assert (tmp_path / "big/disk/part").read_text() == "b"  # what is elsewhere stays there
+
+
+def test_a_link_out_of_an_output_is_what_it_leads_to(project: Path, work: Path, tmp_path: Path) -> None:
+    """To a file, to a folder with a link of its own, to another output, to elsewhere on this machine."""
+    write(work, {"cache/weights.bin": "w", "cache/blobs/1": "b", "out/report.json": "r", "out/predictions/part": "p"})
+    write(tmp_path, {"disk/vocabulary": "v"})
+    write(work, {"out/predictions/sub/x": "x"})
+    here = work / "out" / "predictions"
+    (work / "cache" / "blobs" / "2").symlink_to("1")
+    for name, target in {
+        "weights": "../../cache/weights.bin", "tokens": "../../cache/blobs", "sub/report": "../../report.json",
+        "vocabulary": tmp_path / "disk" / "vocabulary", "first": "part", "own": here / "part", "hop": "weights",
+    }.items():  # fmt: skip
+        (here / name).symlink_to(target)
+    plain = {
+        "first": "-> part", "hop": "w", "own": "p", "part": "p", "sub/report": "r", "sub/x": "x",
+        "tokens/1": "b", "tokens/2": "b", "vocabulary": "v", "weights": "w",
+    }  # fmt: skip
+    write(tmp_path / "plain", {name: text for name, text in plain.items() if not text.startswith("->")})
+    (tmp_path / "plain" / "first").symlink_to("part")
+    outputs = collect({"report": "out/report.json", "predictions": "out/predictions"}, work, project, "run1")
+    assert outputs[1][2:] == (*measure(tmp_path / "plain"), None)
+    assert tree(project / "out" / "predictions") == plain
+    assert measure(project / "out" / "predictions") == measure(tmp_path / "plain")
+    assert (tmp_path / "disk" / "vocabulary").read_text() == "v"
+    assert tree(work) == {"cache/blobs/1": "b", "cache/blobs/2": "-> 1", "cache/weights.bin": "w"}
+
+
+def test_a_link_out_of_an_output_shows_other_bytes(work: Path) -> None:
+    write(work, {"cache/weights.bin": "one", "out/model/note": "n"})
+    (work / "out" / "model" / "weights.bin").symlink_to("../../cache/weights.bin")
+    before = measure(work / "out" / "model")
+    (work / "cache" / "weights.bin").write_text("two")
+    after = measure(work / "out" / "model")
+    assert before and after and before[:2] == after[:2] == (2, 4) and before.digest != after.digest
+
+
+def test_a_link_that_leads_nowhere_is_named(project: Path, work: Path) -> None:
+    write(work, {"out/predictions/part": "p", "out/other/part": "p", "out/report.json": "r"})
+    (work / "out" / "predictions" / "gone").symlink_to("../../cache/gone")
+    (work / "out" / "predictions" / "later").symlink_to("part-1")  # inside: a name
+    (work / "out" / "other" / "loop").symlink_to("..")
+    (work / "model.bin").symlink_to("nowhere")
+    os.mkfifo(work / "pipe")
+    declared = {"predictions": "out/predictions", "other": "out/other", "model": "model.bin", "pipe": "pipe"}
+    assert [output.fault for output in collect(declared, work, project, "run1")] == [
+        "out/predictions/gone is a link to ../../cache/gone, where no file is",
+        "out/other/loop/other is a link to a folder that it stands in",
+        "model.bin is a link to nowhere, where no file is",
+        "pipe is neither a file nor a folder",
+    ]
+    assert [output.missing for output in found(declared, work)] == [True] * 4
+    assert measure(project / "out" / "predictions") is None
+    assert tree(project / "out" / "predictions") == {"gone": "-> ../../cache/gone", "later": "-> part-1", "part": "p"}
 
 
 COLLECT = """
