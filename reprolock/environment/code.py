@@ -111,6 +111,12 @@ def contents(taken: Snapshot, root: Path) -> Iterator[tuple[CodeFile, bytes]]:
         yield file, data
 
 
+def check_keys(taken: Snapshot, root: Path, scanner: Scanner) -> None:
+    """UsageError for a file that carries a key which was not known yet when the snapshot was taken."""
+    for file, data in contents(taken, root):
+        _refuse_keys(scanner, data, file.path)
+
+
 def place(taken: Snapshot, root: Path, work: Path) -> None:
     """Copy exactly these files into a folder, which is made; modes and links are kept."""
     write_tree(work, contents(taken, root))

@@ -6,6 +6,7 @@ import gzip
 import io
 import tarfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from reprolock.errors import NotReplayable
@@ -27,6 +28,14 @@ def pack(path: Path) -> bytes | None:
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
     return gzip.compress(buffer.getvalue(), mtime=0)
+
+
+def members(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of what `pack` made here, just now."""
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(data)), mode="r:") as tar:
+        for member in tar:
+            stream = tar.extractfile(member)
+            yield member.name, stream.read() if stream else b""
 
 
 def unpack(data: bytes, folder: Path) -> None:

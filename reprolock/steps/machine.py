@@ -31,9 +31,10 @@ class Machine(NamedTuple):
         """This process's own."""
         return cls(dict(os.environ), Path.home(), os.cpu_count() or 1, Path(sys.executable))
 
-    def scanner(self, pass_env: Iterable[str] = ()) -> Scanner:
-        """Looks for every key that is in use here: variables, lakectl's file, and what `pass_env` lets through."""
-        keys = keys_in(self.environ, pass_env)
+    def scanner(self, pass_env: Iterable[str] = (), further: Mapping[str, str] = {}) -> Scanner:
+        """Looks for every key that is in use here: variables, lakectl's file, what `pass_env` lets through, and `further`
+        ones by their names."""
+        keys = {**further, **keys_in(self.environ, pass_env)}
         known = set(keys.values())
         found = sorted(secrets_in_use(self.environ, self.home) - known)
         return Scanner(keys | {f"a key of lakectl's ({index})": value for index, value in enumerate(found, 1)})

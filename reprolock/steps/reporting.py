@@ -50,13 +50,14 @@ class Reporter:
         """Variables by which the command's own MLflow calls reach the run."""
         return self.tracker.command_environment(run_id)
 
-    def abandon(self, run_id: str, fault: BaseException, ended: datetime) -> bool:
+    def abandon(self, run_id: str, fault: BaseException, ended: datetime, redact: Callable[[str], str] = str) -> bool:
         """End a run whose command never started, or whose end could not be recorded: FAILED, or KILLED by Ctrl-C.
 
-        False where neither MLflow nor the outbox could be told: a later command has to do it.
+        `redact` takes the keys out of the fault. False where neither MLflow nor the outbox could be told: a later
+        command has to do it.
         """
         status: Status = "KILLED" if isinstance(fault, KeyboardInterrupt) else "FAILED"
-        reason = "Ctrl-C" if status == "KILLED" else str(fault) or type(fault).__name__
+        reason = "Ctrl-C" if status == "KILLED" else redact(str(fault) or type(fault).__name__)
         self._pool.shutdown()
         try:
             if self._opened is None:
