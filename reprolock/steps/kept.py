@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reprolock.errors import NotReplayable
+from reprolock.model.uri import check_path
 
 LARGEST = 20_000_000
 """Bytes. A larger output is data, and belongs in a lake; then a difference is told without its place."""
@@ -49,7 +50,10 @@ def unpack(data: bytes, folder: Path) -> None:
             members = tar.getmembers()
             if odd := [member.name for member in members if not member.isreg() or member.issparse()]:
                 raise NotReplayable(f'a kept output holds "{odd[0]}", which is no file')
-            folder.mkdir(parents=True, exist_ok=True)
-            tar.extractall(folder, members, filter="data")
+            for member in members:
+                check_path(member.name)  # extractall knows filters from Python 3.11.4 on
+                target, stream = folder / member.name, tar.extractfile(member)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(stream.read() if stream else b"")
     except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError) as error:
         raise NotReplayable(f"a kept output cannot be unpacked: {error}") from None

@@ -313,7 +313,7 @@ def sparse() -> bytes:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (packed("../escaped"), "a kept output cannot be unpacked: '../escaped' would be extracted to"),
+        (packed("../escaped"), 'a kept output cannot be unpacked: "../escaped" contains "." or ".." as a segment'),
         (packed("link", tarfile.SYMTYPE, "/etc/passwd"), 'a kept output holds "link", which is no file'),
         (packed("hard", tarfile.LNKTYPE, "../../x"), 'a kept output holds "hard", which is no file'),
         (packed("device", tarfile.CHRTYPE), 'a kept output holds "device", which is no file'),
