@@ -27,7 +27,7 @@ from reprolock.environment.env_build import BUILDING, Plan, build_environment, r
 from reprolock.environment.manifest import MANIFEST, Manifest, changes, read_manifest
 from reprolock.environment.pythons import Python, find_python
 from reprolock.environment.uv_command import Uv
-from reprolock.errors import MachineError, PinError, ReprolockError, UsageError
+from reprolock.errors import MachineError, PinError, ReprolockError
 from reprolock.files.failures import cannot_write
 from reprolock.files.whole import guard
 from reprolock.model.lock import EnvironmentPin, PackagePin
@@ -38,7 +38,6 @@ ANEW = "run `reprolock env --prune`, which removes it; the next run builds it an
 _BUILD_SECONDS = 3600.0
 """How long a second run waits for the one that builds the same environment."""
 _ENVIRONMENT = re.compile(r"[0-9a-f]{16}$|\.build-")
-_PYTHON_PROGRAM = re.compile(r"(?:python|pypy|graalpy)w?[\d.]*(?:t|d)?(?:\.exe)?", re.IGNORECASE)
 
 
 class Environment(NamedTuple):
@@ -112,20 +111,6 @@ def check(environment: Environment) -> None:
             f"the environment {environment.digest} is not as it was built: {found[0]}{more}",
             faults=found if len(found) > 1 else (),
             hint=ANEW,
-        )
-
-
-def is_inside(program: Path, environment: Environment) -> bool:
-    """Whether a program, as a path that was looked up on PATH, stands in the environment. Links are not followed."""
-    return Path(os.path.realpath(program.parent)) == Path(os.path.realpath(environment.programs))
-
-
-def refuse_foreign_python(program: Path, environment: Environment) -> None:
-    """UsageError when `program` is a Python from elsewhere. What is no Python passes."""
-    if _PYTHON_PROGRAM.fullmatch(program.name) and not is_inside(program, environment):
-        raise UsageError(
-            f"run.command starts {program}, which is not the locked environment's Python",
-            hint='write "python", which is the locked one; environment.isolated = false runs in the current interpreter',
         )
 
 

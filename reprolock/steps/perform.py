@@ -13,7 +13,7 @@ from uuid import uuid4
 from reprolock.engine.process import execute, find_program
 from reprolock.engine.variables import Variables
 from reprolock.environment.archive import archive
-from reprolock.environment.python_env import refuse_foreign_python
+from reprolock.environment.foreign_python import refuse_foreign_python
 from reprolock.errors import ReprolockError
 from reprolock.files.failures import cannot_write
 from reprolock.files.journal import Journal
@@ -201,9 +201,10 @@ class Performance:
 
     def _check_program(self, workspace: Workspace) -> None:
         """UsageError for a command that is not there, or a Python from outside of the locked environment."""
-        program = find_program(workspace.argv[0], workspace.environ["PATH"], workspace.work)
-        if self.materials.interpreter.built is not None:
-            refuse_foreign_python(program, self.materials.interpreter.built)
+        path = workspace.environ["PATH"]
+        program = find_program(workspace.argv[0], path, workspace.work)
+        if (built := self.materials.interpreter.built) is not None:
+            refuse_foreign_python((program, *workspace.argv[1:]), built, path, workspace.work)
 
     def _opening(self, workspace: Workspace, options: RunOptions, started: datetime) -> Record:
         record = opening_record(

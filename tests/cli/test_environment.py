@@ -434,6 +434,23 @@ def test_python_from_elsewhere_is_refused(
     )
 
 
+def test_python_from_elsewhere_in_a_scripts_first_line_is_refused(project: Project, house: Path, cli) -> None:
+    wheel(house, "tool")
+    project.script(f"#!{sys.executable}\nprint(1)\n")
+    (project.root / "train.py").chmod(0o755)
+    project.command("./train.py")
+    locked(project, cli, "tool")
+    fails(
+        cli("run", "--dry-run"),
+        2,
+        f"error: run.command starts train.py, whose first line names {sys.executable}, which is not the locked environment's Python\n"
+        'hint: write "#!/usr/bin/env python", which is the locked one; environment.isolated = false runs in the current interpreter\n',
+    )
+    project.script("#!/usr/bin/env python\nimport sys; print(sys.prefix)\n")
+    said = cli("run", "-q")
+    assert (said.code, said.out) == (0, f"{environment()}\n")
+
+
 # The current interpreter
 
 

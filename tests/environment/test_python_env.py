@@ -17,7 +17,8 @@ from wheelhouse import PYTHON, environ, sdist, wheel
 from reprolock.environment.drift import Difference, drift, refuse_drift
 from reprolock.environment.interpreter import installed
 from reprolock.environment.manifest import LISTING, MANIFEST
-from reprolock.environment.python_env import Environment, check, ensure, is_inside, prune, refuse_foreign_python
+from reprolock.environment.foreign_python import is_inside, refuse_foreign_python
+from reprolock.environment.python_env import Environment, check, ensure, prune
 from reprolock.environment.python_lock import resolve
 from reprolock.environment.pythons import install_hint
 from reprolock.environment.runtime import SCRIPT_MODULES, runtime_folder
@@ -406,19 +407,56 @@ def test_a_listing_that_is_gone_is_a_change(bench: Bench) -> None:
 # --- python from elsewhere, pruning, what scripts import ------------------------------------------------
 
 
+INSTEAD = "which is the locked one; environment.isolated = false runs in the current interpreter"
+
+
 def test_python_from_elsewhere_is_refused(bench: Bench, tmp_path: Path) -> None:
     environment = bench.ensure(bench.pin())
+    path = os.pathsep.join((str(environment.programs), "/usr/bin", "/bin"))
     assert is_inside(environment.python, environment)
-    refuse_foreign_python(environment.python, environment)
-    refuse_foreign_python(Path("/bin/sh"), environment)
-    for name in ("python", "python3", "python3.11", "pypy3"):
+    refuse_foreign_python([environment.python, "train.py"], environment, path, tmp_path)
+    refuse_foreign_python(["/bin/sh"], environment, path, tmp_path)
+    (tmp_path / "trainer").symlink_to(sys.executable)
+    for name in ("python", "python3", "python3.11", "pypy3", "trainer"):
         assert not is_inside(tmp_path / name, environment)
         with pytest.raises(UsageError) as caught:
-            refuse_foreign_python(tmp_path / name, environment)
+            refuse_foreign_python([tmp_path / name], environment, path, tmp_path)
         assert str(caught.value) == f"run.command starts {tmp_path / name}, which is not the locked environment's Python"
-        assert caught.value.hint == (
-            'write "python", which is the locked one; environment.isolated = false runs in the current interpreter'
-        )
+        assert caught.value.hint == f'write "python", {INSTEAD}'
+
+
+def test_python_from_elsewhere_in_a_first_line_is_refused(bench: Bench, tmp_path: Path) -> None:
+    environment = bench.ensure(bench.pin())
+    (tmp_path / "bin").mkdir()
+    foreign = tmp_path / "bin" / "python3.99"
+    foreign.symlink_to(sys.executable)
+    path = os.pathsep.join((str(environment.programs), str(foreign.parent), "/usr/bin", "/bin"))
+    (tmp_path / "code").mkdir()
+    script = tmp_path / "code" / "train.py"
+    (tmp_path / "code" / "inner").write_text(f"#!{foreign}\n")
+    (tmp_path / "code" / "python").symlink_to(sys.executable)
+    for line in (
+        f"#!{foreign}", f"#! {foreign} -u", "#!/usr/bin/env python3.99", "#!/usr/bin/env -S python3.99 -u",
+        f"#!/usr/bin/env -S PATH={foreign.parent} python3.99", f"#!/usr/bin/env -S -u HOME {foreign} -X dev", "#!inner", "#!python",
+    ):  # fmt: skip
+        script.write_text(f"{line}\nprint(1)\n")
+        named = {"#!python": tmp_path / "code" / "python"}.get(line, foreign)
+        with pytest.raises(UsageError) as caught:
+            refuse_foreign_python([script], environment, path, script.parent)
+        assert str(caught.value) == (
+            f"run.command starts train.py, whose first line names {named}, which is not the locked environment's Python"
+        ), line
+        assert caught.value.hint == f'write "#!/usr/bin/env python", {INSTEAD}'
+    with pytest.raises(UsageError) as caught:
+        refuse_foreign_python(["/usr/bin/env", "A=1", foreign, script], environment, path, script.parent)
+    assert str(caught.value) == f"run.command starts {foreign}, which is not the locked environment's Python"
+    for line in (
+        "#!/usr/bin/env python", "#!/usr/bin/env -S python3 -u", f"#!{environment.python}", "#!/bin/sh", "#!/usr/bin/env nothing-like-it",
+        "#!/usr/bin/env", "#!", "print(1)", "#!/usr/bin/env -iS A=1 python3.99", "#!/usr/bin/env -S -i python3.99", "#!train.py", '#!/usr/bin/env -S "',
+    ):  # fmt: skip
+        script.write_text(f"{line}\n")
+        refuse_foreign_python([script], environment, path, script.parent)
+    refuse_foreign_python(["/usr/bin/env", "python", script], environment, path, script.parent)
 
 
 def test_prune_takes_what_is_unused_changed_or_half_built(bench: Bench) -> None:
