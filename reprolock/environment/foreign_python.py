@@ -57,11 +57,9 @@ def _started(argv: Sequence[str | Path], path: str, cwd: Path) -> Iterator[Path]
         if line := _first_line(program):
             # The kernel hands over what follows the interpreter as one argument.
             name, *rest = line.split(None, 1)
-            found, arguments = cwd / name, [*rest, str(program), *arguments]
-        elif program.name == "env":
-            found, arguments = _named_by_env(arguments, path)
-        else:
-            return
+            program, arguments = cwd / name, [*rest, str(program), *arguments]
+            continue
+        found, arguments = _named_by_env(arguments, path) if program.name == "env" else (None, [])
         if found is None:
             return
         program = found
