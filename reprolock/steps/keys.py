@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from reprolock.errors import UsageError
 from reprolock.files.secrets import Scanner
 from reprolock.model.record import OutputRecord, Record
+from reprolock.model.spec import Spec
 from reprolock.model.workspace import Workspace
 from reprolock.steps.kept import members
 from reprolock.tracker.mlflow_tracker import record_bytes
@@ -35,6 +36,12 @@ def spark_keys(workspace: Workspace) -> dict[str, str]:
     conf = workspace.spark.conf if workspace.spark else {}
     found = {name: _REFERENCE.fullmatch(value) for name, value in conf.items()}
     return {name: workspace.environ[match[1]] for name, match in found.items() if match and match[1] in workspace.environ}
+
+
+def check_spec(spec: Spec, scanner: Scanner) -> None:
+    """UsageError (exit 2) names the setting that holds a key in a form that is not the key's own, such as an escape of TOML's."""
+    for place, text in _texts(spec.model_dump(mode="json")):
+        scanner.check(text, f"{place} in repro.toml", lines=False)
 
 
 def check_opening(record: Record, scanner: Scanner) -> None:

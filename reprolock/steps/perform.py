@@ -13,8 +13,9 @@ from uuid import uuid4
 from reprolock.engine.process import execute, find_program
 from reprolock.engine.variables import Variables
 from reprolock.environment.archive import archive
+from reprolock.environment.code import check_keys
 from reprolock.environment.foreign_python import refuse_foreign_python
-from reprolock.errors import ReprolockError
+from reprolock.errors import ReprolockError, UsageError
 from reprolock.files.failures import cannot_write
 from reprolock.files.journal import Journal
 from reprolock.files.lock_file import NAME as LOCK
@@ -26,6 +27,7 @@ from reprolock.model.outcome import Ending, Outcome, Output
 from reprolock.model.record import Record
 from reprolock.model.workspace import Workspace
 from reprolock.steps.equal import note_finished
+from reprolock.steps.keys import check_opening, check_spec, covered, spark_keys, without_keys
 from reprolock.steps.local_records import runs_folder
 from reprolock.steps.machine import Machine
 from reprolock.steps.measure import Measured, measure_outputs
@@ -107,12 +109,14 @@ class Performance:
         self.reporter = reporter
         self.machine = machine
         self.publication: Publication | None = None
+        self.scanner = machine.scanner(sources.spec.run.pass_env)
         self.python = machine.python
         self.environ: Mapping[str, str] = {}
 
     def rehearse(self, options: RunOptions, watcher: Watcher, place: Place) -> RunResult:
         """`--dry-run`: everything up to the command, in a folder that is removed again."""
         check_mlflow(self.materials.interpreter.built, place, offline=options.offline)
+        self._declared()
         name = f"dry-run-{uuid4().hex}"
         try:
             workspace, _ = self._rebuild(name, options, {})
@@ -126,6 +130,7 @@ class Performance:
     def perform(self, options: RunOptions, watcher: Watcher, place: Place) -> RunResult:
         """Create the MLflow run, execute the command, record it."""
         check_mlflow(self.materials.interpreter.built, place, offline=options.offline)
+        declared = self._declared()
         started = self.machine.now()
         run_id = self.reporter.create(self.sources.spec, options.name, started)
         journal = None
@@ -136,25 +141,26 @@ class Performance:
             workspace, composed = self._rebuild(run_id, options, self.reporter.command_environment(run_id))
             self._check_program(workspace)
             record = self._opening(workspace, options, started)
-            files = self._files(workspace)
+            files = self._files(workspace, declared)
             record = record.model_copy(update={"artifacts": _digests(files)})
             for name in composed.missing:
                 watcher.warn(f"run.pass_env names {name}, which is not set here")
             watcher.ready(record)
-            self.reporter.open(record, workspace.folder, files, self._completed)
+            self.reporter.open(record, workspace.folder, files, lambda record: self._completed(record, watcher))
             outcome = Outcome(*self._executed(workspace, options))
             record = self.reporter.opened(record)
-            measured = self._measured(workspace, outcome.outputs)
+            measured = self._measured(workspace, outcome.outputs, watcher)
             files |= measured.kept
             record = closing_record(record, outcome.ending, measured.outputs, self.reporter.metrics(run_id))
             record = record.model_copy(update={"artifacts": record.artifacts | _digests(measured.kept)})
+            record = self._covered(record, watcher)
             published = self._published(record, outcome, workspace.work, options, watcher)
             put_in_place({output.name: output.path for output in outcome.outputs}, workspace.work, self.root, run_id)
-            record = record.model_copy(update={"published": published.records}).sealed()
+            record = self._covered(record.model_copy(update={"published": published.records}), watcher).sealed()
             sent = self.reporter.close(record, workspace.folder, files)
         except BaseException as error:
             self._unpublished(watcher)
-            recorded = self.reporter.abandon(run_id, error, self.machine.now())
+            recorded = self.reporter.abandon(run_id, error, self.machine.now(), self.scanner.redact)
             if journal is not None:
                 journal.close() if recorded else journal.release()
             raise
@@ -215,39 +221,65 @@ class Performance:
             started=started,
             run_name=options.name,
         )
-        return record.model_copy(update={"why": why(record, self.before)})
+        record = record.model_copy(update={"why": why(record, self.before)})
+        self._check_keys(record, workspace)
+        return record
 
-    def _files(self, workspace: Workspace) -> dict[str, Path]:
-        """The artifacts: what was declared, what was pinned, and the code that runs; looked through for keys."""
-        contents = {
-            SPEC: (self.root / SPEC).read_bytes(),
-            LOCK: (self.root / LOCK).read_bytes(),
-            "code.tar.gz": archive(self.materials.snapshot, self.materials.code_root),
-        }
-        scanner = self.machine.scanner(self.sources.spec.run.pass_env)
+    def _check_keys(self, record: Record, workspace: Workspace) -> None:
+        """UsageError for a key in what is recorded, or one of Spark's own, known by now, in the code."""
+        further = spark_keys(workspace)
+        self.scanner = self.machine.scanner(self.sources.spec.run.pass_env, further)
+        try:
+            if further:
+                check_keys(self.materials.snapshot, self.materials.code_root, self.scanner)
+            check_opening(record, self.scanner)
+        except UsageError:
+            shutil.rmtree(workspace.folder, ignore_errors=True)  # what the command was to be given holds it too
+            raise
+
+    def _covered(self, record: Record, watcher: Watcher) -> Record:
+        """The record as it may be written: a key that the command brought up ends no run."""
+        record, remarks = covered(record, self.scanner)
+        for remark in remarks:
+            watcher.warn(remark)
+        return record
+
+    def _declared(self) -> dict[str, bytes]:
+        """repro.toml and repro.lock as they are logged, looked through for keys."""
+        contents = {name: (self.root / name).read_bytes() for name in (SPEC, LOCK)}
+        for name, data in contents.items():
+            self.scanner.check(data, name)
+        check_spec(self.sources.spec, self.scanner)
+        return contents
+
+    def _files(self, workspace: Workspace, declared: Mapping[str, bytes]) -> dict[str, Path]:
+        """The artifacts: what was declared, what was pinned, and the code that runs."""
+        contents = {**declared, "code.tar.gz": archive(self.materials.snapshot, self.materials.code_root)}
         files = {}
         for name, data in contents.items():
-            if name != "code.tar.gz":  # its files were looked through one by one
-                scanner.check(data, name)
             files[name] = workspace.folder / name
             write_whole(files[name], data)
         return files
 
-    def _completed(self, record: Record) -> Record:
+    def _completed(self, record: Record, watcher: Watcher) -> Record:
         """Beside the command: the columns of its inputs."""
         spec, pins = self.sources.spec, self.sources.pins
         s3 = s3_access(spec, pins, self.machine)
         gateway = Gateway(s3.endpoint, s3.access_key_id, s3.secret_access_key) if s3 else None
-        return with_shapes(record, pins, self.materials.lake, gateway)
+        return self._covered(with_shapes(record, pins, self.materials.lake, gateway), watcher)
 
-    def _measured(self, workspace: Workspace, outputs: tuple[Output, ...]) -> Measured:
+    def _measured(self, workspace: Workspace, outputs: tuple[Output, ...], watcher: Watcher) -> Measured:
         """The outputs as a replay will compare them; tables are read by the command's own Python and Spark."""
         self.python = Path(find_program("python", workspace.environ["PATH"], workspace.work))
         self.environ = workspace.environ
         direct = self.publication.direct(outputs) if self.publication else {}
-        return measure_outputs(
+        measured = measure_outputs(
             outputs, self.sources.spec, workspace.work, workspace.folder, python=self.python, environ=self.environ, direct=direct
         )
+        records, kept, remarks = without_keys(measured.outputs, measured.kept, self.scanner)
+        for remark in remarks:
+            watcher.warn(remark)
+        return Measured(records, kept)
 
     def _executed(self, workspace: Workspace, options: RunOptions) -> tuple[Ending, tuple[Output, ...]]:
         spec = self.sources.spec
