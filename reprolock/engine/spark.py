@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import javaproperties
 
+from reprolock.engine.listener import Watch
 from reprolock.errors import MachineError, UsageError
 from reprolock.files.failures import cannot_read, cannot_write
 from reprolock.model.secrecy import is_secret_name
@@ -46,6 +47,9 @@ _REFUSED = {
     "spark.master": "write it as master = … in [spark]",
     "spark.jars.packages": "write them as packages = […] in [spark], so that they are locked",
     "spark.jars.excludes": "declare the packages that are wanted; the lock's closure is resolved without this setting",
+    "spark.pyspark.python": "the command's python is that of its environment",
+    "spark.pyspark.driver.python": "the command's python is that of its environment",
+    "spark.openlineage.transport.type": "`reprolock run --openlineage URL`, or OPENLINEAGE_URL, sends on what was seen",
     "spark.jars.ivySettings": "name the repository in REPROLOCK_MAVEN_REPOSITORY, or in spark.jars.repositories",
 }
 
@@ -89,25 +93,32 @@ def plan_spark(
     java: str | None = None,
     user_conf: Path | None = None,
     s3: S3Access | None = None,
+    watch: Watch | None = None,
 ) -> tuple[SparkPlan, dict[str, str]]:
     """Make `folder` and answer with the plan and the variables of the command; keys stand only in the latter.
 
     `version` is pyspark's, `jars` absolute paths, `cores` the N of `local[*]`, `java` what is recorded,
-    `user_conf` the caller's own SPARK_CONF_DIR. UsageError (exit 2) for settings that go past the lock.
+    `user_conf` the caller's own SPARK_CONF_DIR, `watch` who looks on. UsageError (exit 2) for settings that go
+    past the lock.
     """
     settings = effective_settings(spec, cores, user_conf)
     conf, environ = settings.conf, settings.environ
     if s3 is not None:
         conf |= _s3a(s3)
         environ |= {ACCESS_KEY_ID: s3.access_key_id, SECRET_ACCESS_KEY: s3.secret_access_key}
-    listed = [_address(path) for path in jars] + list(filter(None, [conf.get("spark.jars")]))  # the user's own stay, after ours
-    written = conf | {"spark.jars": ",".join(listed)} if listed else conf
+    listed = [_address(path) for path in jars if watch is None or path != watch.jar]
+    theirs = [name.strip() for name in conf.get("spark.jars", "").split(",") if name.strip()]  # they stay, after ours
+    written = conf | {"spark.jars": ",".join([*listed, *theirs])} if listed or theirs else conf
     try:
-        _make_folder(folder, user_conf, written)
+        written = {**written, **(watch.settings(conf) if watch else {})}
+        brought = _make_folder(folder, user_conf, written)
+        if watch and not any(folder.glob("log4j*")) and (logging := watch.logging()):
+            (folder / "log4j2.properties").write_text(logging, "utf-8")
     except OSError as error:
         raise cannot_write(folder, error) from error
     ordered = dict(sorted(conf.items()))
-    return SparkPlan(version, settings.master, ordered, tuple(jars), java, folder), environ | {"SPARK_CONF_DIR": str(folder)}
+    plan = SparkPlan(version, settings.master, ordered, tuple(jars), java, folder, written, (*theirs, *brought), watch is not None)
+    return plan, environ | {"SPARK_CONF_DIR": str(folder)}
 
 
 def effective_settings(spec: SparkSpec, cores: int, user_conf: Path | None = None) -> EffectiveSettings:
@@ -184,6 +195,8 @@ def _user_settings(folder: Path | None, packages: Sequence[str]) -> tuple[dict[s
         raise cannot_read(file, error) from error
     except ValueError as error:
         raise UsageError(f"{file} is no file of Java properties: {error}", hint="mend it, or unset SPARK_CONF_DIR") from None
+    for name in ("spark.pyspark.python", "spark.pyspark.driver.python"):
+        conf.pop(name, None)  # an interpreter that is not the command's
     brought = [name.strip() for name in conf.pop("spark.jars.packages", "").split(",") if name.strip()]
     if unlocked := [name for name in brought if name not in packages]:
         raise UsageError(
@@ -200,12 +213,16 @@ def _user_settings(folder: Path | None, packages: Sequence[str]) -> tuple[dict[s
     return conf, environ
 
 
-def _make_folder(folder: Path, user_conf: Path | None, conf: Mapping[str, str]) -> None:
+def _make_folder(folder: Path, user_conf: Path | None, conf: Mapping[str, str]) -> list[str]:
+    """Fill SPARK_CONF_DIR; the names of what came from the user's own."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DEFAULTS).write_text(settings_text(conf), "ascii")
+    brought = []
     for entry in sorted(user_conf.iterdir()) if user_conf else ():
-        if entry.name == DEFAULTS or entry.name.endswith(".template"):
+        # Spark's programs take variables out of spark-env.sh, which would then be written down nowhere.
+        if entry.name in (DEFAULTS, "spark-env.sh", "spark-env.cmd") or entry.name.endswith(".template"):
             continue
+        brought.append(entry.name)
         try:
             # A link and no copy: core-site.xml and the like may hold keys.
             os.symlink(entry.resolve(), folder / entry.name, target_is_directory=entry.is_dir())
@@ -214,3 +231,4 @@ def _make_folder(folder: Path, user_conf: Path | None, conf: Mapping[str, str]) 
                 raise
             copy = shutil.copytree if entry.is_dir() else shutil.copy2
             copy(entry, folder / entry.name)
+    return brought

@@ -17,10 +17,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO, Protocol
+from zipfile import is_zipfile
 
 from reprolock.environment.maven import Repository, central, fetch, path_of
-from reprolock.errors import PinError, ServiceError
+from reprolock.errors import PinError, ServiceError, UsageError
 from reprolock.files.failures import cannot_read, cannot_write
 from reprolock.model.lock import JarPin, JarsPin
 
@@ -61,6 +63,34 @@ class JarStore:
             with file.open("rb") as source:
                 self._keep(jar, lambda into: shutil.copyfileobj(source, into), "Ivy's cache")
         return jar
+
+    def take(self, coordinate: str, *, offline: bool = False) -> JarPin:
+        """Pin one jar by its coordinate, of which it is known that it needs no other: the store's, else a repository's.
+
+        UsageError (exit 2) when no repository has it, ServiceError (exit 5) when one does not answer, or the jar
+        is not in the store and `offline`.
+        """
+        name = JarPin(coordinate=coordinate, sha256="0" * 64, bytes=1).file_name
+        for stored in sorted(self.folder.glob(f"*/*/{name}")):
+            jar = JarPin(coordinate=coordinate, sha256=stored.parent.name, bytes=stored.stat().st_size)
+            if self._holds(jar):
+                return jar
+        if offline:
+            raise ServiceError(
+                f'"{coordinate}" is not in the store, and offline nobody is asked for it', hint="run once without --offline"
+            )
+        with TemporaryDirectory() as scratch:
+            file = Path(scratch) / name
+            with file.open("xb") as into:
+                if fetch(self.sources, path_of(coordinate), into) is None:
+                    asked = ", ".join(str(source) for source in self.sources)
+                    raise UsageError(
+                        f'"{coordinate}" is in no repository: asked {asked}',
+                        hint="every Spark run is given it; put it into the repository",
+                    )
+            if not is_zipfile(file):  # a proxy's error page that came with status 200
+                raise ServiceError(f"{coordinate} came as something that is no jar", hint="ask who keeps the repository, and try again")
+            return self.add(coordinate, file)
 
     def files(self, pin: JarsPin, *, offline: bool = False, progress: Progress | None = None) -> tuple[Path, ...]:
         """Every jar of the pin, its bytes checked, in the pin's order; what is not here yet is fetched.

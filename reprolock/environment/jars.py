@@ -7,6 +7,7 @@ given local files and resolves nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from tempfile import TemporaryFile
 from zipfile import ZipFile, is_zipfile
 
@@ -16,10 +17,11 @@ from reprolock.environment.java import Java
 from reprolock.environment.maven import fetch, path_of
 from reprolock.environment.spark_home import SparkHome
 from reprolock.errors import ServiceError, UsageError
-from reprolock.model.lock import JarsPin
+from reprolock.model.lock import JarPin, JarsPin
 
-ALWAYS: tuple[str, ...] = ()
-"""Coordinates that every Spark run is given, declared or not."""
+LISTENER = "io.openlineage:openlineage-spark"
+"""Every Spark run is given OpenLineage's listener, declared or not: it sees what Spark reads and writes."""
+_LISTENER_VERSION = "1.53.0"  # known to work with Spark 4.2; one jar, which needs no other
 
 HADOOP_AWS = "org.apache.hadoop:hadoop-aws"
 _AVRO = "org/apache/spark/sql/avro/AvroFileFormat.class"
@@ -53,9 +55,24 @@ def resolve(
     ServiceError (exit 5) a repository that does not answer, or what is not in the cache when `offline`.
     """
     declared = tuple(dict.fromkeys(packages))
-    roots, excludes = _roots((*declared, *implied, *ALWAYS), spark, s3a)
-    if not roots:
-        return JarsPin.sealed(packages=packages, spark=spark.version, jar=())
+    roots, excludes = _roots((*declared, *implied), spark, s3a)
+    jars = _closure(roots, excludes, declared, spark, java, store, offline) if roots else {}
+    if not any(_is_listener(coordinate) for coordinate in jars):  # else the user has named a version
+        listener = f"{LISTENER}_{spark.scala}:{_LISTENER_VERSION}"
+        jars[listener] = store.take(listener, offline=offline)
+    return JarsPin.sealed(packages=packages, spark=spark.version, jar=tuple(jars[name] for name in sorted(jars)))
+
+
+def _closure(
+    roots: tuple[str, ...],
+    excludes: tuple[str, ...],
+    declared: tuple[str, ...],
+    spark: SparkHome,
+    java: Java,
+    store: JarStore,
+    offline: bool,
+) -> dict[str, JarPin]:
+    """What Ivy makes of the roots, every jar of it in the store."""
     found = closure(
         roots,
         excludes=excludes,
@@ -70,8 +87,7 @@ def resolve(
     for artifact in found.artifacts:
         if not is_zipfile(artifact.file):  # a proxy's error page that came with status 200
             raise ServiceError(f"{artifact.coordinate} came as something that is no jar", hint=f"delete {artifact.file} and try again")
-    jars = {artifact.coordinate: store.add(artifact.coordinate, artifact.file) for artifact in found.artifacts}
-    return JarsPin.sealed(packages=packages, spark=spark.version, jar=tuple(jars[name] for name in sorted(jars)))
+    return {artifact.coordinate: store.add(artifact.coordinate, artifact.file) for artifact in found.artifacts}
 
 
 def implied_packages(formats: Iterable[str], spark: SparkHome) -> tuple[str, ...]:
@@ -86,6 +102,21 @@ def implied_packages(formats: Iterable[str], spark: SparkHome) -> tuple[str, ...
 def lacks_s3a(pin: JarsPin) -> bool:
     """Whether a pin was made for a lake that Spark does not read in place, so that S3A is not in it."""
     return not any(jar.coordinate.startswith(f"{HADOOP_AWS}:") for jar in pin.jar)
+
+
+def lacks_listener(pin: JarsPin) -> bool:
+    """Whether a pin was made by a reprolock that did not watch Spark yet."""
+    return not any(_is_listener(jar.coordinate) for jar in pin.jar)
+
+
+def listener_among(pin: JarsPin | None, files: Sequence[Path]) -> Path | None:
+    """The listener's jar among a pin's files, None where it is not pinned."""
+    pairs = zip(pin.jar, files, strict=True) if pin else ()
+    return next((file for jar, file in pairs if _is_listener(jar.coordinate)), None)
+
+
+def _is_listener(coordinate: str) -> bool:
+    return coordinate.startswith(f"{LISTENER}_")
 
 
 def _roots(packages: Sequence[str], spark: SparkHome, s3a: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:

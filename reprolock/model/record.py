@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import Field, Strict, WithJsonSchema
 
 from reprolock.model.digest import digest_of
+from reprolock.model.lineage import Lineage
 from reprolock.model.table import TableDigest
 from reprolock.model.value import Value
 
@@ -23,6 +25,14 @@ Measured = Annotated[
     float, Strict(False), WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]})
 ]
 """A metric. A diverged loss is a result too, and JSON has no NaN: it is written by its name."""
+
+
+def run_uuid(run_id: str) -> str:
+    """MLflow's run IDs are UUIDs without dashes; any other text gets one of its own, always the same."""
+    try:
+        return str(UUID(hex=run_id))
+    except ValueError:
+        return str(uuid5(NAMESPACE_URL, f"urn:reprolock:run:{run_id}"))
 
 
 class DatasetRecord(Value):
@@ -69,6 +79,7 @@ class SparkRecord(Value):
     master: str = Field(description="With its N: local[2], never local[*].")
     conf: dict[str, str] = Field(description="Settings that reprolock wrote; keys are references to variables.")
     jars: int = Field(description="How many jars were given.")
+    brought: Strings = Field((), description="Jars of spark.jars and files of the caller's SPARK_CONF_DIR, which nothing locks.")
     java: str | None = Field(None, description='Exact version and vendor of the Java that was found.')
 
 
@@ -162,6 +173,7 @@ class Record(Value):
     ending: EndingRecord | None = None
     outputs: Annotated[tuple[OutputRecord, ...], Strict(False)] = ()
     published: Annotated[tuple[PublishedRecord, ...], Strict(False)] = ()
+    lineage: Lineage | None = Field(None, description="What Spark was seen to read and write; None while the run has not ended.")
     metrics: dict[str, Measured] = Field({}, description="Last value of each metric that the run logged.")
     seal: Digests | None = Field(
         None, description="Over all other fields, by name; MLflow's tag reprolock.seal repeats the total."

@@ -32,7 +32,11 @@ class CodeState(NamedTuple):
 
 
 class SparkPlan(NamedTuple):
-    """How Spark is set up: `master` with its N (`local[2]`), the settings that were written, the jars' files."""
+    """How Spark is set up: `master` with its N (`local[2]`), the settings that decide, the jars' files.
+
+    `given` is all of spark-defaults.conf, with what only says where things are. `brought` names what is not locked:
+    jars of `spark.jars`, files of the caller's SPARK_CONF_DIR. `watched`: whether a listener looks on.
+    """
 
     version: str
     master: str
@@ -40,6 +44,9 @@ class SparkPlan(NamedTuple):
     jars: tuple[Path, ...]
     java: str | None
     conf_dir: Path
+    given: Mapping[str, str]
+    brought: tuple[str, ...]
+    watched: bool
 
 
 class Workspace(NamedTuple):

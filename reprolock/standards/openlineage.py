@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from uuid import NAMESPACE_URL, UUID, uuid5
 
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent
 from openlineage.client.facet_v2 import (
@@ -29,7 +28,7 @@ from openlineage.client.facet_v2 import (
 from openlineage.client.generated.base import EventType
 from openlineage.client.serde import Serde
 
-from reprolock.model.record import DatasetRecord, OutputRecord, Record
+from reprolock.model.record import DatasetRecord, OutputRecord, Record, run_uuid
 from reprolock.model.uri import LakeURI
 
 PRODUCER = "urn:reprolock"
@@ -53,19 +52,11 @@ def _event(record: Record, kind: EventType, time: datetime) -> RunEvent:
         eventType=kind,
         eventTime=time.isoformat(),
         producer=PRODUCER,
-        run=Run(_uuid(record.run_id), _run_facets(record, kind)),
+        run=Run(run_uuid(record.run_id), _run_facets(record, kind)),
         job=Job("reprolock", record.project, _job_facets(record)),
         inputs=[_input(item) for item in record.datasets],
         outputs=written,
     )
-
-
-def _uuid(run_id: str) -> str:
-    """MLflow's run IDs are UUIDs without dashes; any other text gets one of its own, always the same."""
-    try:
-        return str(UUID(hex=run_id))
-    except ValueError:
-        return str(uuid5(NAMESPACE_URL, f"urn:reprolock:run:{run_id}"))
 
 
 def _run_facets(record: Record, kind: EventType) -> dict[str, RunFacet]:

@@ -105,6 +105,8 @@ def jars_fault(spec: Spec, environment: EnvironmentPin | None, pin: JarsPin | No
         return f"pyspark is pinned at {pyspark}, and the jars for Spark {pin.spark}"
     if uses_gateway(spec) and not any(":hadoop-aws:" in jar.coordinate for jar in pin.jar):
         return "the jars lack hadoop-aws, which reads from a lakeFS lake"
+    if not any(":openlineage-spark_" in jar.coordinate for jar in pin.jar):
+        return "the jars lack openlineage-spark, which sees what Spark reads"
     if not pin.intact:
         return "the jars were edited or merged by hand: their seal is broken"
     return None

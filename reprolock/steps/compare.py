@@ -9,7 +9,7 @@ from reprolock.engine.tables import Pair, Table, compare_tables
 from reprolock.errors import MachineError, NotReplayable
 from reprolock.model.json_compare import compare_json, json_digest
 from reprolock.model.record import OutputRecord, Record
-from reprolock.model.sections import SECTIONS
+from reprolock.model.sections import SECTIONS, deciding_settings
 from reprolock.model.spec import OutputSpec
 from reprolock.model.table import TableComparison, table_differences
 from reprolock.model.verdict import Comparison, Measured, Verdict, compare_metric, compare_output, not_replayable, verdict
@@ -76,8 +76,22 @@ def unlocked(recorded: Record, replay: Record, environ: Mapping[str, str]) -> It
         yield f"{', '.join(passed)} passed, with values that are not recorded"
     if missing := [name for name in recorded.pass_env if name not in environ]:
         yield f"{', '.join(missing)} not set here"
+    yield from _of_spark(recorded, replay)
     if recorded.spark and not recorded.spark.master.startswith(("local", "spark://")):
         yield f"the cluster {recorded.spark.master} not locked"
+
+
+def _of_spark(recorded: Record, replay: Record) -> Iterator[str]:
+    """Settings that differ, and what came past the lock, in the recorded run or in this one."""
+    old, new = (deciding_settings(record.spark.conf) if record.spark else {} for record in (recorded, replay))
+    if names := sorted({name for name, _ in old.items() ^ new.items()}):
+        yield f"Spark's settings differ: {', '.join(names)}"
+    brought = {name for record in (recorded, replay) if record.spark for name in record.spark.brought}
+    if brought:
+        yield f"not locked: {', '.join(sorted(brought))}"
+    lineages = [record.lineage for record in (recorded, replay) if record.lineage]
+    yield from sorted({f"past the lock: {sentence}" for lineage in lineages for sentence in lineage.unlocked})
+    yield from sorted({read.sentence for lineage in lineages for read in lineage.undeclared})
 
 
 def _metrics(recorded: Recorded, replay: Record) -> Iterator[Comparison]:

@@ -32,6 +32,7 @@ from reprolock.steps.local_records import runs_folder
 from reprolock.steps.machine import Machine
 from reprolock.steps.measure import Measured, measure_outputs
 from reprolock.steps.mlflow_fit import check_mlflow
+from reprolock.steps.observe import judged, kept_events, observe
 from reprolock.steps.options import RunOptions
 from reprolock.steps.progress import SILENT, Progress
 from reprolock.steps.publication import Publication, discard, prepare
@@ -148,11 +149,14 @@ class Performance:
             watcher.ready(record)
             self.reporter.open(record, workspace.folder, files, lambda record: self._completed(record, watcher))
             outcome = Outcome(*self._executed(workspace, options))
+            lineage = observe(workspace, self.sources.pins, self.publication)
+            outcome = outcome._replace(ending=judged(outcome.ending, lineage, self.sources.spec, watcher.warn))
             record = self.reporter.opened(record)
             measured = self._measured(workspace, outcome.outputs, watcher)
-            files |= measured.kept
-            record = closing_record(record, outcome.ending, measured.outputs, self.reporter.metrics(run_id))
-            record = record.model_copy(update={"artifacts": record.artifacts | _digests(measured.kept)})
+            kept = dict(measured.kept) | kept_events(workspace.folder, self.scanner, watcher.warn)
+            files |= kept
+            record = closing_record(record, outcome.ending, measured.outputs, lineage, self.reporter.metrics(run_id))
+            record = record.model_copy(update={"artifacts": record.artifacts | _digests(kept)})
             record = self._covered(record, watcher)
             published = self._published(record, outcome, workspace.work, options, watcher)
             put_in_place({output.name: output.path for output in outcome.outputs}, workspace.work, self.root, run_id)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reprolock.engine.spark import check as check_settings
 from reprolock.environment.code import Snapshot, snapshot
+from reprolock.environment.jars import listener_among
 from reprolock.environment.java import Java, check_java, check_pinned, find_java
 from reprolock.lake.protocol import Lake
 from reprolock.model.lock import Lock
@@ -55,7 +56,8 @@ def make_ready(
         inputs = inputs_of(lake, spec, pins, root, machine, progress, offline=offline)
         sources = Sources(spec, pins, locked.environment, locked.jars, what_if, replay_of)
         interpreter, jars = python.result()
-        return sources, Materials(snapshot.result(), root, inputs, interpreter, jars, java.result(), lake)
+        listener = listener_among(locked.jars, jars)
+        return sources, Materials(snapshot.result(), root, inputs, interpreter, jars, listener, java.result(), lake)
 
 
 def _python(

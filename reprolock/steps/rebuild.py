@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reprolock.engine.listener import Watch
 from reprolock.engine.spark import S3Access, plan_spark
 from reprolock.engine.variables import Variables, variables
 from reprolock.environment.caches import cache_folder
@@ -27,6 +28,7 @@ from reprolock.lake.credentials import find_credentials
 from reprolock.lake.protocol import Lake
 from reprolock.model.lock import DatasetPin
 from reprolock.model.placeholders import expand
+from reprolock.model.record import run_uuid
 from reprolock.model.spec import Spec
 from reprolock.model.workspace import Input, SparkPlan, Workspace
 from reprolock.steps.check import kind_of
@@ -48,6 +50,7 @@ class Materials(NamedTuple):
     inputs: tuple[Input, ...]
     interpreter: Interpreter
     jars: tuple[Path, ...]
+    listener: Path | None
     java: Java | None
     lake: Lake | None
 
@@ -163,15 +166,18 @@ def _spark(
     if spec.spark is None:
         return None, {}
     user_conf = machine.environ.get("SPARK_CONF_DIR")
+    home = spark_home(materials.interpreter.pyspark)
+    listener = materials.listener
     return plan_spark(
         spec.spark,
-        version=spark_home(materials.interpreter.pyspark).version,
+        version=home.version,
         jars=materials.jars,
         cores=machine.cores,
         folder=folder / "spark-conf",
         java=str(materials.java) if materials.java else None,
         user_conf=Path(user_conf) if user_conf else None,
         s3=s3_access(spec, pins, machine, published),
+        watch=Watch(listener, home.folder, folder, spec.project.name, run_uuid(folder.name)) if listener else None,
     )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from reprolock import __version__
+from reprolock.model.lineage import Lineage
 from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin
 from reprolock.model.outcome import Ending
 from reprolock.model.record import (
@@ -79,7 +80,9 @@ def opening_record(
             dirty=workspace.code.dirty,
         ),
         environment=environment,
-        spark=SparkRecord(version=plan.version, master=plan.master, conf=conf, jars=len(plan.jars), java=java) if plan else None,
+        spark=SparkRecord(version=plan.version, master=plan.master, conf=conf, jars=len(plan.jars), brought=plan.brought, java=java)
+        if plan
+        else None,
         pinned=digests(
             pinned_sections(spec, sources.pins, sources.environment, sources.jars, workspace.code.digest)
         ),
@@ -93,7 +96,7 @@ def opening_record(
 
 
 def closing_record(
-    record: Record, ending: Ending, outputs: tuple[OutputRecord, ...], metrics: Mapping[str, float]
+    record: Record, ending: Ending, outputs: tuple[OutputRecord, ...], lineage: Lineage, metrics: Mapping[str, float]
 ) -> Record:
     """The same record, ended."""
     return record.model_copy(
@@ -104,6 +107,7 @@ def closing_record(
                 exit_code=ending.exit_code, signal=ending.signal, reason=ending.reason, seconds=ending.seconds
             ),
             "outputs": outputs,
+            "lineage": lineage,
             "metrics": dict(metrics),
         }
     )

@@ -16,7 +16,7 @@ import pytest
 from replaying import Made, make
 
 from reprolock.errors import NotReplayable
-from reprolock.files.outputs import measure
+from reprolock.files.output_tree import measure
 from reprolock.model.json_compare import json_digest
 from reprolock.model.record import EndingRecord, Record
 from reprolock.model.verdict import Verdict
