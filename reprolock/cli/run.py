@@ -111,8 +111,8 @@ def run(
     settings.remark(f"Recorded run {record.run_id[:8]} ({record.experiment}) in {duration(record.ending.seconds)}{kept}")
     settings.remark(f"Look     reprolock show {record.run_id[:8]}" + (f"      {_mlflow_page(done.tracking)}" if done.sent else ""))
     _fail(record)
-    if done.unpublished is not None:
-        raise done.unpublished
+    if done.incomplete is not None:
+        raise done.incomplete
 
 
 def _mlflow_page(tracking: str) -> str:

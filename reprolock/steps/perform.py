@@ -15,7 +15,7 @@ from reprolock.engine.variables import Variables
 from reprolock.environment.archive import archive
 from reprolock.environment.code import check_keys
 from reprolock.environment.foreign_python import refuse_foreign_python
-from reprolock.errors import ReprolockError, UsageError
+from reprolock.errors import MachineError, ReprolockError, UsageError
 from reprolock.files.failures import cannot_write
 from reprolock.files.journal import Journal
 from reprolock.files.lock_file import NAME as LOCK
@@ -79,15 +79,19 @@ class Unwatched:
 class RunResult(NamedTuple):
     """The closing record (the opening one with `dry_run`), whether MLflow has it, and MLflow's address.
 
-    `skipped`: nothing was run, and the record is that of the equal run before (`--if-changed`). `unpublished`:
-    why outputs of a run that has finished are not published as they were to be.
+    `skipped`: nothing was run, and the record is that of the equal run before (`--if-changed`). `incomplete`:
+    why outputs of a run that has ended are not where they were to be, in the project (`NotPlaced`) or in the lake.
     """
 
     record: Record
     sent: bool
     tracking: str
     skipped: bool = False
-    unpublished: ReprolockError | None = None
+    incomplete: ReprolockError | None = None
+
+
+class NotPlaced(MachineError):
+    """Outputs that could not be put at their paths in the project; they stay in the run's folder."""
 
 
 class Performance:
@@ -158,9 +162,11 @@ class Performance:
             record = closing_record(record, outcome.ending, measured.outputs, lineage, self.reporter.metrics(run_id))
             record = record.model_copy(update={"artifacts": record.artifacts | _digests(kept)})
             record = self._covered(record, watcher)
+            self.reporter.ended(record, workspace.folder, files)
             published = self._published(record, outcome, workspace.work, options, watcher)
-            put_in_place({output.name: output.path for output in outcome.outputs}, workspace.work, self.root, run_id)
             record = self._covered(record.model_copy(update={"published": published.records}), watcher).sealed()
+            self.reporter.ended(record, workspace.folder, files)
+            incomplete = _placed(outcome.outputs, workspace, self.root, published.fault)
             sent = self.reporter.close(record, workspace.folder, files)
         except BaseException as error:
             self._unpublished(watcher)
@@ -168,12 +174,12 @@ class Performance:
             if journal is not None:
                 journal.close() if recorded else journal.release()
             raise
-        if record.status == "FINISHED" and published.fault is None:
+        if record.status == "FINISHED" and incomplete is None:
             note_finished(self.root, record)
         journal.close()
-        if record.status == "FINISHED" and workspace.mode == "isolated":
+        if record.status == "FINISHED" and workspace.mode == "isolated" and not isinstance(incomplete, NotPlaced):
             shutil.rmtree(workspace.work, ignore_errors=True)  # kept after a failure, for whoever looks for its cause
-        return RunResult(record, sent, place.shown, unpublished=published.fault)
+        return RunResult(record, sent, place.shown, incomplete=incomplete)
 
     def _published(self, record: Record, outcome: Outcome, work: Path, options: RunOptions, watcher: Watcher) -> Published:
         """After a run that succeeded its outputs in the lake; after another one nothing."""
@@ -316,6 +322,18 @@ def _not_written(outputs: tuple[Output, ...]) -> str:
     missing = [output.name for output in outputs if output.missing and output.fault is None]
     told = [f"it did not write the declared {'outputs' if len(missing) > 1 else 'output'} {', '.join(missing)}"] if missing else []
     return "; ".join([*told, *(output.fault for output in outputs if output.missing and output.fault)])
+
+
+def _placed(outputs: tuple[Output, ...], workspace: Workspace, root: Path, unpublished: ReprolockError | None) -> ReprolockError | None:
+    """Put the outputs at their paths; what of them is not where it was to be. By now the lake may have them, and a run
+    that has ended has ended: that a file stands in the way is no part of its evidence."""
+    try:
+        put_in_place({output.name: output.path for output in outputs}, workspace.work, root, workspace.run_id)
+    except MachineError as error:
+        hint = f"what the run wrote is in {workspace.work}; make room for it, and move it from there"
+        more = (unpublished.message, *unpublished.faults) if unpublished else ()
+        return NotPlaced(f"the outputs are not put in place: {error.message}", hint=hint, faults=more)
+    return unpublished
 
 
 def _digests(files: Mapping[str, Path]) -> dict[str, str]:

@@ -151,6 +151,8 @@ def _replayed(
         done = performance.perform(run_options, watcher, place)
     except UsageError as error:  # a program that the record names and that is not here
         raise _impossible(recorded, error) from None
+    if done.incomplete is not None:
+        raise done.incomplete  # there is nothing to compare
     verdict = None
     if not options.what_if and not interrupted(done.record):
         verdict = _verdict(recorded, done, performance)

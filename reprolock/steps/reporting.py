@@ -85,6 +85,10 @@ class Reporter:
         """Wait until the opening record has been logged, or kept; as it was completed."""
         return self._beside.result() if self._beside else record
 
+    def ended(self, record: Record, folder: Path, files: Mapping[str, Path]) -> None:
+        """The command has ended so; nothing is written. Whatever goes wrong from here on, this much is recorded."""
+        self._opened = record, folder, files
+
     def metrics(self, run_id: str) -> dict[str, float]:
         """What the command logged to its MLflow run; nothing, and a warning, where MLflow does not answer."""
         try:

@@ -364,3 +364,42 @@ def test_two_runs_of_one_project(site: Site) -> None:
     winner = (b"left", b"right")[codes.index(0)]
     assert site.shown() == WHOLE | {"predictions/a.csv": winner}
     assert "both changed 1 path\n  predictions/a.csv\n" in said[codes.index(9)]
+
+
+def test_something_else_stands_where_the_outputs_go(site: Site) -> None:
+    """The lake has what the record says it has; the outputs wait in the run's folder, and the exit code tells."""
+    (site.project.root / "out").write_text("mine")
+    said = site.run("--merge")
+    record = site.project.record
+    work = site.project.run_folder(record.run_id) / "work"
+    assert said.err.endswith(
+        f"error: the outputs are not put in place: {site.project.root}/out/predictions cannot be written: something else is in its place\n"
+        f"hint: what the run wrote is in {work}; make room for it, and move it from there\n"
+    )
+    assert said.code == 8
+    assert (record.status, record.ending.exit_code, [output.files for output in record.outputs]) == ("FINISHED", 0, [2])
+    [item] = record.published
+    assert (item.merged, item.fault) == (site.head(), None)
+    assert site.shown() == WHOLE
+    assert site.project.stored_record(record.run_id) == record
+    assert site.project.stored().info.status == "FINISHED"
+    assert ((site.project.root / "out").read_text(), (work / "out/predictions/a.csv").read_text()) == ("mine", "one")
+    assert not list((site.project.root / ".reprolock/open").glob("*.json"))
+    said = site.run("--if-changed")  # nothing to skip: the outputs are not where they belong
+    assert (said.code, len(site.project.all_stored())) == (8, 2)
+
+
+def test_neither_the_project_nor_the_lake_takes_the_outputs(site: Site) -> None:
+    (site.project.root / "out").write_text("mine")
+    with meanwhile(site, lambda: site.put("predictions/a.csv", b"theirs")):
+        said = site.run("--merge")
+    record = site.project.record
+    assert said.code == 8
+    assert said.err.splitlines()[-4:] == [
+        f"error: the outputs are not put in place: {site.project.root}/out/predictions cannot be written: something else is in its place",
+        f'  outputs.predictions is not published: "{record.published[0].branch}" and the branch "main" '
+        f'of the repository "{site.repository}" both changed 1 path',
+        "  predictions/a.csv",
+        f"hint: what the run wrote is in {site.project.run_folder(record.run_id)}/work; make room for it, and move it from there",
+    ]
+    assert record.status == site.project.stored().info.status == "FINISHED"
