@@ -143,7 +143,7 @@ class Performance:
             journal = Journal.open(self.root, run_id, place.shown, started)
             if self.materials.lake is not None and not options.publishing_off:
                 self.publication = prepare(self.materials.lake, self.sources.spec, run_id)
-            workspace, composed = self._rebuild(run_id, options, self.reporter.command_environment(run_id))
+            workspace, composed = self._rebuild(run_id, options, self.reporter.command_environment(run_id, self.sources.spec.experiment))
             self._check_program(workspace)
             record = self._opening(workspace, options, started)
             files = self._files(workspace, declared)

@@ -46,9 +46,9 @@ class Reporter:
         """The run's ID, which is MLflow's. ServiceError when MLflow is down."""
         return self.tracker.create(spec.experiment, name, started)
 
-    def command_environment(self, run_id: str) -> dict[str, str]:
+    def command_environment(self, run_id: str, experiment: str) -> dict[str, str]:
         """Variables by which the command's own MLflow calls reach the run."""
-        return self.tracker.command_environment(run_id)
+        return self.tracker.command_environment(run_id, experiment)
 
     def abandon(self, run_id: str, fault: BaseException, ended: datetime, redact: Callable[[str], str] = str) -> bool:
         """End a run whose command never started, or whose end could not be recorded: FAILED, or KILLED by Ctrl-C.

@@ -53,9 +53,11 @@ class MlflowTracker:
             tags[RUN_ID_TAG] = local_id
         return self._store.create_run(experiment_id, name, _milliseconds(started), tags).run_id
 
-    def command_environment(self, run_id: str) -> dict[str, str]:
+    def command_environment(self, run_id: str, experiment: str) -> dict[str, str]:
         run = self._known(run_id)
-        return {"MLFLOW_TRACKING_URI": self.place.uri, "MLFLOW_RUN_ID": run_id, "MLFLOW_EXPERIMENT_ID": run.experiment_id}
+        # The name too: MLflow refuses every run while the caller's own says otherwise than the ID.
+        where = {"MLFLOW_EXPERIMENT_ID": run.experiment_id, "MLFLOW_EXPERIMENT_NAME": experiment}
+        return {"MLFLOW_TRACKING_URI": self.place.uri, "MLFLOW_RUN_ID": run_id, **where}
 
     def log(self, run_id: str, record: Record, files: Mapping[str, Path]) -> tuple[str, ...]:
         self._check_file(writing=True)

@@ -69,8 +69,8 @@ class Tracker(Protocol):
         """
         ...
 
-    def command_environment(self, run_id: str) -> dict[str, str]:
-        """The variables by which the command's own `mlflow.log_*` and `mlflow.start_run()` reach the run.
+    def command_environment(self, run_id: str, experiment: str) -> dict[str, str]:
+        """The variables by which the command's own `mlflow.log_*` and `mlflow.start_run()` reach the run in its experiment.
 
         A command whose own `mlflow.set_experiment` names another experiment than the run's is refused by
         MLflow, and should be: its run would be split in two. mlflow.experiment in repro.toml is the place to say it.

@@ -382,6 +382,28 @@ def test_what_the_command_logs_lands_in_the_run(project: Project, cli) -> None:
     assert {run.data.tags["mlflow.parentRunId"] for run in folds} == {record.run_id}
 
 
+@pytest.mark.parametrize("declared", [False, True], ids=["the caller's", "declared"])
+def test_the_callers_experiment_is_not_the_runs(project: Project, cli, monkeypatch: pytest.MonkeyPatch, declared: bool) -> None:
+    """MLflow refuses a run whose experiment is another than MLFLOW_EXPERIMENT_NAME says, nested ones too."""
+    if declared:
+        project.edit("[run]", '[run]\nenv = { MLFLOW_EXPERIMENT_NAME = "elsewhere" }')
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "elsewhere")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "4711")
+    project.script("""
+        import os
+        import mlflow
+        mlflow.set_experiment(os.environ["MLFLOW_EXPERIMENT_NAME"])
+        with mlflow.start_run():
+            with mlflow.start_run(nested=True, run_name="fold"):
+                mlflow.log_metric("score", 0.5)
+    """)
+    lock(cli)
+    said = cli("run", "-q")
+    assert said.code == 0, said.err
+    assert sorted(run.info.run_name == "fold" for run in project.all_stored()) == [False, True]
+    assert project.all_stored(experiment="elsewhere") == []
+
+
 def test_another_experiment_inside_is_mlflows_to_refuse(project: Project, cli) -> None:
     project.script("""
         import mlflow

@@ -38,7 +38,7 @@ def in_mlflow(run_id: str, record: Record) -> Record:
 
 def command(tracker: MlflowTracker, run_id: str, script: str, folder: Path) -> None:
     """A user's own script, in a process of its own and a folder of its own."""
-    environ = dict(os.environ) | tracker.command_environment(run_id) | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    environ = dict(os.environ) | tracker.command_environment(run_id, "flight-delays") | {"MLFLOW_DISABLE_TELEMETRY": "true"}
     folder.mkdir(exist_ok=True)
     subprocess.run([sys.executable, "-c", script], env=environ, cwd=folder, check=True, capture_output=True)
 
