@@ -43,6 +43,7 @@ def variables(
     caller: Mapping[str, str],
     *,
     programs: Sequence[str],
+    modules: str | None = None,
     seed: int | None = None,
     set_env: Mapping[str, str] = {},
     pass_env: Sequence[str] = (),
@@ -52,7 +53,8 @@ def variables(
 
     1. what passes from `caller`, 2. UTC and the seed, 3. `pass_env`, 4. `set_env`, 5. `extra`, which is
     reprolock's own. PATH starts with `programs` (folders: the environment's, Java's); after them
-    comes a PATH that pass_env or set_env names, else the system's folders.
+    comes a PATH that pass_env or set_env names, else the system's folders. Likewise PYTHONPATH starts with
+    `modules`, the folder that brings `import reprolock`.
     """
     environ = {name: value for name, value in caller.items() if passes(name)}
     if not environ.keys() & {"LANG", "LC_ALL", "LC_CTYPE"}:
@@ -67,6 +69,8 @@ def variables(
     environ |= set_env
     environ |= extra
     environ["PATH"] = os.pathsep.join([*programs, environ.get("PATH") or _system_path(caller)])
+    if modules:
+        environ["PYTHONPATH"] = os.pathsep.join(filter(None, [modules, environ.get("PYTHONPATH")]))
     return Variables(environ, tuple(name for name in pass_env if name not in caller))
 
 

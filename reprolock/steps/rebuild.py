@@ -131,13 +131,13 @@ def rebuild(
     composed = variables(
         machine.environ,
         programs=[str(materials.interpreter.programs), *([str(materials.java.home / "bin")] if materials.java else [])],
+        modules=str(materials.interpreter.runtime) if materials.interpreter.runtime else None,
         seed=spec.run.seed,
         set_env={name: expand(text, values) for name, text in spec.run.env.items()},
         pass_env=spec.run.pass_env,
         extra={
             "REPROLOCK_CONTEXT": str(context),
             "REPROLOCK_RUN_ID": run_id,
-            **({"PYTHONPATH": str(materials.interpreter.runtime)} if materials.interpreter.runtime else {}),
             **({"JAVA_HOME": str(materials.java.home)} if materials.java else {}),
             **spark_environ,
             **tracking,

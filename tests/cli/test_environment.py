@@ -146,6 +146,23 @@ def test_packages_as_of_a_time(project: Project, house: Path, cli, monkeypatch: 
     assert "Updated  package six  1.15.0 → " in cli("lock", "--upgrade").out
 
 
+@pytest.mark.parametrize("way", ['env = { PYTHONPATH = "src" }', 'pass_env = ["PYTHONPATH"]'], ids=["env", "pass_env"])
+def test_a_pythonpath_that_is_asked_for(project: Project, house: Path, cli, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """As with PATH, what reprolock needs stands before it, and not in its place."""
+    monkeypatch.setenv("PYTHONPATH", f"src{os.pathsep}lib")
+    for folder, name in (("src", "one"), ("lib", "two")):
+        (project.root / folder).mkdir()
+        project.script(f"said = {name!r}", f"{folder}/{name}.py")
+    project.edit("[run]", f"[run]\n{way}")
+    locked(project, cli)
+    project.script("""
+        import importlib.util, one, reprolock
+        print(one.said, importlib.util.find_spec("two") is not None, reprolock.current().dataset("train").path.name)
+    """)
+    said = cli("run", "-q")
+    assert (said.code, said.out) == (0, f"one {way.startswith('pass')} train\n"), said.err
+
+
 def test_two_projects_with_the_same_packages_share_one_environment(project: Project, house: Path, cli, tmp_path: Path) -> None:
     wheel(house, "tool")
     locked(project, cli, "tool")

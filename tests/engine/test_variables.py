@@ -70,6 +70,13 @@ def test_a_path_that_is_asked_for_stands_behind_the_environments_own() -> None:
     assert variables(CALLER, programs=["/env/bin"], set_env={"PATH": "/opt/x"}).environ["PATH"] == "/env/bin:/opt/x"
 
 
+def test_a_pythonpath_that_is_asked_for_stands_behind_reprolocks_own() -> None:
+    assert variables(CALLER, programs=[], modules="/rt").environ["PYTHONPATH"] == "/rt"
+    assert variables(CALLER, programs=[], modules="/rt", pass_env=["PYTHONPATH"]).environ["PYTHONPATH"] == "/rt:/home/me/lib"
+    assert variables(CALLER, programs=[], modules="/rt", set_env={"PYTHONPATH": "src"}).environ["PYTHONPATH"] == "/rt:src"
+    assert variables(CALLER, programs=[], set_env={"PYTHONPATH": ""}).environ["PYTHONPATH"] == ""
+
+
 @pytest.mark.parametrize(("seed", "hash_seed"), [(7, "7"), (2**32 + 5, "5"), (-1, "4294967295"), (0, "0")])
 def test_the_seed_is_python_s_hash_seed_too(seed: int, hash_seed: str) -> None:
     environ = variables({}, programs=[], seed=seed).environ
