@@ -1,11 +1,31 @@
-"""A Maven repository of a test's own: a folder in Maven's layout, with small jars."""
+"""A Maven repository of a test's own: a folder in Maven's layout, with small jars, and the listener of every Spark run."""
 
 from __future__ import annotations
 
+import functools
+import os
+import shutil
 import zipfile
 from pathlib import Path
 
-from reprolock.environment.maven import Repository, path_of
+from reprolock.environment.caches import cache_folder
+from reprolock.environment.jar_store import JarStore
+from reprolock.environment.maven import Repository, path_of, repositories
+
+LISTENER = "io.openlineage:openlineage-spark_2.13:1.53.0"
+
+
+@functools.cache
+def listener() -> Path:
+    """The listener's jar, in the cache of whoever runs the tests: 43 MB, fetched once and not by every run."""
+    store = JarStore(cache_folder(os.environ) / "jars", repositories(os.environ, Path.home(), {}))
+    return store.path(store.take(LISTENER))
+
+
+def add_listener(target: Path) -> None:
+    """A copy of it, as old as the store's own."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(listener(), target)
 
 
 class Layout:
@@ -13,6 +33,7 @@ class Layout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        add_listener(self.jar(LISTENER))
 
     def add(self, coordinate: str, *needs: str, classifiers: tuple[str, ...] = ("",)) -> None:
         """Publish a jar, and the POM that says what it needs (GROUP:ARTIFACT:VERSION[:CLASSIFIER])."""

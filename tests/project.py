@@ -16,6 +16,7 @@ from textwrap import dedent
 
 import pytest
 from ground import Ground
+from maven_folder import add_listener, listener
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
@@ -87,8 +88,11 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that only the tests use."""
-    return tmp_path_factory.mktemp("cache")
+    """A cache that only the tests use, with the one large jar that every Spark run is given."""
+    made = tmp_path_factory.mktemp("cache")
+    *_, shelf, digest, name = listener().parts
+    add_listener(made / "jars" / shelf / digest / name)
+    return made
 
 
 @pytest.fixture

@@ -20,8 +20,7 @@ def change_rows(change: Change) -> list[list[str]]:
             return [_dataset(change.kind, pin, before if isinstance(before, DatasetPin) and after else None)]
         case JarsPin() as jars:
             moved = list(_jars(before, after)) if isinstance(before, JarsPin) and isinstance(after, JarsPin) else []
-            whole = [counted(len(jars.jar), "jar"), size(jars.bytes)] if jars.jar else ["no jars", f"Spark {jars.spark} needs none"]
-            return moved or [[change.kind, *whole]]
+            return moved or [[change.kind, counted(len(jars.jar), "jar"), size(jars.bytes)]]
         case EnvironmentPin() as packages:
             both = isinstance(before, EnvironmentPin) and isinstance(after, EnvironmentPin)
             moved = list(_packages(before, after)) if both else []  # type: ignore[arg-type]

@@ -170,6 +170,16 @@ def closing_rows(record: Record) -> list[list[str]]:
     return rows
 
 
+def lineage_rows(record: Record) -> list[list[str]]:
+    """What was observed, and what nobody declared, as rows."""
+    if record.lineage is None:
+        return []
+    rows = [["Lineage", record.lineage.coverage]]
+    rows += [["", read.sentence] for read in record.lineage.undeclared]
+    rows += [["", f"past the lock: {sentence}"] for sentence in record.lineage.unlocked]
+    return rows
+
+
 def _environment(record: Record) -> str:
     parts = [counted(len(record.environment.packages), "package"), f"Python {record.environment.python}"]
     if record.spark:
@@ -237,6 +247,7 @@ def record_rows(record: Record) -> list[list[str]]:
     if record.seed is not None:
         rows.append(["Seed", str(record.seed)])
     rows += closing_rows(record)
+    rows += lineage_rows(record)
     rows += [["Unpublished", item.name, item.fault] for item in record.published if item.fault]
     rows.append(["Pinned", record.pinned.total])
     rows.append(["Observed", record.observed.total])

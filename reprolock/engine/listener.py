@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import ZipFile
+from zipfile import BadZipFile, ZipFile
 
 from reprolock.errors import MachineError
 
@@ -108,10 +108,12 @@ class Watch(NamedTuple):
     def logging(self) -> str | None:
         """log4j2.properties as Spark's own are, but for the listener, which repeats every fault of a query at length."""
         for jar in sorted((self.pyspark / "jars").glob("spark-co*.jar")):
-            with ZipFile(jar) as classes:
-                if _LOG4J in classes.namelist():
+            try:
+                with ZipFile(jar) as classes:
                     defaults = classes.read(_LOG4J).decode()
-                    return f"{defaults}\nlogger.listener.name = io.openlineage\nlogger.listener.level = off\n"
+            except (KeyError, BadZipFile):  # another jar has it, or Spark will say what is wrong with it
+                continue
+            return f"{defaults}\nlogger.listener.name = io.openlineage\nlogger.listener.level = off\n"
         return None
 
 

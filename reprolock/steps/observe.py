@@ -54,6 +54,8 @@ def observe(workspace: Workspace, pins: Iterable[DatasetPin], publication: Publi
         return Lineage(coverage=f"what Spark reported cannot be read: {(error.strerror or str(error)).lower()}; {NOT_OBSERVED}")
     places = _Places(workspace, tuple(pins), publication, found)
     reads = {(read.uri, read.kind): read for read in map(places.read, found.reads)}
+    # Spark looks into one file for its columns, and reads the folder that it stands in.
+    reads = {key: read for key, read in reads.items() if not any(_is_inside(read, other) for other in reads.values())}
     return Lineage(
         coverage=_coverage(plan, found),
         observed=found.started > 0,
@@ -176,6 +178,10 @@ def _plain(address: str, work: Path) -> str:
         # A file of a local tree may itself be a link into the cache.
         return f"file:{posixpath.join(os.path.realpath(posixpath.dirname(path)), posixpath.basename(path))}"
     return address
+
+
+def _is_inside(read: Read, other: Read) -> bool:
+    return read.kind == other.kind != "dataset" and read.uri != other.uri and is_under(read.uri, other.uri)
 
 
 def _inside(place: str, folder: Path) -> str | None:

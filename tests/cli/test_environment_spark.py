@@ -132,14 +132,14 @@ def test_a_session_finds_n_and_the_settings_that_decide_results(project: Project
         jars = sorted(jar.rsplit("/", 1)[1] for jar in spark.conf.get("spark.jars").split(","))
         print(json.dumps([spark.sparkContext.master, *map(spark.conf.get, keys), jars]))
     """)
-    assert cli("lock").out.splitlines()[1].startswith("Added  2 jars ")
+    assert cli("lock").out.splitlines()[1].startswith("Added  3 jars ")
     said = cli("run")
     assert said.code == 0, said.err
     n = os.cpu_count()
     jars = ["org.acme_app-1.0.jar", "org.acme_base-1.0.jar"]
     assert json.loads(said.out.splitlines()[-1]) == [f"local[{n}]", "UTC", "true", "true", "3", jars]
     record = project.record
-    assert (record.spark.master, record.spark.jars, record.spark.java) == (f"local[{n}]", 2, str(java))
+    assert (record.spark.master, record.spark.jars, record.spark.java) == (f"local[{n}]", 3, str(java))
     assert {name: record.spark.conf[name] for name in ("spark.sql.session.timeZone", "spark.sql.ansi.enabled", "spark.sql.shuffle.partitions")} == {
         "spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true", "spark.sql.shuffle.partitions": "3",
     }  # fmt: skip
@@ -211,7 +211,7 @@ def test_a_jar_that_was_changed_in_the_store(project: Project, layout: Layout, c
     jar.chmod(0o644)
     jar.write_bytes(bytes(reversed(right)))
     said = cli("run")
-    pinned = read_lock(project.root).jars.jar[1].sha256[:12]
+    pinned = read_lock(project.root).jars.jar[2].sha256[:12]
     assert said.err.startswith("error: jar org.acme:base:1.0 in the store has changed: SHA-256 ")
     assert said.err.endswith(f", pinned {pinned}\nhint: delete {jar} and run again to fetch it anew\n")
     assert said.code == 4
@@ -272,7 +272,7 @@ def test_from_the_store_alone(project: Project, house: Path, layout: Layout, cli
     assert (project.root / "repro.lock").read_bytes() == first
     shutil.rmtree(cache() / "jars")
     said = cli("run", "--offline")
-    assert said.err.startswith("error: jar org.acme:app:1.0 and 1 more are not in the store at ")
+    assert said.err.startswith("error: jar io.openlineage:openlineage-spark_2.13:1.53.0 and 2 more are not in the store at ")
     assert said.err.endswith("and offline nobody is asked for it\nhint: run once without --offline\n")
     assert said.code == 5
     shutil.rmtree(os.environ["UV_CACHE_DIR"])

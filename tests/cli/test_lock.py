@@ -336,12 +336,13 @@ def test_a_full_disk(ground, cli, tmp_path_factory: pytest.TempPathFactory) -> N
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_spark_on_an_embedded_lake_needs_no_jars(ground, cli) -> None:
+def test_spark_on_an_embedded_lake_needs_the_listener_alone(ground, cli, cache, monkeypatch) -> None:
+    monkeypatch.setenv("REPROLOCK_CACHE_DIR", str(cache))
     ground.edit("[run]", "[spark]\n\n[run]")
     said = cli("lock")
     assert re.fullmatch(
         r"Added  dataset train  example-repo main → [0-9a-f]{12}  1 object, 8 B\n"
-        r"Added  no jars        Spark \d+\.\d+\.\d+ needs none\n"
+        r"Added  1 jar          43\.0 MB\n"
         r"Wrote repro\.lock in \d.*\n",
         said.out,
     )

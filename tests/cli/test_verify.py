@@ -257,26 +257,26 @@ def jars(project: Project, house: Path, cli, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_jars_by_their_bytes(jars: Project, cli) -> None:
-    assert cli("verify").out.splitlines()[1] == "jar      2 of 2  ok  SHA-256 as pinned"
+    assert cli("verify").out.splitlines()[1] == "jar      3 of 3  ok  SHA-256 as pinned"
     store = Path(os.environ["REPROLOCK_CACHE_DIR"]) / "jars"
     [app] = store.rglob("org.acme_app-1.0.jar")
     old = app.stat()
     overwrite(app, bytes(reversed(app.read_bytes())))
     os.utime(app, ns=(old.st_atime_ns, old.st_mtime_ns))  # `run` goes by size and time
     said = cli("verify")
-    pinned = read_lock(jars.root).jars.jar[0].sha256[:12]
+    pinned = read_lock(jars.root).jars.jar[1].sha256[:12]
     rows = said.out.splitlines()
     assert rows[1].startswith(f"jar      org.acme:app:1.0  changed  {app} has SHA-256 ")
     assert rows[1].endswith(f", pinned {pinned}")
-    assert rows[2] == "jar      1 of 2            ok       SHA-256 as pinned"
+    assert rows[2] == "jar      2 of 3            ok       SHA-256 as pinned"
     assert said.err.endswith(f"\nhint: delete {app}; the next run fetches it anew\n")
     assert said.code == 4
     app.unlink()
     said = cli("verify")
-    assert (said.code, said.out.splitlines()[1]) == (0, "jar      1 of 2  ok  SHA-256 as pinned, 1 not on this machine")
+    assert (said.code, said.out.splitlines()[1]) == (0, "jar      2 of 3  ok  SHA-256 as pinned, 1 not on this machine")
     shutil.rmtree(store)
     said = cli("verify")
-    assert (said.code, said.out.splitlines()[1]) == (0, "jar      0 of 2  absent  SHA-256 as pinned, 2 not on this machine")
+    assert (said.code, said.out.splitlines()[1]) == (0, "jar      0 of 3  absent  SHA-256 as pinned, 3 not on this machine")
 
 
 def test_a_java_that_is_not_here_is_no_fault(project: Project, house: Path, cli) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import services
-from maven_folder import Layout
+from maven_folder import LISTENER, Layout
 from spark_session import DELTA, SparkParts
 
 from reprolock.environment.jar_store import STAMP, JarStore
@@ -89,12 +89,12 @@ def failure(call: object, *arguments: object, **more: object) -> ReprolockError:
 
 def test_delta_and_s3a_without_the_bundle(spark_parts: SparkParts) -> None:
     coordinates = [jar.coordinate for jar in spark_parts.pin.jar]
-    assert len(coordinates) == 80
+    assert len(coordinates) == 81
     assert coordinates == sorted(coordinates)
-    assert {DELTA, "org.apache.hadoop:hadoop-aws:3.5.0", "software.amazon.awssdk:s3:2.35.4"} <= set(coordinates)
+    assert {DELTA, LISTENER, "org.apache.hadoop:hadoop-aws:3.5.0", "software.amazon.awssdk:s3:2.35.4"} <= set(coordinates)
     unwanted = ("software.amazon.awssdk:bundle", "org.apache.hadoop:hadoop-client-", "io.unitycatalog:unitycatalog-hadoop")
     assert [name for name in coordinates if name.startswith(unwanted)] == []
-    assert 50_000_000 < spark_parts.pin.bytes < 70_000_000
+    assert 95_000_000 < spark_parts.pin.bytes < 110_000_000
     assert (spark_parts.pin.packages, spark_parts.pin.spark, spark_parts.pin.intact) == ((DELTA,), "4.2.0", True)
 
 
@@ -123,8 +123,8 @@ def test_a_new_store_is_filled_from_coordinates_alone(spark_parts: SparkParts, t
 
     files = JarStore(tmp_path / "jars").files(spark_parts.pin, progress=Watch())
     assert [file.name for file in files] == [jar.file_name for jar in spark_parts.pin.jar]
-    assert told[0] == (80, spark_parts.pin.bytes)
-    assert [sum(numbers) for numbers in zip(*told[1:], strict=True)] == [80, spark_parts.pin.bytes]
+    assert told[0] == (81, spark_parts.pin.bytes)
+    assert [sum(numbers) for numbers in zip(*told[1:], strict=True)] == [81, spark_parts.pin.bytes]
 
 
 def test_a_coordinate_that_is_nowhere(home: SparkHome, java: Java, tmp_path: Path) -> None:
@@ -139,11 +139,39 @@ def test_a_coordinate_that_is_nowhere(home: SparkHome, java: Java, tmp_path: Pat
 # What is decided without a resolver
 
 
-def test_nothing_declared_is_an_empty_closure(home: SparkHome, tmp_path: Path) -> None:
+def test_nothing_declared_is_the_listener_alone(layout: Layout, home: SparkHome, tmp_path: Path) -> None:
     nowhere = Java("17", "17", "", tmp_path)
-    pin = resolve((), spark=home, s3a=False, java=nowhere, store=JarStore(tmp_path / "jars"))
-    assert (pin.packages, pin.spark, pin.jar, pin.intact) == ((), home.version, (), True)
-    assert not (tmp_path / "jars").exists()
+    store = JarStore(tmp_path / "jars", (layout.source,))
+    pin = resolve((), spark=home, s3a=False, java=nowhere, store=store)
+    (jar,) = pin.jar
+    assert (pin.packages, pin.spark, jar.coordinate, pin.intact) == ((), home.version, LISTENER, True)
+    assert jar.sha256 == hashlib.sha256(layout.jar(LISTENER).read_bytes()).hexdigest()
+    layout.jar(LISTENER).unlink()  # from now on the store has it
+    assert resolve((), spark=home, s3a=False, java=nowhere, store=store, offline=True) == pin
+
+
+def test_a_listener_of_a_version_that_the_user_names(layout: Layout, home: SparkHome, java: Java, tmp_path: Path) -> None:
+    mine = "io.openlineage:openlineage-spark_2.13:9.9.9"
+    layout.add(mine)
+    pin = resolve((mine,), spark=home, s3a=False, java=java, store=JarStore(tmp_path / "jars", (layout.source,)))
+    assert [jar.coordinate for jar in pin.jar] == [mine]
+
+
+def test_a_listener_that_is_nowhere(layout: Layout, home: SparkHome, tmp_path: Path) -> None:
+    layout.jar(LISTENER).unlink()
+    nowhere = Java("17", "17", "", tmp_path)
+    store = JarStore(tmp_path / "jars", (layout.source,))
+    error = failure(resolve, (), spark=home, s3a=False, java=nowhere, store=store)
+    assert error.message == f'"{LISTENER}" is in no repository: asked {layout.source.url} (a test)'
+    assert (error.hint, error.exit_code) == ("every Spark run is given it; put it into the repository", 2)
+    error = failure(resolve, (), spark=home, s3a=False, java=nowhere, store=store, offline=True)
+    assert error.message == f'"{LISTENER}" is not in the store, and offline nobody is asked for it'
+    assert (error.hint, error.exit_code) == ("run once without --offline", 5)
+    layout.jar(LISTENER).write_text("<html>Please log in</html>")
+    error = failure(resolve, (), spark=home, s3a=False, java=nowhere, store=store)
+    assert error.message == f"{LISTENER} came as something that is no jar"
+    assert (error.hint, error.exit_code) == ("ask who keeps the repository, and try again", 5)
+    assert not list((tmp_path / "jars").rglob("*.jar"))
 
 
 def test_what_is_implied(home: SparkHome, spark_parts: SparkParts) -> None:
@@ -183,12 +211,13 @@ def test_a_closure_with_classifiers(layout: Layout, home: SparkHome, java: Java,
     store = JarStore(tmp_path / "jars", (layout.source,))
     pin = resolve(("org.acme:app:1.0",), spark=home, s3a=False, java=java, store=store)
     assert [jar.coordinate for jar in pin.jar] == [
+        LISTENER,
         "org.acme:app:1.0",
         "org.acme:base:1.0",
         "org.acme:native:1.0:linux-x86_64",
     ]
-    assert pin.jar[2].file_name == "org.acme_native-1.0-linux-x86_64.jar"
-    assert JarStore(tmp_path / "other", (layout.source,)).files(pin)[2].name == pin.jar[2].file_name
+    assert pin.jar[3].file_name == "org.acme_native-1.0-linux-x86_64.jar"
+    assert JarStore(tmp_path / "other", (layout.source,)).files(pin)[3].name == pin.jar[3].file_name
 
 
 def test_what_a_package_needs_is_nowhere(layout: Layout, home: SparkHome, java: Java, tmp_path: Path) -> None:
@@ -225,8 +254,8 @@ def test_a_private_repository_and_its_keys(private: str, home: SparkHome, java: 
     environ = {"REPROLOCK_MAVEN_REPOSITORY": f"http://bob:s3%20cret%24@{private}"}
     store = JarStore(tmp_path / "jars", repositories(environ, tmp_path, {}))
     pin = resolve(("org.acme:app:1.0",), spark=home, s3a=False, java=java, store=store)
-    assert len(JarStore(tmp_path / "other", store.sources).files(pin)) == 3
-    texts = [file.read_bytes() for file in (tmp_path / "jars").rglob("*") if file.is_file()]
+    assert len(JarStore(tmp_path / "other", store.sources).files(pin)) == 4
+    texts = [file.read_bytes() for file in (tmp_path / "jars").rglob("*") if file.is_file() and "openlineage" not in file.name]
     assert len(texts) > 6
     assert not any(b"s3" in text and b"cret" in text for text in texts)
     assert "cret" not in repr(store.sources) + str(store.sources[0])

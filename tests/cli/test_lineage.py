@@ -1,0 +1,187 @@
+"""What Spark was seen to read, write and run under: in the record, on the screen, and in a verdict."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import pytest
+from project import Project, lines_of
+
+from reprolock.files.lock_file import read_lock
+from reprolock.model.lineage import Lineage, Read
+from reprolock.model.lock import JarsPin
+
+SPARK = """
+    [spark]
+    master = "local[2]"
+    conf = { "spark.ui.enabled" = "false", "spark.driver.memory" = "512m", "spark.sql.shuffle.partitions" = "2" }
+"""
+OBSERVED = "Spark was observed; plain file access was not observed"
+TRAIN = """
+    import sys
+    from pyspark.sql import SparkSession
+    spark = SparkSession.builder.getOrCreate()
+    rows = spark.read.csv(sys.argv[1], header=True)
+    rows.selectExpr("int(x) + int(y) AS total").write.parquet("out/totals")
+"""
+OUTPUT = """
+    [outputs.totals]
+    path = "out/totals"
+    compare = "table"
+    format = "parquet"
+"""
+
+
+@pytest.fixture
+def watched(project: Project) -> Project:
+    """A project that reads a dataset with Spark and writes a table."""
+    project.add(SPARK)
+    project.add(OUTPUT)
+    project.edit('command = ["python", "train.py"]', 'command = ["python", "train.py", "{datasets.train.url}"]')
+    project.script(TRAIN)
+    return project
+
+
+def run(project: Project, cli, code: int = 0) -> tuple[Lineage, list[str]]:
+    """Lock and run; the lineage, and the warnings and errors."""
+    assert cli("lock").code == 0
+    said = cli("run")
+    assert said.code == code, said.err
+    lineage = project.record.lineage
+    assert lineage is not None
+    return lineage, lines_of(said.err, "warning:", "error:", "hint:")
+
+
+@pytest.mark.spark
+def test_what_is_declared(watched: Project, cli) -> None:
+    lineage, said = run(watched, cli)
+    [pin] = watched.record.datasets
+    assert lineage.reads == (Read(uri=pin.resolved, kind="dataset", dataset="train"),)
+    [write] = lineage.writes
+    assert (write.uri, write.output) == ("out/totals", "totals")
+    assert write.columns == {"total": (f"{pin.resolved}#x", f"{pin.resolved}#y")}
+    assert (lineage.coverage, lineage.observed, lineage.sessions, lineage.unlocked, said) == (OBSERVED, True, 1, (), [])
+    record = watched.record
+    assert "reprolock/openlineage.jsonl" in watched.artifacts(record.run_id)
+    assert "openlineage.jsonl" in record.artifacts
+    folder = watched.run_folder(record.run_id)
+    events = [json.loads(line) for line in (folder / "openlineage.jsonl").read_text().splitlines()]
+    parent = {"namespace": "reprolock", "name": "flights"}
+    assert {event["run"]["facets"]["parent"]["root"]["job"]["name"] for event in events} == {parent["name"]}
+    assert {event["run"]["facets"]["parent"]["root"]["run"]["runId"].replace("-", "") for event in events} == {record.run_id}
+    assert not (folder / "spark-events").exists()
+    conf = " ".join(record.spark.conf)
+    assert "openlineage" not in conf and "eventLog" not in conf
+    shown = cli("show").out
+    assert lines_of(shown, "Lineage") == [f"Lineage   {OBSERVED}"]
+
+
+@pytest.mark.spark
+def test_reads_that_nobody_declared_and_settings_past_the_lock(watched: Project, cli, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = tmp_path_factory.mktemp("elsewhere") / "day=2026-01-01"
+    other.mkdir()
+    (other / "more.csv").write_text("x,y\n5,6\n")
+    (watched.root / "lookup.csv").write_text("x,y\n7,8\n")
+    jar = tmp_path_factory.mktemp("jars") / "mine.jar"
+    with zipfile.ZipFile(jar, "w") as archive:
+        archive.writestr("name.txt", "mine")
+    watched.script(
+        TRAIN
+        + f"""
+    spark.conf.set("spark.sql.ansi.enabled", "false")
+    spark.conf.set("spark.sql.files.maxPartitionBytes", "1m")
+    print(spark.read.parquet("out/totals").collect())
+    print(spark.read.csv("lookup.csv").count())
+    print(spark.read.csv({str(other)!r}, header=True).write.json("scratch"))
+    print(spark.sparkContext.textFile("scratch").count())
+    spark.sql("ADD JAR {jar}")
+    """
+    )
+    lineage, said = run(watched, cli)
+    [pin] = watched.record.datasets
+    assert lineage.reads == (
+        Read(uri=f"file:{other}", kind="undeclared"),
+        Read(uri=pin.resolved, kind="dataset", dataset="train"),
+        Read(uri="lookup.csv", kind="own"),
+        Read(uri="out/totals", kind="own"),
+        Read(uri="scratch", kind="own"),
+    )
+    assert [(write.uri, write.output) for write in lineage.writes] == [("out/totals", "totals"), ("scratch", None)]
+    past = (
+        "jar mine.jar, not locked",
+        'spark.sql.ansi.enabled "false", locked "true"',
+        'spark.sql.files.maxPartitionBytes "1m", not locked',
+    )
+    assert lineage.unlocked == past
+    undeclared = f"Spark read file:{other}, which no dataset declares"
+    assert said == [f"warning: {undeclared}", *(f"warning: past the lock: {sentence}" for sentence in past)]
+
+    said = cli("replay", watched.record.run_id)
+    assert said.code == 0, said.err
+    [verdict] = lines_of(said.out, "REPRODUCED")
+    assert all(f"past the lock: {sentence}" in verdict for sentence in past)
+    assert undeclared in verdict
+
+
+@pytest.mark.spark
+def test_undeclared_reads_that_are_an_error(watched: Project, cli, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = tmp_path_factory.mktemp("elsewhere")
+    (other / "more.csv").write_text("x,y\n5,6\n")
+    watched.edit("[run]", '[run]\nundeclared_reads = "error"')
+    watched.script(TRAIN + f"\n    print(spark.read.csv({str(other)!r}).count())")
+    _, said = run(watched, cli, code=1)
+    reason = f'exit code 0, but Spark read file:{other}, which no dataset declares; run.undeclared_reads is "error"'
+    record = watched.record
+    assert said == [
+        f"error: the command failed: {reason}",
+        f"hint: `reprolock show {record.run_id[:8]}` shows the record; its folder is .reprolock/runs/{record.run_id}",
+    ]
+    assert (record.status, record.ending.reason) == ("FAILED", reason)
+    assert watched.stored().info.status == "FAILED"
+
+
+@pytest.mark.spark
+def test_a_session_that_turns_its_listener_off(watched: Project, cli) -> None:
+    watched.edit("[run]", '[run]\nundeclared_reads = "error"')
+    off = '.config("spark.extraListeners", "").config("spark.eventLog.enabled", "false").getOrCreate()'
+    watched.script(TRAIN.replace(".getOrCreate()", off))
+    lineage, said = run(watched, cli, code=1)
+    coverage = "no Spark session was observed; plain file access was not observed"
+    assert (lineage.coverage, lineage.observed, lineage.reads) == (coverage, False, ())
+    assert said[0] == f'error: the command failed: exit code 0, but {coverage}; run.undeclared_reads is "error"'
+    watched.edit('undeclared_reads = "error"', 'undeclared_reads = "warn"')
+    lineage, said = run(watched, cli)
+    assert (lineage.coverage, said) == (coverage, [])
+
+
+def test_a_run_without_spark(project: Project, cli) -> None:
+    lineage, said = run(project, cli)
+    assert (lineage, said) == (Lineage(coverage="plain file access was not observed"), [])
+
+
+def test_settings_that_would_blind_it(project: Project, cli) -> None:
+    project.add('[spark]\nconf = { "spark.openlineage.transport.type" = "http" }\n')
+    assert cli("lock").code == 0
+    said = cli("run")
+    assert said.err == (
+        "error: spark.conf.spark.openlineage.transport.type is not taken from [spark] conf\n"
+        "hint: `reprolock run --openlineage URL`, or OPENLINEAGE_URL, sends on what was seen\n"
+    )
+    assert said.code == 2
+
+
+def test_a_lock_without_the_listener_is_stale(project: Project, cli) -> None:
+    project.add("[spark]\n")
+    assert cli("lock").code == 0
+    lock = project.root / "repro.lock"
+    pin = read_lock(project.root).jars
+    without = JarsPin.sealed(packages=pin.packages, spark=pin.spark, jar=())
+    text = lock.read_text()
+    lock.write_text(text[: text.index("[[jar]]")].replace(pin.seal, without.seal))
+    said = cli("lock", "--check")
+    assert said.err == (
+        "error: repro.lock does not answer repro.toml: the jars lack openlineage-spark, which sees what Spark reads\n"
+        "hint: run `reprolock lock` and commit repro.lock\n"
+    )
+    assert said.code == 3
