@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import re
 import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 SETTINGS = {
     # Sums wrap around, and numbers may be cast to bytes.
     "spark.sql.ansi.enabled": "false",
+    # A difference of decimals is exact, or null.
+    "spark.sql.decimalOperations.allowPrecisionLoss": "false",
     # Two columns may differ by case alone.
     "spark.sql.caseSensitive": "true",
     "spark.sql.session.timeZone": "UTC",
@@ -42,6 +46,17 @@ SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
 }
 """Laid over the run's own settings, so that a digest depends on the table alone."""
+
+_WHOLE = {
+    "csv": {"mode": "FAILFAST", "enforceSchema": "false"},  # the latter holds each file's header against the first one's
+    "json": {"mode": "FAILFAST"},
+    "parquet": {"mergeSchema": "true"},
+    "orc": {"mergeSchema": "true"},
+}
+"""Without these, lines that cannot be read are dropped, and columns that the first file does not have."""
+
+_LISTING = {"pathglobfilter", "modifiedbefore", "modifiedafter"}
+"""Options by which a user leaves files out."""
 
 _CONDITION = re.compile(r"\[[A-Z][A-Z_0-9.]+\] ")
 
@@ -96,9 +111,40 @@ def answer(spark: SparkSession, task: dict[str, Any]) -> dict[str, Any]:
 
 
 def read(spark: SparkSession, table: dict[str, Any]) -> DataFrame:
-    """A malformed line is an error, unless the options say otherwise: Spark would drop what it cannot read in silence."""
-    options = {"mode": "FAILFAST"} if table["format"] in ("csv", "json") else {}
-    return spark.read.format(table["format"]).options(**options | table["options"]).load(table["url"])
+    """The table, of all its files, columns and lines: what Spark would pass over in silence is an error.
+
+    The options may say otherwise of columns and lines (mergeSchema, enforceSchema, mode).
+    """
+    options = _WHOLE.get(table["format"], {}) | table["options"]
+    frame = spark.read.format(table["format"]).options(**options).load(table["url"])
+    if table["format"] != "delta":  # it says itself which files are its own
+        _refuse_unread(spark, frame, table)
+    return frame
+
+
+def _refuse_unread(spark: SparkSession, frame: DataFrame, table: dict[str, Any]) -> None:
+    """Refused for a file below the table's folder that Spark leaves out. Hidden ones are no data: names with `_` or `.` first.
+
+    1. Of folders Spark reads the top one, and those called NAME=VALUE: what is in others is not among `inputFiles`.
+    2. Where there are such folders, files above them are among `inputFiles`, and not read either.
+    """
+    from table_rows import Refused  # this needs pyspark
+
+    given = {name.lower(): value for name, value in table["options"].items()}
+    listing = {name: given[name] for name in _LISTING & given.keys()} | {"recursivefilelookup": "true"}
+    there = sorted(spark.read.format("binaryFile").options(**listing).load(table["url"]).inputFiles())
+    known = set(frame.inputFiles())
+    root = posixpath.commonpath([posixpath.dirname(file) for file in there]) if there else ""
+    depth = {file: posixpath.dirname(posixpath.relpath(file, root)).count("=") for file in there}
+    if given.get("recursivefilelookup", "").lower() == "true":
+        depth = dict.fromkeys(there, 0)
+    deepest = max(depth.values(), default=0)
+    if left_out := [file for file in there if file not in known or depth[file] < deepest]:
+        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        raise Refused(
+            f"Spark does not read {unquote(posixpath.relpath(left_out[0], root))}{more}, for its folder is no NAME=VALUE as others are; "
+            "write options = { recursiveFileLookup = true }"
+        )
 
 
 def same_columns(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -117,8 +163,14 @@ def sentence_of(error: Exception) -> str:
     line = (own or causes[-1:] or lines)[0]
     if "[UNABLE_TO_INFER_SCHEMA]" in line:
         return "there is no file in it that holds data"
+    if "[FAILED_READ_FILE" in line and causes[-1] != line:  # which says no more than which file it was
+        return f"{_plain(line)}: {_plain((own[1:] or causes[-1:])[0])}"
+    return _plain(line)
+
+
+def _plain(line: str) -> str:
     line = re.sub(r"^(: |Caused by: )?([\w$]+\.)*[\w$]*(Exception|Error): ", "", line)
-    line = re.sub(r"\. SQLSTATE: \w+", "", _CONDITION.sub("", line, count=1))
+    line = re.sub(r"\.\s+SQLSTATE: \w+", "", _CONDITION.sub("", line, count=1))
     return line.strip().rstrip(".")
 
 

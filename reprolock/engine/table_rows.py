@@ -91,20 +91,34 @@ def has_numbers(kind: DataType) -> bool:
     return type(kind).__name__ in _NUMBERS
 
 
-def numbers(value: Column, kind: DataType) -> Column:
-    """The floats and decimals that `parts` leaves out, in the same order, as one array of doubles that is never null."""
+def number_types(kind: DataType) -> list[DataType]:
+    """The types of the numbers in a type, each once: double, which stands for float too, and decimals as they are."""
     match type(kind).__name__:
         case "StructType":
-            fields = [field for field in kind.fields if has_numbers(field.dataType)]
-            return F.concat(*(numbers(value.getField(field.name), field.dataType) for field in fields))
+            return list(dict.fromkeys(found for field in kind.fields for found in number_types(field.dataType)))
         case "ArrayType":
-            return _flat(F.transform(value, lambda item: numbers(item, kind.elementType)))
+            return number_types(kind.elementType)
+        case "MapType":
+            return number_types(kind.valueType)
+        case "DecimalType":
+            return [kind]
+    return [DoubleType()] if has_numbers(kind) else []
+
+
+def numbers(value: Column, kind: DataType, wanted: DataType) -> Column:
+    """Of the numbers that `parts` leaves out those of one type, in the same order, as one array that is never null."""
+    match type(kind).__name__:
+        case "StructType":
+            fields = [field for field in kind.fields if wanted in number_types(field.dataType)]
+            return F.concat(*(numbers(value.getField(field.name), field.dataType, wanted) for field in fields))
+        case "ArrayType":
+            return _flat(F.transform(value, lambda item: numbers(item, kind.elementType, wanted)), wanted)
         case "MapType":
             entries = _entries(value, kind, "")
-            return _flat(F.transform(entries, lambda entry: numbers(entry.getField("value"), kind.valueType)))
+            return _flat(F.transform(entries, lambda entry: numbers(entry.getField("value"), kind.valueType, wanted)), wanted)
         case "VectorUDT":
-            return numbers(_vector(value), ArrayType(DoubleType()))
-    return F.array(value.cast("double"))
+            return numbers(_vector(value), ArrayType(DoubleType()), wanted)
+    return F.array(value.cast(wanted))
 
 
 def _quoted(name: str) -> str:
@@ -144,8 +158,8 @@ def _hex_entry(entry: Column, kind: DataType, where: str, approximate: bool) -> 
     return F.concat(entry.getField("key"), _hex(entry.getField("value"), kind.valueType, where, approximate))
 
 
-def _flat(arrays: Column) -> Column:
-    return F.coalesce(F.flatten(arrays), F.array().cast("array<double>"))
+def _flat(arrays: Column, wanted: DataType) -> Column:
+    return F.coalesce(F.flatten(arrays), F.array().cast(ArrayType(wanted)))
 
 
 def _vector(value: Column) -> Column:

@@ -178,6 +178,16 @@ FORMATS = {
 }
 
 
+UNREAD = {
+    "nested": ("sub/b.parquet", "sub/c.parquet"),
+    "half partitioned": ("p=1/b.parquet",),
+    "with blanks": ("a ü %20/b.parquet",),
+    "hidden": ("_b.parquet", ".c.parquet", "_d/e.parquet", "d/.e.parquet"),
+    "evenly": ("b.parquet",),
+}
+"""Files beside a.parquet, in folders of these names."""
+
+
 class Digests(dict[str, "TableDigest | TableFault"]):
     """By name; `place` is the folder with all of them, `environ` that of a run."""
 
@@ -235,11 +245,30 @@ def by_hand(place: Path) -> None:
     (place / "long.csv").write_text("a,b\n1,2,3\n")
     (place / "broken.json").write_text('{"a": 1}\n{"a": \n')
     (place / "cased.csv").write_text("a,A\n1,2\n")
+    for name, more in UNREAD.items():
+        for number, file in enumerate(("a.parquet", *more)):
+            (place / name / file).parent.mkdir(parents=True, exist_ok=True)
+            pyarrow.parquet.write_table(pyarrow.table({"k": [number]}), place / name / file)
+    for name, columns in (("one column", {"k": [1, 2]}), ("one column more", {"k": [2], "v": [3]}), ("another v", {"k": [2], "v": [4]})):
+        (place / name).mkdir()
+        pyarrow.parquet.write_table(pyarrow.table({"k": [1] * 1000}), place / name / "a.parquet")
+        pyarrow.parquet.write_table(pyarrow.table(columns), place / name / "b.parquet")
+    for name, header in (("headers", "a,b"), ("other headers", "b,a")):
+        (place / name).mkdir()
+        (place / name / "1.csv").write_text("a,b\n1,2\n3,4\n")
+        (place / name / "2.csv").write_text(f"{header}\n5,6\n")
 
 
 def further(place: Path) -> dict[str, Table]:
     header = {"header": "true", "inferSchema": "true"}
+    deep = {"recursiveFileLookup": "true"}
     return {
+        **{name: Table(place / name, "parquet") for name in (*UNREAD, "one column", "one column more", "another v")},
+        **{f"{name}, all": Table(place / name, "parquet", deep) for name in UNREAD},
+        "nested, chosen": Table(place / "nested", "parquet", {"pathGlobFilter": "a.*"}),
+        "headers": Table(place / "headers", "csv", {"header": "true"}),
+        "other headers": Table(place / "other headers", "csv", {"header": "true"}),
+        "other headers, passed over": Table(place / "other headers", "csv", {"header": "true", "enforceSchema": "true"}),
         "more nans": Table(place / "more nans", "parquet"),
         "by pyarrow": Table(place / "by pyarrow", "parquet"),
         "history": Table(place / "history", "delta"),
@@ -331,6 +360,9 @@ def test_names_of_any_kind(digests: Digests) -> None:
     assert len(digests.of("wide").columns) == 400
 
 
+FOLDERS = "for its folder is no NAME=VALUE as others are; write options = { recursiveFileLookup = true }"
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
@@ -343,6 +375,14 @@ def test_names_of_any_kind(digests: Digests) -> None:
         ),
         ("empty", "empty cannot be compared as a parquet table: there is no file in it that holds data"),
         ("absent", "absent cannot be compared as a csv table: Path does not exist: absent"),
+        ("nested", "nested cannot be compared as a parquet table: Spark does not read sub/b.parquet and 1 more, " + FOLDERS),
+        ("half partitioned", "half partitioned cannot be compared as a parquet table: Spark does not read a.parquet, " + FOLDERS),
+        ("with blanks", "with blanks cannot be compared as a parquet table: Spark does not read a ü %20/b.parquet, " + FOLDERS),
+        (
+            "other headers",
+            "other headers cannot be compared as a csv table: Encountered error while reading file other headers/2.csv: "
+            "CSV header does not conform to the schema",
+        ),
         ("photographs", 'empty is no table: image is a format of files; write compare = "bytes"'),
     ],
 )
@@ -355,8 +395,24 @@ def test_what_has_no_digest_names_no_folder_of_this_machine(digests: Digests) ->
         sentence = digests.fault(name)
         assert "/tmp" not in sentence and digests.place.parent.name not in sentence
         assert " cannot be compared as a " in sentence
+        assert "SQLSTATE" not in sentence
         assert not sentence.endswith(".")
         assert "Exception" not in sentence
+
+
+def test_every_file_is_read_or_missed(digests: Digests) -> None:
+    """What the options leave out, they leave out; hidden files are no data."""
+    assert {name: digests.of(name).rows for name in digests if name in ("hidden", "evenly", "nested, chosen") or name.endswith(", all")} == {
+        "hidden": 1, "evenly": 2, "nested, chosen": 1,
+        "nested, all": 3, "half partitioned, all": 2, "with blanks, all": 2, "hidden, all": 1, "evenly, all": 2,
+    }  # fmt: skip
+
+
+def test_columns_that_one_file_alone_has_are_compared(digests: Digests) -> None:
+    assert [column.name for column in digests.of("one column").columns] == ["k"]
+    assert sorted(column.name for column in digests.of("one column more").columns) == ["k", "v"]
+    assert digests.of("one column more").digest != digests.of("another v").digest
+    assert (digests.of("headers").rows, digests.of("other headers, passed over").rows) == (3, 3)
 
 
 def test_what_stands_beside_a_variant_is_compared(digests: Digests) -> None:
