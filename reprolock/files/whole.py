@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,6 +24,8 @@ TEMPORARY = ".reprolock-tmp"
 """How the name of a file ends that is not whole yet. Such a file is never code."""
 
 _ABANDONED_SECONDS = 3600.0
+_MOMENT_SECONDS = 0.5
+"""What two that meet by chance wait for one another without a word."""
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -86,22 +88,30 @@ def own_folder(project: Path) -> Path:
 
 
 @contextmanager
-def guard(path: Path, what: str, *, seconds: float = 10.0) -> Iterator[None]:
+def guard(path: Path, what: str, *, seconds: float = 10.0, step: Callable[[str], None] | None = None) -> Iterator[bool]:
     """Keep other reprolocks on this machine away from a file while the body runs.
 
     `what` completes "another reprolock is …", such as "writing repro.lock". The guard is a file in
-    `.reprolock/` beside `path`; it is freed by the operating system when its holder dies. MachineError
-    when another one still holds it after `seconds`.
+    `.reprolock/` beside `path`; it is freed by the operating system when its holder dies. `step` is told what is
+    waited for, where that takes longer than a moment; the answer is whether it was. MachineError when another one still
+    holds it after `seconds`.
     """
     held = own_folder(path.parent) / f"{path.name}.guard"
-    lock = FileLock(held, timeout=seconds)
+    lock = FileLock(held)
     try:
-        lock.acquire()
+        waited = False
+        try:
+            lock.acquire(timeout=min(_MOMENT_SECONDS, seconds))
+        except Timeout:
+            waited = True
+            if step is not None:
+                step(f"Waiting for another reprolock, which is {what}")
+            lock.acquire(timeout=max(seconds - _MOMENT_SECONDS, 0))
     except Timeout as error:
         raise MachineError(f"another reprolock is {what}", hint="wait until it has finished and try again") from error
     except OSError as error:
         raise cannot_write(held, error) from error
     try:
-        yield
+        yield waited
     finally:
         lock.release()

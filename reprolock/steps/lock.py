@@ -22,6 +22,9 @@ from reprolock.steps.progress import SILENT, Progress
 from reprolock.steps.project import read_project
 from reprolock.steps.resolve import resolve_datasets
 
+_OTHER_SECONDS = 3600.0
+"""How long a second `lock` waits for the first, which may have a world of packages to resolve."""
+
 Pin = DatasetPin | EnvironmentPin | JarsPin
 
 
@@ -50,7 +53,9 @@ def lock(
     machine = machine or Machine.here()
     root = root.resolve()
     read_spec(root)  # a faulty repro.toml is reported before anything is waited for
-    with guard(root / NAME, f"writing {NAME}"):
+    with guard(root / NAME, f"writing {NAME}", seconds=_OTHER_SECONDS, step=progress.step) as waited:
+        if waited:
+            progress.step("Resolving")
         _, spec, old = read_project(root)
         old = old or Lock()
         _check_options(spec, options)

@@ -283,6 +283,19 @@ def test_two_locks_at_once_both_end_well(ground) -> None:
     assert read_lock(ground.root) is not None
 
 
+def test_a_second_lock_waits_for_one_that_takes_its_time(ground, cli) -> None:
+    """As long as resolving may take, which is more than the seconds that a file is held for otherwise."""
+    hold = "import sys, time; from pathlib import Path; from reprolock.files.whole import guard\n"
+    hold += "with guard(Path(sys.argv[1]), 'writing repro.lock'):\n    print(flush=True)\n    time.sleep(11)"
+    holder = subprocess.Popen([sys.executable, "-c", hold, str(ground.root / "repro.lock")], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    said = cli("lock")
+    holder.communicate()
+    assert said.err == "Waiting for another reprolock, which is writing repro.lock\nResolving\n"
+    assert (said.code, said.out.splitlines()[-1].split(" in ")[0]) == (0, "Wrote repro.lock")
+
+
 def test_keys_reach_no_lock(ground, cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_TOKEN", "example-repo")
     said = cli("lock")
