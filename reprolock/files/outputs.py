@@ -15,6 +15,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from reprolock.errors import UsageError
 from reprolock.files.failures import cannot_write
 from reprolock.files.output_tree import LeadsNowhere, links_out, measured
 from reprolock.files.whole import TEMPORARY, own_folder
@@ -28,6 +29,22 @@ def set_aside(outputs: Mapping[str, str], project: Path, run_id: str) -> None:
     """Move what stands at the outputs' paths out of the way, before a command that runs in the project itself."""
     for path in outputs.values():
         _set_aside(project, path, run_id)
+
+
+def refuse_standing(outputs: Mapping[str, str], work: Path) -> None:
+    """UsageError for an output that is there before the command starts: the code has it, or a link leads to what it has.
+
+    For a run in a folder of its own; where the command runs in the project itself, `set_aside` comes first.
+    """
+    for name, path in outputs.items():
+        link = next((above for above in reversed(Path(path).parents) if (work / above).is_symlink()), None)
+        if link is not None:
+            why = f"leads through {link.as_posix()}, a link of the code"
+        elif os.path.lexists(work / path):
+            why = "is there before the command starts, as a part of the code"
+        else:
+            continue
+        raise UsageError(f'outputs.{name}.path: "{path}" {why}', hint="name a path that is the output's alone, or leave it out of the code")
 
 
 def found(outputs: Mapping[str, str], work: Path) -> tuple[Output, ...]:

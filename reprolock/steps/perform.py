@@ -19,7 +19,7 @@ from reprolock.errors import MachineError, ReprolockError, UsageError
 from reprolock.files.failures import cannot_write
 from reprolock.files.journal import Journal
 from reprolock.files.lock_file import NAME as LOCK
-from reprolock.files.outputs import found, put_in_place, set_aside
+from reprolock.files.outputs import found, put_in_place, refuse_standing, set_aside
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.whole import write_whole
 from reprolock.model.digest import sha256
@@ -125,7 +125,7 @@ class Performance:
         name = f"dry-run-{uuid4().hex}"
         try:
             workspace, _ = self._rebuild(name, options, {})
-            self._check_program(workspace)
+            self._check(workspace)
             record = self._opening(workspace, options, self.machine.now())
         finally:
             shutil.rmtree(runs_folder(self.root) / name, ignore_errors=True)
@@ -144,7 +144,7 @@ class Performance:
             if self.materials.lake is not None and not options.publishing_off:
                 self.publication = prepare(self.materials.lake, self.sources.spec, run_id)
             workspace, composed = self._rebuild(run_id, options, self.reporter.command_environment(run_id, self.sources.spec.experiment))
-            self._check_program(workspace)
+            self._check(workspace)
             record = self._opening(workspace, options, started)
             files = self._files(workspace, declared)
             record = record.model_copy(update={"artifacts": _digests(files)})
@@ -215,8 +215,15 @@ class Performance:
             publication=self.publication,
         )
 
-    def _check_program(self, workspace: Workspace) -> None:
-        """UsageError for a command that is not there, or a Python from outside of the locked environment."""
+    @property
+    def _output_paths(self) -> dict[str, str]:
+        """The outputs' paths by their names."""
+        return {name: output.path for name, output in self.sources.spec.outputs.items()}
+
+    def _check(self, workspace: Workspace) -> None:
+        """UsageError for a command that is not there, a Python from outside of the locked environment, an output that the code has."""
+        if workspace.mode == "isolated":
+            refuse_standing(self._output_paths, workspace.work)
         path = workspace.environ["PATH"]
         program = find_program(workspace.argv[0], path, workspace.work)
         if (built := self.materials.interpreter.built) is not None:
@@ -292,8 +299,7 @@ class Performance:
         return Measured(records, kept)
 
     def _executed(self, workspace: Workspace, options: RunOptions) -> tuple[Ending, tuple[Output, ...]]:
-        spec = self.sources.spec
-        declared = {name: output.path for name, output in spec.outputs.items()}
+        declared = self._output_paths
         if workspace.mode == "in-place":
             set_aside(declared, self.root, workspace.run_id)
         for path in workspace.outputs.values():

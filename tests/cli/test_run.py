@@ -229,6 +229,35 @@ def test_an_output_with_a_link_that_leads_nowhere(project: Project, cli) -> None
     assert project.record.outputs[0].fault == "out/model/weights.bin is a link to ../../cache/weights.bin, where no file is"
 
 
+@pytest.mark.parametrize(("path", "link"), [("out/pred.json", "out"), ("deep/er/model/new.bin", "deep/er/model")])
+def test_an_output_by_way_of_a_link_of_the_code(project: Project, cli, path: str, link: str) -> None:
+    """Else what git tracks would be taken for what the run wrote."""
+    (project.root / "results").mkdir()
+    (project.root / "results" / "pred.json").write_text("{}")
+    (project.root / "out").symlink_to("results")
+    (project.root / "deep" / "er").mkdir(parents=True)
+    (project.root / "deep" / "er" / "model").symlink_to("../../results")
+    (project.root / ".gitignore").write_text("lake\nmlflow.db\n.reprolock\n")
+    git = ["git", "-C", str(project.root), "-c", "user.name=x", "-c", "user.email=x@example.com"]
+    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *arguments], check=True)
+    project.add(f'[outputs.pred]\npath = "{path}"\n')
+    project.script("print('was run')")
+    lock(cli)
+    for arguments in (["--dry-run"], []):
+        said = cli("run", *arguments)
+        assert (said.code, said.out, lines_of(said.err, "error", "hint")) == (
+            2,
+            "",
+            [
+                f'error: outputs.pred.path: "{path}" leads through {link}, a link of the code',
+                "hint: name a path that is the output's alone, or leave it out of the code",
+            ],
+        )
+    assert cli("run", "--in-place", "-q").code == 1  # there it is moved aside first, and not written
+    assert (project.root / "results" / "pred.json").exists() == (path != "out/pred.json")
+
+
 def test_an_output_of_an_earlier_run_is_moved_aside(project: Project, cli) -> None:
     project.add('[outputs.model]\npath = "model.bin"\n')
     project.script("import pathlib; pathlib.Path('model.bin').write_text('new')")

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import reprolock.errors
-from reprolock.errors import MachineError
+from reprolock.errors import MachineError, UsageError
 from reprolock.files.output_tree import measure
-from reprolock.files.outputs import found, put_in_place, set_aside
+from reprolock.files.outputs import found, put_in_place, refuse_standing, set_aside
 from reprolock.model.outcome import Output
 
 ROOT = Path(reprolock.errors.__file__).parents[1]
@@ -133,6 +133,18 @@ def test_an_output_that_is_a_link_arrives_as_what_it_leads_to(project: Path, wor
     assert (project / "model.bin" / "weights").read_text() == "w"
     assert os.readlink(project / "out" / "predictions") == str(tmp_path / "big" / "disk")
     assert (tmp_path / "big/disk/part").read_text() == "b"  # what is elsewhere stays there
+
+
+def test_what_stands_at_an_outputs_path_before_the_run_is_refused(work: Path) -> None:
+    write(work, {"out/model/weights": "of the code", "train.py": ""})
+    (work / "link").symlink_to("nowhere")
+    refuse_standing({"new": "out/new", "newer": "further/down/new"}, work)
+    for path in ("out", "out/model", "out/model/weights", "link"):
+        with pytest.raises(UsageError) as caught:
+            refuse_standing({"new": "out/new", "model": path}, work)
+        assert caught.value.message == f'outputs.model.path: "{path}" is there before the command starts, as a part of the code'
+        assert caught.value.hint == "name a path that is the output's alone, or leave it out of the code"
+        assert caught.value.exit_code == 2
 
 
 def test_a_link_out_of_an_output_is_what_it_leads_to(project: Path, work: Path, tmp_path: Path) -> None:
