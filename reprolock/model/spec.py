@@ -245,8 +245,8 @@ class OutputSpec(Value):
     format: Format | None = Field(None, description='The format of a table; needed for compare = "table".')
     options: Settings = Field({}, description="Handed to Spark's reader of a table.")
     ignore: Strings = Field((), description="Columns of a table, or keys of a JSON document, that are not compared.")
-    rel: float | None = Field(None, ge=0, description="Relative tolerance of numbers.")
-    abs: float | None = Field(None, ge=0, description="Absolute tolerance of numbers.")
+    rel: float | None = Field(None, ge=0, lt=1, description="Relative tolerance of numbers.")
+    abs: float | None = Field(None, ge=0, allow_inf_nan=False, description="Absolute tolerance of numbers.")
     publish: str | None = Field(
         None,
         description="lakefs://REPOSITORY/BRANCH/PATH that the output is published to. The place is the output's own: "
@@ -280,7 +280,7 @@ class Tolerance(Value):
     """How far a metric may move: |a - b| <= max(rel * max(|a|, |b|), abs), as math.isclose."""
 
     rel: float = Field(0.0, ge=0, lt=1)
-    abs: float = Field(0.0, ge=0)
+    abs: float = Field(0.0, ge=0, allow_inf_nan=False)
 
     @property
     def exact(self) -> bool:
