@@ -13,7 +13,7 @@ from reprolock.cli.options import Settings, shared
 from reprolock.cli.words import counted, plain, short
 
 if TYPE_CHECKING:
-    from reprolock.steps.export import Format
+    from reprolock.steps.standard import Format
     from reprolock.steps.impact import Reader
 
 

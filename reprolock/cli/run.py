@@ -57,6 +57,7 @@ class Screen:
 @click.option("--name", help="The run's name in MLflow.")
 @click.option("--tag", metavar="NAME", help="Tag the commit of the published outputs in the lake.")
 @click.option("--merge", is_flag=True, help="Merge the published outputs into the branch that publish names.")
+@click.option("--openlineage", metavar="URL", help="Send what was seen to a catalogue; OPENLINEAGE_* do the same.")
 @click.option("--dry-run", is_flag=True, help="Check and make everything ready, and say what would run.")
 @shared
 def run(
@@ -71,6 +72,7 @@ def run(
     name: str | None,
     tag: str | None,
     merge: bool,
+    openlineage: str | None,
     dry_run: bool,
 ) -> None:
     """Rebuild the inputs that repro.lock pins, run the command, record it in MLflow.
@@ -91,6 +93,7 @@ def run(
         name=name,
         tag=tag,
         merge=merge,
+        openlineage=openlineage,
         stdout=sys.stderr.fileno() if settings.json else None,
     )
     with ExitStack() as bars:

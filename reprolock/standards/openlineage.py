@@ -7,8 +7,11 @@ own listener does (`s3://REPO`, `COMMIT/PATH`), so that both meet in a catalogue
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterable
 from datetime import datetime
 
+from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent
 from openlineage.client.facet_v2 import (
     DatasetFacet,
@@ -27,6 +30,7 @@ from openlineage.client.facet_v2 import (
 )
 from openlineage.client.generated.base import EventType
 from openlineage.client.serde import Serde
+from openlineage.client.transport import Transport
 
 from reprolock.model.record import DatasetRecord, OutputRecord, Record, run_uuid
 from reprolock.model.uri import LakeURI
@@ -44,6 +48,29 @@ def events(record: Record) -> str:
     if record.ended is not None and record.status in _ENDINGS:
         found.append(_event(record, _ENDINGS[record.status], record.ended))
     return "".join(f"{json.dumps(json.loads(Serde.to_json(event)), sort_keys=True)}\n" for event in found)
+
+
+def sender(url: str | None) -> Transport:
+    """Where OpenLineage's own settings (OPENLINEAGE_*, openlineage.yml) send events; `url` in the place of theirs.
+
+    Of those settings the key, OPENLINEAGE_API_KEY, goes with `url` too.
+    """
+    if url is None:
+        return OpenLineageClient().transport
+    key = os.environ.get("OPENLINEAGE_API_KEY")
+    auth = {"auth": {"type": "api_key", "apiKey": key}} if key else {}
+    return OpenLineageClient(config={"transport": {"type": "http", "url": url, **auth}}).transport
+
+
+def send(record: Record, seen: Iterable[str], transport: Transport) -> None:
+    """Send the run's START, what Spark's listener wrote (a line an event), and the run's end, in this order.
+
+    What goes wrong has no common class: it is the transport's.
+    """
+    start, *end = events(record).splitlines()
+    for line in (start, *seen, *end):
+        transport.emit(json.loads(line))  # what a transport takes, it writes as JSON: a dict is as good as an event
+    transport.close()
 
 
 def _event(record: Record, kind: EventType, time: datetime) -> RunEvent:

@@ -5,18 +5,13 @@ The libraries of these standards are an extra (`reprolock[export]`); each is loa
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Literal
 
-from reprolock.errors import MachineError, UsageError
+from reprolock.errors import UsageError
 from reprolock.files.whole import write_whole
 from reprolock.steps.machine import Machine
 from reprolock.steps.sides import Sides
-
-Format = Literal["openlineage", "prov", "ro-crate"]
-_MODULES = {"openlineage": "openlineage", "prov": "prov", "ro-crate": "ro_crate"}
+from reprolock.steps.standard import Format, standard
 
 
 def export(
@@ -34,30 +29,18 @@ def export(
     a folder, MachineError where the standard's library is not installed.
     """
     machine = machine or Machine.here()
-    standard = _standard(format)
+    library = standard(format, f"--format {format}")
     with Sides(root, machine, tracking_uri) as sides:
         side = sides.run(run)
         if format == "ro-crate":
             if target is None or target.exists():
                 what = f"{target} is already there" if target else "an RO-Crate is a folder, and none is named"
                 raise UsageError(what, hint="name a new folder with --output")
-            standard.write_crate(side.record, side.folder, target)
+            library.write_crate(side.record, side.folder, target)
             return None
-    text: str = standard.events(side.record) if format == "openlineage" else standard.document(side.record)
+    text: str = library.events(side.record) if format == "openlineage" else library.document(side.record)
     machine.scanner().check(text, f"the {format} document", lines=False)
     if target is None:
         return text
     write_whole(target, text.encode())
     return None
-
-
-def _standard(format: Format) -> ModuleType:
-    try:
-        return import_module(f"reprolock.standards.{_MODULES[format]}")
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("reprolock"):
-            raise
-        raise MachineError(
-            f"--format {format} needs the Python package {error.name.partition('.')[0]}, which is not installed here",
-            hint='install it: `pip install "reprolock[export]"`',
-        ) from None

@@ -21,8 +21,8 @@ class LockOptions(NamedTuple):
 
 
 class RunOptions(NamedTuple):
-    """What `reprolock run` was asked for. `tag` and `merge` are about what is published to the lake; `stdout` is a
-    descriptor for the command's output, None for ours."""
+    """What `reprolock run` was asked for. `tag` and `merge` are about what is published to the lake, `openlineage` is
+    the address of a catalogue; `stdout` is a descriptor for the command's output, None for ours."""
 
     what_if: WhatIf = WhatIf()
     locked: bool = False
@@ -35,4 +35,5 @@ class RunOptions(NamedTuple):
     tag: str | None = None
     merge: bool = False
     publishing_off: bool = False
+    openlineage: str | None = None
     stdout: int | None = None

@@ -18,7 +18,8 @@ from reprolock.model.spec import Spec
 from reprolock.steps.abandoned import close_abandoned
 from reprolock.steps.check import kind_of, require_fresh
 from reprolock.steps.equal import equal_run
-from reprolock.steps.local_records import latest
+from reprolock.steps.forward import forwarding
+from reprolock.steps.local_records import latest, runs_folder
 from reprolock.steps.lock import lock
 from reprolock.steps.machine import Machine
 from reprolock.steps.options import LockOptions, RunOptions
@@ -60,6 +61,7 @@ def run(
         equal = equal_run(root, spec, locked, machine, in_place=options.in_place)
         if equal is not None:
             return RunResult(equal, True, place.shown, skipped=True)
+    forward = forwarding(options.openlineage, machine.environ, offline=options.offline)
     options = _with_publishing(project.spec, options, watcher)
     warm(place)  # MLflow takes seconds to load; the lake is asked meanwhile
     with ExitStack() as stack:
@@ -83,7 +85,10 @@ def run(
         if options.dry_run:
             return attempt.rehearse(options, watcher, place)
         close_abandoned(root, machine)
-        return attempt.perform(options, watcher, place)
+        done = attempt.perform(options, watcher, place)
+        if forward and (fault := forward(done.record, runs_folder(root) / done.record.run_id)):
+            watcher.warn(fault)
+        return done
 
 
 def _check_options(options: RunOptions, machine: Machine) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import threading
 import zipfile
+from collections.abc import Iterator
 
 import pytest
 from project import Project, lines_of
@@ -131,7 +134,7 @@ def test_undeclared_reads_that_are_an_error(watched: Project, cli, tmp_path_fact
     watched.edit("[run]", '[run]\nundeclared_reads = "error"')
     watched.script(TRAIN + f"\n    print(spark.read.csv({str(other)!r}).count())")
     _, said = run(watched, cli, code=1)
-    reason = f'exit code 0, but Spark read file:{other}, which no dataset declares; run.undeclared_reads is "error"'
+    reason = f'exit code 0, but Spark read file:{other}/more.csv, which no dataset declares; run.undeclared_reads is "error"'
     record = watched.record
     assert said == [
         f"error: the command failed: {reason}",
@@ -153,6 +156,82 @@ def test_a_session_that_turns_its_listener_off(watched: Project, cli) -> None:
     watched.edit('undeclared_reads = "error"', 'undeclared_reads = "warn"')
     lineage, said = run(watched, cli)
     assert (lineage.coverage, said) == (coverage, [])
+
+
+class Catalogue(http.server.BaseHTTPRequestHandler):
+    """Takes OpenLineage's events as any of its servers does, and keeps them."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.taken.append((self.path, self.headers.get("Authorization"), json.loads(body)))
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def catalogue() -> Iterator[http.server.ThreadingHTTPServer]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Catalogue)
+    server.taken, server.status = [], 201
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.spark
+def test_events_are_sent_on(watched: Project, cli, catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", "k3y-0f-the-catalogue")
+    address = f"http://127.0.0.1:{catalogue.server_port}"
+    assert cli("lock").code == 0
+    said = cli("run", "--openlineage", address)
+    assert said.code == 0, said.err
+    folder = watched.run_folder(watched.record.run_id)
+    of_spark = [json.loads(line) for line in (folder / "openlineage.jsonl").read_text().splitlines()]
+    events = [event for _, _, event in catalogue.taken]
+    assert {(path, key) for path, key, _ in catalogue.taken} == {("/api/v1/lineage", "Bearer k3y-0f-the-catalogue")}
+    assert events[1:-1] == of_spark
+    assert [(event["eventType"], event["job"]["name"]) for event in (events[0], events[-1])] == [("START", "flights"), ("COMPLETE", "flights")]
+    assert events[0]["run"]["runId"].replace("-", "") == watched.record.run_id
+    texts = [file.read_bytes() for file in watched.root.rglob("*") if file.is_file()]
+    assert not any(b"k3y-0f-the-catalogue" in text for text in texts)
+
+
+def test_a_catalogue_that_takes_nothing(project: Project, cli, catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue.status = 400
+    address = f"http://127.0.0.1:{catalogue.server_port}"
+    monkeypatch.setenv("OPENLINEAGE_URL", address)
+    assert cli("lock").code == 0
+    said = cli("run")
+    assert said.code == 0
+    [warning] = lines_of(said.err, "warning:")
+    assert warning.startswith(f"warning: the events of the run were not sent to OpenLineage: 400 Client Error: Bad Request for url: {address}/")
+    assert project.stored().info.status == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (("--openlineage", "marquez"), '--openlineage "marquez" is no address', 'write "https://HOST[:PORT]"'),
+        (
+            ("--openlineage", "https://bob:s3cret@host"),
+            "--openlineage: an address must not carry a user name or key",
+            "let OPENLINEAGE_API_KEY hold the key",
+        ),
+        (
+            ("--openlineage", "https://host", "--offline"),
+            "--openlineage needs a service, and --offline asks none",
+            "leave one out",
+        ),
+    ],
+)
+def test_a_catalogue_that_cannot_be(project: Project, cli, arguments: tuple[str, ...], message: str, hint: str) -> None:
+    assert cli("lock").code == 0
+    said = cli("run", *arguments)
+    assert (said.code, said.err) == (2, f"error: {message}\nhint: {hint}\n")
 
 
 def test_a_run_without_spark(project: Project, cli) -> None:

@@ -1,0 +1,25 @@
+"""The library of a standard, loaded when it is asked for: they are an extra (`reprolock[export]`)."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import Literal
+
+from reprolock.errors import MachineError
+
+Format = Literal["openlineage", "prov", "ro-crate"]
+_MODULES = {"openlineage": "openlineage", "prov": "prov", "ro-crate": "ro_crate"}
+
+
+def standard(format: Format, asked: str) -> ModuleType:
+    """`reprolock.standards` of that format. MachineError, which names what `asked` for it, where its library is not installed."""
+    try:
+        return import_module(f"reprolock.standards.{_MODULES[format]}")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("reprolock"):
+            raise
+        raise MachineError(
+            f"{asked} needs the Python package {error.name.partition('.')[0]}, which is not installed here",
+            hint='install it: `pip install "reprolock[export]"`',
+        ) from None
