@@ -378,6 +378,31 @@ class LakeContract:
         lake.commit(repository, "main", "gone")
         assert not lake.uncommitted(repository, "main")
 
+    def test_staged(self, lake: Lake, repository: str) -> None:
+        head = commit(lake, repository, {"train/a": b"1", "train/b": b"1", "training/a": b"1"})
+        assert list(lake.staged(repository, "main")) == []
+        put(lake, repository, "train/a", b"2")
+        put(lake, repository, "train/c", b"2")
+        lake.remove(repository, "main", "train/b")
+        lake.remove(repository, "main", "training")
+        within = [("changed", "train/a"), ("removed", "train/b"), ("added", "train/c")]
+        assert list(lake.staged(repository, "main", "train")) == list(lake.staged(repository, "main", "train/")) == within
+        assert list(lake.staged(repository, "main")) == [*within, ("removed", "training/a")]
+        assert list(lake.staged(repository, "main", "train/a")) == within[:1]
+        assert list(lake.staged(repository, "main", "trai")) == list(lake.staged(repository, head)) == []
+        with pytest.raises(NotFound):
+            next(lake.staged(repository, "mian"))
+
+    def test_the_first_of_a_listing(self, lake: Lake, repository: str) -> None:
+        names = [f"data/{number:02d}" for number in range(30)]
+        head = commit(lake, repository, dict.fromkeys(names, b"1"))
+        for place in ("data", "data/", ""):
+            assert next(lake.list(repository, head, place, few=True)).path == "data/00"
+            assert paths(lake.list(repository, head, place, few=True)) == names
+        assert paths(lake.list(repository, head, "data/07", few=True)) == ["data/07"]
+        with pytest.raises(NotFound):
+            next(lake.list(repository, head, "dat", few=True))
+
     def test_nothing_to_commit(self, lake: Lake, repository: str) -> None:
         expected = (
             f'nothing is staged on the branch "main" of the repository "{repository}"',

@@ -9,7 +9,8 @@ behind a user's back; on recorded answers nothing needs to happen, the recording
 from __future__ import annotations
 
 import io
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import pytest
 from lake_suite import LakeContract, commit, fault, paths, put
@@ -60,6 +61,21 @@ class LakeFSContract(LakeContract):
             lake._page = size
             assert paths(lake.list(repository, head, "data")) == names
             assert [change.path for change in lake.diff(repository, f"{head}~1", head)] == names
+
+    def test_the_first_of_many_costs_one_entry(self, lake: LakeFSLake, repository: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        head = commit(lake, repository, {f"data/{number:02d}": b"1" for number in range(30)})
+        asked: list[int] = []
+        ask = lake._transport.ask
+
+        def noted(method: str, place: Sequence[str], query: Mapping[str, Any] | None = None, *more: Any) -> Any:
+            asked.append((query or {}).get("amount", 0))
+            return ask(method, place, query, *more)
+
+        monkeypatch.setattr(lake._transport, "ask", noted)
+        assert next(lake.list(repository, head, "data/", few=True)).path == "data/00"
+        assert asked == [1, 1]  # is `data` an object itself, and what is the first one below it
+        assert any(found.path == "data/15" for found in lake.list(repository, head, "data/", few=True))
+        assert asked[2:] == [1, 1, 10, 100]
 
     def test_an_abandoned_listing(self, lake: LakeFSLake, repository: str) -> None:
         head = commit(lake, repository, dict.fromkeys("abcdef", b"1"))

@@ -57,7 +57,7 @@ class GitLake:
         store = self._store(repository)
         return map(git_commits.read, git_commits.first_parents(store.git, repository, store.commit(ref)))
 
-    def list(self, repository: str, ref: str, path: str = "") -> Iterator[Object]:
+    def list(self, repository: str, ref: str, path: str = "", *, few: bool = False) -> Iterator[Object]:
         """Every object under a path (or the object itself), sorted. NotFound where there is none, unless the
         path is ""."""
         store = self._store(repository)
@@ -86,11 +86,13 @@ class GitLake:
 
     def uncommitted(self, repository: str, branch: str, path: str = "") -> bool:
         """Whether a branch has staged changes under a path. False for a tag or commit."""
+        return next(self.staged(repository, branch, path), None) is not None
+
+    def staged(self, repository: str, branch: str, path: str = "") -> Iterator[Change]:
+        """What is staged on a branch under a path, sorted. Nothing for a tag or commit."""
         store = self._store(repository)
         with store.reading(branch):
-            head, seen = store.commit(branch).tree_id, store.tree(branch)
-            sides = (store.trees.find(tree, path.rstrip("/")) for tree in (head, seen))
-            return next(store.trees.diff(*sides), None) is not None
+            yield from self._changes(store, store.commit(branch).tree_id, store.tree(branch), path)
 
     def branches(self, repository: str) -> Iterable[str]:
         """Names of branches, sorted."""
@@ -99,11 +101,15 @@ class GitLake:
     def diff(self, repository: str, left: str, right: str, path: str = "") -> Iterator[Change]:
         """What changed from one ref's commit to another's, sorted by path; what is staged does not count."""
         store = self._store(repository)
-        path = path.rstrip("/")
         with store.reading(right):
-            before, after = (store.trees.find(store.commit(ref).tree_id, path) for ref in (left, right))
-            for name, one, other in store.trees.diff(before, after, path):
-                yield Change("added" if one is None else "removed" if other is None else "changed", name)
+            before, after = (store.commit(ref).tree_id for ref in (left, right))
+            yield from self._changes(store, before, after, path)
+
+    def _changes(self, store: Store, before: pygit2.Oid, after: pygit2.Oid, path: str) -> Iterator[Change]:
+        path = path.rstrip("/")
+        sides = (store.trees.find(tree, path) for tree in (before, after))
+        for name, one, other in store.trees.diff(*sides, path):
+            yield Change("added" if one is None else "removed" if other is None else "changed", name)
 
     # writing
     def create_repository(self, repository: str, *, storage: str | None = None, default_branch: str = "main") -> None:

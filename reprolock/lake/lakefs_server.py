@@ -66,11 +66,11 @@ class LakeFSLake:
             for page in self._transport.pages(place, {"first_parent": "true"}, _COMMITS_PER_PAGE):
                 yield from map(_commit, page)
 
-    def list(self, repository: str, ref: str, path: str = "") -> Iterator[Object]:
+    def list(self, repository: str, ref: str, path: str = "", *, few: bool = False) -> Iterator[Object]:
         """Every object under a path (or the object itself), streamed page by page. NotFound where there is none."""
         found = False
         with self._reading(repository, ref, path):
-            for entry in self._entries(("repositories", repository, "refs", ref, "objects", "ls"), {}, path):
+            for entry in self._entries(("repositories", repository, "refs", ref, "objects", "ls"), {}, path, few=few):
                 found = True
                 yield Object(entry["path"], entry["size_bytes"], entry["checksum"])
         if path and not found:
@@ -112,14 +112,18 @@ class LakeFSLake:
 
     def uncommitted(self, repository: str, branch: str, path: str = "") -> bool:
         """Whether a branch has staged changes under a path. False for a tag or commit."""
+        return next(self.staged(repository, branch, path), None) is not None
+
+    def staged(self, repository: str, branch: str, path: str = "") -> Iterator[Change]:
+        """What is staged on a branch under a path, fetched as far as it is read. Nothing for a tag or commit."""
         try:
             place = ("repositories", repository, "branches", branch, "diff")
-            return any(True for _ in self._entries(place, {}, path))
+            for entry in self._entries(place, {}, path, few=True):
+                yield Change(entry["type"], entry["path"])
         except Refused as refused:
             if refused.status not in (400, 404):
                 raise refusals.reading(self._transport, refused, repository, [branch]) from None
-        self.resolve(repository, branch)
-        return False
+            self.resolve(repository, branch)
 
     def branches(self, repository: str) -> Iterable[str]:
         """Names of branches, sorted."""
@@ -251,8 +255,11 @@ class LakeFSLake:
         """Give back connections."""
         self._transport.close()
 
-    def _entries(self, place: tuple[str, ...], query: Mapping[str, Any], path: str) -> Iterator[dict[str, Any]]:
-        """The entries of a listing or comparison under a path, by whole segments, sorted.
+    def _entries(
+        self, place: tuple[str, ...], query: Mapping[str, Any], path: str, *, few: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """The entries of a listing or comparison under a path, by whole segments, sorted. With `few` no more is fetched
+        than is read, or nearly so.
 
         Empty objects named `folder/` are left out: S3 clients leave them as marks of a folder, they
         hold no data, and no file system could hold them beside the folder.
@@ -264,7 +271,8 @@ class LakeFSLake:
             if first and first[0]["path"] == folder:
                 yield first[0]
             query = {**query, "prefix": folder + "/"}
-        for page in self._transport.pages(place, query, self._page):
+        pages = self._transport.first_pages if few else self._transport.pages
+        for page in pages(place, query, self._page):
             for entry in page:
                 if not entry["path"].endswith("/") or entry["size_bytes"]:
                     yield entry

@@ -122,6 +122,16 @@ class Transport:
             )
             return self._parsed(answer.raw_data, parse) if answer.raw_data else None
 
+    def first_pages(self, place: Sequence[str], query: Mapping[str, Any], size: int = PAGE) -> Iterator[list[dict[str, Any]]]:
+        """The pages of a listing of which only the first entries may be wanted: one entry, then more and more."""
+        query = {**query, "amount": 1}
+        while True:
+            answer = self.ask("GET", place, query)
+            yield answer["results"]
+            if not answer["pagination"]["has_more"]:
+                return
+            query = {**query, "after": answer["pagination"]["next_offset"], "amount": min(10 * query["amount"], size)}
+
     def pages(self, place: Sequence[str], query: Mapping[str, Any], size: int = PAGE) -> Iterator[list[dict[str, Any]]]:
         """The pages of a listing; the next one is on its way while the caller works on one."""
         query = {**query, "amount": size}

@@ -73,9 +73,9 @@ class Lake(Protocol):
         """First-parent history, newest first, the ref's own commit included."""
         ...
 
-    def list(self, repository: str, ref: str, path: str = "") -> Iterator[Object]:
+    def list(self, repository: str, ref: str, path: str = "", *, few: bool = False) -> Iterator[Object]:
         """Every object under a path (or the object itself), streamed. NotFound where there is none, unless the
-        path is ""."""
+        path is "". `few`: the caller may stop at one of the first, so no more is asked for than is read."""
         ...
 
     def stat(self, repository: str, ref: str, path: str) -> Object:
@@ -88,6 +88,10 @@ class Lake(Protocol):
 
     def uncommitted(self, repository: str, branch: str, path: str = "") -> bool:
         """Whether a branch has staged changes under a path. False for a tag or commit."""
+        ...
+
+    def staged(self, repository: str, branch: str, path: str = "") -> Iterator[Change]:
+        """What is staged on a branch under a path, seen from its head, sorted. Nothing for a tag or commit."""
         ...
 
     def branches(self, repository: str) -> Iterable[str]:

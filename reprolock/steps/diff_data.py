@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from fnmatch import fnmatchcase
 from pathlib import Path
-from posixpath import basename
 from typing import NamedTuple
 
 from reprolock.errors import ReprolockError
@@ -16,6 +14,7 @@ from reprolock.model.difference import Change, Objects, Section
 from reprolock.model.spec import Spec
 from reprolock.model.uri import LakeURI
 from reprolock.steps.machine import Machine
+from reprolock.steps.resolve import matches
 from reprolock.steps.which_lake import lake_endpoint
 
 FIRST = 5
@@ -110,7 +109,7 @@ def _objects(lake: Lake, name: str, old: Held, new: Held, all_objects: bool) -> 
     counts = dict.fromkeys(_SIGNS, 0)
     first: list[str] = []
     for change in lake.diff(repository, old.commit, new.commit, path):
-        if new.glob is not None and not fnmatchcase(basename(change.path), new.glob):
+        if not matches(change.path, new.glob):
             continue
         counts[change.kind] += 1
         if all_objects or len(first) < FIRST:

@@ -20,7 +20,7 @@ from reprolock.steps.machine import Machine
 from reprolock.steps.options import LockOptions
 from reprolock.steps.progress import SILENT, Progress
 from reprolock.steps.project import read_project
-from reprolock.steps.resolve import resolve_datasets
+from reprolock.steps.resolve import is_staged, resolve_datasets
 
 _OTHER_SECONDS = 3600.0
 """How long a second `lock` waits for the first, which may have a world of packages to resolve."""
@@ -113,7 +113,7 @@ def _staged(lake: Lake, spec: Spec, names: Iterable[str], *, strict: bool) -> li
     remarks = []
     for name in names:
         place = spec.datasets[name].place
-        if lake.uncommitted(place.repository, place.ref, place.path):
+        if is_staged(lake, place, spec.datasets[name].glob):
             sentence = f"datasets.{name}: {spec.datasets[name].uri} has uncommitted changes, which are not pinned"
             if strict:
                 raise LakeRefused(

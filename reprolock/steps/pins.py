@@ -39,7 +39,7 @@ def _check(lake: Lake, pin: DatasetPin) -> None:
     place = pin.place
     try:
         commit = lake.resolve(place.repository, pin.commit)
-        first = next(listing(lake, place, pin.glob), None)
+        first = next(listing(lake, place, pin.glob, few=True), None)
         if commit.id == pin.commit and first is not None:
             lake.stat(place.repository, pin.commit, first.path)
             return

@@ -77,10 +77,20 @@ def pin_dataset(lake: Lake, name: str, dataset: DatasetSpec, commit: Commit) -> 
     )
 
 
-def listing(lake: Lake, place: LakeURI, glob: str | None) -> Iterator[Object]:
-    """The objects of a dataset. A glob is held against an object's name, as Spark's pathGlobFilter does."""
-    objects = lake.list(place.repository, place.ref, place.path)
-    return objects if glob is None else (item for item in objects if fnmatchcase(basename(item.path), glob))
+def listing(lake: Lake, place: LakeURI, glob: str | None, *, few: bool = False) -> Iterator[Object]:
+    """The objects of a dataset; `few` where only the first are read."""
+    objects = lake.list(place.repository, place.ref, place.path, few=few)
+    return objects if glob is None else (item for item in objects if matches(item.path, glob))
+
+
+def is_staged(lake: Lake, place: LakeURI, glob: str | None) -> bool:
+    """Whether the branch has staged changes to objects of the dataset. False for a tag or commit."""
+    return any(matches(change.path, glob) for change in lake.staged(*place))
+
+
+def matches(path: str, glob: str | None) -> bool:
+    """A glob is held against an object's name, as Spark's pathGlobFilter does. None lets all pass."""
+    return glob is None or fnmatchcase(basename(path), glob)
 
 
 def _resolve(lake: Lake, name: str, ref: Ref, as_of: datetime | None) -> Commit:

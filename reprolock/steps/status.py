@@ -15,6 +15,7 @@ from reprolock.steps.abandoned import close_abandoned
 from reprolock.steps.check import Stale, stale_pins
 from reprolock.steps.machine import Machine
 from reprolock.steps.project import read_project
+from reprolock.steps.resolve import is_staged, matches
 
 COMMITS_COUNTED = 1000
 """How far back a pinned commit is looked for from a branch's head."""
@@ -25,7 +26,7 @@ class DatasetStatus(NamedTuple):
 
     `head` is None when the lake no longer has the repository, ref or path; `gone` then says so. `behind` counts the
     commits from the pin to the head, None when the pin is not among the head's ancestors. `changes` counts the
-    objects that were added, removed and changed under the path.
+    objects that were added, removed and changed under the path, and that the glob lets pass.
     """
 
     name: str
@@ -71,10 +72,11 @@ def _against(lake: Lake, pin: DatasetPin) -> DatasetStatus:
     place = LakeURI.parse(pin.uri)
     try:
         head = lake.resolve(place.repository, place.ref)
-        uncommitted = lake.uncommitted(place.repository, place.ref, place.path)
+        uncommitted = is_staged(lake, place, pin.glob)
         if head.id == pin.commit:
             return DatasetStatus(pin.name, place.ref, pin.commit, head.id, uncommitted=uncommitted)
-        changes = Counter(change.kind for change in lake.diff(place.repository, pin.commit, head.id, place.path))
+        found = lake.diff(place.repository, pin.commit, head.id, place.path)
+        changes = Counter(change.kind for change in found if matches(change.path, pin.glob))
     except NotFound as error:
         return DatasetStatus(pin.name, place.ref, pin.commit, None, None, gone=error.message)
     behind = _distance(lake, place, pin.commit)

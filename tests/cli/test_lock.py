@@ -173,6 +173,26 @@ def test_staged_data_is_not_pinned_and_strict_refuses(ground, cli) -> None:
     assert pin(ground).objects == 1
 
 
+def test_what_the_glob_leaves_out_is_no_change(ground, cli) -> None:
+    """Staged or committed: status, the warning and --strict speak of the dataset's own objects alone."""
+    ground.edit('format = "csv"', 'format = "csv"\nglob = "*.csv"')
+    ground.put("train/notes.txt", b"hello")
+    assert cli("lock", "--strict").code == 0
+    first = pin(ground).commit
+    closing = "The lock answers repro.toml, and no branch moved on.\n"
+    assert cli("status").out == f"train  main is still at {first[:12]}\n{closing}"
+    ground.commit("train/more.txt", b"hello")
+    head = ground.lake.resolve("example-repo", "main").id
+    assert cli("status").out == (
+        f"train  main moved on by 1 commit, {first[:12]} → {head[:12]}  nothing under the path changed\n"
+        "The lock answers repro.toml, and no pinned data changed.\n"
+    )
+    ground.put("train/b.csv", b"x,y\n3,4\n")
+    said = cli("lock", "--upgrade")
+    assert said.err == "warning: datasets.train: lakefs://example-repo/main/train/ has uncommitted changes, which are not pinned\n"
+    assert cli("status").out.splitlines()[0] == f"train  main is still at {head[:12]}  uncommitted changes"
+
+
 def test_dry_run_writes_nothing(ground, cli) -> None:
     said = cli("lock", "--dry-run")
     assert said.out.splitlines()[1] == "Would write repro.lock"
