@@ -64,7 +64,7 @@ def environment() -> Iterator[Case | list[str]]:
     plain = project("plain", "pass\n", files=1)
     for folder in (isolated, plain):
         subprocess.run([*REPROLOCK, "run", "-q"], cwd=folder, check=True, capture_output=True)
-    case = Case("run in a locked environment that exists", Command([*REPROLOCK, "run"], isolated), Command([*REPROLOCK, "run"], plain), "not isolated", 1.1)
+    case = Case("run in a locked environment that exists", Command([*REPROLOCK, "run"], isolated), Command([*REPROLOCK, "run"], plain), "not isolated", 0.3, more=True)
     yield case
     cache = fresh("rebuild-cache")
 
@@ -129,7 +129,38 @@ def spark() -> Iterator[Case]:
     (theirs / "plain.py").write_text(SPARK_SCRIPT)
     once = "import mlflow, sys; mlflow.set_tracking_uri('sqlite:///' + sys.argv[1]); mlflow.start_run(); mlflow.end_run()"
     both = f'"{submit}" --master "local[2]" --jars "{jars}" plain.py "{data}" && "{sys.executable}" -c "{once}" "{theirs}/mlflow.db"'
-    yield Case("the same", Command([*REPROLOCK, "run"], ours), Command(["sh", "-c", both], theirs), "spark-submit --jars, then one MLflow run", 1.05)
+    yield Case("the same", Command([*REPROLOCK, "run"], ours), Command(["sh", "-c", both], theirs), "spark-submit --jars, then one MLflow run", 1, more=True)
+
+
+def lineage() -> Iterator[Case]:
+    """The demo's training script with and without those who look on."""
+    demo = Path(__file__).parents[2] / "examples" / "demo"
+    folder = fresh("lineage")
+    for name in ("repro.toml", "train.py"):
+        shutil.copy(demo / name, folder)
+    from sklearn.datasets import load_breast_cancer
+
+    load_breast_cancer(as_frame=True).frame.to_csv(folder / "data.csv", index=False)
+    put = ["data", "put", "data.csv", "lakefs://clinic/main/measurements/"]
+    for command in (["data", "create", "lakefs://clinic"], put, ["data", "commit", "lakefs://clinic/main", "-m", "Data"], ["lock"], ["run"]):
+        subprocess.run([*REPROLOCK, *command, "-q"], cwd=folder, check=True, capture_output=True)
+    shutil.rmtree(folder / "out", ignore_errors=True)
+    (run,) = (folder / ".reprolock" / "runs").iterdir()
+    (run / "spark-events").mkdir()
+    unwatched = fresh("lineage-unwatched")
+    lines = (run / "spark-conf" / "spark-defaults.conf").read_text().splitlines()
+    lookers = ("spark.openlineage.", "spark.eventLog.", "spark.extraListeners", "spark.driver.extraClassPath")
+    (unwatched / "spark-defaults.conf").write_text("\n".join(line for line in lines if not line.startswith(lookers)))
+    given = {"REPROLOCK_CONTEXT": str(run / "context.json"), "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/bench.db"}
+
+    def trained(conf: Path) -> Command:
+        def clear() -> None:
+            shutil.rmtree(run / "work" / "out", ignore_errors=True)
+
+        (run / "work").mkdir(exist_ok=True)
+        return Command([sys.executable, str(folder / "train.py")], run / "work", {**given, "SPARK_CONF_DIR": str(conf)}, clear)
+
+    yield Case("the demo's training, observed", trained(run / "spark-conf"), trained(unwatched), "not observed", 1.15)
 
 
 def lakefs() -> Iterator[Case | list[str]]:
@@ -196,6 +227,7 @@ CASES: dict[str, Callable[[], Iterator[Case | list[str]]]] = {
     "skip": skip,
     "environment": environment,
     "spark": spark,
+    "lineage": lineage,
     "lakefs": lakefs,
     "tables": tables,
 }
