@@ -4,8 +4,9 @@
 
 In: TASKS, a JSON list of `{"name", "tables", "rel", "abs"}`, where a table is `{"url", "format", "options",
 "ignore"}`; one is digested, of two (recorded, found) both are digested and, with their numbers within
-rel and abs, compared. Out: ANSWER, `{NAME: {"digests": […], "comparison": … or null} or {"fault": …}}`, as
-table_sums.py makes them, or `{"fault": …}` alone where there is no Spark. All that Spark says goes to LOG.
+rel and abs, compared. Out: ANSWER, `{NAME: {"digests": […], "comparison": … or null} or {"fault": …, "machine": …}}`, as
+table_sums.py makes them (`machine`: the table itself may be well), or `{"fault": …}` alone where there is
+no Spark. All that Spark says goes to LOG.
 
 table_rows.py and table_sums.py stand beside this file; nothing else of reprolock is imported.
 """
@@ -58,6 +59,11 @@ _WHOLE = {
 _LISTING = {"pathglobfilter", "modifiedbefore", "modifiedafter"}
 """Options by which a user leaves files out."""
 
+_MACHINE = re.compile(
+    r"OutOfMemory|out of memory|No space left on device|Disk quota exceeded|Too many open files|Py4JNetworkError|"
+    r"SparkContext was shut down|stopped SparkContext|ExecutorLostFailure|Answer from Java side is empty"
+)
+
 _CONDITION = re.compile(r"\[[A-Z][A-Z_0-9.]+\] ")
 
 
@@ -107,7 +113,7 @@ def answer(spark: SparkSession, task: dict[str, Any]) -> dict[str, Any]:
         return {"fault": str(refused)}
     except Exception as error:  # what Spark and its data sources raise has no common class
         print(repr(error), file=sys.stderr)
-        return {"fault": sentence_of(error)}
+        return {"fault": sentence_of(error), "machine": of_the_machine(error)}
 
 
 def read(spark: SparkSession, table: dict[str, Any]) -> DataFrame:
@@ -150,6 +156,11 @@ def _refuse_unread(spark: SparkSession, frame: DataFrame, table: dict[str, Any])
 def same_columns(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two digests are of tables with the same names and types, in the same order."""
     return [column[:2] for column in one["columns"]] == [column[:2] for column in other["columns"]]
+
+
+def of_the_machine(error: Exception) -> bool:
+    """Whether an error says nothing of the table: no memory, no space, a Spark that is gone."""
+    return isinstance(error, OSError) or _MACHINE.search(f"{type(error).__name__}: {error}") is not None
 
 
 def sentence_of(error: Exception) -> str:

@@ -156,7 +156,7 @@ def _fault(table: Table, answer: dict[str, Any]) -> TableFault | None:
     path = table.path.absolute().as_posix().lstrip("/")
     written = "|".join(map(re.escape, (path, literal_path(path, table.format), percent_encoded(path))))
     sentence = re.sub(rf"(file:)?/*({written})", lambda _: name, answer["fault"])
-    return TableFault(f"{name} cannot be compared as a {table.format} table: {sentence}")
+    return TableFault(f"{name} cannot be compared as a {table.format} table: {sentence}", answer.get("machine", False))
 
 
 def _digest(numbers: dict[str, Any]) -> TableDigest:

@@ -35,9 +35,13 @@ class TableDigest(Value):
 
 
 class TableFault(NamedTuple):
-    """Why there is no digest, or no comparison: a sentence that names the table."""
+    """Why there is no digest, or no comparison: a sentence that names the table.
+
+    `of_the_machine`: Spark, the memory or the disk failed, which says nothing of the table.
+    """
 
     sentence: str
+    of_the_machine: bool = False
 
 
 class ColumnDeviation(NamedTuple):

@@ -34,6 +34,7 @@ class Comparison(Value):
     found: str | None = Field(description="The replay's. None: it has none.")
     state: State = Field(description='"missing": the comparison could not be made.')
     differences: Strings = Field((), description="Sentences on what differs, or on why nothing could be compared.")
+    unmeasured: bool = Field(False, description="The replay's is there, and this machine could not measure it.")
 
     @model_validator(mode="after")
     def _two_sides(self) -> Comparison:
@@ -49,14 +50,18 @@ class Comparison(Value):
     @property
     def not_given(self) -> bool:
         """The recorded run has it and the replay has not: a different result, not a comparison that failed."""
-        return self.state == "missing" and self.recorded is not None and self.found is None
+        return self.state == "missing" and self.recorded is not None and self.found is None and not self.unmeasured
 
 
 class Measured(NamedTuple):
-    """What is known of one output of one run. `fault`: why there is no digest, although something was written."""
+    """What is known of one output of one run. `fault`: why there is no digest, although something was written.
+
+    `of_the_machine`: the fault is no property of what was written.
+    """
 
     digest: str | None
     fault: str | None = None
+    of_the_machine: bool = False
 
 
 class Verdict(Value):
@@ -92,7 +97,7 @@ def verdict(comparisons: Sequence[Comparison], differing: Sequence[str] = (), un
 
     1. Nothing declared: NOT REPLAYABLE.
     2. One that differs, or that the replay did not give: DIVERGED, whatever else could not be compared.
-    3. One that could not be made, for the record lacks it or it cannot be read: NOT REPLAYABLE.
+    3. One that could not be made, for the record lacks it, or it cannot be read or measured here: NOT REPLAYABLE.
     4. Else REPRODUCED, also where inputs differ: `differing` and `unlocked` say so beside it.
     """
     kind, reason = _judged(comparisons)
@@ -151,6 +156,7 @@ def compare_output(
         found=found.digest,
         state=state,
         differences=differences,
+        unmeasured=found.digest is None and found.of_the_machine,
     )
 
 

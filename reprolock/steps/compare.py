@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from reprolock.engine.tables import Pair, Table, compare_tables
@@ -18,8 +18,19 @@ from reprolock.steps.recorded import Recorded
 from reprolock.steps.why import differing
 
 
-def compare(recorded: Recorded, replay: Record, folder: Path, *, python: Path, environ: Mapping[str, str]) -> Verdict:
-    """`folder` is where the replay's outputs stand; `python` and `environ` are its command's, for Spark."""
+def compare(
+    recorded: Recorded,
+    replay: Record,
+    folder: Path,
+    *,
+    python: Path,
+    environ: Mapping[str, str],
+    unmeasured: Collection[str] = (),
+) -> Verdict:
+    """`folder` is where the replay's outputs stand; `python` and `environ` are its command's, for Spark.
+
+    `unmeasured` names outputs of the replay that this machine could not digest.
+    """
     remarks = (*unlocked(recorded.record, replay, environ), *_beside(recorded))
     if other := [name for name in SECTIONS if replay.pinned.sections[name] != recorded.record.pinned.sections[name]]:
         return not_replayable(f"what was rebuilt is not what was recorded: {', '.join(other)}", remarks)
@@ -35,7 +46,7 @@ def compare(recorded: Recorded, replay: Record, folder: Path, *, python: Path, e
             unlocked=remarks,
         )
     return verdict(
-        (*_outputs(recorded, replay, folder, python, environ), *_metrics(recorded, replay)),
+        (*_outputs(recorded, replay, folder, python, environ, unmeasured), *_metrics(recorded, replay)),
         differing(replay, recorded.record),
         remarks,
     )
@@ -100,7 +111,7 @@ def _metrics(recorded: Recorded, replay: Record) -> Iterator[Comparison]:
 
 
 def _outputs(
-    recorded: Recorded, replay: Record, folder: Path, python: Path, environ: Mapping[str, str]
+    recorded: Recorded, replay: Record, folder: Path, python: Path, environ: Mapping[str, str], unmeasured: Collection[str]
 ) -> Iterator[Comparison]:
     before = {output.name: output for output in recorded.record.outputs}
     after = {output.name: output for output in replay.outputs}
@@ -112,7 +123,12 @@ def _outputs(
         if old.compared != new.compared and old.compared and new.compared:
             beyond, details = _side_by_side(recorded, declared, old, new, folder, python, environ)
         yield compare_output(
-            name, declared, Measured(old.compared, old.fault), Measured(new.compared, new.fault), beyond=beyond, details=details
+            name,
+            declared,
+            Measured(old.compared, old.fault),
+            Measured(new.compared, new.fault, of_the_machine=name in unmeasured),
+            beyond=beyond,
+            details=details,
         )
 
 

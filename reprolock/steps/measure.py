@@ -18,10 +18,14 @@ from reprolock.steps.kept import pack
 
 
 class Measured(NamedTuple):
-    """The outputs for the record, and what is kept of them: artifact name → file."""
+    """The outputs for the record, and what is kept of them: artifact name → file.
+
+    `unmeasured` names those whose fault is this machine's, and none of what the run wrote.
+    """
 
     outputs: tuple[OutputRecord, ...]
     kept: Mapping[str, Path]
+    unmeasured: frozenset[str] = frozenset()
 
 
 def measure_outputs(
@@ -68,7 +72,8 @@ def measure_outputs(
             if (name := _keep(record, declared, root / output.path, folder, kept)) is not None:
                 record = record.model_copy(update={"kept": name})
         records.append(record)
-    return Measured(tuple(records), kept)
+    unmeasured = frozenset(name for name, found in digests.items() if isinstance(found, TableFault) and found.of_the_machine)
+    return Measured(tuple(records), kept, unmeasured)
 
 
 def _table_digests(
@@ -77,7 +82,7 @@ def _table_digests(
     try:
         return digest_tables(tables, python=python, environ=environ, folder=folder)
     except MachineError as error:
-        return {name: TableFault(error.message) for name in tables}
+        return {name: TableFault(error.message, of_the_machine=True) for name in tables}
 
 
 def _compared(

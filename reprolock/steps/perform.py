@@ -117,6 +117,7 @@ class Performance:
         self.scanner = machine.scanner(sources.spec.run.pass_env)
         self.python = machine.python
         self.environ: Mapping[str, str] = {}
+        self.unmeasured: frozenset[str] = frozenset()
 
     def rehearse(self, options: RunOptions, watcher: Watcher, place: Place) -> RunResult:
         """`--dry-run`: everything up to the command, in a folder that is removed again."""
@@ -296,7 +297,8 @@ class Performance:
         records, kept, remarks = without_keys(measured.outputs, measured.kept, self.scanner)
         for remark in remarks:
             watcher.warn(remark)
-        return Measured(records, kept)
+        self.unmeasured = measured.unmeasured
+        return Measured(records, kept, measured.unmeasured)
 
     def _executed(self, workspace: Workspace, options: RunOptions) -> tuple[Ending, tuple[Output, ...]]:
         declared = self._output_paths

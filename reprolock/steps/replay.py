@@ -168,7 +168,14 @@ def interrupted(record: Record) -> bool:
 def _verdict(recorded: Recorded, done: RunResult, performance: Performance) -> Verdict:
     if not done.sent and any(name not in done.record.metrics for name in recorded.spec.metrics):
         return not_replayable("MLflow went away, and could not be asked for the metrics that the replay logged")
-    return compare(recorded, done.record, performance.root, python=performance.python, environ=performance.environ)
+    return compare(
+        recorded,
+        done.record,
+        performance.root,
+        python=performance.python,
+        environ=performance.environ,
+        unmeasured=performance.unmeasured,
+    )
 
 
 def _read_in_place(name: str, materials: Materials) -> bool:

@@ -23,6 +23,7 @@ from table_environment import QUICK
 
 from reprolock.engine import tables as engine
 from reprolock.engine.spark import plan_spark
+from reprolock.engine.table_digest import of_the_machine
 from reprolock.engine.tables import Table, digest_tables
 from reprolock.errors import Interrupted, MachineError
 from reprolock.model.spec import OutputSpec, SparkSpec
@@ -484,6 +485,13 @@ def test_no_two_rows_have_the_same_bytes(spark_environ: dict[str, str], tmp_path
     environ = {name: value for name, value in spark_environ.items() if name != "SPARK_CONF_DIR"}
     rows, distinct = run_script(code, environ, tmp_path)
     assert rows == distinct == 5 * 8 * 7 * 5 * 4
+
+
+def test_an_error_that_says_nothing_of_the_table() -> None:
+    assert of_the_machine(ConnectionRefusedError())
+    for text in ("Py4JJavaError: : java.lang.OutOfMemoryError: Java heap space", "x: java.io.IOException: No space left on device"):
+        assert of_the_machine(Exception(text))
+    assert not of_the_machine(Exception("[PATH_NOT_FOUND] Path does not exist"))
 
 
 def test_an_output_says_how_it_is_read(tmp_path: Path) -> None:

@@ -136,6 +136,20 @@ def test_digests_of_two_kinds_are_never_compared() -> None:
     assert output(TABLE, "tree:1", "tree:2").state == "missing"
 
 
+def test_what_this_machine_cannot_measure_is_no_other_result() -> None:
+    fault = Measured(None, "Spark could not digest tables: no Java", of_the_machine=True)
+    compared = compare_output("scores", TABLE, Measured("table:1"), fault)
+    assert (compared.state, compared.not_given, compared.differences) == ("missing", False, (fault.fault,))
+    judged = verdict([compared])
+    assert (judged.kind, judged.reason, judged.exit_code) == (
+        "NOT REPLAYABLE",
+        'output "scores" could not be compared: Spark could not digest tables: no Java',
+        7,
+    )
+    assert verdict([compare_output("scores", TABLE, Measured("table:1"), fault._replace(of_the_machine=False))]).kind == "DIVERGED"
+    assert verdict([compared, compare_metric("loss", EXACT, 1.0, 2.0)]).kind == "DIVERGED"
+
+
 def test_what_cannot_be_read_is_missing() -> None:
     fault = Measured(None, "out cannot be compared as a parquet table: Could not read footer")
     compared = compare_output("p", TABLE, Measured("table:1"), fault)
