@@ -30,13 +30,13 @@ _WANTED = {
 }
 
 
-def sentences(error: ValidationError, model: type[BaseModel], text: str, file: str) -> tuple[str, ...]:
-    """`FILE:LINE: KEY: what is wrong; what to write instead`, sorted by line."""
-    found = {
-        (line_of(text, path), f"{dotted(path)}: {sentence}")
-        for details in error.errors()
-        for path, sentence in _faults(details, model)
-    }
+def sentences(
+    error: ValidationError, model: type[BaseModel], text: str, file: str, further: Iterable[tuple[Path, str]] = ()
+) -> tuple[str, ...]:
+    """`FILE:LINE: KEY: what is wrong; what to write instead`, sorted by line. `further` are faults that another one kept
+    the model from finding."""
+    faults = [fault for details in error.errors() for fault in _faults(details, model)]
+    found = {(line_of(text, path), f"{dotted(path)}: {sentence}") for path, sentence in (*faults, *further)}
     return tuple(f"{file}:{line}: {sentence}" for line, sentence in sorted(found))
 
 
@@ -45,10 +45,11 @@ def _faults(details: ErrorDetails, model: type[BaseModel]) -> Iterable[tuple[Pat
     context = details.get("ctx", {})
     match details["type"]:
         case "spec":
-            yield (*path, *context["loc"]), context["message"]
+            yield path, context["message"]
         case "value_error":
             inner = context["error"]
-            yield from getattr(inner, "faults", [(path, str(inner))])
+            for deeper, sentence in getattr(inner, "faults", [((), str(inner))]):
+                yield (*path, *deeper), sentence
         case "missing":
             yield path, "missing; " + _meaning(model, path)
         case "extra_forbidden":

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from reprolock.errors import UsageError
-from reprolock.model.spec import Spec
+from reprolock.model.spec import Spec, further_faults
 
 NAME = "repro.toml"
 
@@ -43,7 +43,7 @@ def parse_spec(text: str, name: str = NAME) -> Spec:
     except ValidationError as error:
         from reprolock.files.faults import sentences  # a parser with positions: only once there is a fault
 
-        found = sentences(error, Spec, text, name)
+        found = sentences(error, Spec, text, name, further_faults(tables))
     if len(found) == 1:
         raise UsageError(found[0], hint=f"mend {name}; `reprolock schema` shows every key")
     raise UsageError(

@@ -1,46 +1,50 @@
 """`Spec`: what repro.toml declares, checked in one place, at construction.
 
 In: the tables of a parsed TOML file. Out: a frozen `Spec`, or pydantic's ValidationError whose
-errors name each key at fault; rules across tables raise `SpecFaults`, which carries several.
+errors name each key at fault; what finds several faults raises `SpecFaults`. Rules over several keys are
+not asked where one of the keys is at fault: `further_faults` asks them of what is valid in such a file.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from itertools import combinations
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from reprolock.model.placeholders import as_argument, lookup, names_in
+from reprolock.model.placeholders import as_argument
 from reprolock.model.secrecy import has_userinfo, is_secret_name, looks_secret
-from reprolock.model.uri import LakeURI, check_path, is_under
+from reprolock.model.spec_rules import OWN_FILES as OWN_FILES
+from reprolock.model.spec_rules import SOURCES, Faults, Tables, consistent_output, disagreements, one_source
+from reprolock.model.uri import LakeURI, check_path
 from reprolock.model.value import Value
 
 Scalar = str | bool | int | float
 Strings = Annotated[tuple[str, ...], Strict(False)]
 Format = Literal["delta", "parquet", "csv", "json", "orc", "avro", "text", "binary", "image"]
 
-OWN_FILES = ("repro.toml", "repro.lock", ".reprolock")
-"""Paths in a project that are reprolock's: never code, never an output."""
-
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def fault(message: str, *loc: str | int) -> PydanticCustomError:
-    """One fault of the spec, `loc` deeper than where the validator stands."""
-    return PydanticCustomError("spec", "{message}", {"message": message, "loc": loc})
+def fault(message: str) -> PydanticCustomError:
+    """One fault of the spec, where the validator stands."""
+    return PydanticCustomError("spec", "{message}", {"message": message})
 
 
 class SpecFaults(ValueError):
-    """Several faults found across tables: pairs of a key's path and a sentence."""
+    """Several faults at once, each deeper than where the validator stands."""
 
-    def __init__(self, faults: list[tuple[tuple[str | int, ...], str]]) -> None:
+    def __init__(self, faults: Faults) -> None:
         super().__init__("; ".join(sentence for _, sentence in faults))
         self.faults = faults
+
+
+def _refuse(faults: Faults) -> None:
+    if faults:
+        raise SpecFaults(faults)
 
 
 def _no_userinfo(address: str) -> str:
@@ -70,13 +74,15 @@ def _settings(table: Mapping[str, Any]) -> dict[str, str]:
     """Spark's options and settings are text: true, 8 and "8" are what a user may write."""
     if not isinstance(table, Mapping):
         return table
+    faults: Faults = []
     for name, value in table.items():
         if is_secret_name(name):
-            raise fault(f'"{name}" holds a key, and a key must not stand in a file; keys come from the environment', name)
-        if isinstance(value, (dict, list)):
-            raise fault("write text, a number, true or false", name)
-        if looks_secret(str(value)):
-            raise fault("this is a key, and a key must not stand in a file; keys come from the environment", name)
+            faults.append(((name,), f'"{name}" holds a key, and a key must not stand in a file; keys come from the environment'))
+        elif isinstance(value, (dict, list)):
+            faults.append(((name,), "write text, a number, true or false"))
+        elif looks_secret(str(value)):
+            faults.append(((name,), "this is a key, and a key must not stand in a file; keys come from the environment"))
+    _refuse(faults)
     return {name: as_argument(value) for name, value in table.items()}
 
 
@@ -149,9 +155,7 @@ class EnvironmentSpec(Value):
 
     @model_validator(mode="after")
     def _one_source(self) -> EnvironmentSpec:
-        given = [name for name in ("packages", "requirements", "pyproject") if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise fault(f"{' and '.join(given)} exclude one another; keep one", given[-1])
+        _refuse(one_source([name for name in SOURCES if getattr(self, name) is not None]))
         return self
 
     @property
@@ -170,9 +174,13 @@ class SparkSpec(Value):
     @field_validator("packages")
     @classmethod
     def _coordinates(cls, packages: tuple[str, ...]) -> tuple[str, ...]:
-        for index, text in enumerate(packages):
-            if not re.fullmatch(r"[\w.-]+:[\w.-]+:[\w.-]+", text):
-                raise fault(f'"{text}" is no Maven coordinate; write "GROUP:ARTIFACT:VERSION"', index)
+        _refuse(
+            [
+                ((index,), f'"{text}" is no Maven coordinate; write "GROUP:ARTIFACT:VERSION"')
+                for index, text in enumerate(packages)
+                if not re.fullmatch(r"[\w.-]+:[\w.-]+:[\w.-]+", text)
+            ]
+        )
         return packages
 
 
@@ -201,27 +209,27 @@ class RunSpec(Value):
     @field_validator("command")
     @classmethod
     def _no_keys(cls, command: tuple[str, ...]) -> tuple[str, ...]:
-        for index, argument in enumerate(command):
-            if looks_secret(argument):
-                raise fault("this is a key, and arguments stand in process lists; name its variable in run.pass_env", index)
+        sentence = "this is a key, and arguments stand in process lists; name its variable in run.pass_env"
+        _refuse([((index,), sentence) for index, argument in enumerate(command) if looks_secret(argument)])
         return command
 
     @field_validator("env")
     @classmethod
     def _variables(cls, env: dict[str, str]) -> dict[str, str]:
+        faults: Faults = []
         for name, value in env.items():
             if not _ENV_NAME.fullmatch(name):
-                raise fault(f'"{name}" is no name of a variable', name)
-            if is_secret_name(name) or looks_secret(value):
-                raise fault(f"{name} holds a key, and a key must not stand in a file; write pass_env = [\"{name}\"]", name)
+                faults.append(((name,), f'"{name}" is no name of a variable'))
+            elif is_secret_name(name) or looks_secret(value):
+                faults.append(((name,), f'{name} holds a key, and a key must not stand in a file; write pass_env = ["{name}"]'))
+        _refuse(faults)
         return env
 
     @field_validator("pass_env")
     @classmethod
     def _names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for index, name in enumerate(names):
-            if not _ENV_NAME.fullmatch(name):
-                raise fault(f'"{name}" is no name of a variable; patterns are not taken', index)
+        sentence = '"{}" is no name of a variable; patterns are not taken'
+        _refuse([((index,), sentence.format(name)) for index, name in enumerate(names) if not _ENV_NAME.fullmatch(name)])
         return names
 
     @field_validator("timeout")
@@ -267,12 +275,7 @@ class OutputSpec(Value):
 
     @model_validator(mode="after")
     def _consistent(self) -> OutputSpec:
-        if self.compare == "table" and self.format is None:
-            raise fault('compare = "table" needs format, such as format = "parquet"', "compare")
-        if self.compare not in ("table", "json"):
-            for name in ("ignore", "rel", "abs"):
-                if getattr(self, name) not in (None, ()):
-                    raise fault(f'{name} goes with compare = "table" or "json"', name)
+        _refuse(consistent_output(self.compare, [name for name, value in self if value not in (None, ())]))
         return self
 
 
@@ -322,51 +325,18 @@ class Spec(Value):
     @field_validator("params")
     @classmethod
     def _no_keys(cls, params: dict[str, Any]) -> dict[str, Any]:
-        for name, value in params.items():
-            if looks_secret(as_argument(value)):
-                raise fault("this is a key, and a key must not stand in a file; name its variable in run.pass_env", name)
+        sentence = "this is a key, and a key must not stand in a file; name its variable in run.pass_env"
+        _refuse([((name,), sentence) for name, value in params.items() if looks_secret(as_argument(value))])
         return params
 
     @model_validator(mode="after")
     def _tables_agree(self) -> Spec:
-        faults = [*self._overlaps(), *self._unknown_placeholders()]
-        if faults:
-            raise SpecFaults(faults)
-        return self
-
-    def _overlaps(self) -> list[tuple[tuple[str | int, ...], str]]:
-        taken = [(path, f'"{path}", which is reprolock\'s own') for path in OWN_FILES]
-        taken += [(path.rstrip("/"), f'the code "{path}" (run.code)') for path in self.run.code or ()]
-        if self.lake.endpoint and self.lake.endpoint.startswith("file:"):
-            folder = self.lake.endpoint[5:].removeprefix("./").rstrip("/")
-            taken.append((folder, f'the lake "{folder}" (lake.endpoint)'))
-        faults = []
-        for name, output in self.outputs.items():
-            for path, whose in taken:
-                if is_under(output.path, path) or is_under(path, output.path):
-                    sentence = f'"{output.path}" overlaps {whose}; give the output a folder of its own, such as "out/{name}"'
-                    faults.append((("outputs", name, "path"), sentence))
-            taken.append((output.path, f'the output "{output.path}" (outputs.{name}.path)'))
-        for (one, first), (other, second) in combinations(self.published.items(), 2):
-            if first[:2] == second[:2] and (is_under(first.path, second.path) or is_under(second.path, first.path)):
-                sentence = f'"{second}" overlaps "{first}" (outputs.{one}.publish); each replaces what stands at its place'
-                faults.append((("outputs", other, "publish"), sentence))
-        return faults
-
-    def _unknown_placeholders(self) -> list[tuple[tuple[str | int, ...], str]]:
         texts = [(("run", "command", index), text) for index, text in enumerate(self.run.command)]
         texts += [(("run", "env", name), text) for name, text in self.run.env.items()]
-        known = self.placeholder_names()
-        faults = []
-        for loc, text in texts:
-            for name in names_in(text):
-                try:
-                    whole = isinstance(lookup(name, known), Mapping) and not name.startswith("params.")
-                except KeyError:
-                    whole = True
-                if whole:
-                    faults.append((loc, f"{{{name}}} names nothing: {_declared(name, known)}"))
-        return faults
+        paths = {name: output.path for name, output in self.outputs.items()}
+        names = self.placeholder_names()
+        _refuse(disagreements(Tables(paths, self.published, self.run.code or (), self.lake.endpoint, tuple(texts), names)))
+        return self
 
     def placeholder_names(self) -> dict[str, Any]:
         """What a placeholder may name; the values of datasets and outputs are known when a run is built."""
@@ -407,12 +377,54 @@ def seconds(duration: str) -> int:
     return ((days * 24 + hours) * 60 + minutes) * 60 + secs
 
 
-def _declared(name: str, known: Mapping[str, Any]) -> str:
-    root, _, rest = name.partition(".")
-    if root == "seed":
-        return "run.seed is not set" if not rest else "write {seed}"
-    table = known[root]
-    child = rest.partition(".")[0]
-    if root != "params" and child in table:
-        return f"write {{{root}.{child}.path}} or {{{root}.{child}.url}}"
-    return f"[{root}] declares {', '.join(sorted(table))}" if table else f"[{root}] is empty"
+def further_faults(document: Mapping[str, Any]) -> Faults:
+    """Rules over several keys, asked of a file in which some keys are at fault themselves: of all that are not.
+
+    `document` is the parsed file; the paths of the faults start at its root.
+    """
+    run, lake, environment = (_table(document.get(name)) for name in ("run", "lake", "environment"))
+    outputs = {name: _table(output) for name, output in _table(document.get("outputs")).items()}
+    faults = [(("environment", *loc), sentence) for loc, sentence in one_source(environment)]
+    for name, output in outputs.items():
+        compare = output.get("compare", "bytes")
+        if compare in ("bytes", "table", "json", "none"):
+            faults += [(("outputs", name, *loc), sentence) for loc, sentence in consistent_output(compare, output)]
+    command, code = run.get("command"), run.get("code")
+    texts = [(("run", "command", index), text) for index, text in enumerate(command if isinstance(command, list) else ())]
+    texts += [(("run", "env", name), text) for name, text in _table(run.get("env")).items()]
+    place = {"url": "", "path": ""}
+    names: dict[str, Any] = {
+        root: table if root == "params" else dict.fromkeys(table, place)
+        for root in ("params", "datasets", "outputs")
+        if isinstance(table := document.get(root, {}), Mapping)
+    }
+    tables = Tables(
+        paths={name: path for name, output in outputs.items() if (path := _valid(ProjectPath, output.get("path")))},
+        published={name: uri for name, output in outputs.items() if (uri := _address(output.get("publish")))},
+        code=tuple(path for item in (code if isinstance(code, list) else ()) if (path := _valid(ProjectPath, item))),
+        endpoint=_valid(str, lake.get("endpoint")),
+        texts=tuple((loc, text) for loc, text in texts if isinstance(text, str)),
+        names=names | ({"seed": run["seed"]} if "seed" in run else {}),
+    )
+    return [*faults, *disagreements(tables)]
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _valid(kind: Any, value: Any) -> str | None:
+    """The value as a valid file would have it, None for one that is none of its kind."""
+    try:
+        found: str = TypeAdapter(kind).validate_python(value, strict=True)
+    except ValidationError:
+        return None
+    return found
+
+
+def _address(value: Any) -> LakeURI | None:
+    try:
+        place = LakeURI.parse(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return place if place and place.path else None

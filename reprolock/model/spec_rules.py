@@ -1,0 +1,100 @@
+"""Rules over several keys of repro.toml, on plain values: those of a valid `Spec`, or what is valid of a faulty file.
+
+Out come `Faults`: pairs of a key's path and a sentence. Whether a value is valid by itself is not asked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from reprolock.model.placeholders import lookup, names_in
+from reprolock.model.uri import LakeURI, is_under
+
+Loc = tuple[str | int, ...]
+Faults = list[tuple[Loc, str]]
+
+OWN_FILES = ("repro.toml", "repro.lock", ".reprolock")
+"""Paths in a project that are reprolock's: never code, never an output."""
+SOURCES = ("packages", "requirements", "pyproject")
+"""The keys of `[environment]` that declare packages."""
+_LENIENT = ("ignore", "rel", "abs")
+
+
+class Tables(NamedTuple):
+    """What the rules look at: outputs' paths and addresses by name, run.code, lake.endpoint, the texts that may
+    hold placeholders with their keys, and what a placeholder may name."""
+
+    paths: Mapping[str, str]
+    published: Mapping[str, LakeURI]
+    code: tuple[str, ...]
+    endpoint: str | None
+    texts: tuple[tuple[Loc, str], ...]
+    names: Mapping[str, Any]
+
+
+def disagreements(tables: Tables) -> Faults:
+    """Outputs that overlap something, and placeholders that name nothing."""
+    return [*_overlaps(tables), *_published_twice(tables), *_unknown_placeholders(tables)]
+
+
+def one_source(given: Collection[str]) -> Faults:
+    """`[environment]` declares packages in one way; `given` are the keys that are there."""
+    found = [name for name in SOURCES if name in given]
+    return [((found[-1],), f"{' and '.join(found)} exclude one another; keep one")] if len(found) > 1 else []
+
+
+def consistent_output(compare: str, given: Collection[str]) -> Faults:
+    """`[outputs.NAME]`: what goes with a way of comparing; `given` are the keys that are there."""
+    if compare == "table" and "format" not in given:
+        return [(("compare",), 'compare = "table" needs format, such as format = "parquet"')]
+    if compare in ("table", "json"):
+        return []
+    return [((name,), f'{name} goes with compare = "table" or "json"') for name in _LENIENT if name in given]
+
+
+def _overlaps(tables: Tables) -> Iterator[tuple[Loc, str]]:
+    taken = [(path, f'"{path}", which is reprolock\'s own') for path in OWN_FILES]
+    taken += [(path.rstrip("/"), f'the code "{path}" (run.code)') for path in tables.code]
+    if tables.endpoint and tables.endpoint.startswith("file:"):
+        folder = tables.endpoint[5:].removeprefix("./").rstrip("/")
+        taken.append((folder, f'the lake "{folder}" (lake.endpoint)'))
+    for name, output in tables.paths.items():
+        for path, whose in taken:
+            if is_under(output, path) or is_under(path, output):
+                sentence = f'"{output}" overlaps {whose}; give the output a folder of its own, such as "out/{name}"'
+                yield ("outputs", name, "path"), sentence
+        taken.append((output, f'the output "{output}" (outputs.{name}.path)'))
+
+
+def _published_twice(tables: Tables) -> Iterator[tuple[Loc, str]]:
+    for (one, first), (other, second) in combinations(tables.published.items(), 2):
+        if first[:2] == second[:2] and (is_under(first.path, second.path) or is_under(second.path, first.path)):
+            sentence = f'"{second}" overlaps "{first}" (outputs.{one}.publish); each replaces what stands at its place'
+            yield ("outputs", other, "publish"), sentence
+
+
+def _unknown_placeholders(tables: Tables) -> Iterator[tuple[Loc, str]]:
+    for loc, text in tables.texts:
+        for name in names_in(text):
+            root = name.partition(".")[0]
+            if root != "seed" and root not in tables.names:
+                continue  # that table is at fault itself
+            try:
+                whole = isinstance(lookup(name, tables.names), Mapping) and not name.startswith("params.")
+            except KeyError:
+                whole = True
+            if whole:
+                yield loc, f"{{{name}}} names nothing: {_declared(name, tables.names)}"
+
+
+def _declared(name: str, known: Mapping[str, Any]) -> str:
+    root, _, rest = name.partition(".")
+    if root == "seed":
+        return "run.seed is not set" if not rest else "write {seed}"
+    table = known[root]
+    child = rest.partition(".")[0]
+    if root != "params" and child in table:
+        return f"write {{{root}.{child}.path}} or {{{root}.{child}.url}}"
+    return f"[{root}] declares {', '.join(sorted(table))}" if table else f"[{root}] is empty"
