@@ -12,6 +12,7 @@ from reprolock.errors import NotFound, PinError
 from reprolock.lake.protocol import Lake
 from reprolock.model.digest import summarise
 from reprolock.model.lock import DatasetPin
+from reprolock.model.workspace import Input
 from reprolock.steps.resolve import listing
 
 _AT_ONCE = 8
@@ -22,6 +23,12 @@ def check_pins(lake: Lake, pins: Iterable[DatasetPin]) -> None:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for done in [pool.submit(_check, lake, pin) for pin in pins]:
             done.result()
+
+
+def in_place(pins: Iterable[DatasetPin], inputs: Iterable[Input]) -> list[DatasetPin]:
+    """The pins that Spark may read in the lake itself, be there a copy on this machine or not."""
+    names = {item.name for item in inputs if not item.url.startswith("file:")}
+    return [pin for pin in pins if pin.name in names]
 
 
 def check_listings(lake: Lake, pins: Iterable[DatasetPin]) -> None:

@@ -32,10 +32,9 @@ from reprolock.steps.compare import compare
 from reprolock.steps.machine import Machine
 from reprolock.steps.options import RunOptions
 from reprolock.steps.perform import Performance, RunResult, Unwatched, Watcher
-from reprolock.steps.pins import check_listings
+from reprolock.steps.pins import check_listings, in_place
 from reprolock.steps.progress import SILENT, Progress
 from reprolock.steps.ready import make_ready
-from reprolock.steps.rebuild import Materials
 from reprolock.steps.recorded import Recorded, read_record, read_recorded
 from reprolock.steps.reporting import Reporter
 from reprolock.steps.what_if import WhatIf, with_params
@@ -134,7 +133,7 @@ def _replayed(
         )
         if lake is not None:
             # What is copied to this machine is held against its pin then; what Spark reads in place never is.
-            check_listings(lake, [pin for pin in sources.pins if _read_in_place(pin.name, materials)])
+            check_listings(lake, in_place(sources.pins, materials.inputs))
     except UsageError as error:
         raise error if options.what_if else _impossible(recorded, error) from None
     sources = sources._replace(what_if=_all_what_ifs(recorded, options.what_if))
@@ -176,10 +175,6 @@ def _verdict(recorded: Recorded, done: RunResult, performance: Performance) -> V
         environ=performance.environ,
         unmeasured=performance.unmeasured,
     )
-
-
-def _read_in_place(name: str, materials: Materials) -> bool:
-    return any(item.name == name and item.path is None for item in materials.inputs)
 
 
 def _all_what_ifs(recorded: Recorded, given: WhatIf) -> WhatIf:
