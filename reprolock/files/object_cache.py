@@ -37,6 +37,7 @@ _CHUNK = 2**18
 _ABANDONED_SECONDS = 86_400.0
 # Written once a day at most, so that a second use of an object costs no write.
 _USED_SECONDS = 86_400.0
+_LINK_TRIES = 20
 
 
 class Stream(Protocol):
@@ -137,16 +138,19 @@ class ObjectCache:
         where `destination` cannot be made; it is never half there.
         """
         path = self._path(entry.sha256)
-        status = self._intact(path, entry)
-        if status is None:
-            return False
-        try:
-            self._linker.link(path, status.st_dev, destination)
-        except FileNotFoundError:
-            if os.path.exists(path):
-                raise  # the destination's folder is not there
-            return False  # somebody trimmed the cache just now
-        return True
+        for _ in range(_LINK_TRIES):
+            status = self._intact(path, entry)
+            if status is None:
+                return False
+            try:
+                self._linker.link(path, status.st_dev, destination)
+                return True
+            except FileNotFoundError:
+                if not os.path.isdir(os.path.dirname(destination) or "."):
+                    raise
+                # Trimmed just now; or another process put the same object in its place between a link's
+                # two steps, finding the file and counting the link, and then it is there again.
+        return False
 
     def usage(self) -> Usage:
         """What is here now."""
@@ -212,9 +216,13 @@ class ObjectCache:
         if not same:
             self._throw_away(path)
             return False
-        with self._writing():
+        try:
             os.chmod(path, 0o444)
             _stamp(path)
+        except FileNotFoundError:  # trimmed meanwhile
+            return False
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
         return True
 
     def _throw_away(self, path: str) -> None:

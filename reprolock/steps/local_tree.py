@@ -97,6 +97,8 @@ class LocalTree:
             placed = cache.place(entry, self._new)
             if placed:
                 os.replace(self._new, file)
+                with suppress(FileNotFoundError):  # POSIX leaves it where both names are links to the same file
+                    os.unlink(self._new)
             return placed
         except OSError as error:
             raise self._fault(Path(file), error) from error

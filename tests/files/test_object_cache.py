@@ -253,6 +253,31 @@ def test_two_processes_fill_one_cache(cache: ObjectCache) -> None:
     assert len(cache.known(Key("s", str(number), size) for number, size in enumerate(sizes))) == 40
 
 
+REFILL = """
+import io, sys
+from pathlib import Path
+from reprolock.files.object_cache import ObjectCache
+cache = ObjectCache(Path(sys.argv[1]))
+print("ready", flush=True)
+while True:
+    cache.add(io.BytesIO(b"the same"))
+"""
+
+
+def test_an_object_that_another_process_puts_there_again_can_be_placed(cache: ObjectCache, tmp_path: Path) -> None:
+    """A link to a file that is renamed over at that moment fails as if it were not there."""
+    entry = add(cache, b"the same")
+    process = subprocess.Popen(python(REFILL, cache.folder), cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        process.stdout.readline()
+        for number in range(10_000):
+            assert cache.place(entry, str(tmp_path / f"{number}"))
+            (tmp_path / f"{number}").unlink()
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_kill_9_leaves_whole_objects_only(cache: ObjectCache) -> None:
     for lines in (1, 3, 7):
         writer = subprocess.Popen(python(FILL, cache.folder, 100_000), cwd=ROOT, stdout=subprocess.PIPE)

@@ -187,12 +187,13 @@ def test_a_damaged_file_is_never_handed_on(ground: Ground) -> None:
     assert stat.S_IMODE((first.path / "a.csv").stat().st_mode) & 0o222 == 0
 
 
-def test_a_file_that_was_only_touched_is_not_fetched(ground: Ground) -> None:
+def test_files_that_were_only_touched_are_not_fetched(ground: Ground) -> None:
     pin = ground.pin()
     path = ground.make(pin).path
-    os.utime(path / "a.csv")
+    for name in ("a.csv", "empty", "deep/c.json"):
+        os.utime(path / name)
     assert ground.make(pin).fetched == 0
-    assert (path / "a.csv").stat().st_mtime_ns == STAMP
+    assert {file.stat().st_mtime_ns for file in path.rglob("*") if file.is_file()} == {STAMP}
 
 
 def test_what_was_removed_comes_back(ground: Ground) -> None:
