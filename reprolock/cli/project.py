@@ -11,6 +11,7 @@ import reprolock
 from reprolock.cli.options import Settings, shared
 from reprolock.cli.progress import progress
 from reprolock.cli.words import counted, duration, short, size
+from reprolock.errors import UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -76,6 +77,10 @@ def lock(
     Pins that still answer are kept: a branch that moved on changes nothing without --upgrade.
     """
     if check:
+        given = {"--upgrade": upgrade, "--upgrade-dataset": upgrade_datasets, "--upgrade-package": upgrade_packages}
+        given |= {"--as-of": as_of, "--strict": strict}
+        if other := next((option for option, value in given.items() if value), None):
+            raise UsageError(f"--check and {other} exclude one another: --check asks nobody and pins nothing", hint="leave one out")
         found = reprolock.check(settings.root)
         settings.line(f"repro.lock answers repro.toml ({counted(len(found.dataset), 'dataset')})")
         settings.result({"fresh": True, "datasets": len(found.dataset)})

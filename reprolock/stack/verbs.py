@@ -159,7 +159,7 @@ def _project(root: Path) -> Path:
     return root
 
 
-def _alone(root: Path) -> AbstractContextManager[None]:
+def _alone(root: Path) -> AbstractContextManager[bool]:
     return guard(root / FOLDER, "starting or ending the stack", seconds=3 * START_SECONDS)
 
 

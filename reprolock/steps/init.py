@@ -17,20 +17,22 @@ from reprolock.model.uri import LakeURI
 from reprolock.steps.machine import Machine
 from reprolock.steps.which_lake import lake_endpoint
 
+_TABS = "csv with tabs"
 _FORMATS = {
-    ".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".orc": "orc",
+    ".csv": "csv", ".tsv": _TABS, ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".orc": "orc",
     ".avro": "avro", ".txt": "text", ".png": "image", ".jpg": "image", ".jpeg": "image",
 }  # fmt: skip
 
 
 class InitResult(NamedTuple):
-    """What was written; the dataset's fields are None without an address."""
+    """What was written; the dataset's fields are None without an address. `options`: as TOML writes them."""
 
     path: Path
     dataset: str | None = None
     format: str | None = None
     objects: int | None = None
     bytes: int | None = None
+    options: str | None = None
 
 
 def init(root: Path, uri: str | None = None, *, lake: str | None = None, machine: Machine | None = None) -> InitResult:
@@ -80,7 +82,10 @@ def _looked_at(lake: Lake, place: LakeURI, path: Path) -> InitResult:
     name = PurePosixPath(place.path or place.repository).name
     name = re.sub(r"\W", "_", name.partition(".")[0] or name, flags=re.ASCII)
     name = name if name[:1].isidentifier() else f"data_{name}"
-    return InitResult(path, name, "delta" if delta else (kinds.most_common(1) or [("binary", 0)])[0][0], objects, size)
+    kind = "delta" if delta else (kinds.most_common(1) or [("binary", 0)])[0][0]
+    if kind == _TABS:
+        return InitResult(path, name, "csv", objects, size, '{ header = true, sep = "\\t" }')
+    return InitResult(path, name, kind, objects, size, "{ header = true }" if kind == "csv" else None)
 
 
 def _quoted(text: str) -> str:
@@ -98,7 +103,7 @@ def _lake(endpoint: str | None) -> str:
 
 
 def _dataset(found: InitResult, uri: str) -> str:
-    options = "options = { header = true }\n" if found.format == "csv" else ""
+    options = f"options = {found.options}\n" if found.options else ""
     spark = "" if found.format in ("binary", "text") else "[spark]\n" + _PACKAGES.get(found.format or "", "") + "\n"
     return f'[datasets.{found.dataset}]\nuri = {_quoted(uri)}\nformat = "{found.format}"\n{options}\n{spark}'
 

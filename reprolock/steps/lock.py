@@ -96,7 +96,7 @@ def _datasets(
         return list(kept.values()), []
     if options.offline and not (spec.lake.endpoint or "").startswith("file:"):
         raise ServiceError(
-            f"--offline: {_datasets_named(wanted)} not pinned yet, and pinning asks the lake",
+            f"--offline: {_needing_the_lake(wanted, old)}, and pinning asks the lake",
             hint="run `reprolock lock` without --offline",
         )
     lake = open_lake(spec.lake.endpoint, root, machine.environ, machine.home)
@@ -138,9 +138,15 @@ def _siblings(kept: Iterable[DatasetPin], new: Iterable[DatasetPin]) -> list[str
     return remarks
 
 
-def _datasets_named(names: Iterable[str]) -> str:
-    listed = list(names)
-    return f"dataset {listed[0]} is" if len(listed) == 1 else f"datasets {', '.join(listed)} are"
+def _needing_the_lake(names: Iterable[str], old: Lock) -> str:
+    """`dataset a is not pinned yet and datasets b, c are to be resolved anew`."""
+    missing, anew = [], []
+    for name in names:
+        (missing if old.dataset_pin(name) is None else anew).append(name)
+    told = ((missing, "not pinned yet"), (anew, "to be resolved anew"))
+    return " and ".join(
+        f"dataset {listed[0]} is {what}" if len(listed) == 1 else f"datasets {', '.join(listed)} are {what}" for listed, what in told if listed
+    )
 
 
 def _environment(

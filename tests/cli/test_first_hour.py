@@ -84,6 +84,18 @@ def test_init_sees_the_format(tmp_path: Path, home: Path, cli, names: list[str],
     assert read_spec(tmp_path).datasets["set"].format == format
 
 
+def test_init_sees_tabs(tmp_path: Path, home: Path, cli) -> None:
+    ground = Ground(tmp_path)
+    (tmp_path / "repro.toml").unlink()
+    for name in ("a.tsv", "b.tsv.gz", "c.csv"):
+        ground.put(f"set/{name}", b"x\ty\n1\t2\n")
+    ground.lake.commit("example-repo", "main", "Data")
+    said = cli("init", "lakefs://example-repo/main/set/")
+    assert said == (0, 'Wrote repro.toml  (dataset "set", csv, 3 objects, 24 B)\nNext: reprolock lock\n', "")
+    assert 'options = { header = true, sep = "\\t" }\n' in (tmp_path / "repro.toml").read_text()
+    assert read_spec(tmp_path).datasets["set"].options == {"header": "true", "sep": "\t"}
+
+
 @pytest.mark.parametrize(
     ("uri", "message"),
     [

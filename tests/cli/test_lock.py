@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from reprolock.files.lock_file import read_lock
+from reprolock.files.lock_file import read_lock, write_lock
+from reprolock.files.secrets import Scanner
+from reprolock.model.lock import DatasetPin
 
 
 def pin(ground, name="train"):
@@ -286,6 +288,35 @@ def test_several_stale_pins_are_all_named(ground, cli) -> None:
         '  dataset "train" is pinned, and repro.toml does not declare it\n'
         "hint: run `reprolock lock` and commit repro.lock\n"
     )
+
+
+@pytest.mark.parametrize(
+    "options", [("--upgrade",), ("--upgrade-dataset", "train"), ("--upgrade-package", "six"), ("--as-of", "2026-11-22T12:00:00Z"), ("--strict",)]
+)
+def test_check_takes_no_option_that_it_would_not_obey(ground, cli, options: tuple[str, ...]) -> None:
+    cli("lock")
+    assert cli("lock", "--check", *options) == (
+        2, "", f"error: --check and {options[0]} exclude one another: --check asks nobody and pins nothing\nhint: leave one out\n"
+    )  # fmt: skip
+    assert cli("lock", "--check", "--offline", "--dry-run").code == 0  # it does so anyway
+
+
+def test_offline_no_lakefs_is_asked(ground, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a pinned dataset it is not said that it has no pin."""
+    cli("lock")
+    ground.edit('endpoint = "file:lake"', 'endpoint = "https://lakefs.example.com"')
+    lock = read_lock(ground.root)
+    pins = tuple(DatasetPin.sealed(**pin.model_dump(exclude={"seal"}) | {"kind": "lakefs"}) for pin in lock.dataset)
+    write_lock(ground.root, lock.model_copy(update={"dataset": pins}), Scanner({}))
+    assert cli("lock", "--offline").code == 0
+    hint = "hint: run `reprolock lock` without --offline\n"
+    anew = "error: --offline: dataset train is to be resolved anew, and pinning asks the lake\n"
+    assert cli("lock", "--offline", "--upgrade") == (5, "", anew + hint)
+    ground.spec((ground.root / "repro.toml").read_text() + SECOND.format(path="other"))
+    missing = "error: --offline: dataset second is not pinned yet, and pinning asks the lake\n"
+    assert cli("lock", "--offline") == (5, "", missing + hint)
+    both = "error: --offline: dataset second is not pinned yet and dataset train is to be resolved anew, and pinning asks the lake\n"
+    assert cli("lock", "--offline", "--upgrade") == (5, "", both + hint)
 
 
 def test_unknown_dataset_to_upgrade(ground, cli) -> None:
