@@ -19,7 +19,7 @@ from reprolock.errors import CommandFailed, Interrupted
 
 if TYPE_CHECKING:
     from reprolock.model.lock import Lock
-    from reprolock.model.record import Record
+    from reprolock.model.record import DatasetRecord, Record
     from reprolock.steps.progress import Progress
 
 RULE = "─" * 64
@@ -144,8 +144,7 @@ def pairs(option: str, texts: tuple[str, ...]) -> list[tuple[str, str]]:
 def opening_rows(record: Record) -> list[list[str]]:
     """Inputs, code, environment and why, as rows."""
     rows = [
-        ["Inputs" if index == 0 else "", item.name, _shortened(item.url, item.commit), f"{counted(item.objects, 'object')}, {size(item.bytes)}"]
-        for index, item in enumerate(record.datasets)
+        ["Inputs" if index == 0 else "", item.name, _shortened(item.url, item.commit), _extent(item)] for index, item in enumerate(record.datasets)
     ]
     code = record.code
     state = f" at {code.commit[:7]} ({'dirty' if code.dirty else 'clean'})" if code.commit else f", digest {code.digest[:8]}"
@@ -154,6 +153,11 @@ def opening_rows(record: Record) -> list[list[str]]:
     if record.why:
         rows.append(["Why", "; ".join(record.why)])
     return rows
+
+
+def _extent(item: DatasetRecord) -> str:
+    rows = () if item.rows is None else (counted(item.rows, "row"),)
+    return ", ".join([counted(item.objects, "object"), size(item.bytes), *rows])
 
 
 def closing_rows(record: Record) -> list[list[str]]:

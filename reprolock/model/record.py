@@ -55,6 +55,10 @@ class DatasetRecord(Value):
     columns: Annotated[tuple[dict[str, Any], ...], Strict(False)] | None = Field(
         None, description="Fields of the schema, as Spark's schema JSON writes them. None: not known without reading all."
     )
+    rows: int | None = Field(
+        None,
+        description="Rows, as footers (Parquet and ORC, of up to 100 files) or Delta's log add up to. None: not known without reading all.",
+    )
     table_version: int | None = Field(None, description="Version of a Delta table at the commit.")
     what_if: bool = Field(False, description="True when --data named it for this run only; then repro.lock differs.")
 

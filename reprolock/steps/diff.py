@@ -66,7 +66,14 @@ def _held(lock: Lock) -> dict[str, Held]:
 def _read(record: Record) -> dict[str, Held]:
     return {
         item.name: Held(
-            item.uri, item.resolved, item.commit, item.digest, item.kind, item.glob, " ".join([item.format, *_options(item.options)])
+            item.uri,
+            item.resolved,
+            item.commit,
+            item.digest,
+            item.kind,
+            item.glob,
+            " ".join([item.format, *_options(item.options)]),
+            item.rows,
         )
         for item in record.datasets
     }

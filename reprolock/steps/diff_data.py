@@ -23,7 +23,7 @@ _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 class Held(NamedTuple):
-    """One dataset of a side. `reading`: format and options; "" in a lock, which does not have them."""
+    """One dataset of a side. `reading`: format and options; "" in a lock, which does not have them. `rows`: where they are known."""
 
     uri: str
     resolved: str
@@ -32,6 +32,11 @@ class Held(NamedTuple):
     kind: str
     glob: str | None
     reading: str = ""
+    rows: int | None = None
+
+    def is_as(self, other: Held) -> bool:
+        """Rows follow from the bytes, and one of two records may not know them."""
+        return self._replace(rows=None) == other._replace(rows=None)
 
 
 def data_section(
@@ -60,7 +65,7 @@ def data_section(
 
 
 def _changes(name: str, old: Held | None, new: Held | None) -> list[Change]:
-    if old == new:
+    if old and new and old.is_as(new):
         return []
     if old is None or new is None:
         held = new or old
@@ -79,6 +84,8 @@ def _changes(name: str, old: Held | None, new: Held | None) -> list[Change]:
         notes.append("the same bytes")
     if not notes and old.commit == new.commit:
         notes.append(f"{old.uri} → {new.uri}" if old.uri != new.uri else "another digest of the same commit")
+    if old.rows is not None and new.rows is not None:
+        notes.append(f"{old.rows} → {new.rows} rows" if old.rows != new.rows else f"{new.rows} rows in both")
     return [Change(name=name, old=old.commit[:12], new=new.commit[:12], note="; ".join(notes))]
 
 

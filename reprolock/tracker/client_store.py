@@ -142,7 +142,7 @@ class ClientStore:
     def log_inputs(self, run_id: str, inputs: Sequence[DatasetInput]) -> None:
         entries = [
             MlflowInput(
-                Dataset(entry.name, entry.digest, entry.source_type, entry.source, entry.schema),
+                Dataset(entry.name, entry.digest, entry.source_type, entry.source, entry.schema, entry.profile),
                 [InputTag("mlflow.data.context", entry.context)],
             )
             for entry in inputs

@@ -1,20 +1,31 @@
-"""The columns of a dataset, read without Spark: from a Delta log, a file's footer or a text file's first block.
+"""The shape of a dataset, read without Spark: from a Delta log, files' footers or a text file's first block.
 
-In: where the data is and how it is read. Out: the fields of Spark's schema JSON, which the record keeps.
-pyarrow and deltalake (delta-rs) are loaded here and nowhere else; keys stay in memory.
+In: where the data is and how it is read. Out: the fields of Spark's schema JSON and, where the format itself says it,
+how many rows there are; the record keeps both. pyarrow and deltalake (delta-rs) are loaded here and nowhere else; keys
+stay in memory.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+MOST_FOOTERS = 100
+"""Of how many files the footers are read. The work is bounded: of a table in more files the rows are not known."""
+
 _TRUE = ("true", "1")
+_AT_ONCE = 8
+_SELECTING = {"pathglobfilter", "modifiedbefore", "modifiedafter", "recursivefilelookup", "versionasof", "timestampasof"}
+"""Options by which Spark's reader takes other files than stand in a folder, or another version of a table."""
+_DELETION_VECTORS = "deletionVectors"
+"""Delta's feature by which a file holds more rows than the table."""
 
 _FIXED = {
     "text": (("value", "string"),),
@@ -41,21 +52,23 @@ class Gateway:
 
 
 class Shape(NamedTuple):
-    """`columns`: fields of Spark's schema JSON, None where they are not known. `table_version`: of a Delta table."""
+    """`columns`: fields of Spark's schema JSON. `table_version`: of a Delta table. None: not known."""
 
     columns: tuple[dict[str, Any], ...] | None = None
     table_version: int | None = None
+    rows: int | None = None
 
 
 def read_shape(
-    url: str, format: str, options: Mapping[str, str], *, sample: str | None = None, gateway: Gateway | None = None
+    url: str, format: str, options: Mapping[str, str], *, files: Sequence[str] | None = None, gateway: Gateway | None = None
 ) -> Shape:
-    """The columns of what stands at `url` (`s3a://…` at a commit, or `file://…`).
+    """The columns of what stands at `url` (`s3a://…` at a commit, or `file://…`), and its rows.
 
-    `sample` is the address of one data object of it, so that nothing is listed; in a local tree the first is
-    found. An empty `Shape` for what cannot be told without reading all (Avro, several lines a record) and for
-    data that is not what its format says: Spark's own message will be the better one. Types of CSV with
+    `files` are the addresses of its first data objects, one more than `MOST_FOOTERS` at most; None: they are looked
+    for in a local tree. An empty `Shape` for what cannot be told without reading all (Avro, several lines a record) and
+    for data that is not what its format says: Spark's own message will be the better one. Types of CSV with
     inferSchema and of JSON are those of the first block; columns that stand in folder names are not among them.
+    Rows are those that Parquet's and ORC's footers and the statistics in Delta's log add up to.
     """
     if format in _FIXED:
         return Shape(tuple(_column(name, type) for name, type in _FIXED[format]))
@@ -68,38 +81,74 @@ def read_shape(
 
     try:
         if format == "delta":
-            return _delta(url, gateway)
-        place = sample or _first_file(url)
-        schema = None if place is None else _arrow_schema(place, format, options, gateway)
+            return _delta(url, options, gateway)
+        places = list(islice(_data_files(url), MOST_FOOTERS + 1)) if files is None else files
+        if not places or format not in ("parquet", "orc", "csv", "json") or options.get("multiLine", "").lower() in _TRUE:
+            return Shape()
+        opened = _opener(gateway)
+        if format in ("parquet", "orc"):
+            return _of_footers(url, places, format, options, opened)
+        with opened(places[0]) as file:
+            schema = _csv(file, options) if format == "csv" else _json(file)
     except (deltalake.exceptions.DeltaError, pyarrow.ArrowException, OSError, UnicodeDecodeError):
         return Shape()
     return Shape() if schema is None else Shape(_spark_columns(schema))
 
 
-def _delta(url: str, gateway: Gateway | None) -> Shape:
+def passed_over(path: str) -> bool:
+    """Whether Spark passes over a file for its name or a folder's, relative to where it reads."""
+    return any(name.startswith(".") or (name.startswith("_") and "=" not in name) for name in path.strip("/").split("/"))
+
+
+def _delta(url: str, options: Mapping[str, str], gateway: Gateway | None) -> Shape:
     import deltalake  # see read_shape
 
     # delta-rs takes an address and decodes it, where pyarrow takes names to the letter.
     table = deltalake.DeltaTable(url.replace("s3a://", "s3://", 1), storage_options=_storage_options(gateway))
-    return Shape(_fields(table.schema()), table.version())
+    features = table.protocol().reader_features or ()
+    told = not _selects(options) and _DELETION_VECTORS not in features
+    counts = table.get_add_actions().column("num_records").to_pylist() if told else [None]
+    return Shape(_fields(table.schema()), table.version(), None if None in counts else sum(counts))
 
 
-def _arrow_schema(place: str, format: str, options: Mapping[str, str], gateway: Gateway | None) -> Any:
-    """The Arrow schema of one file; None where its beginning does not tell it."""
+def _of_footers(url: str, places: Sequence[str], format: str, options: Mapping[str, str], opened: Callable[[str], Any]) -> Shape:
+    """The columns of the first file, and the rows of all where Spark reads all of them and they are few."""
     import pyarrow  # see read_shape
 
-    if format not in ("parquet", "orc", "csv", "json") or options.get("multiLine", "").lower() in _TRUE:
-        return None
-    with _open(place, gateway) as file:
+    schema, rows = _footer(opened, places[0], format)
+    shape = Shape(_spark_columns(schema))
+    if len(places) > MOST_FOOTERS or _selects(options) or not all(_is_read(url, place) for place in places):
+        return shape
+    try:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            rows += sum(more for _, more in pool.map(lambda place: _footer(opened, place, format), places[1:]))
+    except (pyarrow.ArrowException, OSError):
+        return shape
+    return shape._replace(rows=rows)
+
+
+def _footer(opened: Callable[[str], Any], place: str, format: str) -> tuple[Any, int]:
+    """Schema and rows of one file."""
+    with opened(place) as file:
         if format == "parquet":
             import pyarrow.parquet  # 0.1 s each, and only for its own format
 
-            return pyarrow.parquet.read_schema(file)
-        if format == "orc":
-            import pyarrow.orc
+            footer = pyarrow.parquet.read_metadata(file)
+            return footer.schema.to_arrow_schema(), footer.num_rows
+        import pyarrow.orc
 
-            return pyarrow.orc.ORCFile(file).schema
-        return _csv(file, options) if format == "csv" else _json(file)
+        orc = pyarrow.orc.ORCFile(file)
+        return orc.schema, orc.nrows
+
+
+def _selects(options: Mapping[str, str]) -> bool:
+    return any(name.lower() in _SELECTING for name in options)
+
+
+def _is_read(url: str, place: str) -> bool:
+    """Whether Spark reads a file below the folder that it is given: of folders in it those alone that name a partition."""
+    *folders, _ = _plain(place).removeprefix(_plain(url)).strip("/").split("/")
+    return all("=" in name for name in folders)
 
 
 def _csv(file: Any, options: Mapping[str, str]) -> Any:
@@ -134,12 +183,12 @@ def _json(file: Any) -> Any:
     return pyarrow.schema(sorted(fields, key=lambda item: item.name))
 
 
-def _open(place: str, gateway: Gateway | None) -> Any:
+def _opener(gateway: Gateway | None) -> Callable[[str], Any]:
+    """Opens a place for reading; of a lakeFS server through one file system, which threads may share."""
     import pyarrow.fs  # see read_shape
 
-    if not place.startswith("s3"):
-        return pyarrow.OSFile(_plain(place))
-    assert gateway is not None, "an s3a:// address is read with a gateway"
+    if gateway is None:
+        return lambda place: pyarrow.OSFile(_plain(place))
     parts = urlsplit(gateway.endpoint)
     s3 = pyarrow.fs.S3FileSystem(
         access_key=gateway.access_key_id,
@@ -150,7 +199,7 @@ def _open(place: str, gateway: Gateway | None) -> Any:
         connect_timeout=5,
         request_timeout=30,
     )
-    return s3.open_input_file(_plain(place).removeprefix("s3://"))
+    return lambda place: s3.open_input_file(_plain(place).removeprefix("s3://"))
 
 
 def _spark_columns(schema: Any) -> tuple[dict[str, Any], ...]:
@@ -200,14 +249,14 @@ def _plain(url: str) -> str:
     return unquote(url.replace("s3a://", "s3://", 1)) if url.startswith("s3") else url
 
 
-def _first_file(url: str) -> str | None:
-    """The first data file of a local tree, by name; Spark passes over names that begin with "_" or "."."""
+def _data_files(url: str) -> Iterator[str]:
+    """The data files of a local tree, by name."""
     root = Path(_plain(url))
     if root.is_file():
-        return str(root)
+        yield str(root)
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if name[0] not in "_.")
+        folders[:] = sorted(name for name in folders if not passed_over(name))
         for name in sorted(names):
-            if name[0] not in "_.":
-                return str(Path(folder) / name)
-    return None
+            file = Path(folder) / name
+            if not passed_over(name) and file.stat().st_size:
+                yield str(file)

@@ -43,13 +43,14 @@ _SCALARS = {
 
 
 class DatasetInput(NamedTuple):
-    """One input as MLflow's REST API and its client take it. `schema` is None where it is not known."""
+    """One input as MLflow's REST API and its client take it. `schema` and `profile` are None where nothing is known."""
 
     name: str
     digest: str
     source_type: str
     source: str
     schema: str | None
+    profile: str | None
     context: str
 
 
@@ -60,9 +61,9 @@ def input_of(dataset: DatasetRecord) -> DatasetInput:
     schema = None if dataset.columns is None else json.dumps({"mlflow_colspec": [_column(c) for c in dataset.columns]})
     if schema is not None and len(schema) > _SCHEMA_SIZE:
         schema = None
-    return DatasetInput(
-        dataset.name, short_digest(dataset.digest, source_json, schema), source_type, source_json, schema, dataset.context
-    )
+    profile = None if dataset.rows is None else json.dumps({"num_rows": dataset.rows})  # as MLflow's own datasets have it
+    digest = short_digest(dataset.digest, source_json, schema)
+    return DatasetInput(dataset.name, digest, source_type, source_json, schema, profile, dataset.context)
 
 
 def short_digest(digest: str, source: str, schema: str | None) -> str:

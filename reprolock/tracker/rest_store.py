@@ -132,6 +132,7 @@ class RestStore:
                     "source_type": entry.source_type,
                     "source": entry.source,
                     **({"schema": entry.schema} if entry.schema else {}),
+                    **({"profile": entry.profile} if entry.profile else {}),
                 },
             }
             for entry in inputs

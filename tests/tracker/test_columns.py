@@ -1,13 +1,15 @@
-"""Columns read without Spark are those that Spark reads; on MinIO as on the disk, under a repository and a commit."""
+"""Columns and rows read without Spark are those that Spark reads; on MinIO as on the disk, under a repository and a commit."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import deltalake
 import pyarrow as pa
+import pyarrow.dataset
 import pyarrow.json
 import pyarrow.orc
 import pyarrow.parquet
@@ -16,7 +18,7 @@ import services
 from pyarrow import csv
 from recorded import COMMIT
 
-from reprolock.tracker.columns import Gateway, Shape, read_shape
+from reprolock.tracker.columns import MOST_FOOTERS, Gateway, Shape, read_shape
 
 TABLE = pa.table(
     {
@@ -60,8 +62,42 @@ def test_parquet_and_orc(folder: Path) -> None:
     pyarrow.parquet.write_table(TABLE, folder / "sub" / "part-0.parquet")
     assert types(read(folder, "parquet")) == TYPES
     (folder / "sub" / "part-0.parquet").unlink()
-    pyarrow.orc.write_table(TABLE.drop(["u"]), folder / "sub" / "part-0.orc")
-    assert types(read(folder, "orc")) == {name: type for name, type in TYPES.items() if name != "u"}
+    pyarrow.orc.write_table(TABLE.drop(["u"]), folder / "part-0.orc")
+    shape = read(folder, "orc")
+    assert (types(shape), shape.rows) == ({name: type for name, type in TYPES.items() if name != "u"}, 2)
+
+
+def test_rows_of_parquet_are_those_of_all_footers(folder: Path) -> None:
+    partitioned = folder / "partitioned"
+    pyarrow.dataset.write_dataset(pa.table({"_k": [1, 2, 2], "n": [1, 2, 3]}), partitioned, format="parquet", partitioning=["_k"], partitioning_flavor="hive")
+    assert read(partitioned, "parquet").rows == 3
+    for hidden in ("_temporary", ".hidden"):
+        (partitioned / hidden).mkdir()
+        pyarrow.parquet.write_table(TABLE, partitioned / hidden / "a.parquet")
+    (partitioned / "empty.parquet").touch()
+    assert read(partitioned, "parquet").rows == 3
+    assert read_shape((partitioned / "_k=2" / "part-0.parquet").as_uri(), "parquet", {}).rows == 2
+    assert read(partitioned, "parquet", {"pathGlobFilter": "x*"}).rows is None
+    assert read(partitioned, "parquet", {"mergeSchema": "true"}).rows == 3
+
+
+def test_rows_that_are_not_known_without_reading_all(folder: Path) -> None:
+    pyarrow.parquet.write_table(TABLE, folder / "0.parquet")
+    pyarrow.parquet.write_table(TABLE, folder / "sub" / "1.parquet")
+    shape = read(folder, "parquet")  # Spark reads the first alone, and says nothing of the other
+    assert (types(shape), shape.rows) == (TYPES, None)
+    (folder / "sub" / "1.parquet").rename(folder / "1.parquet")
+    assert read(folder, "parquet").rows == 4
+    (folder / "2.parquet").write_bytes(b"not that")
+    shape = read(folder, "parquet")
+    assert (types(shape), shape.rows) == (TYPES, None)
+    (folder / "2.parquet").unlink()
+    for index in range(2, MOST_FOOTERS):
+        pyarrow.parquet.write_table(TABLE, folder / f"{index}.parquet")
+    assert read(folder, "parquet").rows == 2 * MOST_FOOTERS
+    pyarrow.parquet.write_table(TABLE, folder / "one more.parquet")
+    shape = read(folder, "parquet")
+    assert (types(shape), shape.rows) == (TYPES, None)
 
 
 def test_a_delta_table_and_its_version(tmp_path: Path) -> None:
@@ -69,7 +105,21 @@ def test_a_delta_table_and_its_version(tmp_path: Path) -> None:
     for _ in range(2):
         deltalake.write_deltalake((folder / "table").as_uri(), table, mode="append")
     shape = read(folder / "table", "delta")
-    assert (types(shape), shape.table_version) == ({name: type for name, type in TYPES.items() if name != "u"}, 1)
+    assert (types(shape), shape.table_version, shape.rows) == ({name: type for name, type in TYPES.items() if name != "u"}, 1, 4)
+    assert read(folder / "table", "delta", {"versionAsOf": "0"}).rows is None
+
+
+def test_rows_of_a_delta_table_that_its_log_does_not_say(tmp_path: Path) -> None:
+    deltalake.write_deltalake((tmp_path / "deleted").as_uri(), TABLE.drop(["u"]), configuration={"delta.enableDeletionVectors": "true"})
+    shape = read(tmp_path / "deleted", "delta")  # a file may hold rows that the table has no more
+    assert (types(shape), shape.rows) == ({name: type for name, type in TYPES.items() if name != "u"}, None)
+    deltalake.write_deltalake((tmp_path / "untold").as_uri(), pa.table({"i": [1]}))
+    log = tmp_path / "untold" / "_delta_log" / f"{0:020}.json"
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    for action in actions:
+        action.get("add", {}).pop("stats", None)
+    log.write_text("".join(json.dumps(action) + "\n" for action in actions))
+    assert read(tmp_path / "untold", "delta") == Shape(read(tmp_path / "untold", "delta").columns, 0, None)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +135,8 @@ def test_a_delta_table_and_its_version(tmp_path: Path) -> None:
 )
 def test_csv(folder: Path, options: dict[str, str], expected: dict[str, str] | None) -> None:
     (folder / "a.csv").write_text("n,name\n1,x\n2,y\n")
-    assert types(read(folder, "csv", options)) == expected
+    shape = read(folder, "csv", options)
+    assert (types(shape), shape.rows) == (expected, None)
 
 
 def test_json_lines(folder: Path) -> None:
@@ -125,10 +176,10 @@ def test_over_a_gateway_on_a_real_store(minio: services.MinIO, tmp_path: Path) -
             s3.upload_file(str(file), "columns-repo", f"{COMMIT}/{file.relative_to(folder)}")
     root = f"s3a://columns-repo/{COMMIT}"
     delta = read_shape(f"{root}/a%20table/", "delta", {}, gateway=gateway)
-    assert (types(delta), delta.table_version) == ({name: type for name, type in TYPES.items() if name != "u"}, 0)
-    parquet = read_shape(f"{root}/", "parquet", {}, sample=f"{root}/x=1%20%C3%A9%25.parquet", gateway=gateway)
-    assert types(parquet) == TYPES
-    text = read_shape(f"{root}/", "csv", {"header": "true"}, sample=f"{root}/a.csv", gateway=gateway)
+    assert (types(delta), delta.table_version, delta.rows) == ({name: type for name, type in TYPES.items() if name != "u"}, 0, 2)
+    parquet = read_shape(f"{root}/", "parquet", {}, files=[f"{root}/x=1%20%C3%A9%25.parquet"] * 20, gateway=gateway)
+    assert (types(parquet), parquet.rows) == (TYPES, 40)
+    text = read_shape(f"{root}/", "csv", {"header": "true"}, files=[f"{root}/a.csv"], gateway=gateway)
     assert types(text) == {"i": "string", "t": "string"}
     wrong = Gateway(minio.endpoint, minio.access_key, "wrong-" + minio.secret_key)
     assert read_shape(f"{root}/a%20table/", "delta", {}, gateway=wrong) == Shape()

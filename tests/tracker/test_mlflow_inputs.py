@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import mlflow.data
+import pandas
 import pytest
 from mlflow.data.delta_dataset_source import DeltaDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
@@ -28,7 +30,13 @@ def test_a_delta_table_has_the_source_of_load_delta(dataset: DatasetRecord) -> N
     path = f"s3://example-repo/{COMMIT}/training_dataset"
     schema = Schema.from_json(json.dumps(json.loads(entry.schema)["mlflow_colspec"]))
     mlflows = MetaDataset(DeltaDatasetSource(path, delta_table_version=7), name="train", digest=entry.digest, schema=schema)
-    assert entry._asdict() == {**mlflows.to_dict(), "context": "training"}
+    assert entry._asdict() == {**mlflows.to_dict(), "profile": None, "context": "training"}
+
+
+def test_rows_stand_where_mlflows_own_datasets_have_them(dataset: DatasetRecord) -> None:
+    profile = input_of(dataset.model_copy(update={"rows": 3})).profile
+    assert profile is not None
+    assert json.loads(profile)["num_rows"] == mlflow.data.from_pandas(pandas.DataFrame({"x": [1, 2, 3]})).profile["num_rows"]
 
 
 def test_version_0_of_a_table_is_named(dataset: DatasetRecord) -> None:
