@@ -16,7 +16,9 @@ import pytest
 from lake_suite import LakeContract, commit, fault, paths, put
 
 from reprolock.errors import LakeRefused, PinError, ServiceError, UsageError
+from reprolock.lake import lakefs_refusals as refusals
 from reprolock.lake.lakefs_server import LakeFSLake
+from reprolock.lake.lakefs_transport import Refused
 from reprolock.lake.sources import Guarded
 from reprolock.model.uri import LakeURI
 
@@ -129,6 +131,36 @@ class LakeFSContract(LakeContract):
         assert fault(LakeRefused, put, lake, repository, "b", b"1", "release-1") == expected
         assert fault(LakeRefused, lake.remove, repository, "release-1", "a") == expected
         assert fault(LakeRefused, lake.commit, repository, "release-1", "text") == expected
+
+    def test_a_read_only_repository(self, lake: LakeFSLake, repository: str) -> None:
+        name = f"{repository}-ro"
+        body = {"name": name, "storage_namespace": f"s3://lake/{name}", "read_only": True}
+        lake._transport.ask("POST", ("repositories",), body=body)
+        expected = (f'the repository "{name}" is read-only', "work in another repository, or have it made writable")
+        assert fault(LakeRefused, put, lake, name, "b") == expected
+        assert fault(LakeRefused, lake.create_branch, name, "dev", "main") == expected
+        assert fault(LakeRefused, lake.commit, name, "main", "text") == expected
+
+    def test_keys_without_the_right(self, lake: LakeFSLake, repository: str) -> None:
+        """A lakeFS without users' rights never answers so; what is made of the answer is the same on every one."""
+        said = Refused(403, "insufficient permissions")
+        where = f"lakeFS at {lake.endpoint} does not let the keys of LAKECTL_CREDENTIALS_ACCESS_KEY_ID"
+        hint = "have an administrator of the lakeFS allow it to the user of these keys, or give other keys"
+        for explained, doing in (
+            (refusals.reading(lake._transport, said, repository, ["main"], "a"), f"read lakefs://{repository}/main/a"),
+            (refusals.writing(lake._transport, said, repository, "main", "write it"), "write it"),
+            (
+                refusals.merging(lake._transport, said, repository, "dev", "main"),
+                f'merge "dev" into the branch "main" of the repository "{repository}"',
+            ),
+            (
+                refusals.naming(lake._transport, said, repository, "tag", "v1", "main"),
+                f'make the tag "v1" in the repository "{repository}"',
+            ),
+            (refusals.creating(lake._transport, said, f"{repository}-new"), f'create the repository "{repository}-new"'),
+        ):
+            assert isinstance(explained, ServiceError)
+            assert (explained.message, explained.hint, explained.exit_code) == (f"{where} {doing}: insufficient permissions", hint, 5)
 
     def test_a_hook_that_says_no(self, lake: LakeFSLake, repository: str) -> None:
         put(lake, repository, "_lakefs_actions/check.yaml", CHECK.encode())

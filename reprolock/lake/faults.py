@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-from reprolock.errors import Damaged, LakeRefused, NotFound, PinError
+from reprolock.errors import Damaged, LakeRefused, NotFound, PinError, ServiceError
 from reprolock.model.uri import LakeURI
 
 FAULTS_SHOWN = 20
@@ -191,8 +191,23 @@ def moved(repository: str, branch: str) -> LakeRefused:
     )
 
 
+def forbidden(endpoint: str, keys: str, doing: str, said: str) -> ServiceError:
+    """lakeFS knows the keys, and does not let them do this. `keys` is where they stand.
+
+    >>> forbidden("http://127.0.0.1:8000", "~/.lakectl.yaml", 'create the repository "weather"', "insufficient permissions").message
+    'lakeFS at http://127.0.0.1:8000 does not let the keys of ~/.lakectl.yaml create the repository "weather": insufficient permissions'
+    """
+    hint = "have an administrator of the lakeFS allow it to the user of these keys, or give other keys"
+    return ServiceError(f"lakeFS at {endpoint} does not let the keys of {keys} {doing}: {said}", hint=hint)
+
+
+def read_only(repository: str) -> LakeRefused:
+    """The repository takes no changes, whoever asks."""
+    return LakeRefused(f'the repository "{repository}" is read-only', hint="work in another repository, or have it made writable")
+
+
 def refused(endpoint: str, doing: str, said: str) -> LakeRefused:
-    """lakeFS says no for a reason of its own (a hook, a setting, a right); `said` are its words.
+    """lakeFS says no for a reason of its own (a hook, a setting); `said` are its words.
 
     >>> refused("http://127.0.0.1:8000", 'create the repository "weather"', "storage namespace already in use").message
     'lakeFS at http://127.0.0.1:8000 does not create the repository "weather": storage namespace already in use'

@@ -6,8 +6,9 @@ sentences of `faults`. The questions cost calls, but only after a refusal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from reprolock.errors import LakeRefused, NotFound, ReprolockError
 from reprolock.lake import faults
@@ -28,12 +29,11 @@ def reading(
             return no_repository(transport, repository)
         for ref in refs:
             if _ask_commit(transport, repository, ref) is None:
-                return faults.no_ref(
-                    repository, ref, [*names(transport, repository, "branches"), *names(transport, repository, "tags")]
-                )
+                known = [*_seen(transport, repository, "branches"), *_seen(transport, repository, "tags")]
+                return faults.no_ref(repository, ref, known)
         if refused.status == 404:
             return faults.no_path(LakeURI(repository, refs[0], path))
-    return _other(transport, refused, f"read {LakeURI(repository, refs[0], path)}")
+    return _other(transport, refused, f"read {LakeURI(repository, refs[0], path)}", repository)
 
 
 def writing(transport: Transport, refused: Refused, repository: str, branch: str, doing: str) -> ReprolockError:
@@ -42,10 +42,10 @@ def writing(transport: Transport, refused: Refused, repository: str, branch: str
         if not _there(transport, ("repositories", repository)):
             return no_repository(transport, repository)
         if not _there(transport, ("repositories", repository, "branches", branch)):
-            return faults.no_branch(repository, branch, names(transport, repository, "branches"))
+            return faults.no_branch(repository, branch, _seen(transport, repository, "branches"))
     if refused.status == 403 and _is_protected(transport, repository, branch):
         return faults.protected(repository, branch)
-    return _other(transport, refused, doing)
+    return _other(transport, refused, doing, repository)
 
 
 def committing(transport: Transport, refused: Refused, repository: str, branch: str) -> ReprolockError:
@@ -100,7 +100,7 @@ def reverting(transport: Transport, refused: Refused, repository: str, branch: s
 
 def deleting_branch(transport: Transport, refused: Refused, repository: str, branch: str) -> ReprolockError:
     """The answer to the deletion of a branch."""
-    if refused.status == 403 and transport.ask("GET", ("repositories", repository))["default_branch"] == branch:
+    if refused.status == 403 and _repository(transport, repository).get("default_branch") == branch:
         return faults.default_branch(repository, branch)
     return writing(
         transport, refused, repository, branch, f'delete the branch "{branch}" of the repository "{repository}"'
@@ -117,19 +117,22 @@ def naming(
     explained = reading(transport, refused, repository, [source])
     if isinstance(explained, NotFound):
         return explained
-    return _other(transport, refused, f'make the {kind} "{name}" in the repository "{repository}"')
+    return _other(transport, refused, f'make the {kind} "{name}" in the repository "{repository}"', repository)
 
 
 def creating(transport: Transport, refused: Refused, repository: str) -> ReprolockError:
     """The answer to the creation of a repository."""
     if refused.status == 409:
         return faults.exists("repository", repository, f"the lake {transport.credentials.endpoint}")
-    return _other(transport, refused, f'create the repository "{repository}"')
+    return _other(transport, refused, f'create the repository "{repository}"', repository)
 
 
 def no_repository(transport: Transport, repository: str) -> ReprolockError:
     """The sentence for a repository that is not there, with the nearest name that is."""
-    known = transport.ask("GET", ("repositories",), {"amount": 1000})["results"]
+    try:
+        known = transport.ask("GET", ("repositories",), {"amount": 1000})["results"]
+    except Refused:
+        known = []  # these keys may not see what there is
     return faults.no_repository(transport.credentials.endpoint, repository, [entry["id"] for entry in known])
 
 
@@ -140,8 +143,14 @@ def names(transport: Transport, repository: str, kind: str) -> Iterator[str]:
             yield entry["id"]
 
 
-def _other(transport: Transport, refused: Refused, doing: str) -> LakeRefused:
-    return faults.refused(transport.credentials.endpoint, doing, refused.said or f"it answers {refused.status}")
+def _other(transport: Transport, refused: Refused, doing: str, repository: str) -> ReprolockError:
+    keys, said = transport.credentials, refused.said or f"it answers {refused.status}"
+    if refused.status == 403:
+        # So it answers for a repository that is read-only, and for a user without the right.
+        if _repository(transport, repository).get("read_only"):
+            return faults.read_only(repository)
+        return faults.forbidden(keys.endpoint, keys.keys_place, doing, said)
+    return faults.refused(keys.endpoint, doing, said)
 
 
 def _there(transport: Transport, place: Sequence[str]) -> bool:
@@ -168,6 +177,23 @@ def _is_staged(transport: Transport, repository: str, branch: str) -> bool | Non
         )
     except Refused:
         return None
+
+
+def _seen(transport: Transport, repository: str, kind: str) -> list[str]:
+    """`names`, none where these keys may not see them."""
+    try:
+        return list(names(transport, repository, kind))
+    except Refused:
+        return []
+
+
+def _repository(transport: Transport, repository: str) -> Mapping[str, Any]:
+    """What lakeFS says of a repository; nothing where it is not there, or these keys may not see it."""
+    try:
+        found: Mapping[str, Any] = transport.ask("GET", ("repositories", repository))
+    except Refused:
+        return {}
+    return found
 
 
 def _is_protected(transport: Transport, repository: str, branch: str) -> bool:
