@@ -45,8 +45,8 @@ class Lineage(Value):
     coverage: str = Field(description="What was observed, and what was not.")
     observed: bool = Field(False, description="Whether Spark's reads and writes were observed.")
     sessions: int = Field(0, description="Spark sessions that were seen to start.")
-    reads: Annotated[tuple[Read, ...], Strict(False)] = ()
-    writes: Annotated[tuple[Write, ...], Strict(False)] = ()
+    reads: Annotated[tuple[Read, ...], Strict(False)] = Field((), description="What OpenLineage's listener reported as read, each place once.")
+    writes: Annotated[tuple[Write, ...], Strict(False)] = Field((), description="What it reported as written, each place once.")
     unlocked: Strings = Field((), description="Jars and settings that a session brought past the lock, from its own environment report.")
 
     @property

@@ -26,7 +26,7 @@ Strings = Annotated[tuple[str, ...], Strict(False)]
 class Sealed(Value):
     """A value that carries a SHA-256 over all its other fields."""
 
-    seal: Hex64
+    seal: Hex64 = Field(description="SHA-256 over all other fields: shows an edit by hand.")
 
     @classmethod
     def sealed(cls, **fields: Any) -> Self:
@@ -79,8 +79,8 @@ class JarPin(Value):
     coordinate: str = Field(
         pattern=r"^[\w.-]+:[\w.-]+:[\w.-]+(?::[\w.-]+)?$", description="GROUP:ARTIFACT:VERSION, or with :CLASSIFIER."
     )
-    sha256: Hex64
-    bytes: int = Field(ge=1)
+    sha256: Hex64 = Field(description="SHA-256 of the file.")
+    bytes: int = Field(ge=1, description="The file's size.")
 
     @property
     def file_name(self) -> str:
@@ -94,7 +94,7 @@ class JarsPin(Sealed):
 
     packages: Strings = Field(description="The coordinates as declared.")
     spark: str = Field(description="The version of Spark (and of pyspark) that the set was resolved for.")
-    jar: Annotated[tuple[JarPin, ...], Strict(False)] = ()
+    jar: Annotated[tuple[JarPin, ...], Strict(False)] = Field((), description="Every file of the set, by coordinate.")
 
     @property
     def bytes(self) -> int:
@@ -106,7 +106,7 @@ class PackagePin(Value):
     """`[[package]]`: one Python package, for every platform."""
 
     name: str = Field(pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$", description="The normalised name (PEP 503).")
-    version: str = Field(min_length=1)
+    version: str = Field(min_length=1, description="The one version that was resolved.")
     marker: str | None = Field(None, description="Where it is installed (PEP 508); left out: everywhere.")
     source: Literal["sdist"] | None = Field(
         None, description='"sdist": some platform has no wheel, and builds one with what [[build]] pins.'
@@ -127,7 +127,7 @@ class EnvironmentPin(Sealed):
     requirements: Strings = Field(description="The requirements as declared, one a line.")
     python: str = Field(pattern=r"^3\.\d+$", description="Feature version.")
     java: str | None = Field(None, pattern=r"^\d+$", description="Feature version; where Spark is used.")
-    package: Annotated[tuple[PackagePin, ...], Strict(False)] = ()
+    package: Annotated[tuple[PackagePin, ...], Strict(False)] = Field((), description="Every package of the resolution, by name.")
     build: Annotated[tuple[PackagePin, ...], Strict(False)] = Field(
         (), description="What packages that have no wheel are built with, sdists' build requirements and all they need."
     )
@@ -140,10 +140,10 @@ class EnvironmentPin(Sealed):
 class Lock(Value):
     """The whole of repro.lock, sorted."""
 
-    version: Literal[1] = VERSION
-    dataset: Annotated[tuple[DatasetPin, ...], Strict(False)] = ()
-    environment: EnvironmentPin | None = None
-    jars: JarsPin | None = None
+    version: Literal[1] = Field(VERSION, description="Version of this format; a newer one is refused.")
+    dataset: Annotated[tuple[DatasetPin, ...], Strict(False)] = Field((), description="One for each [datasets.NAME], by name.")
+    environment: EnvironmentPin | None = Field(None, description="Python and its packages, Java; left out where nothing of them is locked.")
+    jars: JarsPin | None = Field(None, description="The jars of Spark; left out where there is no [spark].")
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Lock:

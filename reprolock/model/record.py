@@ -68,18 +68,18 @@ class CodeRecord(Value):
 
     digest: str = Field(description="SHA-256 over path, mode and SHA-256 of every file.")
     tree: dict[str, str] = Field({}, description="Path → MODE:SHA-256 of every file, modes as git writes them.")
-    files: int
-    bytes: int
+    files: int = Field(description="How many files there are.")
+    bytes: int = Field(description="Their sizes, added up.")
     commit: str | None = Field(None, description="HEAD of the project's git repository.")
     remote: str | None = Field(None, description="Address of the remote `origin`, without user name or key.")
-    branch: str | None = None
+    branch: str | None = Field(None, description="The branch that was checked out there; None: none was.")
     dirty: bool = Field(False, description="True when the tree that ran is not that of the commit.")
 
 
 class SparkRecord(Value):
     """Spark as it was set up."""
 
-    version: str
+    version: str = Field(description="Version of the pyspark that the command imports, and so of its Spark.")
     master: str = Field(description="With its N: local[2], never local[*].")
     conf: dict[str, str] = Field(description="Settings that reprolock wrote; keys are references to variables.")
     jars: int = Field(description="How many jars were given.")
@@ -91,8 +91,12 @@ class EnvironmentRecord(Value):
     """Python as it was found."""
 
     python: str = Field(description="Exact version.")
-    implementation: str
+    implementation: str = Field(description="CPython or another, as the platform module names it.")
     platform: str = Field(description="Operating system and processor, as the platform module names them.")
+    cores: int | None = Field(
+        None, description="Cores that the command may use, by its affinity: how many threads BLAS and OpenMP start, if no variable says it."
+    )
+    locale: dict[str, str] = Field({}, description="LANG, LANGUAGE and LC_* as the command was given them; none that pass_env names.")
     isolated: bool = Field(description="True in a locked environment of its own, false in reprolock's interpreter.")
     packages: dict[str, str] = Field({}, description="Name and version of every package installed.")
     wheels: dict[str, str] = Field(
@@ -103,11 +107,11 @@ class EnvironmentRecord(Value):
 class OutputRecord(Value):
     """One declared output."""
 
-    name: str
-    path: str
-    compare: str
-    files: int
-    bytes: int
+    name: str = Field(description="Name in repro.toml.")
+    path: str = Field(description="Where the command was to write it, relative to the project; as declared.")
+    compare: str = Field(description="How a replay compares it, as declared: bytes, table, json or none.")
+    files: int = Field(description="How many files were written.")
+    bytes: int = Field(description="Their sizes, added up.")
     digest: str | None = Field(None, description="Over the files' bytes. None: the run did not write it.")
     compared: str | None = Field(None, description="The digest by which a replay compares: of bytes, a table or a document.")
     table: TableDigest | None = Field(None, description='Rows and columns, with compare = "table".')
@@ -118,11 +122,11 @@ class OutputRecord(Value):
 class PublishedRecord(Value):
     """One output's way back into the lake."""
 
-    name: str
+    name: str = Field(description="The output's name in repro.toml.")
     uri: str = Field(description="Where it was to be published, as declared.")
     branch: str = Field(description="The run's own branch; gone after a merge.")
     commit: str | None = Field(None, description="The commit that holds the output; None: nothing was committed.")
-    tag: str | None = None
+    tag: str | None = Field(None, description="The tag of that commit, as --tag named it.")
     merged: str | None = Field(None, description="The merge commit on the declared branch; None: not merged.")
     fault: str | None = Field(None, description="Why it stopped where it did.")
 
@@ -130,43 +134,45 @@ class PublishedRecord(Value):
 class EndingRecord(Value):
     """How the command ended."""
 
-    exit_code: int | None = None
-    signal: int | None = None
-    reason: str
-    seconds: float
+    exit_code: int | None = Field(None, description="As the operating system gave it; None where a signal ended the command, or it never started.")
+    signal: int | None = Field(None, description="Number of the signal that ended it, or that ended reprolock.")
+    reason: str = Field(description="The same in words, with what else made the run fail: a time-out, an output that was not written.")
+    seconds: float = Field(description="From the start of the run to the end of the command, by this machine's clock.")
 
 
 class Digests(Value):
     """SHA-256 by section, and over all sections."""
 
-    sections: dict[str, str]
-    total: str
+    sections: dict[str, str] = Field(description="Section → SHA-256 over its canonical JSON.")
+    total: str = Field(description="SHA-256 over all of them.")
 
 
 class Record(Value):
     """One run."""
 
-    version: Literal[1] = 1
+    version: Literal[1] = Field(1, description="Version of this format; a newer one is refused.")
     run_id: str = Field(description="32 hex digits; MLflow's run ID where MLflow was there at the start.")
-    project: str
-    experiment: str
-    run_name: str | None = None
+    project: str = Field(description="project.name in repro.toml.")
+    experiment: str = Field(description="MLflow's experiment: mlflow.experiment in repro.toml, else the project's name.")
+    run_name: str | None = Field(None, description="As --name gave it; MLflow makes one up where it is None.")
     replay_of: str | None = Field(None, description="The run that this one replays.")
-    status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
-    started: datetime
-    ended: datetime | None = None
+    status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = Field(
+        description="RUNNING in the opening record. FINISHED: exit code 0, and every declared output written. KILLED: by a signal or the time-out."
+    )
+    started: datetime = Field(description="When the MLflow run was created, UTC, by this machine's clock.")
+    ended: datetime | None = Field(None, description="When the command had ended, UTC; None while it runs.")
     reprolock: str = Field(description="Version of reprolock.")
     mode: Literal["isolated", "in-place"] = Field(description="In a folder of its own, or in the project's folder.")
     command: Strings = Field(description="Arguments as executed, placeholders filled in.")
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = Field({}, description="[params] of repro.toml with what --set changed, typed as TOML has them.")
     what_if: dict[str, Any] = Field({}, description="Params that --set gave for this run only; repro.toml differs there.")
-    seed: int | None = None
+    seed: int | None = Field(None, description="run.seed in repro.toml.")
     env: dict[str, str] = Field({}, description="Variables that [run] env set.")
     pass_env: Strings = Field((), description="Names of variables that passed from the caller; never their values.")
-    datasets: Annotated[tuple[DatasetRecord, ...], Strict(False)] = ()
-    code: CodeRecord
-    environment: EnvironmentRecord
-    spark: SparkRecord | None = None
+    datasets: Annotated[tuple[DatasetRecord, ...], Strict(False)] = Field((), description="Inputs, in the order of repro.toml; from repro.lock.")
+    code: CodeRecord = Field(description="The code that ran, as it was copied for the run.")
+    environment: EnvironmentRecord = Field(description="Python and the machine, as they were found.")
+    spark: SparkRecord | None = Field(None, description="Spark as it was set up; None where repro.toml has no [spark].")
     pinned: Digests = Field(description="What the lock and the spec say.")
     observed: Digests = Field(description="What was found.")
     rules: dict[str, dict[str, Any]] = Field(
@@ -174,9 +180,11 @@ class Record(Value):
     )
     artifacts: dict[str, str] = Field({}, description="Name → SHA-256 of every file that is logged beside record.json.")
     why: Strings = Field((), description="Why this run is not the one before it.")
-    ending: EndingRecord | None = None
-    outputs: Annotated[tuple[OutputRecord, ...], Strict(False)] = ()
-    published: Annotated[tuple[PublishedRecord, ...], Strict(False)] = ()
+    ending: EndingRecord | None = Field(None, description="How the command ended; None while it runs.")
+    outputs: Annotated[tuple[OutputRecord, ...], Strict(False)] = Field((), description="One for each [outputs.NAME], measured when the command had ended.")
+    published: Annotated[tuple[PublishedRecord, ...], Strict(False)] = Field(
+        (), description="One for each output with publish, of a run that finished; a replay publishes nothing."
+    )
     lineage: Lineage | None = Field(None, description="What Spark was seen to read and write; None while the run has not ended.")
     metrics: dict[str, Measured] = Field({}, description="Last value of each metric that the run logged.")
     seal: Digests | None = Field(

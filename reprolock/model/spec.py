@@ -282,8 +282,8 @@ class OutputSpec(Value):
 class Tolerance(Value):
     """How far a metric may move: |a - b| <= max(rel * max(|a|, |b|), abs), as math.isclose."""
 
-    rel: float = Field(0.0, ge=0, lt=1)
-    abs: float = Field(0.0, ge=0, allow_inf_nan=False)
+    rel: float = Field(0.0, ge=0, lt=1, description="Relative to the larger of the two values.")
+    abs: float = Field(0.0, ge=0, allow_inf_nan=False, description="In the metric's own unit.")
 
     @property
     def exact(self) -> bool:
@@ -309,18 +309,18 @@ class MlflowSpec(Value):
 class Spec(Value):
     """The whole of repro.toml."""
 
-    project: Project
-    lake: LakeSpec = LakeSpec()
-    datasets: dict[Identifier, DatasetSpec] = {}
+    project: Project = Field(description="What the project is called.")
+    lake: LakeSpec = Field(LakeSpec(), description="Where the data is kept.")
+    datasets: dict[Identifier, DatasetSpec] = Field({}, description="The inputs, by names that are identifiers.")
     params: dict[str, Any] = Field({}, description="Any TOML values.")
-    environment: EnvironmentSpec = EnvironmentSpec()
-    spark: SparkSpec | None = None
-    run: RunSpec
-    outputs: dict[Identifier, OutputSpec] = {}
+    environment: EnvironmentSpec = Field(EnvironmentSpec(), description="Python, its packages, Java; what is not declared is not locked.")
+    spark: SparkSpec | None = Field(None, description="Spark for the command; left out: none.")
+    run: RunSpec = Field(description="The command and what it is given.")
+    outputs: dict[Identifier, OutputSpec] = Field({}, description="What the command writes, by names that are identifiers.")
     metrics: dict[str, Annotated[Tolerance, BeforeValidator(_tolerance, json_schema_input_type=Literal["exact"] | Tolerance)]] = Field(
         {}, description='Only these decide a verdict: "exact", or { rel = 1e-6 }, or { abs = 0.01 }.'
     )
-    mlflow: MlflowSpec = MlflowSpec()
+    mlflow: MlflowSpec = Field(MlflowSpec(), description="Where runs are recorded.")
 
     @field_validator("params")
     @classmethod
