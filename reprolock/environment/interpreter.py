@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import sys
@@ -19,9 +20,15 @@ def observe() -> EnvironmentRecord:
         python=platform.python_version(),
         implementation=platform.python_implementation(),
         platform=f"{platform.system()} {platform.machine()}",
+        cores=usable_cores(),
         isolated=False,
         packages=installed({Path(get_path("purelib")), Path(get_path("platlib"))}),
     )
+
+
+def usable_cores() -> int | None:
+    """Cores that this process and its children may use; of a machine without affinities all of them. None: unknown."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def installed(folders: set[Path]) -> dict[str, str]:

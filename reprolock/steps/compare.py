@@ -8,7 +8,7 @@ from pathlib import Path
 from reprolock.engine.tables import Pair, Table, compare_tables
 from reprolock.errors import MachineError, NotReplayable
 from reprolock.model.json_compare import compare_json, json_digest
-from reprolock.model.record import OutputRecord, Record
+from reprolock.model.record import EnvironmentRecord, OutputRecord, Record
 from reprolock.model.sections import SECTIONS, deciding_settings
 from reprolock.model.spec import OutputSpec
 from reprolock.model.table import TableComparison, table_differences
@@ -72,6 +72,7 @@ def unlocked(recorded: Record, replay: Record, environ: Mapping[str, str]) -> It
         yield f"on Python {replay.environment.python}, recorded {recorded.environment.python}"
     if recorded.environment.platform != replay.environment.platform:
         yield f"on {replay.environment.platform}, recorded {recorded.environment.platform}"
+    yield from _of_host(recorded.environment, replay.environment)
     if recorded.environment.isolated and recorded.environment.wheels != replay.environment.wheels:
         count = len({name for name, _ in recorded.environment.wheels.items() ^ replay.environment.wheels.items()})
         yield f"{count} of {len(replay.environment.wheels)} packages with other files"
@@ -90,6 +91,20 @@ def unlocked(recorded: Record, replay: Record, environ: Mapping[str, str]) -> It
     yield from _of_spark(recorded, replay)
     if recorded.spark and not recorded.spark.master.startswith(("local", "spark://")):
         yield f"the cluster {recorded.spark.master} not locked"
+
+
+def _of_host(recorded: EnvironmentRecord, replay: EnvironmentRecord) -> Iterator[str]:
+    """What of the machine moves the last digits of a sum, or the order of texts."""
+    if recorded.cores is None or replay.cores is None:
+        return  # an older record knows neither
+    if recorded.cores != replay.cores:
+        yield f"on {replay.cores} cores, recorded on {recorded.cores}"
+    for name in sorted(recorded.locale.keys() | replay.locale.keys()):
+        old, new = (side.locale.get(name) for side in (recorded, replay))
+        if new is None:
+            yield f"without {name}, recorded {old}"
+        elif new != old:
+            yield f"with {name}={new}, recorded {old or 'without'}"
 
 
 def _of_spark(recorded: Record, replay: Record) -> Iterator[str]:

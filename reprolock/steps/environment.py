@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from reprolock.environment.caches import cache_folder
 from reprolock.environment.drift import refuse_drift
-from reprolock.environment.interpreter import feature_version, observe
+from reprolock.environment.interpreter import feature_version, observe, usable_cores
 from reprolock.environment.java import check_java, find_java
 from reprolock.environment.python_env import Environment, check, ensure, find
 from reprolock.environment.python_lock import resolve
@@ -100,6 +100,7 @@ def _locked(built: Environment, machine: Machine) -> Interpreter:
         python=manifest.python,
         implementation=manifest.implementation,
         platform=manifest.platform,
+        cores=usable_cores(),
         isolated=True,
         packages={item.name: item.version for item in manifest.distribution},
         wheels={item.name: item.digest for item in manifest.distribution},

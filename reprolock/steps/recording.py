@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -79,7 +79,7 @@ def opening_record(
             branch=workspace.code.branch,
             dirty=workspace.code.dirty,
         ),
-        environment=environment,
+        environment=environment.model_copy(update={"locale": _locale(workspace.environ, spec.run.pass_env)}),
         spark=SparkRecord(version=plan.version, master=plan.master, conf=conf, jars=len(plan.jars), brought=plan.brought, java=java)
         if plan
         else None,
@@ -123,6 +123,12 @@ def ended_early(record: Record, ending: Ending) -> Record:
     seconds = ending.seconds
     closed = EndingRecord(exit_code=ending.exit_code, signal=ending.signal, reason=ending.reason, seconds=seconds)
     return record.model_copy(update={"status": ending.status, "ended": ending.ended, "ending": closed})
+
+
+def _locale(environ: Mapping[str, str], pass_env: Collection[str]) -> dict[str, str]:
+    """Without what `pass_env` names: of that no value is recorded."""
+    names = (name for name in sorted(environ) if name in ("LANG", "LANGUAGE") or name.startswith("LC_"))
+    return {name: environ[name] for name in names if name not in pass_env}
 
 
 def _in_order(spec: Spec, pins: tuple[DatasetPin, ...]) -> list[DatasetPin]:

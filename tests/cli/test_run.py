@@ -544,3 +544,17 @@ def test_if_changed(project: Project, cli) -> None:
     assert cli("run", "--if-changed").out == ""
     (project.root / "model").write_text("edited")
     assert cli("run", "--if-changed").out == "ran\n"
+
+
+def test_what_of_the_machine_can_move_a_result(project: Project, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("LANG", "LC_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LC_NUMERIC", "de_DE.UTF-8")
+    monkeypatch.setenv("LC_TELEPHONE", "passed")
+    project.edit("[run]", '[run]\npass_env = ["LC_TELEPHONE"]')
+    project.script("import os; print('of the command:', len(os.sched_getaffinity(0)), os.environ['LANG'], os.environ['LC_TELEPHONE'])")
+    assert cli("lock").code == 0
+    said = cli("run")
+    environment = project.record.environment
+    assert f"of the command: {environment.cores} C.UTF-8 passed\n" in said.out
+    assert environment.locale == {"LANG": "C.UTF-8", "LC_NUMERIC": "de_DE.UTF-8"}

@@ -249,6 +249,23 @@ def test_remarks(side: Side, recorded: Recorded) -> None:
     assert found.kind == "REPRODUCED"
 
 
+def test_remarks_on_the_machine(side: Side, recorded: Recorded) -> None:
+    record = recorded.record.model_copy(update=with_environment(recorded.record, cores=4, locale={"LANG": "C.UTF-8", "LC_ALL": "de_DE"}))
+    side.recorded = recorded._replace(record=record)
+    side.changes |= with_environment(record, cores=64, locale={"LANG": "en_GB.UTF-8", "LC_NUMERIC": "C"})
+    assert side.verdict({}).unlocked[:4] == (
+        "on 64 cores, recorded on 4",
+        "with LANG=en_GB.UTF-8, recorded C.UTF-8",
+        "without LC_ALL, recorded de_DE",
+        "with LC_NUMERIC=C, recorded without",
+    )
+    side.changes |= with_environment(record)
+    assert side.verdict({}).unlocked[0] == "TURN not set here"
+    older = record.model_copy(update=with_environment(record, cores=None, locale={}))
+    side.recorded = recorded._replace(record=older)
+    assert side.verdict({}).unlocked[0] == "TURN not set here"
+
+
 @pytest.mark.parametrize("section", ["data", "packages", "jars", "java", "spark", "code", "params", "seed", "command"])
 def test_what_was_pinned_is_what_was_rebuilt(section: str, side: Side, recorded: Recorded) -> None:
     """However equal the results are: the same inputs are what they speak of."""
