@@ -1,7 +1,8 @@
 """What Spark was seen to do in, a `Lineage` out: each read held against the datasets, each session against the lock.
 
 1. A read below a dataset's address at its commit, or below its local tree, is of that dataset.
-2. A read of the code that is recorded, of the run's own folder, or of what Spark wrote before, is the run's own.
+2. A read of the code that is recorded, of the run's own folder, of what Spark wrote before, or of a temporary file
+   that is younger than the run, is the run's own.
 3. A read of the lake at anything but a commit is of a ref that moves. All else is undeclared.
 """
 
@@ -12,6 +13,7 @@ import posixpath
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -27,7 +29,7 @@ from reprolock.model.workspace import SparkPlan, Workspace
 from reprolock.steps.publication import Publication
 
 _DECIDES = (
-    *("spark.sql.", "spark.databricks.", "spark.ml.", "spark.default.parallelism", "spark.master", "spark.plugins"),
+    *("spark.sql.", "spark.databricks.delta.", "spark.ml.", "spark.default.parallelism", "spark.master", "spark.plugins"),
     *("spark.jars.packages", "spark.submit.pyFiles", "spark.files", "spark.hadoop.parquet.", "spark.hadoop.mapreduce."),
     *("spark.driver.extraClassPath", "spark.executor.extraClassPath", "spark.pyspark."),
 )
@@ -37,13 +39,18 @@ _DECIDES_NOTHING = (
     *("spark.sql.parquet.fieldId.", "spark.databricks.delta.lastCommitVersionInSession"),
 )
 """Those among them that Spark and Delta set themselves."""
+_MLFLOWS_OWN = "spark.databricks.io.cache.enabled"
+"""Set where MLflow tries a model that was logged, in a process and a session of its own; the run's results are none of it."""
 _WARNINGS = 5
 """How many undeclared reads are warned of one by one."""
 _COMMIT = re.compile(r"[0-9a-f]{64}")
 
 
-def observe(workspace: Workspace, pins: Iterable[DatasetPin], publication: Publication | None) -> Lineage:
-    """Read what the run's sessions left in its folder. A run without Spark was not observed, and says so."""
+def observe(workspace: Workspace, pins: Iterable[DatasetPin], publication: Publication | None, started: datetime) -> Lineage:
+    """Read what the run's sessions left in its folder. A run without Spark was not observed, and says so.
+
+    `started` is when the command was started: what is younger was not there before it.
+    """
     plan = workspace.spark
     if plan is None:
         return Lineage(coverage=NOT_OBSERVED)
@@ -52,7 +59,7 @@ def observe(workspace: Workspace, pins: Iterable[DatasetPin], publication: Publi
         shutil.rmtree(workspace.folder / LOG, ignore_errors=True)  # long, and all that matters of it is read
     except OSError as error:  # a run that has ended is not lost for it
         return Lineage(coverage=f"what Spark reported cannot be read: {(error.strerror or str(error)).lower()}; {NOT_OBSERVED}")
-    places = _Places(workspace, tuple(pins), publication, found)
+    places = _Places(workspace, tuple(pins), publication, found, started)
     reads = {(read.uri, read.kind): read for read in map(places.read, found.reads)}
     # Spark looks into one file for its columns, and reads the folder that it stands in.
     reads = {key: read for key, read in reads.items() if not any(_is_inside(read, other) for other in reads.values())}
@@ -113,7 +120,9 @@ def _coverage(plan: SparkPlan, found: Seen) -> str:
 class _Places:
     """Addresses as Spark has them, by what they are to the run."""
 
-    def __init__(self, workspace: Workspace, pins: tuple[DatasetPin, ...], publication: Publication | None, found: Seen) -> None:
+    def __init__(
+        self, workspace: Workspace, pins: tuple[DatasetPin, ...], publication: Publication | None, found: Seen, started: datetime
+    ) -> None:
         self.work = workspace.work
         self.own = workspace.work if workspace.mode == "isolated" else None
         self.code = frozenset(workspace.code.files)
@@ -129,6 +138,8 @@ class _Places:
         self.branches = {f"s3://{branch.repository}/{branch.name}" for branch in publication.branches} if publication else set()
         self.direct = {_plain(url, self.work): name for name in workspace.outputs if publication and (url := publication.url(name))}
         self.repositories = {repository for repository, _ in self.commits} | {name[5:].partition("/")[0] for name in self.branches}
+        self.temporary = _plain(f"file:{workspace.environ.get('TMPDIR', '/tmp')}", self.work)
+        self.started = started.timestamp()
         self.written = [_plain(write.address, self.work) for write in found.writes]
 
     def read(self, address: str) -> Read:
@@ -157,6 +168,8 @@ class _Places:
     def _is_own(self, place: str) -> bool:
         if any(is_under(place, where) for where in (*self.written, *self.branches)):
             return True
+        if is_under(place, self.temporary) and _is_younger(_without_pattern(place), self.started):
+            return True
         inside = _inside(place, self.work)
         if inside is None:
             return False
@@ -178,6 +191,24 @@ def _plain(address: str, work: Path) -> str:
         # A file of a local tree may itself be a link into the cache.
         return f"file:{posixpath.join(os.path.realpath(posixpath.dirname(path)), posixpath.basename(path))}"
     return address
+
+
+def _without_pattern(place: str) -> Path:
+    """The local folder that a pattern starts from; a place without one as it is."""
+    path = place.removeprefix("file:")
+    return Path(posixpath.dirname(path[: found.start()] + "x") if (found := re.search(r"[*?\[{]", path)) else path)
+
+
+def _is_younger(path: Path, started: float) -> bool:
+    """Whether all of a place was made after `started`, or is gone already. Times of inodes, which nobody sets."""
+    try:
+        if not path.is_dir():
+            return path.stat().st_ctime >= started
+        return all(file.stat().st_ctime >= started for file in path.rglob("*") if file.is_file())
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _is_inside(read: Read, other: Read) -> bool:
@@ -202,7 +233,7 @@ def _unlocked(plan: SparkPlan, sessions: Iterable[Session]) -> Iterator[str]:
     jars: set[str] = set()
     for session in sessions:
         jars |= {unquote(posixpath.basename(address)) for address in session.jars} - locked
-        for name, values in session.settings.items():
+        for name, values in session.settings.items() if _MLFLOWS_OWN not in session.settings else ():
             if name.startswith(_DECIDES) and not name.startswith(_DECIDES_NOTHING):
                 settings.setdefault(name, set()).update(values - {plan.given.get(name), ""})
     for name in sorted(jars):

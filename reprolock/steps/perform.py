@@ -154,7 +154,7 @@ class Performance:
             watcher.ready(record)
             self.reporter.open(record, workspace.folder, files, lambda record: self._completed(record, watcher))
             outcome = Outcome(*self._executed(workspace, options))
-            lineage = observe(workspace, self.sources.pins, self.publication)
+            lineage = observe(workspace, self.sources.pins, self.publication, outcome.ending.started)
             outcome = outcome._replace(ending=judged(outcome.ending, lineage, self.sources.spec, watcher.warn))
             record = self.reporter.opened(record)
             measured = self._measured(workspace, outcome.outputs, watcher)
