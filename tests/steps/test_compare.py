@@ -18,7 +18,8 @@ from replaying import Made, make
 from reprolock.errors import NotReplayable
 from reprolock.files.output_tree import measure
 from reprolock.model.json_compare import json_digest
-from reprolock.model.record import EndingRecord, Record
+from reprolock.model.lineage import Lineage, Read
+from reprolock.model.record import EndingRecord, Record, SparkRecord
 from reprolock.model.verdict import Verdict
 from reprolock.steps.compare import compare
 from reprolock.steps.kept import LARGEST, pack, unpack
@@ -264,6 +265,26 @@ def test_remarks_on_the_machine(side: Side, recorded: Recorded) -> None:
     older = record.model_copy(update=with_environment(record, cores=None, locale={}))
     side.recorded = recorded._replace(record=older)
     assert side.verdict({}).unlocked[0] == "TURN not set here"
+
+
+def test_remarks_on_spark(side: Side, recorded: Recorded) -> None:
+    """What came past the lock, in either run, and what nobody declared, stands beside every verdict."""
+    spark = SparkRecord(version="4.2.0", master="yarn", conf={"spark.sql.ansi.enabled": "true", "spark.jars": "a.jar"}, jars=1, brought=("core-site.xml",))
+    past, moving = 'spark.sql.ansi.enabled "false", locked "true"', Read(uri="lakefs://flights/main/train/", kind="moving")
+    lineage = Lineage(coverage="Spark was observed", observed=True, sessions=1, reads=(moving,), unlocked=(past,))
+    side.recorded = recorded._replace(record=recorded.record.model_copy(update={"spark": spark, "lineage": lineage}))
+    side.changes["spark"] = spark.model_copy(update={"conf": {"spark.sql.ansi.enabled": "false", "spark.jars": "b.jar"}, "brought": ("own.jar",)})
+    side.changes["lineage"] = lineage.model_copy(update={"unlocked": (past, "jar mine.jar, not locked"), "reads": ()})
+    found = side.verdict({})
+    assert found.kind == "REPRODUCED"
+    assert found.unlocked[1:-1] == (
+        "Spark's settings differ: spark.sql.ansi.enabled",
+        "not locked: core-site.xml, own.jar",
+        "past the lock: jar mine.jar, not locked",
+        f"past the lock: {past}",
+        "Spark read lakefs://flights/main/train/, a ref that moves and no dataset pins",
+        "the cluster yarn not locked",
+    )
 
 
 @pytest.mark.parametrize("section", ["data", "packages", "jars", "java", "spark", "code", "params", "seed", "command"])
