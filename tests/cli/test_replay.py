@@ -711,7 +711,7 @@ def test_other_jars_and_another_java(project: Project, cli: Cli, monkeypatch: py
     said = cli("replay", run.run_id)
     assert said.code == 0, said.err
     assert lines_of(said.out, "REPRODUCED") == ["REPRODUCED   1 of 1 compared   packages not locked, none differ"]
-    assert ", 1 jar, " in said.err
+    assert ", 2 jars, " in said.err
 
     folder = open_tracker(Place(project.database, "the test"), {}, tmp_path).download(run.run_id, tmp_path / "downloaded")
     pinned = hashlib.sha256(maven.jar("org.acme:app:1.0").read_bytes()).hexdigest()
