@@ -706,7 +706,7 @@ def test_other_jars_and_another_java(project: Project, cli: Cli, monkeypatch: py
     assert said.code == 0, said.err
     assert cli("run", "-q").code == 0
     run = project.record
-    assert (run.spark.master, run.spark.jars) == ("local[3]", 1)
+    assert (run.spark.master, run.spark.jars) == ("local[3]", 2)
 
     said = cli("replay", run.run_id)
     assert said.code == 0, said.err
