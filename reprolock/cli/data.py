@@ -100,13 +100,20 @@ def ls(settings: Settings, lake: Lake, uri: LakeURI, recursive: bool) -> None:
 @click.argument("dest", type=click.Path(path_type=Path))
 @on_lake
 def get(settings: Settings, lake: Lake, uri: LakeURI, dest: Path) -> None:
-    """Copy an object to a file, or all below an address to a new folder."""
-    from reprolock.steps.data import get as fetched
+    """Bring an object to a file, or all below an address to a new folder, read-only.
+
+    The files are links into this user's cache: what is there already is not fetched again, and after an end in the middle
+    a second get goes on. To change them, copy them: `cp -r --no-preserve=mode`.
+    """
+    from reprolock.steps.cache import object_cache
+    from reprolock.steps.data_get import get as fetched
+    from reprolock.steps.machine import Machine
 
     with progress(settings, "Getting") as bar:
-        done = fetched(lake, uri, dest, progress=bar)
-    settings.line(f"Wrote {dest}  ({counted(done.objects, 'object')}, {size(done.bytes)})")
-    settings.result({"uri": str(uri), "dest": str(dest), **done._asdict()})
+        done = fetched(lake, uri, dest, object_cache(Machine.here()), progress=bar)
+    unsure = f"; {done.unverified} checked by size alone" if done.unverified else ""
+    settings.line(f"Wrote {done.dest}  ({counted(done.objects, 'object')}, {size(done.bytes)}, read-only{unsure})")
+    settings.result({"uri": str(uri), **done._asdict()})
 
 
 @data.command()

@@ -30,7 +30,7 @@ def cache(machine: Machine | None = None) -> CacheView:
     """Data, jars and environments, each with its size."""
     machine = machine or Machine.here()
     folder = cache_folder(machine.environ)
-    objects = _objects(machine).usage()
+    objects = object_cache(machine).usage()
     return CacheView(
         folder,
         (Part("objects", objects.objects, objects.bytes), *(_part(folder, name) for name in ("jars", "envs"))),
@@ -39,10 +39,11 @@ def cache(machine: Machine | None = None) -> CacheView:
 
 def trim(*, max_bytes: int | None = None, older_than: timedelta | None = None, machine: Machine | None = None) -> Usage:
     """Remove data that was not used for so long, then the least recently used until `max_bytes` are left; what went."""
-    return _objects(machine or Machine.here()).trim(max_bytes=max_bytes, older_than=older_than)
+    return object_cache(machine or Machine.here()).trim(max_bytes=max_bytes, older_than=older_than)
 
 
-def _objects(machine: Machine) -> ObjectCache:
+def object_cache(machine: Machine) -> ObjectCache:
+    """This user's cache of data, which all projects share."""
     return ObjectCache(cache_folder(machine.environ) / "objects")
 
 

@@ -1,39 +1,29 @@
-"""The lake by hand: a folder of files into a lake, a place in a lake into a folder, and what is there.
+"""The lake by hand: a folder of files into a lake, and what is there. `data_get` is the other direction.
 
-In go a lake, an address and a path on disk; out come objects in the lake, files on the disk, or
-entries to show. Both directions are checked whole before the first byte moves: what cannot be held
-on the other side is refused by name, never renamed or skipped.
+In go a lake, an address and a path on disk; out come objects in the lake, or entries to show. A folder
+is checked whole before the first byte moves: what a lake cannot hold is refused by name, never renamed or skipped.
 """
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.errors import NotFound, PinError, UsageError
-from reprolock.files.failures import cannot_read, cannot_write
-from reprolock.files.whole import TEMPORARY
-from reprolock.lake import faults
+from reprolock.errors import NotFound, UsageError
+from reprolock.files.failures import cannot_read
 from reprolock.lake.checksum import Checked, Mismatch
 from reprolock.lake.protocol import Lake, Object
 from reprolock.model.uri import LakeURI
-from reprolock.steps.data_names import refuse_names
 from reprolock.steps.data_sources import files_of
 from reprolock.steps.progress import SILENT, Progress
 
-READERS = 8
-"""Objects read at the same time: a lakeFS answers several as fast as one."""
 _CHUNK = 2**20
 
 
 class Moved(NamedTuple):
-    """What was put or got; `unchanged` objects were there already."""
+    """What was put; `unchanged` objects were there already."""
 
     objects: int
     bytes: int
@@ -83,42 +73,6 @@ def put_tree(lake: Lake, source: Path, uri: LakeURI, *, progress: Progress = SIL
     return Moved(objects, size, len(there))
 
 
-def get(lake: Lake, uri: LakeURI, dest: Path, *, progress: Progress = SILENT) -> Moved:
-    """Copy an object to a file (into DEST under its own name where DEST is a folder), or a folder to a new folder.
-
-    DEST appears when all of it is there and as long as the listing said, or not at all. Nothing is
-    overwritten: UsageError when DEST is taken, or when names would leave the folder or cannot live
-    side by side in it. A branch is read at its head, unless something is staged under the address.
-    """
-    ref = _still(lake, uri)
-    try:
-        objects = list(lake.list(uri.repository, ref, uri.path))
-    except NotFound:
-        objects = []
-    if not objects:
-        raise faults.no_path(uri)  # as it was written, not at the commit that it was resolved to
-    below = uri.path.rstrip("/")
-    single = [found.path for found in objects] == [below]
-    if single and dest.is_dir():
-        dest = dest / below.rpartition("/")[2]
-    if dest.is_symlink() or (dest.exists() and (single or not dest.is_dir() or any(dest.iterdir()))):
-        raise UsageError(f"{dest} is already there", hint="choose another DEST, or move it away")
-    temporary = dest.with_name(f".{dest.name}.{secrets.token_hex(4)}{TEMPORARY}")
-    try:
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        temporary.mkdir()
-        names = [dest.name] if single else [found.path.removeprefix(below).removeprefix("/") for found in objects]
-        refuse_names(names, uri, temporary)
-        progress.expect(len(objects), sum(found.size for found in objects))
-        _copy_all(lake, uri.at(ref), [(found, temporary / name) for found, name in zip(objects, names)], progress)
-        os.replace(temporary / dest.name if single else temporary, dest)
-    except OSError as error:
-        raise cannot_write(dest, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return Moved(len(objects), sum(found.size for found in objects))
-
-
 def ls(lake: Lake, uri: LakeURI, *, recursive: bool = False) -> Iterator[Listed]:
     """What is at an address, sorted by path: every object, or the objects and folders one level down."""
     objects = lake.list(uri.repository, uri.ref, uri.path)
@@ -161,32 +115,3 @@ def _has_bytes(lake: Lake, found: Object, file: Path) -> bool:
 def _sum(path: str, group: Iterator[Object]) -> Listed:
     sizes = [found.size for found in group]
     return Listed(path, len(sizes), sum(sizes))
-
-
-def _still(lake: Lake, uri: LakeURI) -> str:
-    """The commit's ID, which nobody can move while it is copied; the branch itself where it has staged changes."""
-    commit = lake.resolve(uri.repository, uri.ref)
-    return uri.ref if lake.uncommitted(uri.repository, uri.ref, uri.path) else commit.id
-
-
-def _copy_all(lake: Lake, uri: LakeURI, work: list[tuple[Object, Path]], progress: Progress) -> None:
-    for folder in sorted({file.parent for _, file in work}):
-        folder.mkdir(parents=True, exist_ok=True)
-    pool = ThreadPoolExecutor(max_workers=min(READERS, len(work)))
-    try:
-        for found in pool.map(lambda item: _copy(lake, uri, *item), work):
-            progress.advance(1, found.size)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _copy(lake: Lake, uri: LakeURI, found: Object, file: Path) -> Object:
-    with lake.open(uri.repository, uri.ref, found.path) as stream, open(file, "xb") as copy:
-        shutil.copyfileobj(stream, copy, _CHUNK)
-        size = copy.tell()
-    if size != found.size:
-        raise PinError(
-            f"{uri._replace(path=found.path)} came with {size} bytes, the listing says {found.size}",
-            hint="try again; if it stays so, the lake is damaged",
-        )
-    return found

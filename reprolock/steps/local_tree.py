@@ -9,43 +9,43 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from reprolock.errors import MachineError, PinError
 from reprolock.files.failures import cannot_read, cannot_write
 from reprolock.files.object_cache import STAMP, Entry, ObjectCache
+from reprolock.files.scratch import scratch
 from reprolock.lake.protocol import Object
 from reprolock.model.uri import LakeURI
 from reprolock.steps.data_names import refuse_names
 
-_BUILDING = ".building-"
-_ABANDONED_SECONDS = 86_400.0
+_BUILDING = "building"
 _STRANGERS_SHOWN = 20
 
 
 class LocalTree:
-    """The tree of `place` (an address at a commit) at `path`, below `folder`.
+    """The tree of `place` (an address, at a commit where it is shared) at `path`, below `folder`.
 
-    Built beside its place and renamed where nothing stands yet; put right file by file where something does.
+    Built beside its place and renamed where nothing stands yet. A shared tree is put right file by file where
+    something does; one that is not has its place, which is free or an empty folder, for itself.
     """
 
-    def __init__(self, folder: Path, path: Path, place: LakeURI, items: Sequence[Object]) -> None:
+    def __init__(self, folder: Path, path: Path, place: LakeURI, items: Sequence[Object], *, shared: bool = True) -> None:
         below = place.path.rstrip("/")
         self.path = path
         self._folder = folder
         self._place = place
+        self._shared = shared
         # Names are relative to `path`; an address that names an object has the one name "": `path` itself.
         self._start = len(below) + 1 if below else 0
         self._names = {item.path[self._start :]: item for item in items}
         self._top = str(path)
         self._new: str | None = None
         self._made: set[str] = set()
+        self._checked = False
 
     def missing(self) -> list[Object]:
         """The objects whose files are not there as they were left, sorted. PinError names the files that are none of the tree's."""
@@ -66,26 +66,26 @@ class LocalTree:
             )
         return list(missing.values())
 
+    def check(self) -> None:
+        """UsageError for names that a folder here cannot hold, before anything is fetched for them."""
+        with self._scratch() as empty, self._writing(empty):
+            refuse_names([name or self.path.name for name in self._names], self._place, empty)
+        self._checked = True
+
     @contextmanager
     def building(self) -> Iterator[None]:
         """While the body runs, `put` may be called; when it ends well, all that was put stands in its place."""
-        with self._writing(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._clear_abandoned()
-            scratch = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=self._folder))
-        try:
-            with self._writing(scratch):
-                refuse_names([name or self.path.name for name in self._names], self._place, scratch)
+        if not self._checked:
+            self.check()
+        with self._scratch() as beside:
             self._made.clear()
-            if os.path.lexists(self.path):
-                self._top, self._new = str(self.path), f"{scratch}/new"
+            if self._shared and os.path.lexists(self.path):
+                self._top, self._new = str(self.path), f"{beside}/new"
             else:
-                self._top, self._new = f"{scratch}/tree", None
+                self._top, self._new = f"{beside}/tree", None
             yield
             if self._new is None:
                 self._publish()
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
 
     def put(self, cache: ObjectCache, entry: Entry, item: Object) -> bool:
         """Make the file of an object out of the cache; False where the cache does not have it whole."""
@@ -106,10 +106,15 @@ class LocalTree:
     def _publish(self) -> None:
         with self._writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if not self._shared and self.path.is_dir():
+                # The folder itself stays: somebody may be standing in it.
+                for entry in list(os.scandir(self._top)):
+                    os.rename(entry.path, self.path / entry.name)
+                return
             try:
                 os.rename(self._top, self.path)
             except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                if not self._shared or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
                 # Another process made it, or a part of it, meanwhile: of the same commit, so of the same bytes.
                 self._made.clear()
@@ -117,17 +122,17 @@ class LocalTree:
                     self._make_folder(os.path.dirname(f"{self.path}/{name}"))
                     os.replace(f"{self._top}/{name}", f"{self.path}/{name}")
 
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        with ExitStack() as stack:
+            with self._writing(self._folder):
+                made = stack.enter_context(scratch(self._folder, _BUILDING if self._shared else self.path.name))
+            yield made
+
     def _make_folder(self, folder: str) -> None:
         if folder not in self._made:
             os.makedirs(folder, exist_ok=True)
             self._made.add(folder)
-
-    def _clear_abandoned(self) -> None:
-        """Remove what killed processes were building a day ago or more."""
-        for left in self._folder.glob(f"{_BUILDING}*"):
-            with suppress(FileNotFoundError):
-                if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
-                    shutil.rmtree(left, ignore_errors=True)
 
     @contextmanager
     def _writing(self, path: Path) -> Iterator[None]:

@@ -53,9 +53,9 @@ def test_every_command_in_a_line(shop: Path, cli) -> None:
     log = say(cli, "log", MAIN, "-n", "2").splitlines()
     assert [re.sub(r"^[0-9a-f]{12}  \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  ", "", line) for line in log] == ["Merge side into main", "More"]
     assert "run = 435" in say(cli, "log", MAIN, "-v")
-    assert say(cli, "get", "lakefs://shop/v1/raw/", str(shop / "got")) == f"Wrote {shop}/got  (3 objects, 2 kB)\n"
+    assert say(cli, "get", "lakefs://shop/v1/raw/", str(shop / "got")) == f"Wrote {shop}/got  (3 objects, 2 kB, read-only)\n"
     assert (shop / "got" / "deep" / "b c.csv").read_text() == "x" * 1500
-    assert say(cli, "get", f"{MAIN}/copy.csv", str(shop / "one.csv")) == f"Wrote {shop}/one.csv  (1 object, 4 B)\n"
+    assert say(cli, "get", f"{MAIN}/copy.csv", str(shop / "one.csv")) == f"Wrote {shop}/one.csv  (1 object, 4 B, read-only)\n"
     undone = say(cli, "revert", MAIN, "v1")
     assert re.fullmatch(r"Undid v1 on shop/main: [0-9a-f]{12}  .+\n", undone)
     assert say(cli, "ls", "-r", f"{MAIN}/") == "      4 B  raw/a.csv\n"

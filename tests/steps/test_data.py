@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from reprolock.errors import NotFound, PinError, ReprolockError, UsageError
+from reprolock.files.object_cache import ObjectCache
 from reprolock.lake.embedded_git import GitLake
 from reprolock.model.uri import LakeURI
-from reprolock.steps.data import Listed, Moved, get, ls, put_tree
+from reprolock.steps.data import Listed, Moved, ls, put_tree
+from reprolock.steps.data_get import Got, get
 from reprolock.steps.data_names import collisions, ignores_case, unsafe
 
 MAIN = LakeURI("weather", "main")
@@ -25,6 +28,12 @@ def lake(tmp_path: Path) -> Iterator[GitLake]:
     lake.create_repository("weather")
     yield lake
     lake.close()
+
+
+@pytest.fixture
+def got(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Got]:
+    """`get` with a cache of the test's own."""
+    return partial(get, cache=ObjectCache(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture
@@ -70,7 +79,7 @@ def refused(kind: type[ReprolockError], call: object, *arguments: object) -> tup
 
 
 # in
-def test_a_folder_goes_in_and_comes_back(lake: GitLake, folder: Path, tmp_path: Path) -> None:
+def test_a_folder_goes_in_and_comes_back(lake: GitLake, folder: Path, got, tmp_path: Path) -> None:
     progress = Counted()
     assert put_tree(lake, folder, at("train/"), progress=progress) == Moved(5, 6)
     assert progress.expected == [(5, 6)]
@@ -78,16 +87,16 @@ def test_a_folder_goes_in_and_comes_back(lake: GitLake, folder: Path, tmp_path: 
     listed = [found.path for found in lake.list("weather", "main")]
     assert listed == sorted((f"train/{name}" for name in contents(folder)), key=str.encode)
     progress = Counted()
-    assert get(lake, at("train"), tmp_path / "out", progress=progress) == Moved(5, 6)
+    assert got(lake, at("train"), tmp_path / "out", progress=progress)[2:4] == (5, 6)
     assert progress.expected == [(5, 6)]
     assert progress.done == (5, 6)
     assert contents(tmp_path / "out") == contents(folder)
     assert sorted(os.listdir(tmp_path)) == ["lake", "out", "source"]
 
 
-def test_a_folder_may_fill_a_branch(lake: GitLake, folder: Path, tmp_path: Path) -> None:
+def test_a_folder_may_fill_a_branch(lake: GitLake, folder: Path, got, tmp_path: Path) -> None:
     put_tree(lake, folder, MAIN)
-    get(lake, MAIN, tmp_path / "deep" / "out")
+    got(lake, MAIN, tmp_path / "deep" / "out")
     assert contents(tmp_path / "deep" / "out") == contents(folder)
 
 
@@ -172,17 +181,19 @@ def put(lake: GitLake, *paths: str) -> None:
         lake.put("weather", "main", path, io.BytesIO(path.encode()))
 
 
-def test_where_an_object_goes(lake: GitLake, tmp_path: Path) -> None:
+def test_where_an_object_goes(lake: GitLake, got, tmp_path: Path) -> None:
     put(lake, "train/a.csv")
     (tmp_path / "folder").mkdir()
-    assert get(lake, at("train/a.csv"), tmp_path / "new.csv") == Moved(1, 11)
-    get(lake, at("train/a.csv"), tmp_path / "folder")
-    get(lake, at("train/a.csv"), tmp_path / "made" / "here.csv")
-    for file in ("new.csv", "folder/a.csv", "made/here.csv"):
+    assert got(lake, at("train/a.csv"), tmp_path / "new.csv") == Got(tmp_path / "new.csv", "main", 1, 11, 1, 11, 0)
+    lake.commit("weather", "main", "one")
+    assert got(lake, at("train/a.csv"), tmp_path / "folder").dest == tmp_path / "folder" / "a.csv"
+    assert got(lake, at("train/a.csv"), tmp_path / "again").ref == lake.resolve("weather", "main").id
+    got(lake, at("train/a.csv"), tmp_path / "made" / "here.csv")
+    for file in ("new.csv", "folder/a.csv", "again", "made/here.csv"):
         assert (tmp_path / file).read_bytes() == b"train/a.csv"
 
 
-def test_nothing_is_overwritten(lake: GitLake, tmp_path: Path) -> None:
+def test_nothing_is_overwritten(lake: GitLake, got, tmp_path: Path) -> None:
     put(lake, "train/a.csv")
     write(tmp_path, {"file": b"mine", "full/a.csv": b"mine"})
     (tmp_path / "dangling").symlink_to("missing")
@@ -193,34 +204,34 @@ def test_nothing_is_overwritten(lake: GitLake, tmp_path: Path) -> None:
         (at("train"), "file", "file"),
         (at("train"), "full", "full"),
     ):
-        assert refused(UsageError, get, lake, uri, tmp_path / dest)[:2] == (
+        assert refused(UsageError, got, lake, uri, tmp_path / dest)[:2] == (
             f"{tmp_path / named} is already there",
             "choose another DEST, or move it away",
         )
     assert contents(tmp_path / "full") == {"a.csv": b"mine"}
     assert (tmp_path / "file").read_bytes() == b"mine"
     (tmp_path / "empty").mkdir()
-    get(lake, at("train"), tmp_path / "empty")
+    got(lake, at("train"), tmp_path / "empty")
     assert contents(tmp_path / "empty") == {"a.csv": b"train/a.csv"}
 
 
-def test_nothing_is_there(lake: GitLake, tmp_path: Path) -> None:
-    assert refused(NotFound, get, lake, at("train"), tmp_path / "out")[0] == "nothing is at lakefs://weather/main/train"
-    assert refused(NotFound, get, lake, MAIN, tmp_path / "out")[0] == "nothing is at lakefs://weather/main/"
+def test_nothing_is_there(lake: GitLake, got, tmp_path: Path) -> None:
+    assert refused(NotFound, got, lake, at("train"), tmp_path / "out")[0] == "nothing is at lakefs://weather/main/train"
+    assert refused(NotFound, got, lake, MAIN, tmp_path / "out")[0] == "nothing is at lakefs://weather/main/"
     assert os.listdir(tmp_path) == ["lake"]
 
 
-def test_a_commit_and_what_is_staged(lake: GitLake, tmp_path: Path) -> None:
+def test_a_commit_and_what_is_staged(lake: GitLake, got, tmp_path: Path) -> None:
     put(lake, "a")
     lake.commit("weather", "main", "one")
     put(lake, "b")
-    get(lake, MAIN, tmp_path / "staged")
-    get(lake, at("", "main~0"), tmp_path / "committed")
+    got(lake, MAIN, tmp_path / "staged")
+    got(lake, at("", "main~0"), tmp_path / "committed")
     assert sorted(contents(tmp_path / "staged")) == ["a", "b"]
     assert sorted(contents(tmp_path / "committed")) == ["a"]
 
 
-def test_a_damaged_object_leaves_nothing_behind(lake: GitLake, tmp_path: Path) -> None:
+def test_a_damaged_object_leaves_nothing_behind(lake: GitLake, got, tmp_path: Path) -> None:
     put(lake, *(f"train/{number:03d}" for number in range(50)))
     made = lake.put("weather", "main", "train/025", io.BytesIO(b"good!"))
     other = lake.put("weather", "main", "other", io.BytesIO(b"evil!"))
@@ -229,21 +240,21 @@ def test_a_damaged_object_leaves_nothing_behind(lake: GitLake, tmp_path: Path) -
     file = objects / made.checksum[:2] / made.checksum[2:]
     file.chmod(0o644)
     file.write_bytes((objects / other.checksum[:2] / other.checksum[2:]).read_bytes())
-    message = refused(PinError, get, lake, at("train"), tmp_path / "out")[0]
+    message = refused(PinError, got, lake, at("train"), tmp_path / "out")[0]
     assert message == (
         f"lakefs://weather/{head}/train/025 is damaged: its bytes do not have the checksum that the commit names"
     )
     assert os.listdir(tmp_path) == ["lake"]
 
 
-def test_names_too_long_for_a_folder(lake: GitLake, tmp_path: Path) -> None:
+def test_names_too_long_for_a_folder(lake: GitLake, got, tmp_path: Path) -> None:
     put(lake, "train/" + "é" * 200, "train/good")
-    message, hint, faults = refused(UsageError, get, lake, at("train"), tmp_path / "out")
+    message, hint, faults = refused(UsageError, got, lake, at("train"), tmp_path / "out")
     assert message == "lakefs://weather/main/train has names that a folder here cannot hold: 1"
     assert hint == "get the objects one by one under names of your own"
     assert faults == (f"{'é' * 200!r}: a part of it is longer than 255 bytes",)
     assert os.listdir(tmp_path) == ["lake"]
-    get(lake, at("train/" + "é" * 200), tmp_path / "short")
+    got(lake, at("train/" + "é" * 200), tmp_path / "short")
     assert (tmp_path / "short").read_bytes() == ("train/" + "é" * 200).encode()
 
 

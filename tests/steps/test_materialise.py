@@ -405,11 +405,3 @@ def test_two_processes_make_one_tree(ground: Ground) -> None:
     assert files(path) == {str(number): b"%d" % number * 100 for number in range(500)}
     assert ground.make(pin).fetched == 0
     assert [item.name for item in ground.folder.iterdir()] == ["weather"]
-
-
-def test_what_a_killed_process_was_building_is_removed_a_day_later(ground: Ground) -> None:
-    for name, age in ((".building-old", 90_000), (".building-young", 60)):
-        (ground.folder / name / "tree").mkdir(parents=True)
-        os.utime(ground.folder / name, (time.time() - age,) * 2)
-    ground.make(ground.pin())
-    assert sorted(item.name for item in ground.folder.iterdir()) == [".building-young", "weather"]
