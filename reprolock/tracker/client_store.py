@@ -27,7 +27,7 @@ from reprolock.tracker.inputs import DatasetInput
 from reprolock.tracker.place import Place
 from reprolock.tracker.protocol import ModelVersion
 from reprolock.tracker.quiet import quiet_import
-from reprolock.tracker.store import BATCH, PAGE, StoredExperiment, StoredRun, made_by
+from reprolock.tracker.store import BATCH, PAGE, LoggedModel, StoredExperiment, StoredRun, made_by
 
 with quiet_import():
     import mlflow
@@ -120,6 +120,22 @@ class ClientStore:
             token = page.token
             if not token:
                 return found
+
+    def logged_models(self, experiment_id: str, run_ids: Sequence[str]) -> list[LoggedModel]:
+        found: list[LoggedModel] = []
+        token = None
+        where = made_by(run_ids, "source_run_id")
+        while True:
+            with self._calls("search its logged models"):
+                page = self._client.search_logged_models([experiment_id], where, page_token=token)
+            found += (LoggedModel(entry.model_id, entry.tags or {}) for entry in page)
+            token = page.token
+            if not token:
+                return found
+
+    def tag_model(self, model_id: str, tags: Mapping[str, str]) -> None:
+        with self._calls("tag the logged model"):
+            self._client.set_logged_model_tags(model_id, dict(tags))
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         entries = [Param(name, value) for name, value in params.items()]

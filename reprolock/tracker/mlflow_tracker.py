@@ -15,6 +15,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from reprolock.errors import ServiceError
+from reprolock.errors import ServiceError
 from reprolock.files.failures import cannot_write
 from reprolock.model.record import Record
 from reprolock.model.uri import check_path
@@ -22,12 +24,15 @@ from reprolock.tracker import faults, sqlite_file
 from reprolock.tracker.inputs import input_of
 from reprolock.tracker.params import flatten
 from reprolock.tracker.place import Place
-from reprolock.tracker.protocol import FOLDER, REASON_TAG, RECORD, RUN_ID_TAG, ModelVersion, Row
+from reprolock.tracker.protocol import FOLDER, PARENT_TAG, REASON_TAG, RECORD, RUN_ID_TAG, ModelVersion, Row
 from reprolock.tracker.store import BATCH, Store, StoredRun
-from reprolock.tracker.tags import tags_of
+from reprolock.tracker.tags import model_tags_of, tags_of
 
 _SHORTEST = 4
 """How much of a run's ID people must write at least."""
+_MOST_NESTED = 10_000
+_CLOCKS = 600_000
+"""Milliseconds by which the clock of whoever nests a run may be slow."""
 _RECORDED = f"tags.`{RUN_ID_TAG}` LIKE '%'"
 """Selects what reprolock recorded: the command's own nested runs have no such tag."""
 
@@ -40,7 +45,9 @@ class MlflowTracker:
         self.place = place
         self._open_store = open_store
 
-    def create(self, experiment: str, name: str | None, started: datetime, local_id: str | None = None) -> str:
+    def create(
+        self, experiment: str, name: str | None, started: datetime, local_id: str | None = None, *, again: bool = True
+    ) -> str:
         self._check_file(writing=True)
         found = self._store.experiment(experiment)
         if found is not None and found.deleted:
@@ -48,10 +55,16 @@ class MlflowTracker:
         experiment_id = found.experiment_id if found else self._store.create_experiment(experiment)
         tags = {"mlflow.user": _user()}
         if local_id is not None:
-            if sent := self._tagged(local_id):
+            if again and (sent := self._tagged(local_id)):
                 return sent[0].run_id
             tags[RUN_ID_TAG] = local_id
-        return self._store.create_run(experiment_id, name, _milliseconds(started), tags).run_id
+        try:
+            return self._store.create_run(experiment_id, name, _milliseconds(started), tags).run_id
+        except ServiceError:
+            # The only call that must not be repeated blindly: its answer may have been lost.
+            if local_id is not None and (made := self._tagged(local_id)):
+                return made[0].run_id
+            raise
 
     def command_environment(self, run_id: str, experiment: str) -> dict[str, str]:
         run = self._known(run_id)
@@ -73,9 +86,11 @@ class MlflowTracker:
         ended = _milliseconds(record.ended or datetime.now(UTC))
         # The command of an offline run logged them elsewhere.
         self._store.log_metrics(run_id, {name: value for name, value in record.metrics.items() if name not in run.metrics}, ended)
-        for child in self._running_children(run):
-            # The command was stopped before its own MLflow could close what it had nested.
-            self._store.end_run(child.run_id, record.status, ended)
+        nested = self._nested(run)
+        for child in nested:
+            if child.status == "RUNNING":  # the command was stopped before its own MLflow could close it
+                self._store.end_run(child.run_id, record.status, ended)
+        remarks += self._tie_models(run, nested, record)
         # Last, for the command's MLflow may have ended the run in its own way, and a repeated call must come this far.
         self._store.end_run(run_id, record.status, ended)
         return remarks
@@ -184,9 +199,30 @@ class MlflowTracker:
         test = f"LIKE {_quoted(local_id + '%')}" if beginning else f"= {_quoted(local_id)}"
         return self._store.search(self._experiment_ids, f"tags.`{RUN_ID_TAG}` {test}", 10)
 
-    def _running_children(self, run: StoredRun) -> list[StoredRun]:
-        where = f"tags.`mlflow.parentRunId` = '{run.run_id}' AND attributes.status = 'RUNNING'"
-        return self._store.search([run.experiment_id], where, 1000)
+    def _nested(self, run: StoredRun) -> list[StoredRun]:
+        """Runs that the command has nested in the run, at any depth."""
+        where = f"tags.`{PARENT_TAG}` LIKE '%' AND attributes.start_time >= {run.start_time - _CLOCKS}"
+        later = self._store.search([run.experiment_id], where, _MOST_NESTED)
+        found: list[StoredRun] = []
+        parents = {run.run_id}
+        while parents:
+            children = [entry for entry in later if entry.tags[PARENT_TAG] in parents]
+            found += children
+            parents = {child.run_id for child in children}
+        return found
+
+    def _tie_models(self, run: StoredRun, nested: Sequence[StoredRun], record: Record) -> tuple[str, ...]:
+        """Tag what the command has logged as models. A remark where that fails: the record does not depend on it."""
+        ids = [entry.run_id for entry in (run, *nested)]
+        tags = model_tags_of(record)
+        try:
+            for start in range(0, len(ids), BATCH):
+                for model in self._store.logged_models(run.experiment_id, ids[start : start + BATCH]):
+                    if not tags.items() <= model.tags.items():
+                        self._store.tag_model(model.model_id, tags)
+        except ServiceError as error:
+            return (f"models that the command logged are not tied to the lock: {error.message}",)
+        return ()
 
     def _send_files(self, run: StoredRun, record: Record, files: Mapping[str, Path]) -> None:
         there = self._store.artifacts(run, FOLDER)

@@ -28,6 +28,9 @@ RUN_ID_TAG = "reprolock.run_id"
 REPLAY_OF_TAG = "reprolock.replay_of"
 """The tag of a replay: the run that it replays."""
 
+PARENT_TAG = "mlflow.parentRunId"
+"""MLflow's own tag of a nested run: the run that it is nested in."""
+
 REASON_TAG = "reprolock.reason"
 """The tag of a run that was ended without a record: why."""
 
@@ -60,12 +63,14 @@ class Tracker(Protocol):
 
     place: Place
 
-    def create(self, experiment: str, name: str | None, started: datetime, local_id: str | None = None) -> str:
+    def create(
+        self, experiment: str, name: str | None, started: datetime, local_id: str | None = None, *, again: bool = True
+    ) -> str:
         """The ID of a new run with status RUNNING; makes the experiment where it is missing.
 
-        `local_id` names a run that was recorded offline: where an earlier call has already
-        created its MLflow run, that one's ID is the answer. ServiceError when nobody answers or the
-        keys are refused.
+        `local_id` is a name of the run's that `find` knows it by from its first moment: where an earlier call has
+        already created its MLflow run, that one's ID is the answer. `again=False`: there was no such call.
+        ServiceError when nobody answers or the keys are refused.
         """
         ...
 
@@ -79,8 +84,8 @@ class Tracker(Protocol):
 
     def log(self, run_id: str, record: Record, files: Mapping[str, Path]) -> tuple[str, ...]:
         """Bring the MLflow run up to what the record says: inputs, tags, artifacts, and once the record
-        has ended also params and the final status and end time (the command's own MLflow may have
-        set others). May be repeated, after a failure too; what is there already is left alone.
+        has ended also params, tags of the models that the command logged, and the final status and end time (the
+        command's own MLflow may have set others). May be repeated, after a failure too; what is there already is left alone.
 
         `files` are artifacts under `reprolock/`, name → file; a file that is there already in its full
         size is not sent again. record.json is written from the record. Answers remarks for people: a

@@ -26,7 +26,7 @@ from reprolock.tracker.inputs import DatasetInput
 from reprolock.tracker.place import Place, without_userinfo
 from reprolock.tracker.protocol import ModelVersion
 from reprolock.tracker.server_access import ServerAccess
-from reprolock.tracker.store import BATCH, PAGE, Store, StoredExperiment, StoredRun, made_by
+from reprolock.tracker.store import BATCH, PAGE, LoggedModel, Store, StoredExperiment, StoredRun, made_by
 
 # Each second try would be a warning on stderr; when the last one fails, our own error says so.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
@@ -108,6 +108,23 @@ class RestStore:
             if not answer.get("next_page_token"):
                 return found
             query["page_token"] = answer["next_page_token"]
+
+    def logged_models(self, experiment_id: str, run_ids: Sequence[str]) -> list[LoggedModel]:
+        query: dict[str, Any] = {"experiment_ids": [experiment_id], "filter": made_by(run_ids, "source_run_id")}
+        found: list[LoggedModel] = []
+        while True:
+            try:
+                answer = self._post("logged-models/search", query, "search its logged models")
+            except _Unknown:  # a server of MLflow 2
+                return found
+            found += (LoggedModel(entry["info"]["model_id"], _mapping(entry["info"].get("tags", ()))) for entry in answer.get("models", ()))
+            if not answer.get("next_page_token"):
+                return found
+            query["page_token"] = answer["next_page_token"]
+
+    def tag_model(self, model_id: str, tags: Mapping[str, str]) -> None:
+        what, body = "tag the logged model", json.dumps({"tags": _pairs(tags)}).encode()
+        self._there(self._answer("PATCH", f"{_API}logged-models/{quote(model_id)}/tags", what, body=body), what)
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         self._log_batches(run_id, "params", params, "log the params")
@@ -235,7 +252,7 @@ class RestStore:
         stream: bool = False,
     ) -> requests.Response | None:
         """One call; None where MLflow says that the thing does not exist. `what` completes "could not …"."""
-        headers = {"Content-Type": "application/json"} if method == "POST" else {}
+        headers = {"Content-Type": "application/json"} if method in ("POST", "PATCH") else {}
         timeout = self._access.timeout
         try:
             answer = self._session.request(
@@ -249,12 +266,13 @@ class RestStore:
         if answer.status_code in (401, 403):
             raise faults.refused(self._place, answer.status_code)
         try:
-            fault = answer.json()
-            code, message = fault["error_code"], str(fault.get("message", ""))
+            told = answer.json()
+            code, message = told["error_code"], str(told.get("message", ""))
         except (ValueError, KeyError, TypeError):
             if answer.status_code in _MAY_PASS:
                 raise faults.failed(self._place, what, f"{answer.status_code} {answer.reason}") from None
-            raise faults.not_mlflow(self._place) from None
+            fault = faults.not_mlflow(self._place)
+            raise (_Unknown if answer.status_code == 404 else ServiceError)(fault.message, hint=fault.hint) from None
         if code == "RESOURCE_DOES_NOT_EXIST":
             return None
         if code == "RESOURCE_ALREADY_EXISTS":
@@ -264,6 +282,10 @@ class RestStore:
 
 class _Exists(ServiceError):
     """What was to be made is there already."""
+
+
+class _Unknown(ServiceError):
+    """The server has no such call."""
 
 
 def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:

@@ -44,6 +44,13 @@ class StoredExperiment(NamedTuple):
     deleted: bool
 
 
+class LoggedModel(NamedTuple):
+    """One model as a command has logged it: an entity of MLflow's own since version 3."""
+
+    model_id: str
+    tags: Mapping[str, str]
+
+
 class Store(Protocol):
     """MLflow, call by call. Every call but `create_run` may be repeated without harm."""
 
@@ -73,6 +80,14 @@ class Store(Protocol):
 
     def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:
         """Versions of registered models that these runs made; at most `BATCH` runs a call."""
+        ...
+
+    def logged_models(self, experiment_id: str, run_ids: Sequence[str]) -> list[LoggedModel]:
+        """Models that these runs have logged; at most `BATCH` runs a call. None of an MLflow that knows none."""
+        ...
+
+    def tag_model(self, model_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a logged model, replacing earlier values."""
         ...
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
@@ -112,6 +127,6 @@ class Store(Protocol):
         ...
 
 
-def made_by(run_ids: Sequence[str]) -> str:
-    """MLflow's filter for the model versions that runs have made."""
-    return f"run_id IN ({', '.join(repr(run_id) for run_id in run_ids)})"
+def made_by(run_ids: Sequence[str], attribute: str = "run_id") -> str:
+    """MLflow's filter for what runs have made: model versions, or by `source_run_id` logged models."""
+    return f"{attribute} IN ({', '.join(repr(run_id) for run_id in run_ids)})"

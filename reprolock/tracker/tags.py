@@ -46,6 +46,12 @@ def tags_of(record: Record) -> dict[str, str]:
     return {name: value[:VALUE_LENGTH] for name, value in tags.items()}
 
 
+def model_tags_of(record: Record) -> dict[str, str]:
+    """Tags of a model that the run has logged: by these one comes from a model to the run, its record and its lock."""
+    tags = tags_of(record)
+    return {name: tags[name] for name in (RUN_ID_TAG, "reprolock.pinned", "reprolock.seal")}
+
+
 def _code(code: CodeRecord) -> Iterator[tuple[str, str]]:
     yield "reprolock.code.digest", code.digest
     yield "reprolock.code.dirty", _truth(code.dirty)
