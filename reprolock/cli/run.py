@@ -303,4 +303,6 @@ def materialise(folder: Path, cache: Path, name: str) -> None:
     """Make a dataset's local tree while a run's command is running; print its path."""
     from reprolock.steps.materialise_for_run import materialise_for_run  # called by reprolock.script alone
 
-    click.echo(materialise_for_run(folder, cache, name))
+    with progress(Settings(), f"Getting {name}") as bar:
+        path = materialise_for_run(folder, cache, name, bar)
+    click.echo(path)

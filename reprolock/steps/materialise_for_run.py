@@ -11,10 +11,13 @@ from reprolock.lake.opening import open_lake
 from reprolock.model.lock import DatasetPin
 from reprolock.steps.machine import Machine
 from reprolock.steps.materialise import materialise
+from reprolock.steps.progress import SILENT, Progress
 from reprolock.steps.rebuild import PINS
 
 
-def materialise_for_run(folder: Path, cache: Path, name: str, machine: Machine | None = None) -> Path:
+def materialise_for_run(
+    folder: Path, cache: Path, name: str, progress: Progress = SILENT, *, machine: Machine | None = None
+) -> Path:
     """`folder` is the run's, `cache` this user's. Errors as `materialise`."""
     machine = machine or Machine.here()
     try:
@@ -25,6 +28,6 @@ def materialise_for_run(folder: Path, cache: Path, name: str, machine: Machine |
         raise UsageError(f"{folder} is no folder of a run that has a dataset {name}") from None
     lake = open_lake(document["lake"], root, machine.environ, machine.home)
     try:
-        return materialise(lake, pin, ObjectCache(cache / "objects"), root / ".reprolock" / "data")
+        return materialise(lake, pin, ObjectCache(cache / "objects"), root / ".reprolock" / "data", progress)
     finally:
         lake.close()
