@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 
 class Cable:
     """Passes bytes both ways. The answer to the next request that begins with `cut_answer_to` is lost: the server
-    has done what was asked, and its client sees a connection that broke."""
+    has done what was asked, and its client sees a connection that broke. `at_cut` is called in between."""
 
     def __init__(self, port: int) -> None:
         self.cut_answer_to: bytes | None = None
         self.cuts = 0
+        self.at_cut: Callable[[], object] = lambda: None
         self._server = port
         self._listening = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, daemon=True).start()
@@ -44,6 +45,8 @@ class Cable:
         with suppress(OSError):
             while (data := server.recv(1 << 16)) and not cut.is_set():
                 client.sendall(data)
+        if cut.is_set():
+            self.at_cut()
         _hang_up(client, server)  # closing alone would not wake who waits for bytes
         back.join()
         client.close()

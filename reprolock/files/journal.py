@@ -25,7 +25,8 @@ OPEN = "open"
 class Journal:
     """One run under way, held by this process until `close`.
 
-    `tracking` is MLflow's address without user or key; `pid` is the process that started the run.
+    `run_id` is MLflow's, and before MLflow has given one a name that the run is found by. `tracking` is MLflow's address
+    without user or key; `pid` is the process that started the run.
     """
 
     def __init__(self, path: Path, held: FileLock, run_id: str, tracking: str, started: datetime, pid: int) -> None:
@@ -46,13 +47,19 @@ class Journal:
             held.acquire(timeout=0)
         except OSError as error:
             raise cannot_write(path, error) from error
-        entry = {"run_id": run_id, "tracking": tracking, "started": started.isoformat(), "pid": os.getpid()}
+        journal = cls(path, held, run_id, tracking, started, os.getpid())
         try:
-            write_whole(path, json.dumps(entry, indent=2).encode() + b"\n")
+            journal.name(run_id)
         except BaseException:
             _free(held, path)
             raise
-        return cls(path, held, run_id, tracking, started, os.getpid())
+        return journal
+
+    def name(self, run_id: str) -> None:
+        """Note the ID that MLflow has given the run. MachineError where that cannot be written."""
+        entry = {"run_id": run_id, "tracking": self.tracking, "started": self.started.isoformat(), "pid": self.pid}
+        write_whole(self._path, json.dumps(entry, indent=2).encode() + b"\n")
+        self.run_id = run_id
 
     def close(self) -> None:
         """The run has been closed, here or in MLflow; a second call does nothing."""

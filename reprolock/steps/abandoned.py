@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from reprolock.engine.tree import end_leftovers
-from reprolock.errors import ReprolockError
+from reprolock.errors import ReprolockError, UsageError
 from reprolock.files.journal import Journal, abandoned
 from reprolock.files.whole import own_folder, write_whole
 from reprolock.steps.local_records import read_record, runs_folder
@@ -63,7 +63,10 @@ def _close(journal: Journal, root: Path, home: Path, tracker: Tracker, machine: 
             outbox.keep(record, files, mlflow_run=record.run_id, tracking_uri=journal.tracking)
     elif here:
         try:
-            tracker.end(journal.run_id, "KILLED", REASON, machine.now())
+            # It may have been killed before it knew the ID that MLflow gave.
+            tracker.end(tracker.find(journal.run_id), "KILLED", REASON, machine.now())
+        except UsageError:
+            pass  # and before MLflow had made it
         except ReprolockError:
             journal.release()  # MLflow is away: a later command tries again
             return

@@ -138,10 +138,10 @@ class Performance:
         check_mlflow(self.materials.interpreter.built, place, offline=options.offline)
         declared = self._declared()
         started = self.machine.now()
-        run_id = self.reporter.create(self.sources.spec, options.name, started)
-        journal = None
+        journal = Journal.open(self.root, uuid4().hex, place.shown, started)
+        run_id = self._created(journal, options, started)
         try:
-            journal = Journal.open(self.root, run_id, place.shown, started)
+            journal.name(run_id)
             if self.materials.lake is not None and not options.publishing_off:
                 self.publication = prepare(self.materials.lake, self.sources.spec, run_id)
             workspace, composed = self._rebuild(run_id, options, self.reporter.command_environment(run_id, self.sources.spec.experiment))
@@ -172,8 +172,7 @@ class Performance:
         except BaseException as error:
             self._unpublished(watcher)
             recorded = self.reporter.abandon(run_id, error, self.machine.now(), self.scanner.redact)
-            if journal is not None:
-                journal.close() if recorded else journal.release()
+            journal.close() if recorded else journal.release()
             raise
         if record.status == "FINISHED" and incomplete is None:
             note_finished(self.root, record)
@@ -181,6 +180,14 @@ class Performance:
         if record.status == "FINISHED" and workspace.mode == "isolated" and not isinstance(incomplete, NotPlaced):
             shutil.rmtree(workspace.work, ignore_errors=True)  # kept after a failure, for whoever looks for its cause
         return RunResult(record, sent, place.shown, incomplete=incomplete)
+
+    def _created(self, journal: Journal, options: RunOptions, started: datetime) -> str:
+        """The MLflow run, tagged with the name that the journal has for it: killed in between, it is found by that."""
+        try:
+            return self.reporter.create(self.sources.spec, options.name, started, journal.run_id)
+        except BaseException as error:
+            journal.close() if isinstance(error, ReprolockError) else journal.release()
+            raise
 
     def _published(self, record: Record, outcome: Outcome, work: Path, options: RunOptions, watcher: Watcher) -> Published:
         """After a run that succeeded its outputs in the lake; after another one nothing."""

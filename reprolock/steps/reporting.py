@@ -42,9 +42,9 @@ class Reporter:
         self._beside: Future[Record] | None = None
         self._opened: tuple[Record, Path, Mapping[str, Path]] | None = None
 
-    def create(self, spec: Spec, name: str | None, started: datetime) -> str:
-        """The run's ID, which is MLflow's. ServiceError when MLflow is down."""
-        return self.tracker.create(spec.experiment, name, started)
+    def create(self, spec: Spec, name: str | None, started: datetime, token: str) -> str:
+        """The run's ID, which is MLflow's. ServiceError when MLflow is down. `token` finds it until that is known here."""
+        return self.tracker.create(spec.experiment, name, started, token, again=False)
 
     def command_environment(self, run_id: str, experiment: str) -> dict[str, str]:
         """Variables by which the command's own MLflow calls reach the run."""

@@ -86,8 +86,12 @@ def test_a_branch_that_is_gone_leaves_the_question_of_the_commit(ground, cli) ->
     cli("lock")
     ground.lake.delete_branch("example-repo", "dev")
     said = cli("status")
-    assert said.out.splitlines()[0].startswith("train  gone: ")
-    assert said.out.splitlines()[1] == "The lock answers repro.toml; `reprolock verify` says whether the pinned commits are still there."
+    assert said == (
+        0,
+        'train  gone: no branch, tag or commit "dev" in the repository "example-repo"\n'
+        "The lock answers repro.toml; `reprolock verify` says whether the pinned commits are still there.\n",
+        "",
+    )
 
 
 def test_whole_segments(ground, cli) -> None:
@@ -155,10 +159,13 @@ def test_glob(ground, cli) -> None:
     assert pin(ground).objects == 1
     ground.edit('"*.csv"', '"*.orc"')
     said = cli("lock")
-    assert said.err.startswith(
-        'error: datasets.train.uri: nothing matching "*.orc" is at lakefs://example-repo/main/train/ (commit '
+    head = ground.lake.resolve("example-repo", "main").id
+    assert said == (
+        2,
+        "",
+        f'error: datasets.train.uri: nothing matching "*.orc" is at lakefs://example-repo/main/train/ (commit {head[:12]})\n'
+        "hint: see what is there with `reprolock data ls -r lakefs://example-repo/main/`\n",
     )
-    assert said.code == 2
 
 
 def test_staged_data_is_not_pinned_and_strict_refuses(ground, cli) -> None:
@@ -393,8 +400,12 @@ def test_a_full_disk(ground, cli, tmp_path_factory: pytest.TempPathFactory) -> N
                 filler.write(b"\0" * 512)
         ground.commit("train/b.csv", b"x,y\n3,4\n")
         said = cli("lock", "--upgrade", root=disk)
-        assert said.err.startswith(f"error: {disk}/repro.lock cannot be written: ")
-        assert said.code == 8
+        assert said == (
+            8,
+            "",
+            f"error: {disk}/repro.lock cannot be written: the disk is full\n"
+            f"hint: free space on the disk that holds {disk} and try again\n",
+        )
         assert (disk / "repro.lock").read_bytes() == before
     finally:
         subprocess.run(["umount", str(disk)], check=True)

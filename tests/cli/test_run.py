@@ -481,10 +481,16 @@ def test_a_folder_that_cannot_be_made(project: Project, cli) -> None:
     (project.root / ".reprolock").mkdir(exist_ok=True)
     (project.root / ".reprolock" / "runs").write_text("in the way")
     said = cli("run")
-    assert said.err.splitlines()[-2].startswith(f"error: {project.root}/.reprolock/runs/")
-    assert said.code == 8
     [stored] = project.all_stored()
+    folder = project.run_folder(stored.info.run_id)
+    assert said == (
+        8,
+        "",
+        f"error: {folder} cannot be written: something else is in its place\n"
+        f"hint: move away what stands at {folder} and try again\n",
+    )
     assert stored.info.status == "FAILED"
+    assert stored.data.tags["reprolock.reason"] == f"{folder} cannot be written: something else is in its place"
 
 
 def test_a_file_where_an_output_needs_a_folder(project: Project, cli) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 import services
+from cable import cable
 from mlflow.tracking import MlflowClient
 from project import Project, in_background, lines_of, wait_for
 
@@ -263,6 +265,38 @@ def test_mlflow_goes_down_during_a_run(project: Project, cli, server: services.S
     assert project.record.metrics == {"loss": 0.25}
 
 
+CREATE = b"POST /api/2.0/mlflow/runs/create"
+
+
+def test_mlflows_answer_is_lost_when_it_has_made_the_run(project: Project, cli, mlflow_server: services.Server) -> None:
+    with cable(int(mlflow_server.endpoint.rpartition(":")[2])) as wire:
+        project.add(f'[mlflow]\ntracking_uri = "{wire.endpoint}"\nexperiment = "lost-answer"\n')
+        cli("lock")
+        wire.cut_answer_to = CREATE
+        said = cli("run", "-q")
+        assert (wire.cuts, said) == (1, (0, "hello\n", ""))
+    [stored] = project.all_stored(mlflow_server.endpoint, "lost-answer")
+    assert (stored.info.run_id, stored.info.status) == (project.record.run_id, "FINISHED")
+
+
+def test_a_reprolock_that_is_killed_before_it_knows_its_run(project: Project, cli, mlflow_server: services.Server) -> None:
+    with cable(int(mlflow_server.endpoint.rpartition(":")[2])) as wire:
+        project.add(f'[mlflow]\ntracking_uri = "{wire.endpoint}"\nexperiment = "killed-early"\n')
+        cli("lock")
+        wire.cut_answer_to = CREATE
+        with in_background(project.root, "run") as process:
+            wire.at_cut = process.kill
+            process.wait(60)
+        assert wire.cuts == 1
+        [stored] = project.all_stored(mlflow_server.endpoint, "killed-early")
+        assert stored.info.status == "RUNNING"
+        assert cli("status").code == 0
+    [stored] = project.all_stored(mlflow_server.endpoint, "killed-early")
+    assert (stored.info.status, stored.data.tags["reprolock.reason"]) == ("KILLED", "reprolock was killed")
+    assert stored.data.tags["reprolock.run_id"] == stored.info.run_id
+    assert not list((project.root / ".reprolock/open").glob("*.json"))
+
+
 def test_offline_and_sync(project: Project, cli, mlflow_server: services.Server) -> None:
     project.add(f'[params]\nrate = 0.5\n\n[mlflow]\ntracking_uri = "{closed_port()}"\nexperiment = "offline"\n')
     project.script("""
@@ -366,12 +400,14 @@ def test_a_full_disk(project: Project, cli) -> None:
             while True:
                 filler.write(b"\0" * 512)
         said = cli("run")
-        assert said.code == 8, said.err
-        assert "error: " in said.err
-        assert said.err.splitlines()[-2].endswith("cannot be written: the disk is full")
-        [stored] = project.all_stored()
-        assert stored.info.status == "FAILED"
-        assert stored.data.tags["reprolock.reason"].endswith("cannot be written: the disk is full")
+        [path] = re.findall(r"(\S+/\.reprolock/open/[0-9a-f]{32}\.json) cannot", said.err)
+        assert said == (
+            8,
+            "",
+            f"error: {path} cannot be written: the disk is full\n"
+            f"hint: free space on the disk that holds {own}/open and try again\n",
+        )
+        assert project.all_stored() == []
     finally:
         subprocess.run(["umount", str(own)], check=True)
 
