@@ -19,7 +19,6 @@ from reprolock.model.record import OutputRecord, Record
 from reprolock.model.spec import Spec
 from reprolock.model.workspace import Workspace
 from reprolock.steps.kept import members
-from reprolock.tracker.mlflow_tracker import record_bytes
 
 _REFERENCE = re.compile(r"\$\{env[.:](\w+)\}")
 
@@ -45,29 +44,29 @@ def check_spec(spec: Spec, scanner: Scanner) -> None:
 
 
 def check_opening(record: Record, scanner: Scanner) -> None:
-    """UsageError (exit 2) names the part of an opening record that carries a key: repro.toml, git or Spark brought it."""
+    """UsageError (exit 2) names the part of an opening record that carries a key: repro.toml, git or Spark brought it.
+
+    What `pass_env` lets through is not looked for here, but in repro.toml: it may be the project's own folder.
+    """
     for place, text in _texts(record.model_dump(mode="json")):
         scanner.check(text, f"{place}, which would be recorded,", lines=False)
 
 
-def covered(record: Record, scanner: Scanner) -> Covered:
-    """The record as it may be written. What `check_opening` has passed stays as it is, and so do the digests over it."""
-    try:
-        scanner.check(record_bytes(record), "the record")
-    except UsageError:
-        pass
-    else:
-        return Covered(record, ())
-    document = record.model_dump(mode="json")
+def covered(record: Record, checked: Record, scanner: Scanner) -> Covered:
+    """The record as it may be written. What `checked` has too, which `check_opening` has passed, stays as it is, and so do
+    the digests over it."""
+    document, passed = record.model_dump(mode="json"), checked.model_dump(mode="json")
     remarks = []
     for name in list(document["metrics"]):
         if sentence := _fault(lambda name=name: scanner.check(name, "the name of a metric", lines=False)):
             del document["metrics"][name]  # asterisks are no name that MLflow takes
             remarks.append(f"{sentence}; it is not recorded")
-    for place, text in _texts(document):
+    for place, text in _texts(document, passed):
         if sentence := _fault(lambda text=text, place=place: scanner.check(text, place, lines=False)):
             remarks.append(f"{sentence}; asterisks are recorded")
-    return Covered(Record.model_validate_json(json.dumps(_redacted(document, scanner))), tuple(remarks))
+    if not remarks:
+        return Covered(record, ())
+    return Covered(Record.model_validate_json(json.dumps(_redacted(document, passed, scanner))), tuple(remarks))
 
 
 def without_keys(
@@ -99,22 +98,35 @@ def _fault(check: Callable[[], None]) -> str | None:
     return None
 
 
-def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """(where, text) of every text in a document, names included: `params.model.names.1`. A name is said to be in its table."""
+def _texts(value: Any, passed: Any = None, place: str = "") -> Iterator[tuple[str, str]]:
+    """(where, text) of every text in a document that `passed` does not have there: `params.model.names.1`. A name is said
+    to be in its table."""
+    if value == passed:
+        return
     if isinstance(value, str):
         yield place, value
     elif isinstance(value, Mapping):
         for name, item in value.items():
-            yield f"a name in {place}" if place else "a name", name
-            yield from _texts(item, f"{place}.{name}" if place else name)
+            before = passed.get(name) if isinstance(passed, Mapping) else None
+            if before is None:
+                yield f"a name in {place}" if place else "a name", name
+            yield from _texts(item, before, f"{place}.{name}" if place else name)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _texts(item, f"{place}.{index}")
+            yield from _texts(item, _at(passed, index), f"{place}.{index}")
 
 
-def _redacted(value: Any, scanner: Scanner) -> Any:
+def _redacted(value: Any, passed: Any, scanner: Scanner) -> Any:
+    """The document with asterisks for the keys in what `passed` does not have there."""
+    if value == passed:
+        return value
     if isinstance(value, str):
         return scanner.redact(value)
     if isinstance(value, dict):
-        return {scanner.redact(name): _redacted(item, scanner) for name, item in value.items()}
-    return [_redacted(item, scanner) for item in value] if isinstance(value, list) else value
+        old = passed if isinstance(passed, dict) else {}
+        return {name if name in old else scanner.redact(name): _redacted(item, old.get(name), scanner) for name, item in value.items()}
+    return [_redacted(item, _at(passed, index), scanner) for index, item in enumerate(value)] if isinstance(value, list) else value
+
+
+def _at(items: Any, index: int) -> Any:
+    return items[index] if isinstance(items, list) and index < len(items) else None

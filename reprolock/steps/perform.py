@@ -115,6 +115,8 @@ class Performance:
         self.machine = machine
         self.publication: Publication | None = None
         self.scanner = machine.scanner(sources.spec.run.pass_env)
+        self.own_keys = machine.scanner()  # without what pass_env lets through, which may be the project's own folder
+        self.checked: Record | None = None
         self.python = machine.python
         self.environ: Mapping[str, str] = {}
         self.unmeasured: frozenset[str] = frozenset()
@@ -171,7 +173,7 @@ class Performance:
             sent = self.reporter.close(record, workspace.folder, files)
         except BaseException as error:
             self._unpublished(watcher)
-            recorded = self.reporter.abandon(run_id, error, self.machine.now(), self.scanner.redact)
+            recorded = self.reporter.abandon(run_id, error, self.machine.now(), self.own_keys.redact)
             journal.close() if recorded else journal.release()
             raise
         if record.status == "FINISHED" and incomplete is None:
@@ -254,17 +256,20 @@ class Performance:
         """UsageError for a key in what is recorded, or one of Spark's own, known by now, in the code."""
         further = spark_keys(workspace)
         self.scanner = self.machine.scanner(self.sources.spec.run.pass_env, further)
+        self.own_keys = self.machine.scanner((), further)
         try:
             if further:
-                check_keys(self.materials.snapshot, self.materials.code_root, self.scanner)
-            check_opening(record, self.scanner)
+                check_keys(self.materials.snapshot, self.materials.code_root, self.own_keys)
+            check_opening(record, self.own_keys)
         except UsageError:
             shutil.rmtree(workspace.folder, ignore_errors=True)  # what the command was to be given holds it too
             raise
+        self.checked = record
 
     def _covered(self, record: Record, watcher: Watcher) -> Record:
         """The record as it may be written: a key that the command brought up ends no run."""
-        record, remarks = covered(record, self.scanner)
+        assert self.checked is not None
+        record, remarks = covered(record, self.checked, self.scanner)
         for remark in remarks:
             watcher.warn(remark)
         return record
@@ -274,7 +279,7 @@ class Performance:
         contents = {name: (self.root / name).read_bytes() for name in (SPEC, LOCK)}
         for name, data in contents.items():
             self.scanner.check(data, name)
-        check_spec(self.sources.spec, self.scanner)
+        check_spec(self.sources.spec, self.own_keys)
         return contents
 
     def _files(self, workspace: Workspace, declared: Mapping[str, bytes]) -> dict[str, Path]:

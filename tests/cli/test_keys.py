@@ -127,16 +127,26 @@ def test_in_what_is_said_of_an_ending(project: Project, cli) -> None:
     assert cli("run", "-q").code == 0
     record = project.record
     scanner = Scanner({"SOME_TOKEN": KEY})
-    assert covered(record, scanner) == (record, ())
+    assert covered(record, record, scanner) == (record, ())
     said = record.ending.model_copy(update={"reason": f"no answer to {KEY}"})
     leaky = OutputRecord(name="table", path="table", compare="table", files=1, bytes=1, fault=f"Spark: {KEY}: not found")
-    written, remarks = covered(record.model_copy(update={"ending": said, "outputs": (leaky,)}), scanner)
+    written, remarks = covered(record.model_copy(update={"ending": said, "outputs": (leaky,)}), record, scanner)
     assert remarks == (
         "ending.reason carries the value of SOME_TOKEN; asterisks are recorded",
         "outputs.0.fault carries the value of SOME_TOKEN; asterisks are recorded",
     )
     assert (written.ending.reason, written.outputs[0].fault) == ("no answer to ***", "Spark: ***: not found")
     assert written == record.model_copy(update={"ending": written.ending, "outputs": written.outputs})
+
+
+def test_what_passes_may_be_the_projects_own_folder(project: Project, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pass_env names is looked for where people write, and a place that reprolock records is no such thing."""
+    monkeypatch.setenv("HERE", str(project.root))
+    project.edit("[run]", '[run]\npass_env = ["HERE"]')
+    cli("lock")
+    assert cli("run", "-q") == (0, "hello\n", "")
+    assert project.record.datasets[0].url.startswith(f"file://{project.root}/")
+    assert cli("replay", project.record.run_id[:8], "--dry-run").code == 0
 
 
 def test_in_what_git_says(project: Project, cli) -> None:
