@@ -31,7 +31,7 @@ from reprolock.steps.machine import Machine
 from reprolock.steps.which_lake import open_the_lake
 from reprolock.tracker import open_tracker
 from reprolock.tracker.place import find_place
-from reprolock.tracker.protocol import REPLAY_OF_TAG, RUN_ID_TAG, ModelVersion, Row
+from reprolock.tracker.protocol import PARENT_TAG, REPLAY_OF_TAG, RUN_ID_TAG, ModelVersion, Row
 
 _MOST_RUNS = 100_000
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -93,7 +93,8 @@ def impact(
     declared = read_spec(root).mlflow.tracking_uri if tracking_uri is None and (root / SPEC).exists() else None
     place = find_place(declared, root, machine.environ, tracking_uri)
     with closing(open_tracker(place, machine.environ, machine.home)) as tracker:
-        rows = [(row, reads) for row in tracker.runs(limit=_MOST_RUNS, recorded=False) if (reads := _reads(row, repository))]
+        every = tracker.runs(limit=_MOST_RUNS, recorded=False)
+        rows = [(row, reads) for row in every if (reads := _reads(row, repository))]
         candidates = [read for _, reads in rows for read in reads]
         if ref is None:
             choice = _Choice("any commit of the repository", lambda _: True)
@@ -101,8 +102,9 @@ def impact(
             choice = _choose(LakeURI(repository, ref, path), candidates, root, lake, machine)
         found = [(row, tuple(filter(choice.chosen, reads))) for row, reads in rows]
         found = [(row, reads) for row, reads in found if reads]
-        models = tracker.models([row.run_id for row, _ in found])
-    readers = (_reader(row, reads, tuple(model for model in models if model.run_id == row.run_id)) for row, reads in found)
+        owners = _owners(every, {row.run_id for row, _ in found})
+        models = tracker.models(list(owners))
+    readers = (_reader(row, reads, tuple(model for model in models if owners[model.run_id] == row.run_id)) for row, reads in found)
     return Impact(uri, choice.meaning, tuple(readers), choice.remarks, str(place))
 
 
@@ -129,6 +131,21 @@ def _reads(row: Row, repository: str) -> tuple[Read, ...]:
             known = found.get(key, Read(match[1], place))
             found[key] = known._replace(place=place, declared=declared.ref if declared else None)
     return tuple(read for _, read in sorted(found.items()) if read.place.repository == repository)
+
+
+def _owners(rows: list[Row], readers: set[str]) -> dict[str, str]:
+    """Run → the reader that it is, or that it is nested in: a model of a nested run is one of the reader's."""
+    parents = {row.run_id: row.tags.get(PARENT_TAG) for row in rows}
+    owners = {}
+    for run_id in parents:
+        at: str | None = run_id
+        seen: set[str] = set()
+        while at is not None and at not in readers and at not in seen:
+            seen.add(at)  # tags are foreign input: parents may go round in a circle
+            at = parents.get(at)
+        if at is not None and at in readers:
+            owners[run_id] = at
+    return owners
 
 
 def _input(name: str, source: str) -> Read | None:

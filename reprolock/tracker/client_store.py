@@ -137,6 +137,11 @@ class ClientStore:
         with self._calls("tag the logged model"):
             self._client.set_logged_model_tags(model_id, dict(tags))
 
+    def tag_version(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
+        for name, value in tags.items():
+            with self._calls("tag the registered model"):
+                self._client.set_model_version_tag(version.name, version.version, name, value)
+
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         entries = [Param(name, value) for name, value in params.items()]
         for start in range(0, len(entries), BATCH):

@@ -212,7 +212,7 @@ class MlflowTracker:
         return found
 
     def _tie_models(self, run: StoredRun, nested: Sequence[StoredRun], record: Record) -> tuple[str, ...]:
-        """Tag what the command has logged as models. A remark where that fails: the record does not depend on it."""
+        """Tag what the command has logged as models, and registered of them. A remark where that fails: the record does not depend on it."""
         ids = [entry.run_id for entry in (run, *nested)]
         tags = model_tags_of(record)
         try:
@@ -220,6 +220,8 @@ class MlflowTracker:
                 for model in self._store.logged_models(run.experiment_id, ids[start : start + BATCH]):
                     if not tags.items() <= model.tags.items():
                         self._store.tag_model(model.model_id, tags)
+                for version in self._store.models(ids[start : start + BATCH]):
+                    self._store.tag_version(version, tags)
         except ServiceError as error:
             return (f"models that the command logged are not tied to the lock: {error.message}",)
         return ()

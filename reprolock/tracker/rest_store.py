@@ -126,6 +126,11 @@ class RestStore:
         what, body = "tag the logged model", json.dumps({"tags": _pairs(tags)}).encode()
         self._there(self._answer("PATCH", f"{_API}logged-models/{quote(model_id)}/tags", what, body=body), what)
 
+    def tag_version(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
+        for name, value in tags.items():
+            body = {"name": version.name, "version": version.version, "key": name, "value": value}
+            self._post("model-versions/set-tag", body, "tag the registered model")
+
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         self._log_batches(run_id, "params", params, "log the params")
 

@@ -90,6 +90,10 @@ class Store(Protocol):
         """Set tags of a logged model, replacing earlier values."""
         ...
 
+    def tag_version(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
+        """Set tags of a version of a registered model, replacing earlier values."""
+        ...
+
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         """Params that the run does not have yet; MLflow refuses another value for one that it has."""
         ...

@@ -47,7 +47,7 @@ def tags_of(record: Record) -> dict[str, str]:
 
 
 def model_tags_of(record: Record) -> dict[str, str]:
-    """Tags of a model that the run has logged: by these one comes from a model to the run, its record and its lock."""
+    """Tags of a model that the run has logged or registered: by these one comes from a model to the run, its record and its lock."""
     tags = tags_of(record)
     return {name: tags[name] for name in (RUN_ID_TAG, "reprolock.pinned", "reprolock.seal")}
 

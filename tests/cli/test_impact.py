@@ -57,6 +57,11 @@ def test_who_read_a_place(project: Project, cli, first: Record) -> None:
     client = MlflowClient(project.database)
     client.create_registered_model("delays")
     client.create_model_version("delays", f"runs:/{first.run_id}/model", first.run_id)
+    experiment = client.get_run(first.run_id).info.experiment_id
+    outer, inner = (client.create_run(experiment).info.run_id for _ in range(2))
+    for run_id, parent in ((outer, first.run_id), (inner, outer)):
+        client.set_tag(run_id, "mlflow.parentRunId", parent)
+    client.create_model_version("delays", f"runs:/{inner}/model", inner)
     stranger = client.create_run(client.get_run(first.run_id).info.experiment_id, run_name="by hand")
     delta = json.dumps({"path": f"s3://example-repo/{later}/train"})
     bucket = json.dumps({"path": "s3://example-repo/main/train"})
@@ -69,7 +74,7 @@ def test_who_read_a_place(project: Project, cli, first: Record) -> None:
         "6 runs, 1 replay and 1 registered model read lakefs://example-repo (any commit of the repository)"
     )
     [line] = [line for line in said.out.splitlines() if line.startswith(run)]
-    assert line.split("  ")[-1].strip() == "model delays version 1"
+    assert line.split("  ")[-1].strip() == "model delays version 1, model delays version 2"
     assert f"replay of {run}" in said.out and "run, not by reprolock" in said.out
 
     assert set(readers(cli("impact", "lakefs://example-repo/main"))) == {run, second, replay, other, of_globs, by_hand}
@@ -95,7 +100,7 @@ def test_who_read_a_place(project: Project, cli, first: Record) -> None:
 
     document = json.loads(cli("impact", f"lakefs://example-repo/{commit}/train/", "--json").out)
     by_id = {entry["run_id"][:8]: entry for entry in document["runs"]}
-    assert by_id[run]["models"] == [{"name": "delays", "version": "1"}]
+    assert by_id[run]["models"] == [{"name": "delays", "version": "1"}, {"name": "delays", "version": "2"}]
     assert by_id[replay]["replay_of"] == first.run_id
     assert by_id[run]["read"] == [{"name": "train", "place": first.datasets[0].resolved, "declared": "main"}]
 
@@ -121,5 +126,8 @@ def test_addresses_that_are_none(project: Project, cli) -> None:
         'hint: write "lakefs://REPO", "lakefs://REPO/REF" or "lakefs://REPO/REF/PATH"\n',
     )
     said = cli("impact", "lakefs://example-repo/nope/")
-    assert said.code == 2
-    assert "nope" in said.err.splitlines()[0]
+    assert (said.code, said.err) == (
+        2,
+        'error: no branch, tag or commit "nope" in the repository "example-repo"\n'
+        "hint: see what is there with `reprolock data log lakefs://example-repo/main`\n",
+    )
