@@ -139,7 +139,7 @@ def _say(settings: Settings, done: Replayed, dry_run: bool) -> None:
         settings.line(RULE)
         reason = f"{done.verdict.kind}   {done.verdict.reason}"
         settings.line("   ".join([click.style(reason, bold=True), *done.verdict.unlocked]))
-        if done.verdict.kind == "DIVERGED":
+        if done.verdict.kind == "DIVERGED" or done.verdict.differing:
             settings.line(done.verdict.inputs[0].upper() + done.verdict.inputs[1:])
             for sentence in replay.why if done.verdict.differing else ():
                 settings.line(f"  {sentence}")

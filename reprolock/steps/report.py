@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reprolock import __version__
 from reprolock.files.whole import write_whole
+from reprolock.model.lineage import Lineage
 from reprolock.model.record import Record
 from reprolock.model.verdict import Verdict
 from reprolock.steps.lineage_picture import HEIGHT, WIDTH, counted, picture
@@ -24,7 +25,8 @@ from reprolock.steps.why import flattened
 
 _TEMPLATE = "report.html.jinja"
 _MOST = 500
-"""Packages and files of code that are named; how many more there are is said."""
+"""Packages, files of code and columns that are named; how many more there are is said."""
+_MOST_SOURCES = 20
 # What HTML has no character for, and what turns the direction of the text around it.
 _UNSHOWN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
@@ -61,7 +63,28 @@ def _environment() -> Environment:
         finalize=lambda value: _UNSHOWN.sub("\ufffd", value) if type(value) is str else value,
     )
     environment.filters |= {"size": _size, "number": _number, "counted": counted, "brief": _brief, "time": _time, "flattened": flattened}
+    environment.filters |= {"warnings": _warnings, "made_from": _made_from}
     return environment
+
+
+def _warnings(lineage: Lineage) -> list[str]:
+    """What nobody declared or locked, one sentence each."""
+    return [*(read.sentence for read in lineage.undeclared), *(f"past the lock: {sentence}" for sentence in lineage.unlocked)]
+
+
+def _made_from(lineage: Lineage) -> list[tuple[str, str, str, str]]:
+    """What Spark wrote, column by column: the output, where, the column, and what that was made from, by datasets' names."""
+    names = {read.uri: read.dataset for read in lineage.reads if read.dataset}
+    rows = []
+    for write in lineage.writes:
+        where = (write.output or "none", write.uri)
+        for column, sources in sorted(write.columns.items()):
+            said = [f"{names.get(uri, uri)}#{name}" for uri, _, name in (source.rpartition("#") for source in sources[:_MOST_SOURCES])]
+            more = [f"{len(sources) - _MOST_SOURCES} more"] if len(sources) > _MOST_SOURCES else []
+            rows.append((*where, column, ", ".join([*said, *more])))
+        if not write.columns:
+            rows.append((*where, "–", "not reported"))
+    return rows
 
 
 def _size(count: int) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from project import Project
 
+from reprolock.model.lineage import Lineage, Read, Write
 from reprolock.model.record import DatasetRecord, Record
 from reprolock.model.verdict import Comparison, not_replayable, verdict
 from reprolock.steps.report import refusal, report
@@ -85,7 +86,16 @@ def hostile(record: Record) -> Record:
             "datasets": tuple(_named(dataset, index) for index in range(30)),
             "outputs": (output.model_copy(update={"name": HOSTILE, "path": HOSTILE, "fault": HOSTILE}),),
             "code": record.code.model_copy(update={"remote": "javascript:alert(1)", "commit": HOSTILE, "tree": {HOSTILE: HOSTILE}}),
-            "environment": record.environment.model_copy(update={"platform": HOSTILE, "packages": {HOSTILE: HOSTILE}}),
+            "environment": record.environment.model_copy(
+                update={"platform": HOSTILE, "packages": {HOSTILE: HOSTILE}, "locale": {HOSTILE: HOSTILE}}
+            ),
+            "lineage": Lineage(
+                coverage=HOSTILE,
+                observed=True,
+                reads=(Read(uri=HOSTILE, kind="moving"),),
+                writes=(Write(uri=HOSTILE, output=HOSTILE, columns={HOSTILE: (HOSTILE,) * 30}), Write(uri=HOSTILE)),
+                unlocked=(HOSTILE,),
+            ),
         }
     )
 
@@ -114,7 +124,7 @@ def test_foreign_text_stays_text(record: Record) -> None:
         assert not re.search("[\x00\x1b\u202e]", page)
         assert "{{ 7 * 7 }}" in page
     text = checked(report(bad)).text
-    assert "20 more" in text  # of 30 datasets ten are drawn
+    assert "21 more" in text  # of 30 datasets and one read that none declares ten are drawn
     assert "NaN" in text or "nan" in text
 
 
@@ -125,6 +135,44 @@ def test_the_verdict_comes_first(record: Record) -> None:
     assert "accuracy metric ±1e-6 0.9473 0.9472999 ✓ within tolerance" in text
     refused = checked(refusal("3f9c2d1e", not_replayable("the code is gone"), ("code: x",), "get it again")).text
     assert "– NOT REPLAYABLE the code is gone code: x get it again" in " ".join(refused.split())
+
+
+def test_what_was_observed(record: Record) -> None:
+    [dataset] = record.datasets
+    text = " ".join(checked(report(record)).text.split())
+    assert "What was observed Plain file access was not observed. Data" in text
+    many = {f"c{index:03}": (f"{dataset.resolved}#x",) for index in range(600)}
+    lineage = Lineage(
+        coverage="Spark was observed; plain file access was not observed",
+        observed=True,
+        sessions=1,
+        reads=(Read(uri=dataset.resolved, kind="dataset", dataset="train"), Read(uri="file:/data/more.csv", kind="undeclared")),
+        writes=(
+            Write(uri="scores.csv", output="scores", columns={"total": (f"{dataset.resolved}#x", "file:/data/more.csv#y")}),
+            Write(uri="scratch", columns=many),
+        ),
+        unlocked=("jar mine.jar, not locked",),
+    )
+    text = " ".join(checked(report(record.model_copy(update={"lineage": lineage}))).text.split())
+    assert "not declared read by Spark file:/data/more.csv" in text
+    assert f"scores.csv bytes {record.outputs[0].compared[5:17]}, by Spark" in text
+    assert (
+        "What was observed Spark was observed; plain file access was not observed. What stands here is what Spark itself reported; it proves "
+        "nothing about what it did not report. ⚠ Not declared, or not locked Spark read file:/data/more.csv, which no dataset declares past the "
+        "lock: jar mine.jar, not locked Output Written by Spark Column Made from scores scores.csv total train#x, file:/data/more.csv#y "
+        "none scratch c000 train#x none scratch c001 train#x "
+    ) in text
+    assert "c498 train#x … and 101 more, in record.json Data" in text
+
+
+def test_a_verdict_says_what_differs_whatever_it_is(record: Record) -> None:
+    item = Comparison(name="accuracy", kind="metric", how="exact", recorded="1", found="1", state="identical")
+    replay = record.model_copy(update={"why": ("pandas 2.2.0 → 2.3.0",)})
+    text = " ".join(checked(report(record, replay=replay, verdict=verdict([item], ["packages"], ["on 64 cores, recorded on 2"]))).text.split())
+    said = "What differs in the inputs and the observed environment: packages pandas 2.2.0 → 2.3.0 on 64 cores, recorded on 2"
+    assert f"✓ REPRODUCED 1 of 1 compared {said} The recorded run was rebuilt" in text
+    text = " ".join(checked(report(record, replay=replay, verdict=verdict([item]))).text.split())
+    assert "✓ REPRODUCED 1 of 1 compared The recorded run was rebuilt" in text
 
 
 def test_show_writes_a_page(record: Record, cli, tmp_path: Path) -> None:
@@ -152,18 +200,42 @@ def test_replay_writes_a_page(record: Record, project: Project, cli, tmp_path: P
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not on PATH")
 @pytest.mark.parametrize("flags", [[], ["--blink-settings=preferredColorScheme=0"]], ids=["light", "dark"])
-def test_a_browser_shows_it(record: Record, tmp_path: Path, flags: list[str]) -> None:
+@pytest.mark.parametrize("of", ["run", "replay"])
+def test_a_browser_shows_it(record: Record, tmp_path: Path, of: str, flags: list[str]) -> None:
     """Light and dark differ in the first pixel, and the hostile page ran nothing: its body is what was written."""
-    (tmp_path / "page.html").write_text(report(hostile(record)))
+    bad = hostile(record)
+    item = Comparison(name=HOSTILE, kind="output", how=HOSTILE, recorded="table:<b>", found="a", state="different", differences=(HOSTILE,))
+    page = report(bad) if of == "run" else report(bad, replay=bad, verdict=verdict([item], ["packages"], [HOSTILE]))
+    (tmp_path / "page.html").write_text(page)
+    address = (tmp_path / "page.html").as_uri()
+    shown = chromium(tmp_path, *flags, "--dump-dom", address)
+    assert "<script" not in shown and "From data to outputs" in shown
+    assert ("✗ DIVERGED" in shown, "Results, compared" in shown) == (of == "replay", of == "replay")
+    chromium(tmp_path, *flags, f"--screenshot={tmp_path / 'page.png'}", address)
+    assert _corner(tmp_path / "page.png") == ((21, 24, 27) if flags else (251, 250, 248))
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not on PATH")
+def test_a_browser_prints_it(record: Record, tmp_path: Path) -> None:
+    """On paper too: a few sheets with the verdict in the title, whatever colours the reader's screen has."""
+    item = Comparison(name="accuracy", kind="metric", how="exact", recorded="1", found="1", state="identical")
+    (tmp_path / "page.html").write_text(report(record, replay=record, verdict=verdict([item])))
+    chromium(tmp_path, f"--print-to-pdf={tmp_path / 'page.pdf'}", (tmp_path / "page.html").as_uri())
+    pdf = (tmp_path / "page.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF-")
+    assert 1 < len(re.findall(rb"/Type /Page\b", pdf)) < 8
+    title = re.search(rb"/Title <FEFF([0-9A-F]+)>", pdf)
+    assert title is not None
+    assert bytes.fromhex(title[1].decode()).decode("utf-16-be") == f"REPRODUCED – run {record.run_id[:8]}"
+
+
+def chromium(folder: Path, *arguments: str) -> str:
+    """What a browser without a window prints."""
     command = [
         "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-        "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", *flags,
+        "--disable-component-update", "--disable-sync", f"--user-data-dir={folder / 'profile'}", *arguments,
     ]  # fmt: skip
-    address = (tmp_path / "page.html").as_uri()
-    done = subprocess.run([*command, "--dump-dom", address], capture_output=True, text=True, timeout=60, check=True)
-    assert "<script" not in done.stdout and "From data to outputs" in done.stdout
-    subprocess.run([*command, f"--screenshot={tmp_path / 'page.png'}", address], capture_output=True, timeout=60, check=True)
-    assert _corner(tmp_path / "page.png") == ((21, 24, 27) if flags else (251, 250, 248))
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def _corner(png: Path) -> tuple[int, int, int]:
