@@ -272,7 +272,7 @@ def check_record(scene: Scene, old: str) -> None:
     train, events, _ = record.datasets
     assert [column["name"] for column in train.columns] == ["x", "y"]
     assert [(column["name"], column["type"]) for column in events.columns] == [("n", "long"), ("name", "string")]
-    assert events.table_version == 1
+    assert (events.table_version, events.rows, train.rows) == (1, 2, None)
     assert record.metrics == {"rows": 2.0}
     assert (record.status, record.spark.master) == ("FINISHED", "local[2]")
     [copy] = record.outputs

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 MOST_FOOTERS = 100
 """Of how many files the footers are read. The work is bounded: of a table in more files the rows are not known."""
@@ -62,7 +62,7 @@ class Shape(NamedTuple):
 def read_shape(
     url: str, format: str, options: Mapping[str, str], *, files: Sequence[str] | None = None, gateway: Gateway | None = None
 ) -> Shape:
-    """The columns of what stands at `url` (`s3a://…` at a commit, or `file://…`), and its rows.
+    """The columns of what stands at `url` (`s3a://…` at a commit, to the letter, or `file://…`), and its rows.
 
     `files` are the addresses of its first data objects, one more than `MOST_FOOTERS` at most; None: they are looked
     for in a local tree. An empty `Shape` for what cannot be told without reading all (Avro, several lines a record) and
@@ -103,8 +103,9 @@ def passed_over(path: str) -> bool:
 def _delta(url: str, options: Mapping[str, str], gateway: Gateway | None) -> Shape:
     import deltalake  # see read_shape
 
-    # delta-rs takes an address and decodes it, where pyarrow takes names to the letter.
-    table = deltalake.DeltaTable(url.replace("s3a://", "s3://", 1), storage_options=_storage_options(gateway))
+    # delta-rs takes an address and decodes it, where Hadoop and pyarrow take names to the letter.
+    address = f"s3://{quote(url.removeprefix('s3a://'))}" if url.startswith("s3a://") else url
+    table = deltalake.DeltaTable(address, storage_options=_storage_options(gateway))
     features = table.protocol().reader_features or ()
     told = not _selects(options) and _DELETION_VECTORS not in features
     counts = table.get_add_actions().column("num_records").to_pylist() if told else [None]
@@ -243,10 +244,10 @@ def _storage_options(gateway: Gateway | None) -> dict[str, str] | None:
 
 
 def _plain(url: str) -> str:
-    """An address as pyarrow takes it: `s3a://` as s3://, `file://` as a path, nothing percent-encoded."""
+    """An address as pyarrow takes it: `s3a://` as s3://, `file://` as a path that is not percent-encoded."""
     if url.startswith("file:"):
         return unquote(urlsplit(url).path)
-    return unquote(url.replace("s3a://", "s3://", 1)) if url.startswith("s3") else url
+    return url.replace("s3a://", "s3://", 1)
 
 
 def _data_files(url: str) -> Iterator[str]:

@@ -175,14 +175,17 @@ def test_over_a_gateway_on_a_real_store(minio: services.MinIO, tmp_path: Path) -
         if file.is_file():
             s3.upload_file(str(file), "columns-repo", f"{COMMIT}/{file.relative_to(folder)}")
     root = f"s3a://columns-repo/{COMMIT}"
-    delta = read_shape(f"{root}/a%20table/", "delta", {}, gateway=gateway)
+    delta = read_shape(f"{root}/a table/", "delta", {}, gateway=gateway)
     assert (types(delta), delta.table_version, delta.rows) == ({name: type for name, type in TYPES.items() if name != "u"}, 0, 2)
-    parquet = read_shape(f"{root}/", "parquet", {}, files=[f"{root}/x=1%20%C3%A9%25.parquet"] * 20, gateway=gateway)
+    parquet = read_shape(f"{root}/", "parquet", {}, files=[f"{root}/x=1 é%.parquet"] * 20, gateway=gateway)
     assert (types(parquet), parquet.rows) == (TYPES, 40)
+    escaped = f"{root}/at=10%3A00/a.parquet"  # as Hive and Spark write names of partitions
+    s3.upload_file(str(folder / "x=1 é%.parquet"), "columns-repo", f"{COMMIT}/at=10%3A00/a.parquet")
+    assert read_shape(f"{root}/", "parquet", {}, files=[escaped], gateway=gateway).rows == 2
     text = read_shape(f"{root}/", "csv", {"header": "true"}, files=[f"{root}/a.csv"], gateway=gateway)
     assert types(text) == {"i": "string", "t": "string"}
     wrong = Gateway(minio.endpoint, minio.access_key, "wrong-" + minio.secret_key)
-    assert read_shape(f"{root}/a%20table/", "delta", {}, gateway=wrong) == Shape()
+    assert read_shape(f"{root}/a table/", "delta", {}, gateway=wrong) == Shape()
 
 
 def test_a_delta_table_at_a_commit_of_a_real_lakefs(lakefs: services.LakeFS, tmp_path: Path) -> None:
@@ -199,5 +202,5 @@ def test_a_delta_table_at_a_commit_of_a_real_lakefs(lakefs: services.LakeFS, tmp
                 name = f"data/a table/{file.relative_to(tmp_path / 'table')}"
                 branch.object(name).upload(file.read_bytes(), mode="wb")
         commit = branch.commit(f"version {version}").get_commit().id
-        shape = read_shape(f"s3a://columns-of-delta/{commit}/data/a%20table/", "delta", {}, gateway=gateway)
+        shape = read_shape(f"s3a://columns-of-delta/{commit}/data/a table/", "delta", {}, gateway=gateway)
         assert (types(shape), shape.table_version) == ({name: type for name, type in TYPES.items() if name != "u"}, version)
