@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -114,6 +113,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
         return 141
     except Exception as error:
         if os.environ.get("REPROLOCK_TRACEBACK"):
+            import traceback  # only for a bug
+
             traceback.print_exc()
         _complain(
             f"reprolock has a bug: {type(error).__name__}: {_redacted(str(error))}",

@@ -99,6 +99,8 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", choices=[[], *CASES], metavar="CASE", help=", ".join(CASES))
     arguments = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
+    # As an installed package is; where PYTHONDONTWRITEBYTECODE is set, every start would compile it again.
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(FOLDER.parents[1] / "reprolock")], check=True)
     print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}")
     missed = 0
     for name in arguments.cases or CASES:
