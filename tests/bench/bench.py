@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,8 +100,9 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", choices=[[], *CASES], metavar="CASE", help=", ".join(CASES))
     arguments = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    # As an installed package is; where PYTHONDONTWRITEBYTECODE is set, every start would compile it again.
-    subprocess.run([sys.executable, "-m", "compileall", "-q", str(FOLDER.parents[1] / "reprolock")], check=True)
+    # As pip leaves packages; where PYTHONDONTWRITEBYTECODE is set, every start would compile them again.
+    for package in ("reprolock", "click"):
+        subprocess.run([sys.executable, "-m", "compileall", "-q", *find_spec(package).submodule_search_locations], check=True)
     print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}")
     missed = 0
     for name in arguments.cases or CASES:
