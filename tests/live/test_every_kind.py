@@ -169,6 +169,8 @@ def test_all_of_it_in_one_run(scene: Scene, cli: Cli) -> None:
 
     record = scene.record
     assert {given.commit for given in record.datasets} == {scene.old, scene.new, scene.tagged}
+    told = {given.name: given.rows for given in record.datasets if given.rows is not None}
+    assert told == dict.fromkeys(("delta", "parquet", "orc"), 3)  # of all others reading alone would tell
     table, versions = record.published
     assert (table.commit, table.tag, table.fault) == (versions.commit, "published", None)
     assert scene.lake.resolve(scene.theirs, "published").id == table.commit
