@@ -16,7 +16,6 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from reprolock.errors import ServiceError
-from reprolock.errors import ServiceError
 from reprolock.files.failures import cannot_write
 from reprolock.model.record import Record
 from reprolock.model.uri import check_path
