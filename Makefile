@@ -8,7 +8,7 @@ CACHE ?= $(HOME)/.cache/reprolock-dev
 MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 export PATH := $(CURDIR)/$(BIN):$(CACHE)/bin:$(PATH)
 
-.PHONY: help install minio test demo demo-stack bench schemas relock clean
+.PHONY: help install minio test large demo demo-stack bench schemas relock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ minio: ## Get MinIO by its own documented way, once, when Go is here and minio i
 
 test: install minio ## Run every test; says at the end which real services it ran against
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+large: install minio ## An object of 5 GiB in and out of a real lakeFS; minutes, and 15 GiB of disk
+	@$(BIN)/python -m pytest tests/bench/large_object.py
 
 demo: install ## Lock, train, let the branch move, run again: the main job on real data
 	@$(BIN)/python examples/demo/demo.py
