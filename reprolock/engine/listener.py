@@ -2,7 +2,9 @@
 
 The listener writes what Spark reads and writes to `EVENTS`, a line an event (openlineage.io, RunEvent 2). The
 event log has each session's own environment report: its settings as they were in the end, its jars, and
-what was changed while it ran. Both are files in the run's folder; a session that turns them off is not seen.
+what was changed while it ran; and the plan of each query with the files that it scans, for the listener passes
+over some queries, such as sums over a Delta table. Both are files in the run's folder; a session that turns them off
+is not seen.
 
 Evidence of what was read, and no proof that nothing else was: `open()` in Python is seen by neither, of an RDD the
 listener reports the folder alone, and a count that Delta answers from its log reads no data.
@@ -31,6 +33,9 @@ _TRIMMED = ("Date", "KeyValue", "MultiDirDate", "YearMonth")
 _ENABLED = "spark.eventLog.enabled"
 _LOG4J = "org/apache/spark/log4j2-defaults.properties"
 _REDACTED = "*********(redacted)"
+_SCANNED = re.compile(r"\w+\(\d+ paths\)\[(.*)\]", re.DOTALL)
+_BETWEEN = re.compile(r", (?=\.\.\.$|[a-z][a-z0-9+.-]*:/)")
+_DELTA_LOG = "/_delta_log"
 
 
 class Write(NamedTuple):
@@ -41,10 +46,12 @@ class Write(NamedTuple):
 
 
 class Session(NamedTuple):
-    """One Spark session: settings that it ran under, every value that each had; the jars it was given, by address."""
+    """One Spark session: settings that it ran under, every value that each had; the jars it was given, by address; the
+    files and folders that its queries scan."""
 
     settings: Mapping[str, frozenset[str]]
     jars: frozenset[str]
+    scanned: frozenset[str]
 
 
 class Seen(NamedTuple):
@@ -129,6 +136,8 @@ def seen(folder: Path) -> Seen:
                 for output in outputs:
                     _add(writes, _write(output))
     sessions = tuple(_session(log) for log in sorted((folder / LOG).glob("*")))
+    if started:
+        reads.update(*(session.scanned for session in sessions))
     return Seen(len(started), tuple(sorted(reads)), tuple(writes[name] for name in sorted(writes)), sessions)
 
 
@@ -140,7 +149,11 @@ def _address(dataset: Mapping[str, Any]) -> str:
     namespace, name = str(dataset.get("namespace", "")), str(dataset.get("name", ""))
     if namespace == "file":
         return f"file:{name}"
-    return f"{re.sub(r'^s3[an]:', 's3:', namespace)}/{name.removeprefix('/')}"
+    return f"{_as_s3(namespace)}/{name.removeprefix('/')}"
+
+
+def _as_s3(address: str) -> str:
+    return re.sub(r"^s3[an]:", "s3:", address)
 
 
 def _write(output: Mapping[str, Any]) -> Write:
@@ -161,13 +174,24 @@ def _add(writes: dict[str, Write], write: Write) -> None:
 def _session(log: Path) -> Session:
     settings: dict[str, set[str]] = {}
     jars: set[str] = set()
+    scanned: set[str] = set()
     for event in _log_lines(log):
         changed = event.get("Spark Properties") or event.get("modifiedConfigs") or {}
         for name, value in changed.items():
             if value != _REDACTED:
                 settings.setdefault(name, set()).add(value)
         jars.update(path for path, how in event.get("Classpath Entries", {}).items() if how == "Added By User")
-    return Session({name: frozenset(values) for name, values in settings.items()}, frozenset(jars))
+        scanned.update(_scanned(event.get("sparkPlanInfo") or {}))
+    return Session({name: frozenset(values) for name, values in settings.items()}, frozenset(jars), frozenset(scanned))
+
+
+def _scanned(plan: Mapping[str, Any]) -> Iterator[str]:
+    """What a plan's scans read, "InMemoryFileIndex(2 paths)[s3a://…, s3a://…]": the first paths in full, of many the rest left
+    out. Delta's own look into its log is none of the query's."""
+    if found := _SCANNED.fullmatch(plan.get("metadata", {}).get("Location", "")):
+        yield from (_as_s3(path) for path in _BETWEEN.split(found[1]) if path != "..." and _DELTA_LOG not in path)
+    for child in plan.get("children", ()):
+        yield from _scanned(child)
 
 
 def _log_lines(log: Path) -> Iterator[dict[str, Any]]:

@@ -138,7 +138,7 @@ def test_undeclared_reads_that_are_an_error(watched: Project, cli, tmp_path_fact
     watched.edit("[run]", '[run]\nundeclared_reads = "error"')
     watched.script(TRAIN + f"\n    print(spark.read.csv({str(other)!r}).count())")
     _, said = run(watched, cli, code=1)
-    reason = f'exit code 0, but Spark read file:{other}/more.csv, which no dataset declares; run.undeclared_reads is "error"'
+    reason = f'exit code 0, but Spark read file:{other}, which no dataset declares; run.undeclared_reads is "error"'
     record = watched.record
     assert said == [
         f"error: the command failed: {reason}",
