@@ -47,7 +47,11 @@ def test_a_record(ran: Project, cli) -> None:
     assert lines[9].split() == ["Commits", "train", given.resolved, given.digest[:20]]
     assert lines[10:13] == ["Params    max_iter = 20", "          name = a b", "Seed      7"]
     assert lines[13].split() == ["Outputs", "scores", "scores.csv", "1", "file,", "1", "B", "bytes", output.digest[5:13]]
-    assert lines[14:] == [f"Pinned    {record.pinned.total}", f"Observed  {record.observed.total}"]
+    assert lines[14:] == [
+        "Lineage   plain file access was not observed",
+        f"Pinned    {record.pinned.total}",
+        f"Observed  {record.observed.total}",
+    ]
 
 
 def test_json_is_the_record_itself(ran: Project, cli) -> None:
