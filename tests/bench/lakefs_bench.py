@@ -15,6 +15,7 @@ import tempfile
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -45,6 +46,7 @@ def cases() -> Iterator[Case | list[str]]:
             yield from copies("large", f"{LARGE} objects of {LARGE_BYTES >> 20} MiB", 1.1)
             fill("many", MANY)
             yield from listing("many", MANY)
+            yield from comparison("many", MANY)
         finally:
             lakefs.server.stop()
     finally:
@@ -118,6 +120,29 @@ def bare(repository: str) -> int:
         if not page["pagination"]["has_more"]:
             return count
         after = page["pagination"]["next_offset"]
+
+
+def comparison(name: str, count: int) -> Iterator[list[str]]:
+    """What changed between two commits of so many objects that differ in ten, against one listing of one of them."""
+    repository = f"bench-{name}"
+    opened = lake()
+    old = opened.resolve(repository, "main").id
+    some = [item.path for item in islice(opened.list(repository, "main", "data/"), 10)]
+    for path in some:
+        opened.put(repository, "main", path, io.BytesIO(b"changed"))
+    new = opened.commit(repository, "main", "Ten changes").id
+    pairs = []
+    for _ in range(6):
+        started = time.perf_counter()
+        assert [change.path for change in opened.diff(repository, old, new, "data/")] == some
+        between = time.perf_counter()
+        assert bare(repository) == count
+        pairs.append((between - started, time.perf_counter() - between))
+    opened.close()
+    ratio = statistics.median(a / b for a, b in pairs[1:])
+    ours, theirs = (statistics.median(pair[index] for pair in pairs[1:]) for index in (0, 1))
+    met = "met" if ratio <= 0.1 else "MISSED"
+    yield [f"diff of {count:,} objects, ten of them changed", f"{ours:.3f} s", f"one listing {theirs:.2f} s", f"{ratio:.3f}", "goal 0.1", met]
 
 
 def copies(name: str, what: str, goal: float) -> Iterator[list[str]]:
