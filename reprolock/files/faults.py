@@ -134,8 +134,9 @@ def _choices(model: type[BaseModel], path: Path) -> list[str]:
 
 
 def _meaning(model: type[BaseModel], path: Path) -> str:
-    field = _field(model, path)
+    field, name = _field(model, path), path[-1] if path else "it"
+    if field is not None and _fields(model, path):
+        return f"write [{name}]"
     if field is not None and field.description:
         return field.description[0].lower() + field.description[1:].rstrip(".")
-    name = path[-1] if path else "it"
-    return f"write [{name}]" if field is not None and _fields(model, path) else f"write {name} = …"
+    return f"write {name} = …"
