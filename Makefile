@@ -28,7 +28,7 @@ minio: ## Get MinIO by its own documented way, once, when Go is here and minio i
 	    GOBIN=$(CACHE)/bin go install github.com/minio/minio@$(MINIO_VERSION); }
 
 test: install minio ## Run every test; says at the end which real services it ran against
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 large: install minio ## An object of 5 GiB in and out of a real lakeFS; minutes, and 15 GiB of disk
 	@$(BIN)/python -m pytest tests/bench/large_object.py

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import services
@@ -53,6 +54,20 @@ def pytest_configure() -> None:
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker hands on what it ran against."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output |= {"used": services.used, "absent": services.absent}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """And the one that gave out the tests gathers it."""
+    output = getattr(node, "workeroutput", {})
+    services.used.update(output.get("used", {}))
+    services.absent.update(output.get("absent", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
