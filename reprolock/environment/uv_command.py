@@ -150,7 +150,7 @@ def program() -> str:
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in environ.items() if not name.startswith("UV_") and name not in _OF_A_SESSION}
     kept |= {name: value for name, value in environ.items() if any(fnmatchcase(name, pattern) for pattern in WHERE_FROM)}
-    return kept
+    return kept | {"UV_NO_WRAP": "1"}  # its sentences are taken apart, and where COLUMNS is set it breaks them
 
 
 def _understood(lines: Sequence[str]) -> tuple[tuple[str, ...], Complaint]:
