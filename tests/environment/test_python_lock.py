@@ -233,7 +233,8 @@ def test_requirements_that_contradict_one_another(tmp_path: Path, house: Path) -
     assert caught.value.exit_code == 2
 
 
-def test_a_package_that_no_index_has(tmp_path: Path) -> None:
+def test_a_package_that_no_index_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")  # a narrow terminal breaks no sentence
     with pytest.raises(UsageError) as caught:
         pin(tmp_path, "no-such-package-zz9q==1.0")
     assert str(caught.value) == (
