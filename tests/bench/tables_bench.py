@@ -18,7 +18,7 @@ def cases() -> Iterator[Case | list[str]]:
     from pyspark.sql import SparkSession, functions
 
     folder = fresh("tables")
-    spark = SparkSession.builder.master("local[2]").config("spark.driver.memory", "4g").config("spark.ui.enabled", "false").getOrCreate()
+    spark = SparkSession.builder.master("local[2]").config("spark.driver.memory", "4g").config("spark.ui.enabled", "false").config("spark.sql.ansi.enabled", "false").getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     frame = spark.range(ROWS).selectExpr(
         "id", "id * 0.5 as amount", "cast(id % 1000 as string) as name", "timestamp_seconds(id) as at", "cast(id as decimal(20, 2)) as price", "id % 2 = 0 as even"
