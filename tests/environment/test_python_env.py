@@ -15,9 +15,9 @@ import pytest
 from wheelhouse import PYTHON, environ, sdist, wheel
 
 from reprolock.environment.drift import Difference, drift, refuse_drift
+from reprolock.environment.foreign_python import is_inside, refuse_foreign_python
 from reprolock.environment.interpreter import installed
 from reprolock.environment.manifest import LISTING, MANIFEST
-from reprolock.environment.foreign_python import is_inside, refuse_foreign_python
 from reprolock.environment.python_env import Environment, check, ensure, prune
 from reprolock.environment.python_lock import resolve
 from reprolock.environment.pythons import install_hint
@@ -193,7 +193,7 @@ def test_an_environment_without_its_manifest_is_built_anew(bench: Bench) -> None
 
 def test_another_feature_version_is_found_on_this_machine(bench: Bench) -> None:
     other = next(
-        (f"3.{minor}" for minor in (13, 12, 14) if minor != sys.version_info.minor and (Path.home() / f".pyenv/versions").glob(f"3.{minor}.*")),
+        (f"3.{minor}" for minor in (13, 12, 14) if minor != sys.version_info.minor and (Path.home() / ".pyenv/versions").glob(f"3.{minor}.*")),
         None,
     )
     if other is None:

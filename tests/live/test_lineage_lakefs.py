@@ -6,7 +6,6 @@ The servers are the module's own, for one is killed. Few runs, since each starts
 from __future__ import annotations
 
 import io
-import json
 import secrets
 import shutil
 import signal
