@@ -99,16 +99,6 @@ def implied_packages(formats: Iterable[str], spark: SparkHome) -> tuple[str, ...
     return () if bundled else (f"org.apache.spark:spark-avro_{spark.scala}:{spark.version}",)
 
 
-def lacks_s3a(pin: JarsPin) -> bool:
-    """Whether a pin was made for a lake that Spark does not read in place, so that S3A is not in it."""
-    return not any(jar.coordinate.startswith(f"{HADOOP_AWS}:") for jar in pin.jar)
-
-
-def lacks_listener(pin: JarsPin) -> bool:
-    """Whether a pin was made by a reprolock that did not watch Spark yet."""
-    return not any(_is_listener(jar.coordinate) for jar in pin.jar)
-
-
 def listener_among(pin: JarsPin | None, files: Sequence[Path]) -> Path | None:
     """The listener's jar among a pin's files, None where it is not pinned."""
     pairs = zip(pin.jar, files, strict=True) if pin else ()

@@ -96,6 +96,10 @@ class JarsPin(Sealed):
     spark: str = Field(description="The version of Spark (and of pyspark) that the set was resolved for.")
     jar: Annotated[tuple[JarPin, ...], Strict(False)] = Field((), description="Every file of the set, by coordinate.")
 
+    def brings(self, artifact: str) -> bool:
+        """Whether a jar of this artifact is in the set, whatever its version and the Scala that it is for."""
+        return any(re.match(rf"[^:]+:{re.escape(artifact)}(_[\d.]+)?:", jar.coordinate) for jar in self.jar)
+
     @property
     def bytes(self) -> int:
         """The files' sizes, added up."""

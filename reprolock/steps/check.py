@@ -103,9 +103,9 @@ def jars_fault(spec: Spec, environment: EnvironmentPin | None, pin: JarsPin | No
     pyspark = environment.version_of("pyspark") if environment else None
     if pyspark is not None and pyspark != pin.spark:
         return f"pyspark is pinned at {pyspark}, and the jars for Spark {pin.spark}"
-    if uses_gateway(spec) and not any(":hadoop-aws:" in jar.coordinate for jar in pin.jar):
+    if uses_gateway(spec) and not pin.brings("hadoop-aws"):
         return "the jars lack hadoop-aws, which reads from a lakeFS lake"
-    if not any(":openlineage-spark_" in jar.coordinate for jar in pin.jar):
+    if not pin.brings("openlineage-spark"):
         return "the jars lack openlineage-spark, which sees what Spark reads"
     if not pin.intact:
         return "the jars were edited or merged by hand: their seal is broken"

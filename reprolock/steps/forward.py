@@ -33,7 +33,8 @@ def forwarding(url: str | None, environ: Mapping[str, str], *, offline: bool) ->
         try:
             openlineage.send(record, seen.read_text("utf-8").splitlines() if seen.is_file() else [], openlineage.sender(url))
         except Exception as error:  # each transport has errors of its own, and the run is recorded already
-            return f"the events of the run were not sent to OpenLineage: {str(error).splitlines()[0]}"
+            reason, *_ = str(error).splitlines() or [type(error).__name__]
+            return f"the events of the run were not sent to OpenLineage: {reason}"
         return None
 
     return forward

@@ -20,7 +20,7 @@ from maven_folder import LISTENER, Layout
 from spark_session import DELTA, SparkParts
 
 from reprolock.environment.jar_store import STAMP, JarStore
-from reprolock.environment.jars import implied_packages, lacks_s3a, resolve
+from reprolock.environment.jars import implied_packages, resolve
 from reprolock.environment.java import Java, find_java
 from reprolock.environment.maven import central, fetch, path_of, repositories
 from reprolock.environment.spark_home import SparkHome, spark_home
@@ -177,8 +177,8 @@ def test_a_listener_that_is_nowhere(layout: Layout, home: SparkHome, tmp_path: P
 def test_what_is_implied(home: SparkHome, spark_parts: SparkParts) -> None:
     assert implied_packages(["csv", "delta"], home) == ()
     assert implied_packages(["avro"], home) == ()  # Spark 4.2 brings the classes
-    assert not lacks_s3a(spark_parts.pin)
-    assert lacks_s3a(JarsPin.sealed(packages=(), spark="4.2.0", jar=()))
+    assert spark_parts.pin.brings("hadoop-aws")
+    assert not JarsPin.sealed(packages=(), spark="4.2.0", jar=()).brings("hadoop-aws")
 
 
 def test_hadoop_aws_of_another_hadoop(home: SparkHome, java: Java, tmp_path: Path) -> None:
