@@ -105,8 +105,12 @@ class ObjectCache:
                         _write_all(file, buffer[:count])
             entry = Entry(digest.hexdigest(), size)
             with self._writing():
-                _stamp(partial)
-                os.replace(partial, self._path(entry.sha256))
+                # What stands there whole stays: a link to a file fails while another is renamed over it.
+                if self.holds(entry):
+                    os.unlink(partial)
+                else:
+                    _stamp(partial)
+                    os.replace(partial, self._path(entry.sha256))
         except BaseException:
             with suppress(OSError):
                 os.unlink(partial)
