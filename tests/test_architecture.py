@@ -25,6 +25,7 @@ HEAVY = {
     "mlflow": {"reprolock.tracker"},
     "lakefs_sdk": {"reprolock.lake"},
     "lakefs": {"reprolock.lake"},
+    "pycurl": {"reprolock.lake.downloads"},
     "pygit2": {"reprolock.lake"},
     "deltalake": {"reprolock.tracker", "reprolock.script"},
     "openlineage": {"reprolock.standards.openlineage"},

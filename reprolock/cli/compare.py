@@ -13,8 +13,8 @@ from reprolock.cli.options import Settings, shared
 from reprolock.cli.words import counted, plain, short
 
 if TYPE_CHECKING:
-    from reprolock.steps.standard import Format
     from reprolock.steps.impact import Reader
+    from reprolock.steps.standard import Format
 
 
 @click.command()

@@ -289,7 +289,8 @@ def sync(settings: Settings, tracking_uri: str | None) -> None:
             settings.warning(f"run {answer.run_id[:8]} stays: {answer.error.message}")
     if not answers:
         settings.line("Nothing waits to be sent")
-    settings.result({"sent": [{"run_id": answer.run_id, "mlflow_run": answer.mlflow_run, "error": answer.error and answer.error.message} for answer in answers]})
+    sent = [{"run_id": answer.run_id, "mlflow_run": answer.mlflow_run, "error": answer.error and answer.error.message} for answer in answers]
+    settings.result({"sent": sent})
     failed = [answer.error for answer in answers if answer.error is not None]
     if failed:
         raise failed[0]

@@ -20,7 +20,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -136,10 +136,8 @@ def _watch(child: subprocess.Popen[bytes], received: list[int], timeout_seconds:
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     while True:
         remaining = _TICK if deadline is None else min(_TICK, deadline - time.monotonic())
-        try:
+        with suppress(subprocess.TimeoutExpired):
             child.wait(max(remaining, 0))
-        except subprocess.TimeoutExpired:
-            pass
         if received:
             return _stop_of(received)
         if child.returncode is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
 
@@ -34,10 +35,8 @@ class Tree:
     def alive(self) -> list[psutil.Process]:
         """Those that still run, the command itself not counted."""
         if self._root is not None:
-            try:
+            with suppress(psutil.Error):  # it has ended; what it left is found by group and marker
                 self._known.update(psutil.Process(self._root).children(recursive=True))
-            except psutil.Error:
-                pass  # it has ended; what it left is found by group and marker
         for process in psutil.process_iter():
             if process not in self._known and self._is_ours(process):
                 self._known.add(process)
@@ -102,7 +101,5 @@ def _runs(process: psutil.Process) -> bool:
 
 def _tell(order: Callable[[], None]) -> None:
     """Give an order to a process that may have ended, or become somebody else's, in the meantime."""
-    try:
+    with suppress(psutil.Error, OSError):
         order()
-    except (psutil.Error, OSError):
-        pass

@@ -14,9 +14,8 @@ file appears by a rename, and what a killed one leaves lies in `partial/` or is 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import threading
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,11 +23,14 @@ from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from reprolock.files.failures import cannot_read, cannot_write
 from reprolock.files.linking import Linker
 from reprolock.files.object_index import Key, ObjectIndex
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
 
 STAMP = 946_684_800_000_000_000
 """When every cached file was modified, in nanoseconds: 2000-01-01 UTC. Even seconds, for FAT; after 1980, for zip."""
@@ -38,14 +40,6 @@ _ABANDONED_SECONDS = 86_400.0
 # Written once a day at most, so that a second use of an object costs no write.
 _USED_SECONDS = 86_400.0
 _LINK_TRIES = 20
-
-
-class Stream(Protocol):
-    """What bytes are read from."""
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill a buffer as far as may be; how many bytes that were, 0 at the end."""
-        ...
 
 
 class Entry(NamedTuple):
@@ -77,7 +71,6 @@ class ObjectCache:
         self._prepared = False
         # One writer's files never meet another's, nor those of one that was killed.
         self._token, self._numbers = token_hex(8), count()
-        self._local = threading.local()
 
     def known(self, keys: Iterable[Key]) -> dict[Key, Entry]:
         """Those of the keys that were learnt. Whether the bytes are still there, `place` and `holds` say."""
@@ -88,42 +81,28 @@ class ObjectCache:
         self._prepare()
         self._index.learn((key, entry.sha256) for key, entry in pairs)
 
-    def add(self, stream: Stream) -> Entry:
+    def add(self, stream: SupportsRead[bytes]) -> Entry:
         """Read a stream to its end and keep its bytes. Errors of the stream pass through; then nothing is kept."""
-        self._prepare()
-        digest, size, buffer = hashlib.sha256(), 0, self._buffer()
-        partial = f"{self.folder}/partial/{self._token}-{os.getpid()}-{next(self._numbers)}"
-        with self._writing():
-            # The mode binds later openings only: this one writes.
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o444)
+        draft = self.draft()
         try:
-            with open(descriptor, "wb", buffering=0) as file:
-                while count := stream.readinto(buffer):
-                    digest.update(buffer[:count])
-                    size += count
-                    with self._writing():
-                        _write_all(file, buffer[:count])
-            entry = Entry(digest.hexdigest(), size)
-            with self._writing():
-                # What stands there whole stays: a link to a file fails while another is renamed over it.
-                if self.holds(entry):
-                    os.unlink(partial)
-                else:
-                    _stamp(partial)
-                    os.replace(partial, self._path(entry.sha256))
+            shutil.copyfileobj(stream, draft, _CHUNK)
+            return draft.keep()
         except BaseException:
-            with suppress(OSError):
-                os.unlink(partial)
+            draft.drop()
             raise
-        return entry
+
+    def draft(self) -> Draft:
+        """An object that is still being written, by one thread."""
+        self._prepare()
+        return Draft(self, f"{self.folder}/partial/{self._token}-{os.getpid()}-{next(self._numbers)}")
 
     def holds(self, entry: Entry) -> bool:
         """Whether the object is here and whole."""
-        return self._intact(self._path(entry.sha256), entry) is not None
+        return self._intact(self.path(entry.sha256), entry) is not None
 
     def read(self, sha256: str) -> bytes | None:
         """A small object's bytes, hashed as they are read; None where it is not here, or no longer its name."""
-        path = self._path(sha256)
+        path = self.path(sha256)
         try:
             data = Path(path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -141,7 +120,7 @@ class ObjectCache:
         False where the object is not here or was damaged (and is now gone): fetch it again. OSError
         where `destination` cannot be made; it is never half there.
         """
-        path = self._path(entry.sha256)
+        path = self.path(entry.sha256)
         for _ in range(_LINK_TRIES):
             status = self._intact(path, entry)
             if status is None:
@@ -175,7 +154,7 @@ class ObjectCache:
         for path, status in found:
             too_old = oldest is not None and status.st_atime < oldest
             if too_old or (max_bytes is not None and left > max_bytes):
-                with self._writing():
+                with _writing(self.folder):
                     Path(path).unlink(missing_ok=True)
                 left -= status.st_size
                 gone.append((path, status))
@@ -184,14 +163,8 @@ class ObjectCache:
         sizes = [status.st_size for _, status in gone]
         return Usage(len(gone), sum(sizes), sum(status.st_size for _, status in gone if status.st_nlink > 1))
 
-    def _buffer(self) -> memoryview:
-        """One a thread: making it costs more than filling it."""
-        buffer: memoryview | None = getattr(self._local, "buffer", None)
-        if buffer is None:
-            buffer = self._local.buffer = memoryview(bytearray(_CHUNK))
-        return buffer
-
-    def _path(self, sha256: str) -> str:
+    def path(self, sha256: str) -> str:
+        """Where an object stands, or would."""
         return f"{self.folder}/objects/{sha256[:2]}/{sha256[2:]}"
 
     def _intact(self, path: str, entry: Entry) -> os.stat_result | None:
@@ -230,7 +203,7 @@ class ObjectCache:
         return True
 
     def _throw_away(self, path: str) -> None:
-        with self._writing():
+        with _writing(self.folder):
             Path(path).unlink(missing_ok=True)
 
     def _files(self) -> Iterator[tuple[str, os.stat_result]]:
@@ -255,17 +228,66 @@ class ObjectCache:
     def _prepare(self) -> None:
         if self._prepared:
             return
-        with self._writing():
+        with _writing(self.folder):
             for name in ("partial", *(f"objects/{number:02x}" for number in range(256))):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._prepared = True
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise cannot_write(self.folder, error) from error
+
+class Draft:
+    """The bytes of an object on their way into a cache: `write` them, then `keep` or `drop` it. Nothing of it counts before."""
+
+    def __init__(self, cache: ObjectCache, path: str) -> None:
+        self._cache = cache
+        self._path = path
+        self._digest = hashlib.sha256()
+        self._size = 0
+        with _writing(cache.folder):
+            # The mode binds later openings only: this one writes.
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o444)
+        self._open = True
+
+    def write(self, data: bytes) -> int:
+        """The next bytes; how many they are. Many at a time: each call is one write to the disk."""
+        self._digest.update(data)
+        self._size += len(data)
+        left = memoryview(data)
+        with _writing(self._cache.folder):
+            while left:  # a disk that is just filling up takes less than it is given
+                left = left[os.write(self._descriptor, left) :]
+        return len(data)
+
+    def keep(self) -> Entry:
+        """The object is whole, and stands in the cache."""
+        entry = Entry(self._digest.hexdigest(), self._size)
+        with _writing(self._cache.folder):
+            # What stands there whole stays: a link to a file fails while another is renamed over it.
+            if self._cache.holds(entry):
+                self.drop()
+                return entry
+            _stamp(self._descriptor if os.utime in os.supports_fd else self._path)
+            self._close()
+            os.replace(self._path, self._cache.path(entry.sha256))
+        return entry
+
+    def drop(self) -> None:
+        """Nothing of it is kept."""
+        self._close()
+        with suppress(OSError):
+            os.unlink(self._path)
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self._descriptor)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(folder, error) from error
 
 
 def _name(path: str) -> str:
@@ -273,11 +295,5 @@ def _name(path: str) -> str:
     return folder + rest
 
 
-def _stamp(path: str) -> None:
+def _stamp(path: str | int) -> None:
     os.utime(path, ns=(time.time_ns(), STAMP))
-
-
-def _write_all(file: io.FileIO, data: memoryview) -> None:
-    """An unbuffered file may take less than it is given (a disk that is just filling up)."""
-    while data:
-        data = data[file.write(data) :]

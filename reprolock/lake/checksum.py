@@ -1,4 +1,4 @@
-"""What an object's checksum says about its bytes. A listing's entry and a stream in, a stream that checks itself out.
+"""What an object's checksum says about its bytes. A listing's entry and its bytes in, whether they fit out.
 
 A Git lake's checksums can always be computed again: a Git blob ID, or a SHA-256 for large content.
 lakeFS keeps ETags, of which 32 hex digits may be three things: the MD5 of the bytes; the MD5 over the
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Literal, Protocol
+from typing import Literal
 
 from reprolock.lake.protocol import Object
 
@@ -26,14 +26,6 @@ _S3_ETAG = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
 
 Meaning = Literal["bytes", "other", "unknown"]
 """What an ETag was computed over."""
-
-
-class Stream(Protocol):
-    """What bytes are read from."""
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill a buffer as far as may be; how many bytes that were, 0 at the end."""
-        ...
 
 
 class Mismatch(Exception):
@@ -58,18 +50,15 @@ def meaning_of(checksum: str, etag: str, encrypted: bool) -> Meaning:
     return "bytes"  # else lakeFS computed it itself, or somebody replaced the object
 
 
-class Checked:
-    """A stream of an object's bytes that raises Mismatch at its end, unless they were as many as listed and,
-    where that can be told, those of the listed checksum; `verified` says then whether it could.
+class Check:
+    """Sees an object's bytes as they pass, and says at their end whether they are those that the listing names.
 
     MD5 and SHA-1 find accidents; only SHA-256 is proof against somebody who means it.
     """
 
-    def __init__(self, stream: Stream, scheme: str, item: Object, meaning: Meaning = "unknown") -> None:
-        self.verified = False
+    def __init__(self, scheme: str, item: Object, meaning: Meaning = "unknown") -> None:
         self._name = None if meaning == "other" else verifiable(scheme, item.checksum)
         self._meaning = meaning
-        self._stream = stream
         self._item = item
         self._left = item.size
         self._state = None
@@ -78,22 +67,28 @@ class Checked:
             if self._name == "git":
                 self._state.update(b"blob %d\0" % item.size)
 
-    def readinto(self, buffer: memoryview) -> int:
-        """Fill a buffer as far as may be; how many bytes that were, 0 at the end."""
-        count = self._stream.readinto(buffer)
-        self._left -= count
-        if self._state:
-            self._state.update(buffer[:count])
-        if self._left < 0 or (not count and not self._fits()):
+    def write(self, data: bytes) -> int:
+        """The next bytes; how many they are. Mismatch as soon as there are more than listed."""
+        self._left -= len(data)
+        if self._left < 0:
             raise Mismatch
-        return count
+        if self._state:
+            self._state.update(data)
+        return len(data)
 
-    def _fits(self) -> bool:
-        if self._left or not self._state:
-            return self._left == 0
-        self.verified = self._state.hexdigest() == self._item.checksum
-        if self._name == "md5" and self._meaning == "unknown" and not self.verified:
+    def finish(self) -> bool:
+        """Whether the checksum could be told from the bytes, all of which have passed. Mismatch where they were not as many
+        as listed, or have another checksum."""
+        if self._left:
+            raise Mismatch
+        if not self._state:
+            return False
+        if self._state.hexdigest() == self._item.checksum:
+            return True
+        if self._name == "md5" and self._meaning == "unknown":
             one_part = hashlib.md5(self._state.digest(), usedforsecurity=False)
-            self.verified = one_part.hexdigest() == self._item.checksum
-            return self.verified or self._item.size >= SMALLEST_PART
-        return self.verified
+            if one_part.hexdigest() == self._item.checksum:
+                return True
+            if self._item.size >= SMALLEST_PART:
+                return False
+        raise Mismatch

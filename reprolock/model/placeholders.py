@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 ROOTS = ("params", "datasets", "outputs", "seed")
-_PLACEHOLDER = re.compile(r"\{((?:%s)(?:\.[^{}.\s]+)*)\}" % "|".join(ROOTS))
+_PLACEHOLDER = re.compile(r"\{((?:" + "|".join(ROOTS) + r")(?:\.[^{}.\s]+)*)\}")
 
 
 def names_in(text: str) -> Iterator[str]:

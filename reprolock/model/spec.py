@@ -63,7 +63,7 @@ def _project_path(path: str) -> str:
     try:
         check_path(path)
     except ValueError as error:
-        raise fault(str(error).replace("a path in a lake is relative to its repository", "write it relative to repro.toml"))
+        raise fault(str(error).replace("a path in a lake is relative to its repository", "write it relative to repro.toml")) from None
     path = path.removeprefix("./").rstrip("/")
     if not path:
         raise fault("an empty path; name a file or folder below repro.toml")
@@ -134,7 +134,7 @@ class DatasetSpec(Value):
         try:
             LakeURI.parse(_no_userinfo(uri))
         except ValueError as error:
-            raise fault(str(error))
+            raise fault(str(error)) from None
         return uri
 
     @property
@@ -268,7 +268,7 @@ class OutputSpec(Value):
             try:
                 place = LakeURI.parse(_no_userinfo(uri))
             except ValueError as error:
-                raise fault(str(error))
+                raise fault(str(error)) from None
             if not place.path:
                 raise fault(f'"{uri}" is a whole branch, which an output would replace; add a path of its own, such as "out/"')
         return uri

@@ -6,6 +6,7 @@ is checked whole before the first byte moves: what a lake cannot hold is refused
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 from reprolock.errors import NotFound, UsageError
 from reprolock.files.failures import cannot_read
-from reprolock.lake.checksum import Checked, Mismatch
+from reprolock.lake.checksum import Check, Mismatch
 from reprolock.lake.protocol import Lake, Object
 from reprolock.model.uri import LakeURI
 from reprolock.steps.data_sources import files_of
@@ -101,15 +102,13 @@ def _unchanged(lake: Lake, uri: LakeURI, items: list[tuple[str, Path]], sizes: d
 
 
 def _has_bytes(lake: Lake, found: Object, file: Path) -> bool:
-    buffer = memoryview(bytearray(_CHUNK))
+    check = Check(lake.scheme, found, "bytes")
     with file.open("rb", buffering=0) as stream:
-        checked = Checked(stream, lake.scheme, found, "bytes")
         try:
-            while checked.readinto(buffer):
-                pass
+            shutil.copyfileobj(stream, check, _CHUNK)
+            return check.finish()
         except Mismatch:
             return False
-    return checked.verified
 
 
 def _sum(path: str, group: Iterator[Object]) -> Listed:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 
 from reprolock.errors import MachineError, ServiceError
-from reprolock.files.object_cache import Entry, ObjectCache
+from reprolock.files.object_cache import Draft, Entry, ObjectCache
 from reprolock.files.object_index import Key
-from reprolock.lake.checksum import Checked, Meaning, Stream, verifiable
+from reprolock.lake.checksum import Check, Meaning, verifiable
 from reprolock.lake.protocol import Lake, Object
 from reprolock.lake.transfer import transfer
 from reprolock.model.uri import LakeURI
@@ -72,12 +72,11 @@ class Source:
         learnt = time.monotonic()
         try:
             for step in transfer(self._lake, self._place, wanted, self._receive):
-                if step.received:
-                    item, entry, verified = step.received
+                for item, entry, verified in step.received:
                     entries[item[1:]] = fresh[self._key(item, verified)] = entry
                     self.fetched, self.fetched_bytes = self.fetched + 1, self.fetched_bytes + item.size
                     self.unverified += not verified
-                self._progress.advance(1 if step.received else 0, step.bytes)
+                self._progress.advance(len(step.received), step.bytes)
                 if fresh and time.monotonic() - learnt > _LEARN_SECONDS:
                     self.cache.learn(fresh.items())
                     fresh.clear()
@@ -89,15 +88,34 @@ class Source:
         self._progress.advance(len(twins), sum(item.size for item in twins))
         return {item.path: entries[item[1:]] for item in items}
 
-    def _receive(self, item: Object, stream: Stream, meaning: Meaning) -> tuple[Object, Entry, bool]:
-        checked = Checked(stream, self._scheme, item, meaning)
-        return item, self.cache.add(checked), checked.verified
+    def _receive(self, item: Object, meaning: Meaning) -> _Incoming:
+        return _Incoming(item, Check(self._scheme, item, meaning), self.cache.draft())
 
     def _key(self, item: Object, verified: bool) -> Key:
         """A checksum over the bytes names them anywhere; one that only its maker understands, in its repository alone."""
         anywhere = verified and verifiable(self._scheme, item.checksum) is not None
         scheme = self._scheme if anywhere else f"{self._scheme}/{self._place.repository}"
         return Key(scheme, item.checksum, item.size)
+
+
+class _Incoming:
+    """An object on its way into the cache, held against its checksum as it comes."""
+
+    def __init__(self, item: Object, check: Check, draft: Draft) -> None:
+        self._item = item
+        self._check = check
+        self._draft = draft
+
+    def write(self, data: bytes) -> None:
+        self._check.write(data)
+        self._draft.write(data)
+
+    def end(self) -> tuple[Object, Entry, bool]:
+        verified = self._check.finish()
+        return self._item, self._draft.keep(), verified
+
+    def drop(self) -> None:
+        self._draft.drop()
 
 
 def not_cached(title: str, cache: ObjectCache) -> ServiceError:

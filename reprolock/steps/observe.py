@@ -76,10 +76,10 @@ def observe(workspace: Workspace, pins: Iterable[DatasetPin], publication: Publi
 def judged(ending: Ending, lineage: Lineage, spec: Spec, warn: Callable[[str], None]) -> Ending:
     """What nobody declared is warned of; with `undeclared_reads = "error"` it is a failure, as is not to know."""
     undeclared = [read.sentence for read in lineage.undeclared]
-    if spec.spark and spec.run.undeclared_reads == "error" and ending.status == "FINISHED":
-        if faults := undeclared or ([] if lineage.observed else [lineage.coverage]):
-            more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-            return ending._replace(status="FAILED", reason=f'exit code 0, but {faults[0]}{more}; run.undeclared_reads is "error"')
+    faults = undeclared or ([] if lineage.observed else [lineage.coverage])
+    if faults and spec.spark and spec.run.undeclared_reads == "error" and ending.status == "FINISHED":
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        return ending._replace(status="FAILED", reason=f'exit code 0, but {faults[0]}{more}; run.undeclared_reads is "error"')
     for sentence in undeclared[:_WARNINGS]:
         warn(sentence)
     if len(undeclared) > _WARNINGS:

@@ -9,9 +9,10 @@ uv's cache, if they are all there.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 from reprolock.environment.caches import cache_folder
 from reprolock.environment.drift import TO_INSTALL, drift
@@ -21,7 +22,7 @@ from reprolock.environment.java import check_pinned, find_java
 from reprolock.environment.manifest import changes, corrupt
 from reprolock.environment.python_env import ANEW, ensure, find
 from reprolock.errors import Damaged, LockError, MachineError, NotFound, PinError, ServiceError
-from reprolock.lake.checksum import Checked, Mismatch, Stream, verifiable
+from reprolock.lake.checksum import Check, Mismatch, verifiable
 from reprolock.lake.opening import open_lake
 from reprolock.lake.protocol import Lake, Object
 from reprolock.model.digest import summarise
@@ -128,10 +129,9 @@ def _read(lake: Lake, pin: DatasetPin, item: Object) -> bool | tuple[State, str]
     place = pin.place
     try:
         with lake.open(place.repository, place.ref, item.path) as stream:
-            checked, buffer = Checked(cast(Stream, stream), lake.scheme, item), memoryview(bytearray(_CHUNK))
-            while checked.readinto(buffer):
-                pass
-            return checked.verified
+            check = Check(lake.scheme, item)
+            shutil.copyfileobj(stream, check, _CHUNK)
+            return check.finish()
     except Mismatch:
         return "changed", f"{place._replace(path=item.path)} does not have the bytes that the listing names"
     except Damaged as error:

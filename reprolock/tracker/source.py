@@ -20,10 +20,8 @@ from reprolock.model.uri import SCHEME, LakeURI, check_path, is_under
 from reprolock.tracker.inputs import LAKE_SOURCE
 
 if TYPE_CHECKING:
-    from reprolock.lake.checksum import Meaning, Stream
+    from reprolock.lake.checksum import Check, Meaning
     from reprolock.lake.protocol import Lake, Object
-
-_BUFFER = 1 << 20
 
 
 class LakeDatasetSource(FileSystemDatasetSource):
@@ -120,7 +118,7 @@ class LakeDatasetSource(FileSystemDatasetSource):
 
     def _copy(self, lake: Lake, folder: Path) -> None:
         # With the lake.
-        from reprolock.lake.checksum import Checked
+        from reprolock.lake.checksum import Check
         from reprolock.lake.transfer import transfer
 
         objects = [item for item in lake.list(*self._place) if self.glob is None or fnmatchcase(_name(item), self.glob)]
@@ -129,13 +127,10 @@ class LakeDatasetSource(FileSystemDatasetSource):
             if found != self.digest:
                 raise PinError(f"{self.uri} is not what the run read: its listing has changed", hint="ask who keeps the lake")
 
-        def receive(item: Object, stream: Stream, meaning: Meaning) -> None:
+        def receive(item: Object, meaning: Meaning) -> _CheckedFile:
             target = folder / self._relative(item)
             target.parent.mkdir(parents=True, exist_ok=True)
-            source, buffer = Checked(stream, lake.scheme, item, meaning), memoryview(bytearray(_BUFFER))
-            with target.open("wb") as file:
-                while count := source.readinto(buffer):
-                    file.write(buffer[:count])
+            return _CheckedFile(target, Check(lake.scheme, item, meaning))
 
         for _ in transfer(lake, self._place, objects, receive):
             pass
@@ -145,6 +140,27 @@ class LakeDatasetSource(FileSystemDatasetSource):
         check_path(item.path)
         root = self._place.path.rstrip("/")
         return _name(item) if item.path == root or not is_under(item.path, root) else item.path[len(root) :].lstrip("/")
+
+
+class _CheckedFile:
+    """A file that an object's bytes are written to, held against its checksum as they come."""
+
+    def __init__(self, path: Path, check: Check) -> None:
+        self._path = path
+        self._file = path.open("wb")
+        self._check = check
+
+    def write(self, data: bytes) -> None:
+        self._check.write(data)
+        self._file.write(data)
+
+    def end(self) -> None:
+        self._file.close()
+        self._check.finish()
+
+    def drop(self) -> None:
+        self._file.close()
+        self._path.unlink(missing_ok=True)
 
 
 def _name(item: Object) -> str:

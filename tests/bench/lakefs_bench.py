@@ -147,9 +147,7 @@ def comparison(name: str, count: int) -> Iterator[list[str]]:
 
 def copies(name: str, what: str, goal: float) -> Iterator[list[str]]:
     """A dataset's local tree against `lakectl local clone`, and a second tree against `cp -rl`."""
-    from reprolock.files.object_cache import ObjectCache
     from reprolock.model.spec import DatasetSpec
-    from reprolock.steps.materialise import materialise
     from reprolock.steps.resolve import resolve_datasets
 
     opened = lake()
@@ -157,22 +155,31 @@ def copies(name: str, what: str, goal: float) -> Iterator[list[str]]:
     (pin,) = resolve_datasets(opened, {"train": dataset})
     firsts, seconds = [], []
     for number in range(4):
-        place = fresh(f"copies-{name}-{number}")
-        clone = timed(lambda: subprocess.run(["lakectl", "local", "clone", f"lakefs://bench-{name}/main/data/", str(place / "clone")], check=True, capture_output=True))
-        cache = ObjectCache(place / "cache")
-        first = timed(lambda: materialise(opened, pin, cache, place / "first"))
-        again = timed(lambda: materialise(opened, pin, cache, place / "second"))
-        linked = timed(lambda: subprocess.run(["cp", "-rl", str(place / "second"), str(place / "linked")], check=True))
-        firsts.append((first, clone))
-        seconds.append((again, linked))
+        times = copied(opened, pin, fresh(f"copies-{name}-{number}"), f"lakefs://bench-{name}/main/data/")
+        firsts.append(times[:2])
+        seconds.append(times[2:])
     opened.close()
-    for title, against, pairs, goal in (
-        (f"{what} to files", "lakectl local clone", firsts, goal),
-        ("a second time", "cp -rl", seconds, 2.0),
-    )[: 1 if name == "large" else 2]:
+    rows = [(f"{what} to files", "lakectl local clone", firsts, goal), ("a second time", "cp -rl", seconds, 2.0)]
+    for title, against, pairs, most in rows[: 1 if name == "large" else 2]:
         ratio = statistics.median(a / b for a, b in pairs[1:])
         ours, theirs = (statistics.median(pair[index] for pair in pairs[1:]) for index in (0, 1))
-        yield [title, f"{ours:.2f} s", f"{against} {theirs:.2f} s", f"{ratio:.2f}", f"goal {goal:g}", "met" if ratio <= goal else "MISSED"]
+        yield [title, f"{ours:.2f} s", f"{against} {theirs:.2f} s", f"{ratio:.2f}", f"goal {most:g}", "met" if ratio <= most else "MISSED"]
+
+
+def copied(opened, pin, place: Path, uri: str) -> tuple[float, float, float, float]:
+    """Seconds of: our first tree, lakectl's clone, our second tree, `cp -rl`."""
+    from reprolock.files.object_cache import ObjectCache
+    from reprolock.steps.materialise import materialise
+
+    cache = ObjectCache(place / "cache")
+    # lakectl writes into the .gitignore of a repository that it finds around it.
+    environ = {**os.environ, "GIT_CEILING_DIRECTORIES": str(place)}
+    clone = ["lakectl", "local", "clone", uri, str(place / "clone")]
+    theirs = timed(lambda: subprocess.run(clone, check=True, capture_output=True, env=environ))
+    first = timed(lambda: materialise(opened, pin, cache, place / "first"))
+    again = timed(lambda: materialise(opened, pin, cache, place / "second"))
+    linked = timed(lambda: subprocess.run(["cp", "-rl", str(place / "second"), str(place / "linked")], check=True))
+    return first, theirs, again, linked
 
 
 def timed(work) -> float:

@@ -68,7 +68,7 @@ def test_mlflow_is_still_down(offline: Project, cli, monkeypatch: pytest.MonkeyP
 def test_a_run_that_another_mlflow_has(project: Project, cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was created there, so that is where its record belongs."""
     cli("lock")
-    project.script("import os; os.rename('{0}/mlflow.db', '{0}/away.db'); open('{0}/mlflow.db', 'w').write('x' * 4096)".format(project.root))
+    project.script(f"import os; os.rename('{project.root}/mlflow.db', '{project.root}/away.db'); open('{project.root}/mlflow.db', 'w').write('x' * 4096)")
     found = cli("run")
     assert found.code == 0
     record = project.record

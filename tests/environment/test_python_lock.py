@@ -68,7 +68,7 @@ def test_the_lock_reads_back_and_names_no_address(tmp_path: Path) -> None:
     data = lock_bytes(Lock(environment=found))
     assert parse_lock(data).environment == found
     assert b"://" not in data
-    assert "17" == tomllib.loads(data.decode())["environment"]["java"]
+    assert tomllib.loads(data.decode())["environment"]["java"] == "17"
 
 
 def test_extras_and_what_they_need_are_pinned(tmp_path: Path, house: Path) -> None:

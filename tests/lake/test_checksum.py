@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 
 import pytest
 
-from reprolock.lake.checksum import SMALLEST_PART, Checked, Meaning, Mismatch, meaning_of, verifiable
+from reprolock.lake.checksum import SMALLEST_PART, Check, Meaning, Mismatch, meaning_of, verifiable
 from reprolock.lake.protocol import Object
 
 DATA = b"some bytes"
@@ -17,12 +16,12 @@ MD5 = hashlib.md5(DATA).hexdigest()
 
 
 def read(data: bytes, scheme: str, checksum: str, meaning: Meaning = "unknown", size: int = 10) -> bool:
-    """Read to the end in small pieces; whether the bytes were held against the checksum."""
-    checked = Checked(io.BytesIO(data), scheme, Object("a", size, checksum), meaning)
-    buffer = memoryview(bytearray(max(3, size // 4)))
-    while checked.readinto(buffer):
-        pass
-    return checked.verified
+    """All bytes in small pieces; whether they were held against the checksum."""
+    check = Check(scheme, Object("a", size, checksum), meaning)
+    piece = max(3, size // 4)
+    for start in range(0, len(data), piece):
+        check.write(data[start : start + piece])
+    return check.finish()
 
 
 @pytest.mark.parametrize(

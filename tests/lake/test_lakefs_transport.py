@@ -12,11 +12,11 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import services
+from certificates import self_signed
 
 from reprolock.errors import ServiceError, UsageError
 from reprolock.lake.credentials import Credentials
@@ -161,15 +161,14 @@ def test_an_upload_of_a_stream_is_sent_once() -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_keys_do_not_follow_a_redirect(status: int) -> None:
-    with gateway(status=200) as (elsewhere, other):
-        with gateway(status=status, headers_sent=(("Location", f"{elsewhere}/api?X-Amz-Signature=abc"),)) as (
-            endpoint,
-            _,
-        ):
-            error = complaint(lake_at(endpoint))
-            complaint(lake_at(endpoint), write=True)
-            with pytest.raises(ServiceError):
-                lake_at(endpoint).open("example-repo", "main", "file")
+    with gateway(status=200) as (elsewhere, other), gateway(status=status, headers_sent=(("Location", f"{elsewhere}/api?X-Amz-Signature=abc"),)) as (
+        endpoint,
+        _,
+    ):
+        error = complaint(lake_at(endpoint))
+        complaint(lake_at(endpoint), write=True)
+        with pytest.raises(ServiceError):
+            lake_at(endpoint).open("example-repo", "main", "file")
     assert other.seen == []
     assert error.message == (
         f"lakeFS at {endpoint} (LAKECTL_SERVER_ENDPOINT_URL) sends on to {elsewhere}; keys do not follow"
@@ -252,26 +251,3 @@ def test_a_proxy_is_used(tmp_path: Path) -> None:
 )
 def test_which_proxy(endpoint: str, environ: dict[str, str], proxy: str | None) -> None:
     assert proxy_for(endpoint, environ) == proxy
-
-
-def self_signed(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate for localhost that only itself vouches for, and a server's TLS with it."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    built = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    built = built.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-    built = built.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-    built = built.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    certificate, private = folder / "certificate.pem", folder / "key.pem"
-    certificate.write_bytes(built.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, private)
-    return certificate, context
