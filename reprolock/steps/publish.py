@@ -29,10 +29,13 @@ RECORD_KEY = "reprolock.record"
 
 
 class Published(NamedTuple):
-    """One record an output; `fault` is what kept some of them from being published, in a sentence that names them."""
+    """One record an output; `fault` is what kept some of them from being published, in a sentence that names them.
+
+    A Ctrl-C is a fault like any other: what the lake has by then is to be recorded before the process ends by it.
+    """
 
     records: tuple[PublishedRecord, ...]
-    fault: ReprolockError | None = None
+    fault: ReprolockError | KeyboardInterrupt | None = None
 
 
 def run_metadata(record: Record) -> dict[str, str]:
@@ -56,7 +59,7 @@ def publish(
     A fault is an answer and no exception: the run itself has finished.
     """
     work = _Work(publication, record, root, {output.name: output for output in outputs}, progress)
-    fault = None
+    fault: ReprolockError | KeyboardInterrupt | None = None
     try:
         for branch in publication.branches:
             work.commit(branch)
@@ -64,11 +67,11 @@ def publish(
             work.tag(branch, tag or "")
         for branch in publication.branches if merge else ():
             work.merge(branch)
-    except ReprolockError as error:
+    except (ReprolockError, KeyboardInterrupt) as error:
         fault = error
     records = tuple(work.record(branch, name, tag, merge, fault) for branch in publication.branches for name in branch.places)
-    if fault is None:
-        return Published(records)
+    if fault is None or isinstance(fault, KeyboardInterrupt):
+        return Published(records, fault)
     left = [branch for branch in publication.branches if branch.name not in work.merges]
     return Published(records, _told(fault, [item.name for item in records if item.fault], left))
 
@@ -82,14 +85,14 @@ def _told(fault: ReprolockError, outputs: list[str], left: list[Branch]) -> Repr
 
 
 class _Work:
-    """How far each branch has come: `commits` and `merges` by the branch's name, `tagged` names."""
+    """How far each branch has come: `commits`, `tags` and `merges` by the branch's name."""
 
     def __init__(
         self, publication: Publication, record: Record, root: Path, outputs: Mapping[str, Output], progress: Progress
     ) -> None:
         self.commits: dict[str, str] = {}
         self.merges: dict[str, str] = {}
-        self.tagged: set[str] = set()
+        self.tags: dict[str, str] = {}
         self._lake = publication.lake
         self._publication = publication
         self._root = root
@@ -111,7 +114,7 @@ class _Work:
             return head.id if head.metadata.get(RECORD_KEY) == self._metadata[RECORD_KEY] else None
 
         if lake.uncommitted(repository, name):
-            self.commits[name] = _certain(lambda: lake.commit(repository, name, self._message, self._metadata).id, committed)
+            _certain(lambda: lake.commit(repository, name, self._message, self._metadata).id, committed, self.commits, name)
         else:
             self.commits[name] = lake.resolve(repository, name).id
 
@@ -128,8 +131,7 @@ class _Work:
                 return tag if lake.resolve(branch.repository, tag).id == commit else None
             return None
 
-        _certain(create, created)
-        self.tagged.add(branch.name)
+        _certain(create, created, self.tags, branch.name)
 
     def merge(self, branch: Branch) -> None:
         """Merge the commit into the target, and remove the branch."""
@@ -147,14 +149,13 @@ class _Work:
             head = lake.resolve(repository, target)
             return head.id if commit in head.parents else None
 
-        self.merges[name] = _certain(merge, merged)
+        _certain(merge, merged, self.merges, name)
         with suppress(ReprolockError):  # it is published; a branch that stays is in nobody's way
             lake.delete_branch(repository, name)
 
-    def record(self, branch: Branch, output: str, tag: str | None, merge: bool, fault: ReprolockError | None) -> PublishedRecord:
+    def record(self, branch: Branch, output: str, tag: str | None, merge: bool, fault: ReprolockError | KeyboardInterrupt | None) -> PublishedRecord:
         """What became of one output."""
-        commit, merged = self.commits.get(branch.name), self.merges.get(branch.name)
-        tagged = tag if branch.name in self.tagged else None
+        commit, tagged, merged = (done.get(branch.name) for done in (self.commits, self.tags, self.merges))
         done = commit and (tagged or not tag) and (merged or not merge)
         return PublishedRecord(
             name=output,
@@ -163,7 +164,7 @@ class _Work:
             commit=commit,
             tag=tagged,
             merged=merged,
-            fault=None if done or fault is None else ": ".join(filter(None, [fault.message, ", ".join(fault.faults)])),
+            fault=None if done or fault is None else _words(fault),
         )
 
 
@@ -173,12 +174,22 @@ def _seal(record: Record) -> str:
     return seal.total
 
 
-def _certain(act: Callable[[], str], found: Callable[[], str | None]) -> str:
-    """What an act answers. Where its answer was lost, `found` looks whether it was done; if it was not, it is tried again."""
+def _words(fault: ReprolockError | KeyboardInterrupt) -> str:
+    return "Ctrl-C" if isinstance(fault, KeyboardInterrupt) else ": ".join(filter(None, [fault.message, ", ".join(fault.faults)]))
+
+
+def _certain(act: Callable[[], str], found: Callable[[], str | None], answers: dict[str, str], name: str) -> None:
+    """Keep what an act answers. Where its answer was lost, `found` looks whether it was done: if it was not, it is tried
+    again, unless a Ctrl-C was what came in between."""
     try:
-        return act()
+        answers[name] = act()
     except ServiceError:
-        return found() or act()
+        answers[name] = found() or act()
+    except KeyboardInterrupt:
+        with suppress(ReprolockError):
+            if answer := found():
+                answers[name] = answer
+        raise
 
 
 class _Whole:

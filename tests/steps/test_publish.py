@@ -32,7 +32,7 @@ def site(request: pytest.FixtureRequest, project: Project, cli: Cli, monkeypatch
         for name, value in server.lakectl.items():
             monkeypatch.setenv(name, value)
         lake = open_lake(None, project.root, server.lakectl, project.root)
-    yield Site(project, lake, request.node.originalname, cli)
+    yield Site(project, lake, request.node.originalname + request.node.callspec.params.get("act", ""), cli)
     lake.close()
 
 
@@ -302,6 +302,41 @@ def test_the_tag_is_taken_under_the_run(site: Site) -> None:
     [item] = site.project.record.published
     assert (item.tag, item.merged) == (None, None)
     assert site.shown(str(item.commit)) == WHOLE
+
+
+@pytest.mark.parametrize(("act", "done"), [("commit", 0), ("create_tag", 1), ("merge", 2)])
+def test_a_ctrl_c_while_it_is_published(site: Site, monkeypatch: pytest.MonkeyPatch, act: str, done: int) -> None:
+    """What the lake did before anybody could say so is recorded all the same."""
+    real = getattr(type(site.lake), act)
+
+    def interrupted(lake: Lake, *arguments: object, **named: object) -> None:
+        real(lake, *arguments, **named)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(site.lake), act, interrupted)
+    said = site.run("--tag", "v1", "--merge")
+    monkeypatch.undo()
+    assert said.code == 130, said.err
+    record = site.project.record
+    [item] = record.published
+    name = f"run-{record.run_id[:12]}-main"
+    assert item.commit == site.head(name) or (done == 2 and item.commit == site.head("v1"))
+    assert (item.tag, item.merged) == ("v1" if done >= 1 else None, site.head() if done == 2 else None)
+    assert item.fault == (None if done == 2 else "Ctrl-C")
+    assert record.status == "FINISHED"
+    assert site.project.stored_record(record.run_id) == record
+    assert site.project.stored().info.status == "FINISHED"
+    assert site.shown() == (WHOLE if done == 2 else {"README": b"about"})
+
+
+def test_a_ctrl_c_before_the_lake_has_acted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(site.lake), "merge", interrupted)
+    assert site.run("--merge").code == 130
+    [item] = site.project.record.published
+    assert (item.commit, item.merged, item.fault) == (site.head(str(item.branch)), None, "Ctrl-C")
 
 
 def test_a_fault_shows_later(site: Site, cli: Cli) -> None:
