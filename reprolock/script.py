@@ -8,8 +8,8 @@ In: the JSON file that REPROLOCK_CONTEXT names. Out: a frozen `Run`. The file (v
                          "materialise": [ARGUMENT, …] | null}},
      "outputs": {NAME: {"path": "/…", "url": "…" | null}}}
 
-`url` is a Hadoop path, taken to the letter. `materialise` is a command that makes the dataset's local
-tree and prints its path as the last line; null where `path` is there already.
+`url` is a Hadoop path, taken to the letter. `materialise` is a command that makes the dataset's local tree, or, with
+the name of one object after it, that one file of it, and prints its path as the last line; null where `path` is there already.
 """
 
 from __future__ import annotations
@@ -108,8 +108,11 @@ class Dataset:
     def open(self, name: str | None = None) -> BinaryIO:
         """The bytes of one object, whatever its format: `name` below the dataset, or the only object of it.
 
-        UsageError for a name that is not there, and for none where there are several.
+        Of a dataset that is not on this disk, that object alone comes. UsageError for a name that is not there, and for
+        none where there are several.
         """
+        if name is not None and self._path is None and self._materialise is not None:
+            return _made(self.name, (*self._materialise, name)).open("rb")
         root = self.path.parent if self.path.is_file() else self.path
         if name is not None and ".." not in Path(name).parts and (root / name).is_file():
             return (root / name).open("rb")
@@ -235,6 +238,8 @@ def _named(known: Mapping[str, _Named], name: str, kind: str) -> _Named:
 def _made(name: str, command: tuple[str, ...]) -> Path:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, encoding="utf-8")
     lines = done.stdout.splitlines()
+    if done.returncode == UsageError.exit_code:
+        raise UsageError(f'dataset "{name}" does not have what was asked for', hint="see the message above")
     if done.returncode != 0 or not lines:
         raise ServiceError(
             f'dataset "{name}" could not be brought to this disk (exit {done.returncode})', hint="see the message above"

@@ -212,6 +212,19 @@ def test_an_object_that_cannot_be_opened(script: Script) -> None:
         assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
+def test_an_object_of_a_dataset_that_is_not_here_comes_alone(script: Script, capfd: pytest.CaptureFixture[str]) -> None:
+    code = "import sys; from pathlib import Path; Path(sys.argv[1]).write_bytes(b'x'); print(sys.argv[1])"
+    script.dataset("train", "csv", path=None, materialise=[sys.executable, "-X", "utf8", "-c", code])
+    with script.run().dataset("train").open(str(script.folder / "ü.csv")) as stream:
+        assert stream.read() == b"x"
+    refusing = "import sys; print('error: dataset \"train\" has no object \"y\"', file=sys.stderr); sys.exit(2)"
+    script.dataset("train", "csv", path=None, materialise=[sys.executable, "-c", refusing])
+    with pytest.raises(UsageError) as caught:
+        script.run().dataset("train").open("y")
+    assert (caught.value.message, caught.value.hint) == ('dataset "train" does not have what was asked for', "see the message above")
+    assert capfd.readouterr().err == 'error: dataset "train" has no object "y"\n'
+
+
 # .pandas() and .arrow()
 
 

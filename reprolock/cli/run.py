@@ -300,10 +300,11 @@ def sync(settings: Settings, tracking_uri: str | None) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("cache", type=click.Path(path_type=Path))
 @click.argument("name")
-def materialise(folder: Path, cache: Path, name: str) -> None:
-    """Make a dataset's local tree while a run's command is running; print its path."""
+@click.argument("item", required=False)
+def materialise(folder: Path, cache: Path, name: str, item: str | None) -> None:
+    """Make a dataset's local tree, or one object of it, while a run's command is running; print its path."""
     from reprolock.steps.materialise_for_run import materialise_for_run  # called by reprolock.script alone
 
     with progress(Settings(), f"Getting {name}") as bar:
-        path = materialise_for_run(folder, cache, name, bar)
+        path = materialise_for_run(folder, cache, name, item, bar)
     click.echo(path)

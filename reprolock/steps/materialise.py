@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.errors import NotFound, PinError
+from reprolock.errors import NotFound, PinError, UsageError
 from reprolock.files.object_cache import ObjectCache
 from reprolock.lake.protocol import Lake, Object
 from reprolock.model.digest import listing_line, sha256
 from reprolock.model.lock import DatasetPin
+from reprolock.model.uri import LakeURI
 from reprolock.steps.fetching import Source, fill, not_cached
 from reprolock.steps.local_tree import LocalTree
 from reprolock.steps.progress import SILENT, Progress
@@ -42,38 +45,52 @@ class Materialised(NamedTuple):
 
 
 def materialise(
-    lake: Lake | None, pin: DatasetPin, cache: ObjectCache, folder: Path, progress: Progress = SILENT
+    lake: Lake | None, pin: DatasetPin, cache: ObjectCache, folder: Path, progress: Progress = SILENT, *, name: str | None = None
 ) -> Path:
     """The pinned data at `folder/REPOSITORY/COMMIT/PATH`, as `materialised` makes it."""
-    return materialised(lake, pin, cache, folder, progress).path
+    return materialised(lake, pin, cache, folder, progress, name=name).path
 
 
 def materialised(
-    lake: Lake | None, pin: DatasetPin, cache: ObjectCache, folder: Path, progress: Progress = SILENT
+    lake: Lake | None, pin: DatasetPin, cache: ObjectCache, folder: Path, progress: Progress = SILENT, *, name: str | None = None
 ) -> Materialised:
-    """Make the tree of a pin whole, and say what that took. The lake is asked only for what is not in the cache;
-    None is nobody to ask.
+    """Make the tree of a pin whole, or one file of it (`name`, relative to the dataset), and say what that took. The lake
+    is asked only for what is not in the cache; None is nobody to ask.
 
-    PinError (4) where the data is gone, damaged or not what was pinned, or where a file stands in the tree
+    UsageError (2) for a name that the dataset does not have; PinError (4) where the data is gone, damaged or not what was pinned, or where a file stands in the tree
     that is none of its; UsageError (2) for names that a folder here cannot hold; ServiceError (5) when
     the lake stays away, or nobody may be asked; MachineError (8) for a full disk or a folder that cannot be written.
     """
     items = _listing(lake, pin, cache)
-    tree = LocalTree(folder, _tree_path(folder, pin), pin.place, items)
+    place = pin.place
+    if name is not None:
+        items = [_named(pin, items, name)]
+        place = place._replace(path=items[0].path)
+    tree = LocalTree(folder, _tree_path(folder, place, pin.glob), place, items)
     missing = tree.missing()
-    source = Source(lake, pin.place, pin.digest.partition(":")[0], cache, f"dataset {pin.name}", progress)
+    source = Source(lake, place, pin.digest.partition(":")[0], cache, f"dataset {pin.name}", progress)
     source.begin(items, missing)
     if missing:
         fill(tree, missing, source)
-    return Materialised(tree.path, len(items), pin.bytes, source.fetched, source.fetched_bytes, source.unverified)
+    return Materialised(tree.path, len(items), sum(item.size for item in items), source.fetched, source.fetched_bytes, source.unverified)
 
 
-def _tree_path(folder: Path, pin: DatasetPin) -> Path:
+def _tree_path(folder: Path, place: LakeURI, glob: str | None) -> Path:
     """Trees of one commit may share folders, since they agree about every file; those of a glob do not agree
     about what is absent, so each glob has a root of its own."""
-    place = pin.place
-    root = place.ref if pin.glob is None else f"{place.ref}-{sha256(pin.glob.encode())[:8]}"
+    root = place.ref if glob is None else f"{place.ref}-{sha256(glob.encode())[:8]}"
     return folder.joinpath(place.repository, root, *place.path.rstrip("/").split("/"))
+
+
+def _named(pin: DatasetPin, items: Sequence[Object], name: str) -> Object:
+    """One of the objects, by its name below the dataset; the last segment of an address that names an object."""
+    root = pin.place.path.rstrip("/")
+    below = len(root) + 1 if root else 0
+    names = {item.path[below:] or root.rpartition("/")[2]: item for item in items}
+    if name in names:
+        return names[name]
+    near = get_close_matches(name, names, n=1) or [min(names)]
+    raise UsageError(f'dataset "{pin.name}" has no object "{name}"', hint=f'one that it has: .open("{near[0]}")')
 
 
 def _listing(lake: Lake | None, pin: DatasetPin, cache: ObjectCache) -> list[Object]:

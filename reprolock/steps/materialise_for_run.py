@@ -1,4 +1,4 @@
-"""A dataset's local tree, made while a run's command is running, for `run.dataset(…).path`."""
+"""A dataset's local tree, or one object of it, made while a run's command is running: `run.dataset(…).path` and `.open`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from reprolock.steps.rebuild import PINS
 
 
 def materialise_for_run(
-    folder: Path, cache: Path, name: str, progress: Progress = SILENT, *, machine: Machine | None = None
+    folder: Path, cache: Path, name: str, item: str | None = None, progress: Progress = SILENT, *, machine: Machine | None = None
 ) -> Path:
-    """`folder` is the run's, `cache` this user's. Errors as `materialise`."""
+    """`folder` is the run's, `cache` this user's; `item` is one object of the dataset `name`. Errors as `materialise`."""
     machine = machine or Machine.here()
     try:
         document = json.loads((folder / PINS).read_bytes())
@@ -28,6 +28,6 @@ def materialise_for_run(
         raise UsageError(f"{folder} is no folder of a run that has a dataset {name}") from None
     lake = open_lake(document["lake"], root, machine.environ, machine.home)
     try:
-        return materialise(lake, pin, ObjectCache(cache / "objects"), root / ".reprolock" / "data", progress)
+        return materialise(lake, pin, ObjectCache(cache / "objects"), root / ".reprolock" / "data", progress, name=item)
     finally:
         lake.close()

@@ -104,6 +104,37 @@ def test_what_was_done_is_counted(ground: Ground) -> None:
     assert ground.make(pin, "elsewhere")[1:] == (4, 10, 0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("path", "glob", "name", "at"),
+    [
+        ("train/", None, "deep/er/b.csv", "{commit}/train/deep/er/b.csv"),
+        ("train/a.csv", None, "a.csv", "{commit}/train/a.csv"),
+        ("", None, "train-x", "{commit}/train-x"),
+        ("train/", "*.csv", "a.csv", "{commit}-8d0f00ca/train/a.csv"),
+    ],
+)
+def test_one_object_of_it(ground: Ground, path: str, glob: str | None, name: str, at: str) -> None:
+    """It stands where the whole tree will, which takes it over."""
+    pin = ground.pin(path, glob)
+    made = materialised(ground.lake, pin, ground.cache, ground.folder, name=name)
+    place = ground.folder / "weather" / at.format(commit=pin.commit)
+    assert made.path == place
+    assert [file for file in ground.folder.rglob("*") if file.is_file()] == [place]
+    assert made[1:] == (1, place.stat().st_size, 1, place.stat().st_size, 0)
+    assert place.read_bytes() == FILES[(path.rpartition("/")[0] + "/" + name).lstrip("/")]
+    whole = ground.make(pin)
+    assert whole.fetched == whole.objects - 1
+
+
+def test_an_object_that_it_does_not_have(ground: Ground) -> None:
+    for name, near in (("deep/er/c.csv", "deep/er/b.csv"), ("../a.csv", "a.csv"), ("", "a.csv")):
+        with pytest.raises(UsageError) as caught:
+            materialised(ground.lake, ground.pin(), ground.cache, ground.folder, name=name)
+        assert caught.value.message == f'dataset "train" has no object "{name}"'
+        assert caught.value.hint == f'one that it has: .open("{near}")'
+    assert not ground.folder.exists()
+
+
 def test_a_whole_repository(ground: Ground) -> None:
     pin = ground.pin("")
     made = ground.make(pin)
