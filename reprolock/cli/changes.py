@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from reprolock.cli.words import counted, short, size
 from reprolock.model.lock import DatasetPin, EnvironmentPin, JarPin, JarsPin
+from reprolock.model.words import counted, short, size
 from reprolock.steps.lock import Change
 
 Versions = dict[str, tuple[str, object]]

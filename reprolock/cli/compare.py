@@ -10,7 +10,7 @@ import click
 
 import reprolock
 from reprolock.cli.options import Settings, shared
-from reprolock.cli.words import counted, plain, short
+from reprolock.model.words import counted, plain, short
 
 if TYPE_CHECKING:
     from reprolock.steps.impact import Reader

@@ -12,8 +12,8 @@ import click
 import reprolock
 from reprolock.cli.options import Settings, shared
 from reprolock.cli.progress import progress
-from reprolock.cli.words import counted, short, size
 from reprolock.model.uri import SCHEME, LakeURI
+from reprolock.model.words import counted, short, size
 
 if TYPE_CHECKING:
     from reprolock.lake.protocol import Commit, Lake

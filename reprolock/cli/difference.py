@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import click
 
 from reprolock.cli.options import aligned
-from reprolock.cli.words import counted, plain
 from reprolock.model.difference import ENVIRONMENT, Change, Difference, Objects, Section
+from reprolock.model.words import counted, plain
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#])")
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}

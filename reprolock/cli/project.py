@@ -10,8 +10,8 @@ import click
 import reprolock
 from reprolock.cli.options import Settings, shared
 from reprolock.cli.progress import progress
-from reprolock.cli.words import counted, duration, short, size
 from reprolock.errors import UsageError
+from reprolock.model.words import counted, duration, short, size
 
 if TYPE_CHECKING:
     from datetime import datetime

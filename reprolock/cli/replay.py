@@ -15,8 +15,8 @@ import reprolock
 from reprolock.cli.options import Settings, shared
 from reprolock.cli.progress import progress
 from reprolock.cli.run import RULE, Screen, pairs
-from reprolock.cli.words import counted, short
 from reprolock.errors import CommandFailed, Diverged, Interrupted, NotReplayable
+from reprolock.model.words import counted, short
 
 if TYPE_CHECKING:
     from reprolock.model.record import Record

@@ -14,8 +14,8 @@ import click
 import reprolock
 from reprolock.cli.options import Settings, aligned, shared
 from reprolock.cli.progress import progress
-from reprolock.cli.words import counted, duration, short, size
 from reprolock.errors import CommandFailed, Interrupted
+from reprolock.model.words import counted, duration, short, size
 
 if TYPE_CHECKING:
     from reprolock.model.lock import Lock

@@ -6,8 +6,8 @@ import click
 
 import reprolock
 from reprolock.cli.options import Settings, shared
-from reprolock.cli.words import counted
 from reprolock.errors import Diverged
+from reprolock.model.words import counted
 
 
 @click.command("same-data")

@@ -10,8 +10,8 @@ import click
 import reprolock
 from reprolock.cli.options import Settings, shared
 from reprolock.cli.progress import progress
-from reprolock.cli.words import counted, size
 from reprolock.errors import PinError, UsageError
+from reprolock.model.words import counted, size
 
 
 @click.command()

@@ -177,7 +177,7 @@ class _Verified(io.RawIOBase):
 
     def __init__(self, path: str, file: Path, pointer: _Pointer, explain: Callable[[Broken], Exception]) -> None:
         self._path = path
-        self._file = open(file, "rb", buffering=0)  # closed by `close`, with the stream
+        self._file = open(file, "rb", buffering=0)  # noqa: SIM115 - closed by `close`, with the stream
         self._pointer = pointer
         self._explain = explain
         self._digest = hashlib.sha256()

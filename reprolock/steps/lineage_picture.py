@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from reprolock.model.lineage import Lineage
 from reprolock.model.record import OutputRecord, Record
+from reprolock.model.words import counted
 
 WIDTH, HEIGHT, GAP = 250, 62, 14
 """A box, and the space between two of them, in the picture's own units."""
@@ -70,11 +71,6 @@ def picture(record: Record) -> Picture:
     right = _column(2, outputs, height)
     arrows = [_arrow(box, run) for box in left] + [_arrow(run, box) for box in right]
     return Picture((*left, run, *right), tuple(arrows), _COLUMNS[2] + WIDTH + 4, height)
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 object`, `3 objects`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _column(column: int, items: Sequence[Item], height: int) -> list[Box]:

@@ -20,6 +20,7 @@ from reprolock.files.object_cache import STAMP, Entry, ObjectCache
 from reprolock.files.scratch import scratch
 from reprolock.lake.protocol import Object
 from reprolock.model.uri import LakeURI
+from reprolock.model.words import counted
 from reprolock.steps.data_names import refuse_names
 
 _BUILDING = "building"
@@ -60,7 +61,7 @@ class LocalTree:
             raise cannot_read(self.path, error) from error
         if strangers:
             raise PinError(
-                f"{self.path} holds {_files_counted(strangers)} that {self._place} does not have",
+                f"{self.path} holds {counted(len(strangers), 'file')} that {self._place} does not have",
                 hint="move them away, or remove the folder: it is made again",
                 faults=tuple(sorted(strangers)[:_STRANGERS_SHOWN]),
             )
@@ -170,7 +171,3 @@ def _files(top: str, below: str = "") -> Iterator[tuple[str, os.stat_result]]:
 
 def _untouched(status: os.stat_result, size: int) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_size == size and status.st_mtime_ns == STAMP
-
-
-def _files_counted(names: Sequence[str]) -> str:
-    return "1 file" if len(names) == 1 else f"{len(names)} files"

@@ -19,7 +19,8 @@ from reprolock.files.whole import write_whole
 from reprolock.model.lineage import Lineage
 from reprolock.model.record import Record
 from reprolock.model.verdict import Verdict
-from reprolock.steps.lineage_picture import HEIGHT, WIDTH, counted, picture
+from reprolock.model.words import counted, size
+from reprolock.steps.lineage_picture import HEIGHT, WIDTH, picture
 from reprolock.steps.machine import Machine
 from reprolock.steps.why import flattened
 
@@ -62,7 +63,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: _UNSHOWN.sub("\ufffd", value) if type(value) is str else value,
     )
-    environment.filters |= {"size": _size, "number": _number, "counted": counted, "brief": _brief, "time": _time, "flattened": flattened}
+    environment.filters |= {"size": size, "number": _number, "counted": counted, "brief": _brief, "time": _time, "flattened": flattened}
     environment.filters |= {"warnings": _warnings, "made_from": _made_from}
     return environment
 
@@ -85,15 +86,6 @@ def _made_from(lineage: Lineage) -> list[tuple[str, str, str, str]]:
         if not write.columns:
             rows.append((*where, "–", "not reported"))
     return rows
-
-
-def _size(count: int) -> str:
-    value, unit = float(count), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 999.5:
-            break
-        value /= 1000
-    return f"{count} B" if unit == "B" else f"{value:.3g} {unit}"
 
 
 def _brief(value: str | None) -> str:

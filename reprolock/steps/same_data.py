@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from reprolock.errors import NotReplayable, UsageError
 from reprolock.model.record import DatasetRecord, Record
+from reprolock.model.words import counted
 from reprolock.steps.machine import Machine
 from reprolock.steps.recorded import check_seal, read_record
 from reprolock.steps.which_mlflow import which_mlflow
@@ -85,4 +86,4 @@ def _check_schemes(one: DatasetRecord, other: DatasetRecord) -> None:
 
 def _shown(item: DatasetRecord) -> str:
     place = item.uri.removeprefix("lakefs://").split("/")
-    return f"{place[0]} {item.commit[:12]} ({item.objects} object{'s' if item.objects != 1 else ''}, {item.bytes} B)"
+    return f"{place[0]} {item.commit[:12]} ({counted(item.objects, 'object')}, {item.bytes} B)"

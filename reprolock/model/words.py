@@ -13,7 +13,7 @@ def size(count: int) -> str:
     if count < 1000:
         return f"{count} B"
     value = float(count)
-    for unit in ("kB", "MB", "GB", "TB", "PB"):
+    for unit in ("kB", "MB", "GB", "TB", "PB"):  # noqa: B007 - it is read after the loop
         value /= 1000
         if value < 999.5:
             break
