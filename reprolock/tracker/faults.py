@@ -60,7 +60,7 @@ def no_run(place: Place, run: str) -> UsageError:
     """Nothing that was recorded answers to the name."""
     return UsageError(
         f'no run "{run}" in MLflow at {place}',
-        hint="list the runs with `reprolock show`, or name another MLflow with --tracking-uri",
+        hint="look its ID up in MLflow, or name another MLflow with --tracking-uri",
     )
 
 

@@ -241,7 +241,7 @@ def test_find_by_id_beginning_and_offline_id(tracker: MlflowTracker, record: Rec
         with pytest.raises(UsageError) as unknown:
             tracker.find(name)
         assert str(unknown.value) == f'no run "{name}" in MLflow at {place.shown} (mlflow.tracking_uri in repro.toml)'
-        assert unknown.value.hint == "list the runs with `reprolock show`, or name another MLflow with --tracking-uri"
+        assert unknown.value.hint == "look its ID up in MLflow, or name another MLflow with --tracking-uri"
         assert unknown.value.exit_code == 2
     with pytest.raises(UsageError) as short:
         tracker.find(run_id[:3])
