@@ -34,7 +34,7 @@ def resolve_datasets(
     commits = resolve_refs(lake, {name: dataset.place for name, dataset in datasets.items()}, as_of=as_of)
     with ThreadPoolExecutor(_LISTINGS_AT_ONCE) as pool:
         pins = [
-            pool.submit(pin_dataset, lake, name, dataset, commits[dataset.place[:2]])
+            pool.submit(pin_dataset, lake, name, dataset, commits[dataset.place[:2]], head=as_of is None)
             for name, dataset in datasets.items()
         ]
         return tuple(pin.result() for pin in pins)
@@ -50,8 +50,10 @@ def resolve_refs(lake: Lake, places: Mapping[str, LakeURI], *, as_of: datetime |
         return {ref: commit.result() for ref, commit in commits.items()}
 
 
-def pin_dataset(lake: Lake, name: str, dataset: DatasetSpec, commit: Commit) -> DatasetPin:
-    """Read the listing at the commit and seal it."""
+def pin_dataset(lake: Lake, name: str, dataset: DatasetSpec, commit: Commit, *, head: bool = True) -> DatasetPin:
+    """Read the listing at the commit and seal it. `head`: the commit is where the ref stands now, so that
+    committing what is staged would move it. NotFound where nothing is at the commit.
+    """
     place = dataset.place.at(commit.id)
     try:
         summary = summarise(listing(lake, place, dataset.glob), lake.scheme)
@@ -59,10 +61,12 @@ def pin_dataset(lake: Lake, name: str, dataset: DatasetSpec, commit: Commit) -> 
         summary = None
     if summary is None or not summary.objects:
         matching = f' matching "{dataset.glob}"' if dataset.glob else ""
-        raise NotFound(
-            f"datasets.{name}.uri: nothing{matching} is at {dataset.uri} (commit {commit.id[:12]})",
-            hint=f"see what is there with `reprolock data ls -r lakefs://{place.repository}/{dataset.place.ref}/`",
-        )
+        branch = f"lakefs://{place.repository}/{dataset.place.ref}"
+        if head and is_staged(lake, dataset.place, dataset.glob):
+            hint = f"commit what is staged there first: `reprolock data commit {branch} -m MESSAGE`"
+        else:
+            hint = f"see what is there with `reprolock data ls -r {branch}/`"
+        raise NotFound(f"datasets.{name}.uri: nothing{matching} is at {dataset.uri} (commit {commit.id[:12]})", hint=hint)
     return DatasetPin.sealed(
         name=name,
         kind=lake.kind,

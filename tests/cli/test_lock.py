@@ -258,6 +258,30 @@ def test_an_empty_dataset(ground, cli) -> None:
     assert said.code == 2
 
 
+def test_data_that_was_put_and_not_committed(ground, cli) -> None:
+    """Only where a commit would help: not for another path, a tag, or a moment in the past."""
+    ground.lake.create_tag("example-repo", "v1", "main")
+    ground.put("homes/a.csv", b"x,y\n1,2\n")
+    ground.edit("main/train/", "main/homes/")
+    head = ground.lake.resolve("example-repo", "main").id[:12]
+
+    def missing(uri: str, hint: str) -> tuple[int, str, str]:
+        return 2, "", f"error: datasets.train.uri: nothing is at lakefs://example-repo/{uri} (commit {head})\nhint: {hint}\n"
+
+    look = "see what is there with `reprolock data ls -r lakefs://example-repo/{}/`"
+    assert cli("lock") == missing(
+        "main/homes/", "commit what is staged there first: `reprolock data commit lakefs://example-repo/main -m MESSAGE`"
+    )
+    assert cli("lock", "--as-of", "2999-01-01T00:00:00Z") == missing("main/homes/", look.format("main"))
+    ground.edit("main/homes/", "main/home/")
+    assert cli("lock") == missing("main/home/", look.format("main"))
+    ground.edit("main/home/", "v1/homes/")
+    assert cli("lock") == missing("v1/homes/", look.format("v1"))
+    ground.edit("v1/homes/", "main/homes/")
+    assert cli("data", "commit", "lakefs://example-repo/main", "-m", "Put homes").code == 0
+    assert cli("lock").code == 0
+
+
 def test_names_that_are_hard(ground, cli) -> None:
     ground.commit("tr [1] {a} *é ü/x.csv", b"x\n1\n")
     ground.edit("main/train/", "main/tr [1] {a} *é ü/")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import services
 
+from reprolock.errors import NotFound
 from reprolock.lake.lakefs_server import LakeFSLake
 from reprolock.lake.opening import open_lake
 from reprolock.model.spec import DatasetSpec
@@ -47,3 +48,17 @@ def test_one_object_and_no_listing(lake: LakeFSLake, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(lake._transport, "ask", noted)
     check_pins(lake, pins)
     assert entries <= most
+
+
+def test_data_that_was_put_and_not_committed(lake: LakeFSLake) -> None:
+    repository = f"pins-{secrets.token_hex(4)}"
+    lake.create_repository(repository, storage=f"s3://lake/{repository}")
+    lake.put(repository, "main", "homes/a.csv", io.BytesIO(b"x\n1\n"))
+    branch, head = f"lakefs://{repository}/main", lake.resolve(repository, "main").id
+    commit = f"commit what is staged there first: `reprolock data commit {branch} -m MESSAGE`"
+    look = f"see what is there with `reprolock data ls -r lakefs://{repository}/%s/`"
+    for ref, path, hint in (("main", "homes", commit), ("main", "home", look % "main"), (head, "homes", look % head)):
+        uri = f"lakefs://{repository}/{ref}/{path}/"
+        with pytest.raises(NotFound) as missing:
+            resolve_datasets(lake, {"homes": DatasetSpec(uri=uri, format="csv")})
+        assert (missing.value.message, missing.value.hint) == (f"datasets.homes.uri: nothing is at {uri} (commit {head[:12]})", hint)
