@@ -24,6 +24,8 @@ class ReprolockError(Exception):
         self.message = message
         self.hint = hint
         self.faults = faults
+        if hint is not None:
+            self.add_note(f"hint: {hint}")  # for a traceback; the command line prints it itself
 
     def __str__(self) -> str:
         return "\n".join((self.message, *self.faults))

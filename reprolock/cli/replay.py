@@ -15,8 +15,8 @@ import reprolock
 from reprolock.cli.options import Settings, shared
 from reprolock.cli.progress import progress
 from reprolock.cli.run import RULE, Screen, pairs
-from reprolock.errors import CommandFailed, Diverged, Interrupted, NotReplayable
-from reprolock.model.words import counted, short
+from reprolock.errors import CommandFailed, Diverged, Interrupted, NotReplayable, UsageError
+from reprolock.model.words import counted, plain, short
 
 if TYPE_CHECKING:
     from reprolock.model.record import Record
@@ -67,6 +67,8 @@ def replay(
     from reprolock.steps.replay import ReplayOptions  # the library is loaded when a command runs
     from reprolock.steps.what_if import WhatIf, parse_param
 
+    if html is not None and not html.absolute().parent.is_dir():
+        raise UsageError(f"--html {html}: {html.parent} is no folder", hint="make it first; the page is written when the replay has ended")
     options = ReplayOptions(
         tracking_uri=tracking_uri,
         lake=lake,
@@ -123,9 +125,13 @@ def _say(settings: Settings, done: Replayed, dry_run: bool) -> None:
     if dry_run:
         settings.line(f"Record   agrees with its artifacts, {len(recorded.pinned.sections)} of {len(recorded.pinned.sections)} sections as recorded")
         settings.line(f"Code     {done.code}")
-        settings.line(f"Would run    {shlex.join(replay.command)}")
+        settings.line(f"Would run  {shlex.join(replay.command)}")
+        if replay.seed is not None:
+            settings.line(f"Seed     {replay.seed}")
+        for name, value in sorted(replay.env.items()):
+            settings.line(f"Sets     {plain(name)}={plain(shlex.quote(value))}")
         if recorded.pass_env:
-            settings.line(f"Would pass   {', '.join(recorded.pass_env)}")
+            settings.line(f"Passes   {', '.join(recorded.pass_env)}")
         return
     settings.remark(RULE)
     if done.verdict is None:
@@ -189,6 +195,8 @@ def _document(answers: list[Replayed]) -> dict[str, object]:
             "folder": str(answer.folder),
             "code": str(answer.code),
             "command": list(answer.replay.command),
+            "seed": answer.replay.seed,
+            "env": dict(answer.replay.env),
             "pass_env": list(answer.replay.pass_env),
             "status": answer.replay.status,
             "verdict": answer.verdict.model_dump(mode="json") if answer.verdict else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -49,6 +50,15 @@ def _authorities(environ: Mapping[str, str]) -> str | None:
                 raise UsageError(f"{name} names {path}, which is no file", hint=f"correct {name}, or unset it")
             return path
     return None
+
+
+def check_endpoint(endpoint: str, given_as: str) -> None:
+    """UsageError for what cannot be a lake's endpoint; `given_as` names where it stands."""
+    if not re.match(r"file:.|https?://.", endpoint):
+        raise UsageError(
+            f'{given_as} names no lake: "{endpoint}"',
+            hint=f'write "file:{endpoint}" for an embedded lake in a folder, or the address of a lakeFS, "https://lakefs.example.com"',
+        )
 
 
 def proxy_for(endpoint: str, environ: Mapping[str, str]) -> str | None:

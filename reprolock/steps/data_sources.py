@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reprolock.errors import ReprolockError, UsageError
 from reprolock.files.failures import cannot_read
+from reprolock.files.whole import OWN_FOLDER
 from reprolock.lake.names import check_object
 from reprolock.model.uri import LakeURI
 
@@ -17,7 +18,7 @@ def files_of(folder: Path, uri: LakeURI) -> list[tuple[str, Path]]:
     """Every file under a folder with its name below it, "/" between segments, sorted by UTF-8 bytes.
 
     Links are followed as long as they stay within the folder. UsageError for an empty folder, and one
-    for all of: links that leave the folder, lead nowhere or back to a folder around them; pipes,
+    for all of: a project's `.reprolock`, which may hold a stack's keys; links that leave the folder, lead nowhere or back to a folder around them; pipes,
     sockets and devices; names that `uri` cannot take.
     """
     faults: list[str] = []
@@ -34,7 +35,7 @@ def files_of(folder: Path, uri: LakeURI) -> list[tuple[str, Path]]:
     if faults:
         raise UsageError(
             f"{folder} holds what a lake cannot: {len(faults)} {'thing' if len(faults) == 1 else 'things'}",
-            hint="rename or remove them, then put the folder again",
+            hint="rename or remove them, then put the folder again; or name a folder that holds data alone",
             faults=tuple(faults),
         )
     if not files:
@@ -50,7 +51,9 @@ def _walk(
         for item in found:
             path, name = Path(item.path), below + item.name
             real = Path(os.path.realpath(path)) if item.is_symlink() else around[-1] / item.name
-            if item.is_symlink() and (reason := _bad_link(real, root, around)):
+            if item.name == OWN_FOLDER:
+                faults.append(f"{_shown(path)} is reprolock's own, and may hold keys")
+            elif item.is_symlink() and (reason := _bad_link(real, root, around)):
                 faults.append(f"{_shown(path)} is a symbolic link that {reason}")
             elif item.is_dir():
                 yield from _walk(path, f"{name}/", root, (*around, real), faults)

@@ -25,6 +25,7 @@ from typing import NamedTuple
 from reprolock.errors import NotFound, ReprolockError, UsageError
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.spec_file import read_spec
+from reprolock.lake.opening import check_endpoint
 from reprolock.lake.protocol import Lake, Object
 from reprolock.model.uri import SCHEME, LakeURI, is_under
 from reprolock.steps.machine import Machine
@@ -173,15 +174,31 @@ def _address(text: object) -> LakeURI | None:
 
 
 def _choose(wanted: LakeURI, candidates: list[Read], root: Path, given: str | None, machine: Machine) -> _Choice:
+    if given is not None:
+        check_endpoint(given, "--lake")
     try:
         with closing(open_the_lake(root, given, machine)) as lake:
-            return _by_bytes(lake, wanted, candidates) or _by_commits(lake, wanted, {read.place.ref for read in candidates})
+            choice = _by_bytes(lake, wanted, candidates) or _by_commits(lake, wanted, candidates)
+            nowhere = wanted.path and ".." not in wanted.ref and not any(map(choice.chosen, candidates)) and not _is_there(lake, wanted)
     except NotFound:
         if _COMMIT.fullmatch(wanted.ref):  # a lake that has lost a commit does not unmake what was read
             return _by_name(wanted, ())
         raise
     except ReprolockError as error:
         return _by_name(wanted, (f"compared by names alone, for the lake was not asked: {error.message}",))
+    if nowhere:
+        raise UsageError(
+            f"nothing is at {wanted}, and nothing was there that a run has read",
+            hint=f"see what is there with `reprolock data ls -r {wanted._replace(path='')}`",
+        )
+    return choice
+
+
+def _is_there(lake: Lake, place: LakeURI) -> bool:
+    try:
+        return next(iter(lake.list(*place, few=True)), None) is not None
+    except NotFound:
+        return False
 
 
 def _by_bytes(lake: Lake, wanted: LakeURI, candidates: Iterable[Read]) -> _Choice | None:
@@ -207,8 +224,10 @@ def _covers(read: Read, path: str) -> bool:
     return is_under(path, read.place.path) and (read.glob is None or fnmatchcase(basename(path), read.glob))
 
 
-def _by_commits(lake: Lake, wanted: LakeURI, commits: set[str]) -> _Choice:
+def _by_commits(lake: Lake, wanted: LakeURI, candidates: Iterable[Read]) -> _Choice:
+    """Who read at the commits that are meant: something under the address, or a dataset around it that had something there."""
     repository, ref, path = wanted
+    commits = {read.place.ref for read in candidates}
     old, dots, new = ref.partition("..")
     if dots:
         meant = _contained(lake, repository, new, commits) - _contained(lake, repository, old, commits)
@@ -220,7 +239,18 @@ def _by_commits(lake: Lake, wanted: LakeURI, commits: set[str]) -> _Choice:
     else:
         commit = lake.resolve(repository, ref).id
         meant, meaning = {commit}, f"the commit {commit[:12]}"
-    return _Choice(_below(meaning, path), lambda read: read.place.ref in meant and _overlap(read, path))
+    chosen = {read for read in candidates if read.place.ref in meant and _overlap(read, path) and _had(lake, read, wanted)}
+    return _Choice(_below(meaning, path), chosen.__contains__)
+
+
+def _had(lake: Lake, read: Read, wanted: LakeURI) -> bool:
+    """Whether what was read held something under the address. A lake that has lost a commit does not unmake what was read."""
+    if is_under(read.place.path.rstrip("/"), wanted.path):
+        return True
+    try:
+        return any(_covers(read, item.path) for item in lake.list(*wanted.at(read.place.ref), few=True))
+    except NotFound:
+        return not _is_there(lake, read.place)
 
 
 def _contained(lake: Lake, repository: str, ref: str, commits: set[str]) -> set[str]:

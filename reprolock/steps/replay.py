@@ -22,7 +22,7 @@ from reprolock.files.failures import cannot_read
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.whole import OWN_FOLDER, own_folder
-from reprolock.lake.opening import open_lake
+from reprolock.lake.opening import check_endpoint, open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.record import Record
 from reprolock.model.spec import LakeSpec, Spec
@@ -252,6 +252,8 @@ def _lake(recorded: Recorded, spec: Spec, root: Path, given: str | None, machine
 
 def _on_lake(spec: Spec, root: Path, given: str | None) -> Spec:
     """The spec with an endpoint that does not depend on where the replay's folder stands."""
+    if given is not None:
+        check_endpoint(given, "--lake")
     endpoint = given or spec.lake.endpoint
     if endpoint and endpoint.startswith("file:"):
         endpoint = f"file:{root / endpoint.removeprefix('file:')}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reprolock.files.spec_file import NAME, read_spec
-from reprolock.lake.opening import open_lake
+from reprolock.lake.opening import check_endpoint, open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.steps.machine import Machine
 
@@ -14,8 +14,12 @@ EMBEDDED = "file:lake"
 
 
 def lake_endpoint(root: Path, given: str | None, machine: Machine) -> str | None:
-    """`given` (--lake), else repro.toml's, else the folder `lake`, else None: lakectl's own, if it has one."""
+    """`given` (--lake), else repro.toml's, else the folder `lake`, else None: lakectl's own, if it has one.
+
+    UsageError where what is given is no lake's endpoint.
+    """
     if given is not None:
+        check_endpoint(given, "--lake")
         return given
     if (root / NAME).exists():
         return read_spec(root).lake.endpoint

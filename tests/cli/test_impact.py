@@ -118,6 +118,29 @@ def test_who_read_a_place(project: Project, cli, first: Record) -> None:
     assert set(readers(cli("impact", f"lakefs://example-repo/{commit}/train/"))) == {run, replay, of_globs}
 
 
+def test_an_object_that_is_there_no_more_or_never_was(project: Project, cli, first: Record) -> None:
+    """A dataset around it is no reader of it, unless it held it."""
+    run, commit = first.run_id[:8], first.datasets[0].commit
+    bad = project.commit("train/deep/bad.csv", b"x,y\n3,4\n")
+    reader = recorded(project, first, bad)
+    globbed = recorded(project, first, bad, glob="a*.csv")
+    project.lake.remove("example-repo", "main", "train/deep/bad.csv")
+    after = recorded(project, first, project.lake.commit("example-repo", "main", "Without it").id)
+    for address in ("main/train/deep/bad.csv", f"{bad}/train/deep/bad.csv", "main/train/deep", f"{bad}/train/deep/"):
+        said = cli("impact", f"lakefs://example-repo/{address}")
+        assert readers(said) == [reader], said.out
+    assert set(readers(cli("impact", "lakefs://example-repo/main/train/"))) == {run, reader, globbed, after}
+    for address in ("main/train/deep/bda.csv", f"{commit}/train/deep/bad.csv"):
+        said = cli("impact", f"lakefs://example-repo/{address}")
+        ref = address.partition("/")[0]
+        assert (said.code, said.out, said.err) == (
+            2,
+            "",
+            f"error: nothing is at lakefs://example-repo/{address}, and nothing was there that a run has read\n"
+            f"hint: see what is there with `reprolock data ls -r lakefs://example-repo/{ref}/`\n",
+        )
+
+
 def test_addresses_that_are_none(project: Project, cli) -> None:
     said = cli("impact", "example-repo/main")
     assert (said.code, said.err) == (

@@ -536,14 +536,43 @@ def test_a_dry_run(auditor: Auditor, made: Made) -> None:
         "Record   agrees with its artifacts, 9 of 9 sections as recorded",
         f"Code     {auditor.folder()}/code",
     ]
-    assert re.fullmatch(r"Would run    python train.py /\S+/train 3 /\S+/out/model.json", lines[2])
-    assert lines[3:] == ["Would pass   TURN"]
+    assert re.fullmatch(r"Would run  python train.py /\S+/train 3 /\S+/out/model.json", lines[2])
+    assert lines[3:] == ["Seed     7", "Sets     MODE=fast", "Passes   TURN"]
     assert (auditor.folder() / "code" / "train.py").read_text() == TRAIN
     assert not (auditor.folder() / "project" / "out").exists()
     document = json.loads(auditor.replay("--dry-run", "--json").out)
     assert (document["verdict"], document["status"], document["pass_env"], document["command"][:2]) == (
         None, "RUNNING", ["TURN"], ["python", "train.py"],
     )  # fmt: skip
+
+
+def test_a_dry_run_shows_what_the_command_would_be_given(project: Project, cli: Cli) -> None:
+    """Variables can make a program do anything: an auditor sees them first."""
+    project.edit("[run]", '[run]\nseed = 7\nenv = { LD_PRELOAD = "/tmp/a b.so", LEVEL = "\\u001b[2J" }')
+    assert cli("lock").code == cli("run").code == 0
+    said = cli("replay", project.record.run_id, "--dry-run")
+    assert said.out.splitlines()[3:] == ["Seed     7", "Sets     LD_PRELOAD='/tmp/a b.so'", "Sets     LEVEL='\\x1b[2J'"]
+    document = json.loads(cli("replay", project.record.run_id, "--dry-run", "--json").out)
+    assert (document["seed"], document["env"]) == (7, {"LD_PRELOAD": "/tmp/a b.so", "LEVEL": "\x1b[2J"})
+
+
+def test_options_that_cannot_be_followed_are_refused_before_anything_runs(project: Project, cli: Cli, tmp_path: Path) -> None:
+    assert cli("lock").code == cli("run").code == 0
+    run_id, runs = project.record.run_id, len(project.all_stored())
+    said = cli("replay", run_id, "--html", str(tmp_path / "nowhere" / "x.html"))
+    assert (said.code, said.err) == (
+        2,
+        f"error: --html {tmp_path}/nowhere/x.html: {tmp_path}/nowhere is no folder\n"
+        "hint: make it first; the page is written when the replay has ended\n",
+    )
+    for command in (("replay", run_id), ("impact", "lakefs://example-repo/main"), ("data", "ls", "lakefs://example-repo/main/")):
+        said = cli(*command, "--lake", "lake")
+        assert (said.code, said.err) == (
+            2,
+            'error: --lake names no lake: "lake"\nhint: write "file:lake" for an embedded lake in a folder, '
+            'or the address of a lakeFS, "https://lakefs.example.com"\n',
+        )
+    assert len(project.all_stored()) == runs
 
 
 def test_json(auditor: Auditor, made: Made) -> None:

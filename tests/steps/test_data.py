@@ -134,11 +134,11 @@ def test_all_that_cannot_be_put_is_named_at_once(lake: GitLake, folder: Path, tm
         os.chdir(folder)  # a socket's path has little room
         listening.bind("socket")
         os.chdir(here)
-    write(folder, {"back\\slash": b""})
+    write(folder, {"back\\slash": b"", "sub/.reprolock/stack/keys.json": b"{}"})
     (Path(os.fsdecode(os.fsencode(folder) + b"/latin-\xe9"))).write_bytes(b"")
     message, hint, faults = refused(UsageError, put_tree, lake, folder, at("train"))
     assert message == f"{folder} holds what a lake cannot: {len(faults)} things"
-    assert hint == "rename or remove them, then put the folder again"
+    assert hint == "rename or remove them, then put the folder again; or name a folder that holds data alone"
     assert sorted(faults) == sorted(
         [
             f"{folder}/out is a symbolic link that leaves the folder",
@@ -148,6 +148,7 @@ def test_all_that_cannot_be_put_is_named_at_once(lake: GitLake, folder: Path, tm
             f"{folder}/y/to-x/to-y is a symbolic link that leads back to a folder around it",
             f"{folder}/pipe is a pipe, not a file",
             f"{folder}/socket is a socket, not a file",
+            f"{folder}/sub/.reprolock is reprolock's own, and may hold keys",
             '"back\\slash" contains a character that no path may have',
             "'latin-\\udce9' is not UTF-8",
         ]
