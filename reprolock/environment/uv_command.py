@@ -154,21 +154,25 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _understood(lines: Sequence[str]) -> tuple[tuple[str, ...], Complaint]:
-    """uv's lines taken apart: its warnings, and its error with causes and hints."""
+    """uv's lines taken apart: its warnings, and its error with causes and hints. What a warning gives as its own
+    causes explains no error: uv warns that it could not download a Python, and goes on without."""
     warnings: list[str] = []
     head: list[str] = []
     causes: list[str] = []
     hints: list[str] = []
+    aside: list[str] = []
+    explained, under = causes, aside
     for line in lines:
-        for mark, items in (("warning: ", warnings), ("error: ", head), ("  cause: ", causes), ("hint: ", hints)):
-            if line.startswith(mark):
-                items.append(line.removeprefix(mark))
-                break
-        else:
+        mark, colon, text = line.partition(": ")
+        if mark in ("warning", "error"):
+            explained = aside if mark == "warning" else causes
+        items = {"warning": warnings, "error": head, "  cause": explained, "hint": hints}.get(mark) if colon else None
+        if items is not None:
+            items.append(text)
+            under = aside if items is warnings else items
+        elif under and (line.startswith("   ") or not line):
             # The lines below a cause are indented under it; those below a hint belong to it as well.
-            under = hints or causes or head
-            if under and (line.startswith("   ") or not line):
-                under[-1] += "\n" + line.strip()
+            under[-1] += "\n" + line.strip()
     return tuple(warnings), Complaint(" ".join(head), tuple(cause.strip() for cause in causes), tuple(hints))
 
 
@@ -192,7 +196,7 @@ def _of_the_world(complaint: Complaint) -> ReprolockError | None:
         return MachineError(
             f"uv cannot write: {complaint.innermost}", hint="name a cache folder that you may write in UV_CACHE_DIR and try again"
         )
-    if _UNREACHABLE.search(text):
+    if _UNREACHABLE.search("\n".join((complaint.head, *complaint.causes))):  # a hint says what might be, not what was
         return ServiceError(f"no answer from the package index at {_host(text)}: {complaint.innermost}", hint=_INDEX_HINT)
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
+import sys
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -230,6 +231,26 @@ def test_requirements_that_contradict_one_another(tmp_path: Path, house: Path) -
         "And because you require lib<2, we can conclude that your requirements are unsatisfiable.",
     )
     assert caught.value.hint == "loosen or change the requirements of [environment]"
+    assert caught.value.exit_code == 2
+
+
+def test_a_python_that_could_not_be_downloaded_is_not_what_failed(tmp_path: Path, house: Path) -> None:
+    """uv looks for Python 3.9, warns that GitHub does not answer, and resolves with another one: the requirements are at fault."""
+    wheel(house, "app", needs=["lib>=2"]), wheel(house, "lib", "1.0"), wheel(house, "lib", "2.0")
+    variables = {
+        "HTTPS_PROXY": f"http://127.0.0.1:{closed_port()}",
+        "PATH": str(Path(sys.executable).resolve().parent),
+        "UV_PYTHON_INSTALL_DIR": str(tmp_path / "pythons"),
+    }
+    with pytest.raises(UsageError) as caught:
+        pin(tmp_path, "app", "lib<2", house=house, python="3.9", variables=variables)
+    assert caught.value.message == (
+        "the requirements cannot be resolved: all versions of app depend on lib>=2 and you require app; you require lib<2"
+    )
+    assert caught.value.faults[:2] == (
+        "Because all versions of app depend on lib>=2 and you require app, we can conclude that you require lib>=2.",
+        "And because you require lib<2, we can conclude that your requirements are unsatisfiable.",
+    )
     assert caught.value.exit_code == 2
 
 
