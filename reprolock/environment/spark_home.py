@@ -30,7 +30,8 @@ def spark_home(folder: Path | None = None) -> SparkHome:
         spec = find_spec("pyspark")
         if spec is None or not spec.submodule_search_locations:
             raise UsageError(
-                "[spark] needs pyspark, which is not installed beside reprolock", hint="run `pip install pyspark` and try again"
+                "[spark] needs pyspark, which is not installed beside reprolock",
+                hint="install pyspark beside reprolock (`uv pip install pyspark`) and try again",
             )
         folder = Path(spec.submodule_search_locations[0])
     names = sorted(path.name for path in (folder / "jars").glob("*.jar"))

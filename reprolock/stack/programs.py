@@ -33,7 +33,8 @@ def find_programs(machine: Machine, *, install: bool = False, tell: Callable[[st
     """
     if importlib.util.find_spec("boto3") is None:
         raise MachineError(
-            "boto3 is not installed, and MLflow's server keeps artifacts on MinIO with it", hint="run `pip install boto3` and try again"
+            "boto3 is not installed, and MLflow's server keeps artifacts on MinIO with it",
+            hint="install boto3 beside reprolock (`uv pip install boto3`) and try again",
         )
     places = [machine.environ.get("PATH", ""), *(str(folder) for folder in _folders(machine))]
     path = os.pathsep.join(place for place in places if place)

@@ -57,7 +57,7 @@ def doctor(root: Path, machine: Machine | None = None) -> list[Finding]:
     findings = [
         Finding("python", sys.version_info >= (3, 11), True, feature_version(), python_hint("3.11")),
         _try("java", uses_spark, lambda: _java(declared, pinned, machine), java_hint()),
-        _try("spark", uses_spark, lambda: spark_home().version, "run `pip install pyspark`"),
+        _try("spark", uses_spark, lambda: spark_home().version, "install pyspark beside reprolock (`uv pip install pyspark`)"),
         _git(machine),
         _try("uv", declared is not None and declared.environment.locks_python, uv_program, "reinstall reprolock; it brings uv along"),
         _cache(machine),

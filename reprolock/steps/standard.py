@@ -10,6 +10,8 @@ from reprolock.errors import MachineError
 
 Format = Literal["openlineage", "prov", "ro-crate"]
 _MODULES = {"openlineage": "openlineage", "prov": "prov", "ro-crate": "ro_crate"}
+_PACKAGES = ("openlineage-python", "prov", "rocrate")
+"""What the extra `export` brings, by names that every index has."""
 
 
 def standard(format: Format, asked: str) -> ModuleType:
@@ -21,5 +23,5 @@ def standard(format: Format, asked: str) -> ModuleType:
             raise
         raise MachineError(
             f"{asked} needs the Python package {error.name.partition('.')[0]}, which is not installed here",
-            hint='install it: `pip install "reprolock[export]"`',
+            hint=f"install it beside reprolock: `uv pip install {' '.join(_PACKAGES)}`",
         ) from None

@@ -40,6 +40,16 @@ def test_nothing_was_ever_started(cli: Cli, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_boto3(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    assert cli("stack", "up") == (
+        8,
+        "",
+        "error: boto3 is not installed, and MLflow's server keeps artifacts on MinIO with it\n"
+        "hint: install boto3 beside reprolock (`uv pip install boto3`) and try again\n",
+    )
+
+
 def test_no_programs(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
