@@ -92,11 +92,12 @@ def guard(path: Path, what: str, *, seconds: float = 10.0, step: Callable[[str],
     """Keep other reprolocks on this machine away from a file while the body runs.
 
     `what` completes "another reprolock is …", such as "writing repro.lock". The guard is a file in
-    `.reprolock/` beside `path`; it is freed by the operating system when its holder dies. `step` is told what is
+    `.reprolock/` beside `path`, or beside `path` itself where that is in there already; it is freed by the operating system when its holder dies. `step` is told what is
     waited for, where that takes longer than a moment; the answer is whether it was. MachineError when another one still
     holds it after `seconds`.
     """
-    held = own_folder(path.parent) / f"{path.name}.guard"
+    folder = path.parent if path.parent.name == OWN_FOLDER else own_folder(path.parent)
+    held = folder / f"{path.name}.guard"
     lock = FileLock(held)
     try:
         waited = False

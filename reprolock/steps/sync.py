@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reprolock.files.whole import own_folder, write_whole
+from reprolock.files.whole import OWN_FOLDER, write_whole
 from reprolock.steps.abandoned import close_abandoned
 from reprolock.steps.local_records import runs_folder
 from reprolock.steps.machine import Machine
@@ -24,7 +24,7 @@ def sync(root: Path, *, tracking_uri: str | None = None, machine: Machine | None
     tracker = open_tracker(place, machine.environ, machine.home)
     try:
         close_abandoned(root, machine)
-        answers = send(Outbox(own_folder(root) / "outbox"), tracker)
+        answers = send(Outbox(root / OWN_FOLDER / "outbox"), tracker)
     finally:
         tracker.close()
     for answer in answers:

@@ -120,9 +120,11 @@ def sync(outbox: Outbox, tracker: Tracker) -> list[Sent]:
     """Send every record that waits, oldest first; one answer each, errors in the answers.
 
     A record whose run is in another MLflow than the tracker's stays. When nobody answers, the rest is not
-    tried. MachineError when another `sync` of this project is at work.
+    tried. MachineError when another `sync` of this project is at work. Where no record was ever kept, nothing is made.
     """
     answers: list[Sent] = []
+    if not outbox.folder.exists():
+        return answers
     with guard(outbox.folder, "sending the outbox"):
         for entry in outbox.pending():
             answer = _send(entry, outbox, tracker)

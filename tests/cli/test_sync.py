@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import services
@@ -21,6 +22,19 @@ def offline(project: Project, cli) -> Project:
 def test_nothing_waits(project: Project, cli) -> None:
     assert cli("sync") == (0, "Nothing waits to be sent\n", "")
     assert json.loads(cli("sync", "--json").out) == {"sent": []}
+
+
+def test_looking_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert cli("sync") == (0, "Nothing waits to be sent\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_guard_stands_beside_the_outbox(offline: Project, cli) -> None:
+    assert cli("sync").code == 0
+    own = offline.root / ".reprolock"
+    assert not (own / ".reprolock").exists()
+    assert {".gitignore", "outbox", "outbox.guard"} <= {path.name for path in own.iterdir()}
 
 
 def test_an_offline_run_is_sent_once(offline: Project, cli) -> None:
