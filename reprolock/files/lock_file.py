@@ -22,7 +22,7 @@ NAME = "repro.lock"
 FLAT = {"environment": ("package", "build"), "jars": ("jar",)}
 """[[package]], [[build]] and [[jar]] stand at the top of the file, where git merges them well; the model nests them."""
 _HEADER = "This file is written by reprolock; commit it, and do not edit it by hand."
-_RESTORE = "restore it with `git checkout repro.lock`, or remove it and run `reprolock lock` to pin everything anew"
+_RESTORE = f"restore it with `git checkout {NAME}`, or remove it and run `reprolock lock` to pin everything anew"
 
 
 def read_lock(root: Path) -> Lock | None:
@@ -37,15 +37,18 @@ def read_lock(root: Path) -> Lock | None:
 
 
 def parse_lock(data: bytes, name: str = NAME) -> Lock:
-    """The lock that `data` holds. LockError names what is wrong: conflict markers, a newer version, a broken pin."""
+    """The lock that `data` holds. LockError names what is wrong: conflict markers, a newer version, a broken pin.
+
+    `name` is what its errors call it: the project's own lock can be restored, any other was only given to be read.
+    """
+    restore = _RESTORE if name == NAME else f"name a lock file as reprolock wrote it in place of {name}"
     if b"<<<<<<< " in data and b">>>>>>> " in data:
-        raise LockError(
-            f"{name} has git's conflict markers", hint="take either side with `git checkout --ours repro.lock`, then run `reprolock lock`"
-        )
+        sides = f"take either side with `git checkout --ours {NAME}`, then run `reprolock lock`"
+        raise LockError(f"{name} has git's conflict markers", hint=sides if name == NAME else restore)
     try:
         tables = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise LockError(f"{name} is no valid TOML: {str(error)[:1].lower()}{str(error)[1:]}", hint=_RESTORE) from None
+        raise LockError(f"{name} is no valid TOML: {str(error)[:1].lower()}{str(error)[1:]}", hint=restore) from None
     version = tables.get("version")
     if isinstance(version, int) and version > VERSION:
         raise LockError(
@@ -58,7 +61,7 @@ def parse_lock(data: bytes, name: str = NAME) -> Lock:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise LockError(
-            f"{name} was edited: {where or 'the file'}: {first['msg'].removeprefix('Value error, ').lower()}", hint=_RESTORE
+            f"{name} was edited: {where or 'the file'}: {first['msg'].removeprefix('Value error, ').lower()}", hint=restore
         ) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from reprolock.errors import UsageError
 from reprolock.model.spec import Spec, further_faults
 
 NAME = "repro.toml"
+_NO_PROJECT = "run `reprolock init`, or name the project's folder with -C"
 
 
 def read_spec(root: Path) -> Spec:
@@ -23,9 +25,9 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode()
     except FileNotFoundError:
-        raise UsageError(
-            f"no {path.name} in {path.parent}", hint="run `reprolock init`, or name the project's folder with -C"
-        ) from None
+        above = next((folder for folder in path.absolute().parents[1:] if (folder / path.name).is_file()), None)
+        hint = f"name the project's folder: `reprolock -C {shlex.quote(str(above))}`" if above else _NO_PROJECT
+        raise UsageError(f"no {path.name} in {path.parent}", hint=hint) from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path.name} is not UTF-8: byte {error.start}", hint="save it as UTF-8") from None
     except OSError as error:

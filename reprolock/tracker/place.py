@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from reprolock.errors import UsageError
 
@@ -73,6 +73,12 @@ def absolute(uri: str, root: Path) -> str:
             )
         return f"sqlite:///{root.absolute() / path}" + (f"?{query}" if query else "")
     if uri.startswith("file:") or not _ADDRESS.match(uri):
+        path = root.absolute() / unquote(urlsplit(uri).path if uri.startswith("file:") else uri)
+        if path.is_file():
+            raise UsageError(
+                f'"{without_userinfo(uri)}" is a file, and MLflow takes an address, of an SQLite file too',
+                hint=f'write "sqlite:///{path}"',
+            )
         raise UsageError(
             f'"{without_userinfo(uri)}" is a folder, and MLflow no longer keeps runs in folders',
             hint='write "sqlite:///mlflow.db", or the address of an MLflow server',

@@ -43,6 +43,16 @@ def digest(project: Project, run_id: str) -> str:
     return record.outputs[0].digest[5:17]
 
 
+def test_a_file_that_is_no_lock(project: Project, cli) -> None:
+    locked(project, cli)
+    assert cli("diff", "repro.lock", "repro.toml") == (
+        3,
+        "",
+        "error: repro.toml was edited: project: extra inputs are not permitted\n"
+        "hint: name a lock file as reprolock wrote it in place of repro.toml\n",
+    )
+
+
 def test_two_runs(project: Project, cli, tmp_path: Path) -> None:
     prepared(project)
     locked(project, cli)

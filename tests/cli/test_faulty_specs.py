@@ -26,6 +26,19 @@ def test_no_spec(tmp_path: Path, cli) -> None:
     assert said.code == 2
 
 
+def test_no_spec_below_a_project(tmp_path: Path, cli) -> None:
+    for folder in (tmp_path, tmp_path / "my project"):
+        (folder / "src" / "deep").mkdir(parents=True)
+        (folder / "repro.toml").write_text("")
+    for project, shown in ((tmp_path, str(tmp_path)), (tmp_path / "my project", f"'{tmp_path}/my project'")):
+        folder = project / "src" / "deep"
+        assert cli("lock", root=folder) == (
+            2,
+            "",
+            f"error: no repro.toml in {folder}\nhint: name the project's folder: `reprolock -C {shown}`\n",
+        )
+
+
 def test_not_utf_8(tmp_path: Path, cli) -> None:
     (tmp_path / "repro.toml").write_bytes(b'[project]\nname = "\xff"\n')
     said = cli("lock")

@@ -118,3 +118,14 @@ def test_what_cannot_be_taken(data: bytes, message: str, hint: str) -> None:
     with pytest.raises(LockError) as error:
         parse_lock(data)
     assert (error.value.message, error.value.hint, error.value.exit_code) == (message, hint, 3)
+
+
+def test_another_file_that_is_no_lock() -> None:
+    for data, message in (
+        (b'[project]\nname = "x"\n', "repro.toml was edited: project: extra inputs are not permitted"),
+        (b"version = \n", "repro.toml is no valid TOML: invalid value (at line 1, column 11)"),
+        (b"<<<<<<< HEAD\na\n=======\n>>>>>>> x\n", "repro.toml has git's conflict markers"),
+    ):
+        with pytest.raises(LockError) as error:
+            parse_lock(data, "repro.toml")
+        assert (error.value.message, error.value.hint) == (message, "name a lock file as reprolock wrote it in place of repro.toml")

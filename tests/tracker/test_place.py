@@ -41,6 +41,16 @@ def test_a_folder_is_refused(uri: str) -> None:
     assert refused.value.hint == 'write "sqlite:///mlflow.db", or the address of an MLflow server'
 
 
+def test_a_file_is_told_from_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"")
+    for uri in ("mlflow.db", f"{tmp_path}/mlflow.db", f"file://{tmp_path}/mlflow.db"):
+        with pytest.raises(UsageError) as refused:
+            find_place(None, tmp_path, {}, uri)
+        assert refused.value.message == f'"{uri}" is a file, and MLflow takes an address, of an SQLite file too'
+        assert refused.value.hint == f'write "sqlite:///{tmp_path}/mlflow.db"'
+        assert find_place(None, tmp_path, {}, f"sqlite:///{tmp_path}/mlflow.db").file == tmp_path / "mlflow.db"
+
+
 def test_a_database_in_memory_is_refused() -> None:
     with pytest.raises(UsageError) as refused:
         find_place("sqlite:///", ROOT, {})
