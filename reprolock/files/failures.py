@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 from reprolock.errors import MachineError
@@ -22,10 +23,15 @@ def cannot_write(path: Path, error: OSError) -> MachineError:
     elif error.errno == errno.EROFS:
         reason, hint = "the file system is read-only", "use a folder on a disk that can be written"
     elif error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
-        reason, hint = "something else is in its place", f"move away what stands at {path} and try again"
+        reason, hint = "something else is in its place", f"move away what stands at {_in_the_way(path)} and try again"
     else:
         reason, hint = (error.strerror or str(error)).lower(), f"look at {path.parent} and try again"
     return MachineError(f"{path} cannot be written: {reason}", hint=hint)
+
+
+def _in_the_way(path: Path) -> Path:
+    """The first folder on the way to `path` that is none; `path` itself where all of them are folders."""
+    return next((folder for folder in reversed(path.parents) if os.path.lexists(folder) and not os.path.isdir(folder)), path)
 
 
 def cannot_read(path: Path, error: OSError) -> MachineError:

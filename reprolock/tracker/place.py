@@ -73,11 +73,11 @@ def absolute(uri: str, root: Path) -> str:
             )
         return f"sqlite:///{root.absolute() / path}" + (f"?{query}" if query else "")
     if uri.startswith("file:") or not _ADDRESS.match(uri):
-        path = root.absolute() / unquote(urlsplit(uri).path if uri.startswith("file:") else uri)
-        if path.is_file():
+        file = root.absolute() / (unquote(urlsplit(uri).path) if uri.startswith("file:") else uri)
+        if file.is_file():
             raise UsageError(
-                f'"{without_userinfo(uri)}" is a file, and MLflow takes an address, of an SQLite file too',
-                hint=f'write "sqlite:///{path}"',
+                f'"{without_userinfo(uri)}" is a file, and MLflow takes the address of one',
+                hint=f'write "sqlite:///{file}"',
             )
         raise UsageError(
             f'"{without_userinfo(uri)}" is a folder, and MLflow no longer keeps runs in folders',

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -343,6 +345,37 @@ def test_a_file_that_was_edited_in_it_is_seen(project: Project, house: Path, cli
     assert cli("env", "--prune").code == cli("run", "-q").code == 0
 
 
+def rewrite(file: Path, old: bytes, new: bytes) -> None:
+    """Other bytes under the same size and time; the file that uv's cache shares with it stays as it is."""
+    was, data = file.stat(), file.read_bytes()
+    assert (data.count(old), len(old)) == (1, len(new))
+    file.unlink()
+    file.write_bytes(data.replace(old, new))
+    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
+@pytest.mark.parametrize("record", ["as it was", "edited too"])
+def test_a_file_that_was_edited_under_its_old_time_is_seen_by_a_replay(project: Project, house: Path, cli, record: str) -> None:
+    wheel(house, "tool")
+    locked(project, cli, "tool", more='[outputs.o]\npath = "o.txt"\n')
+    project.script("import tool; open('o.txt', 'w').write(str(type(tool.x)))")
+    assert cli("run", "-q").code == 0
+    folder, module, run = environment(), site_packages() / "tool.py", project.record.run_id
+    said = cli("replay", run)
+    assert said.code == 0, said.err
+    old, new = (base64.urlsafe_b64encode(hashlib.sha256(text).digest()).rstrip(b"=") for text in (b"x = 1\n", b"x = 2\n"))
+    rewrite(module, b"x = 1\n", b"x = 2\n")
+    sentence = f"{module.relative_to(folder)} was edited"
+    if record == "edited too":
+        rewrite(site_packages() / "tool-1.0.dist-info" / "RECORD", old, new)
+        sentence = "tool 1.0 was replaced by other files"
+    fails(cli("replay", run), 7, f"error: run {run[:8]} cannot be rebuilt: the environment {folder.name} is not as it was built: {sentence}\n{ANEW}")
+    assert cli("env", "--prune").out.startswith("Removed 1 environment, ")
+    said = cli("replay", run)
+    assert said.code == 0, said.err
+    assert lines_of(said.out, "REPRODUCED") == ["REPRODUCED   1 of 1 compared"]
+
+
 def test_a_run_that_is_killed_while_it_builds_leaves_nothing_that_counts(project: Project, house: Path, cli) -> None:
     pause = house.parent / "pause"
     wheel(house, "maker"), sdist(house, "raw", requires=["maker"], pause=pause)
@@ -388,7 +421,7 @@ def test_a_cache_that_cannot_be_written(project: Project, house: Path, cli) -> N
         cli("run"),
         8,
         f"error: {cache()}/objects cannot be written: something else is in its place\n"
-        f"hint: move away what stands at {cache()}/objects and try again\n",
+        f"hint: move away what stands at {cache()} and try again\n",
     )
     assert f"missing  cache        {cache()} cannot be written\n" in cli("doctor").out
     cache().unlink()

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -487,10 +488,23 @@ def test_a_folder_that_cannot_be_made(project: Project, cli) -> None:
         8,
         "",
         f"error: {folder} cannot be written: something else is in its place\n"
-        f"hint: move away what stands at {folder} and try again\n",
+        f"hint: move away what stands at {folder.parent} and try again\n",
     )
     assert stored.info.status == "FAILED"
     assert stored.data.tags["reprolock.reason"] == f"{folder} cannot be written: something else is in its place"
+
+
+def test_a_file_in_the_place_of_the_own_folder(project: Project, cli) -> None:
+    lock(cli)
+    own = project.root / ".reprolock"
+    shutil.rmtree(own)
+    own.write_text("in the way")
+    assert cli("run") == (
+        8,
+        "",
+        f"error: {own}/data cannot be written: something else is in its place\nhint: move away what stands at {own} and try again\n",
+    )
+    assert own.read_text() == "in the way"
 
 
 def test_a_file_where_an_output_needs_a_folder(project: Project, cli) -> None:

@@ -46,7 +46,7 @@ def test_a_file_is_told_from_a_folder(tmp_path: Path) -> None:
     for uri in ("mlflow.db", f"{tmp_path}/mlflow.db", f"file://{tmp_path}/mlflow.db"):
         with pytest.raises(UsageError) as refused:
             find_place(None, tmp_path, {}, uri)
-        assert refused.value.message == f'"{uri}" is a file, and MLflow takes an address, of an SQLite file too'
+        assert refused.value.message == f'"{uri}" is a file, and MLflow takes the address of one'
         assert refused.value.hint == f'write "sqlite:///{tmp_path}/mlflow.db"'
         assert find_place(None, tmp_path, {}, f"sqlite:///{tmp_path}/mlflow.db").file == tmp_path / "mlflow.db"
 
