@@ -112,9 +112,9 @@ class Dataset:
         none where there are several.
         """
         if name is not None and self._path is None and self._materialise is not None:
-            return _made(self.name, (*self._materialise, name)).open("rb")
+            return _made(self.name, (*self._materialise, "--", name)).open("rb")
         root = self.path.parent if self.path.is_file() else self.path
-        if name is not None and ".." not in Path(name).parts and (root / name).is_file():
+        if name is not None and not Path(name).is_absolute() and ".." not in Path(name).parts and (root / name).is_file():
             return (root / name).open("rb")
         names = [self.path.name] if self.path.is_file() else [file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file()]
         if name is None and len(names) == 1:
@@ -236,6 +236,8 @@ def _named(known: Mapping[str, _Named], name: str, kind: str) -> _Named:
 
 @functools.cache
 def _made(name: str, command: tuple[str, ...]) -> Path:
+    if any("\0" in argument for argument in command):
+        raise UsageError(f'dataset "{name}" has no object whose name has a NUL in it', hint="name one that it has")
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, encoding="utf-8")
     lines = done.stdout.splitlines()
     if done.returncode == UsageError.exit_code:

@@ -206,6 +206,7 @@ def test_an_object_that_cannot_be_opened(script: Script) -> None:
         (None, 'dataset "train" has 2 objects', 'name one of them: .open("a.csv")'),
         ("b.cvs", 'dataset "train" has no object "b.cvs"', 'one that it has: .open("b.csv")'),
         ("../secret", 'dataset "train" has no object "../secret"', 'one that it has: .open("a.csv")'),
+        ("/etc/hostname", 'dataset "train" has no object "/etc/hostname"', 'one that it has: .open("a.csv")'),
     ):
         with pytest.raises(UsageError) as caught:
             train.open(name)
@@ -213,10 +214,12 @@ def test_an_object_that_cannot_be_opened(script: Script) -> None:
 
 
 def test_an_object_of_a_dataset_that_is_not_here_comes_alone(script: Script, capfd: pytest.CaptureFixture[str]) -> None:
-    code = "import sys; from pathlib import Path; Path(sys.argv[1]).write_bytes(b'x'); print(sys.argv[1])"
+    code = "import sys; from pathlib import Path; Path(sys.argv[2]).write_bytes(b'x'); print(sys.argv[2])"
     script.dataset("train", "csv", path=None, materialise=[sys.executable, "-X", "utf8", "-c", code])
     with script.run().dataset("train").open(str(script.folder / "ü.csv")) as stream:
         assert stream.read() == b"x"
+    with pytest.raises(UsageError, match="has no object whose name has a NUL in it"):
+        script.run().dataset("train").open("a\0b")
     refusing = "import sys; print('error: dataset \"train\" has no object \"y\"', file=sys.stderr); sys.exit(2)"
     script.dataset("train", "csv", path=None, materialise=[sys.executable, "-c", refusing])
     with pytest.raises(UsageError) as caught:

@@ -40,13 +40,16 @@ def verifiable(scheme: str, checksum: str) -> Literal["git", "sha256", "md5"] | 
     return None
 
 
-def meaning_of(checksum: str, etag: str, encrypted: bool) -> Meaning:
-    """What lakeFS's checksum is over, by what the store says of the same object: its ETag (without
-    quotes), and whether it encrypts with keys of its own."""
+def meaning_of(checksum: str, size: int, etag: str, encrypted: bool) -> Meaning:
+    """What lakeFS's checksum of an object of so many bytes is over, by what the store says of the same object: its
+    ETag (without quotes), and whether it encrypts with keys of its own."""
     if not _S3_ETAG.fullmatch(etag):
         return "unknown"
-    if etag.startswith(f"{checksum}-") or (etag == checksum and encrypted):
+    if etag == checksum and encrypted:
         return "other"
+    if etag.startswith(f"{checksum}-"):
+        one_part = etag == f"{checksum}-1" or size < SMALLEST_PART  # which can be told from the bytes
+        return "other" if encrypted or not one_part else "unknown"
     return "bytes"  # else lakeFS computed it itself, or somebody replaced the object
 
 

@@ -7,16 +7,23 @@ itself instead, which can say why.
 
 from __future__ import annotations
 
+import os
 import ssl
+import time
 from collections.abc import Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import pycurl
 
 from reprolock.lake.addresses import Address
+from reprolock.lake.proxies import proxy_for
 
 _CONNECT_SECONDS = 5
-_SILENT_SECONDS = 60
+# Who gives less than so many bytes a second for so long is asked no longer.
+_SLOW_BYTES = 1024
+_SLOW_SECONDS = 30
+_PAUSE_SECONDS = 0.05
 # One reading of a socket, and what is handed on at once: small enough for a processor's cache, large enough to pay.
 _PIECE = 2**16
 _FAILURES = 16
@@ -44,22 +51,20 @@ R = TypeVar("R", bound=Reader)
 
 
 class Store:
-    """What all who read from one store have seen of it. One that gives nothing at all (it stands in a network of
-    its own, its clock is wrong) is soon left alone."""
+    """What all who read from one store have seen of it. One that gives nothing (it stands in a network of its own, its clock
+    is wrong, it has fallen silent) is soon left alone."""
 
     def __init__(self) -> None:
-        self._gave = False
         self._failures = 0
 
     @property
     def gives(self) -> bool:
-        """False once nothing but failures came."""
-        return self._gave or self._failures < _FAILURES
+        """False once so many failures came in a row."""
+        return self._failures < _FAILURES
 
     def saw(self, failure: bool) -> None:
         """One download ended."""
-        self._failures += failure
-        self._gave = self._gave or not failure
+        self._failures = self._failures + 1 if failure else 0
 
 
 class Downloads(Generic[R]):
@@ -70,6 +75,7 @@ class Downloads(Generic[R]):
         self._store = store
         self._idle = [_Connection[R]() for _ in range(most)]
         self._busy: dict[pycurl.Curl, _Connection[R]] = {}
+        self._proxies: dict[tuple[str, str], str] = {}
 
     @property
     def busy(self) -> bool:
@@ -85,9 +91,9 @@ class Downloads(Generic[R]):
         """Begin one; `turn` says how it ended. Unreadable for what is no address."""
         connection = self._idle.pop()
         try:
-            connection.aim(address, reader)
+            connection.aim(address, reader, self._proxy(*urlsplit(address.url)[:2]))
             self._multi.add_handle(connection.handle)
-        except (pycurl.error, UnicodeError):
+        except (pycurl.error, ValueError):  # an address is foreign input: it may be none
             self._idle.append(connection)
             self._store.saw(failure=True)
             raise Unreadable from None
@@ -97,9 +103,18 @@ class Downloads(Generic[R]):
         """Wait at most so long for bytes and hand them on; whose downloads ended, and what went wrong."""
         ended = self._hand_on()
         if not ended and self._busy:
-            self._multi.select(seconds)
+            if any(self._multi.fdset()):
+                self._multi.select(seconds)
+            else:  # no socket yet, or where more than 1,024 files are open, none whose number select(2) can hold
+                time.sleep(min(seconds, _PAUSE_SECONDS))
             ended = self._hand_on()
         return ended
+
+    def _proxy(self, scheme: str, server: str) -> str:
+        """The proxy for a server; "" is none, whatever curl itself would find in the environment."""
+        if (scheme, server) not in self._proxies:
+            self._proxies[scheme, server] = proxy_for(f"{scheme}://{server}", os.environ) or ""
+        return self._proxies[scheme, server]
 
     def close(self) -> list[R]:
         """Give back connections; whose downloads were still on their way."""
@@ -149,19 +164,20 @@ class _Connection(Generic[R]):
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),  # as object stores speak it
             (pycurl.PATH_AS_IS, 1),  # a key may hold "..", and the signature is over it
             (pycurl.CONNECTTIMEOUT, _CONNECT_SECONDS),
-            (pycurl.LOW_SPEED_LIMIT, 1),
-            (pycurl.LOW_SPEED_TIME, _SILENT_SECONDS),
+            (pycurl.LOW_SPEED_LIMIT, _SLOW_BYTES),
+            (pycurl.LOW_SPEED_TIME, _SLOW_SECONDS),
+            (pycurl.NOPROXY, ""),
             (pycurl.BUFFERSIZE, _PIECE),
             (pycurl.SSL_OPTIONS, pycurl.SSLOPT_NATIVE_CA),  # macOS and Windows keep theirs in no file
-            (pycurl.CAINFO, trusted.cafile),
-            (pycurl.CAPATH, trusted.capath),
+            (pycurl.CAINFO, trusted.cafile and os.fsencode(trusted.cafile)),
+            (pycurl.CAPATH, trusted.capath and os.fsencode(trusted.capath)),
             (pycurl.HEADERFUNCTION, self._lines.append),
             (pycurl.WRITEFUNCTION, self._write),
         ):
             if value is not None:
                 handle.setopt(option, value)
 
-    def aim(self, address: Address, reader: R) -> None:
+    def aim(self, address: Address, reader: R, proxy: str) -> None:
         """Make ready for the next download."""
         self.reader = reader
         self._lines.clear()
@@ -170,6 +186,7 @@ class _Connection(Generic[R]):
         self._waiting = 0
         self._error = None
         self.handle.setopt(pycurl.URL, address.url)
+        self.handle.setopt(pycurl.PROXY, proxy)
         self.handle.unsetopt(pycurl.HTTPHEADER)  # an empty list would leave the keys that the last address was asked with
         if address.headers:
             self.handle.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in address.headers.items()])
@@ -208,7 +225,7 @@ def _header(lines: Sequence[bytes]) -> Mapping[bytes, bytes]:
     status = b""
     for line in lines:
         name, _, value = line.partition(b":")
-        if name.startswith(b"HTTP/"):
+        if name.startswith(b"HTTP/") and b" " in name:
             status = name.split()[1]
             fields.clear()
         fields[name.lower()] = value

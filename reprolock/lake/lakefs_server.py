@@ -97,18 +97,21 @@ class LakeFSLake:
         """Addresses of the object store that hold for 15 minutes, of those objects that stand near the first one;
         where the store signs none, lakeFS's own addresses of all of them."""
         place = ("repositories", repository, "refs", ref, "objects")
-        if not self._signs:
-            return [Address(path, *self._transport.direct(place, {"path": path})) for path in paths]
         query = {"after": just_before(paths[0]), "amount": len(paths), "presign": "true", "user_metadata": "false"}
         with self._reading(repository, ref):
+            if not self._signs:
+                return [Address(path, *self._transport.direct(place, {"path": path})) for path in paths]
             page = self._transport.ask("GET", (*place, "ls"), query)["results"]
         wanted = set(paths)
-        return [Address(entry["path"], entry["physical_address"]) for entry in page if entry["path"] in wanted]
+        found = ((entry["path"], entry.get("physical_address")) for entry in page if entry["path"] in wanted)
+        return [Address(path, address) for path, address in found if isinstance(address, str)]
 
     @cached_property
     def _signs(self) -> bool:
         """Whether lakeFS signs addresses of its object store."""
-        return bool(self._transport.ask("GET", ("config",))["storage_config"].get("pre_sign_support"))
+        config = self._transport.ask("GET", ("config",))
+        storage = config.get("storage_config") if isinstance(config, dict) else None
+        return isinstance(storage, dict) and bool(storage.get("pre_sign_support"))
 
     def uncommitted(self, repository: str, branch: str, path: str = "") -> bool:
         """Whether a branch has staged changes under a path. False for a tag or commit."""

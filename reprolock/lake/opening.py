@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from reprolock.errors import UsageError
 from reprolock.lake.credentials import find_credentials
 from reprolock.lake.protocol import Lake
+from reprolock.lake.proxies import proxy_for
 
 FILE_SCHEME = "file:"
 _AUTHORITIES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -59,24 +58,3 @@ def check_endpoint(endpoint: str, given_as: str) -> None:
             f'{given_as} names no lake: "{endpoint}"',
             hint=f'write "file:{endpoint}" for an embedded lake in a folder, or the address of a lakeFS, "https://lakefs.example.com"',
         )
-
-
-def proxy_for(endpoint: str, environ: Mapping[str, str]) -> str | None:
-    """The proxy for an endpoint, by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY; never for loopback."""
-    # Only a project on a lakeFS server needs it, and it costs as much as all the rest of this module.
-    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
-
-    parts = urlsplit(endpoint)
-    settings = {
-        name.lower().removesuffix("_proxy"): value for name, value in environ.items() if name.lower().endswith("_proxy")
-    }
-    if _is_loopback(parts.hostname or "") or proxy_bypass_environment(parts.netloc, settings):
-        return None
-    return settings.get(parts.scheme) or settings.get("all") or None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -128,6 +128,8 @@ class _Transfers(Generic[T]):
             self._asked.put(None)
         patience = time.monotonic() + 2
         for thread in self._threads:
+            if thread.ident is None:  # a Ctrl-C came before it was started
+                continue
             thread.join(max(0.0, patience - time.monotonic()))
 
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
@@ -298,7 +300,7 @@ class _Arrival(Generic[T]):
     def began(self, etag: str = "", encrypted: bool = False) -> None:
         """Bytes will come. Of an object store's ETag can be told what the checksum is over; the lake's own repeats it."""
         if self._of_store:
-            self.meaning = meaning_of(self.item.checksum, etag, encrypted)
+            self.meaning = meaning_of(self.item.checksum, self.item.size, etag, encrypted)
         self._receiver = self._receive(self.item, self.meaning)
 
     def write(self, data: bytes) -> None:

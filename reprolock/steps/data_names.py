@@ -30,6 +30,12 @@ def refuse_names(names: Sequence[str], uri: LakeURI, folder: Path) -> None:
         )
 
 
+def refuse_name(name: str, uri: LakeURI) -> None:
+    """UsageError unless a file of that one name can be made below any folder."""
+    if reason := unsafe(name, windows=os.name == "nt"):
+        raise UsageError(f"{name!r} of {uri} is no name for a file here: {reason}", hint="get the object under a name of your own")
+
+
 def unsafe(name: str, *, windows: bool) -> str | None:
     """Why a file of that name must not be made; None when it may."""
     try:

@@ -23,6 +23,7 @@ from reprolock.lake.protocol import Lake, Object
 from reprolock.model.digest import listing_line, sha256
 from reprolock.model.lock import DatasetPin
 from reprolock.model.uri import LakeURI
+from reprolock.steps.data_names import refuse_name
 from reprolock.steps.fetching import Source, fill, not_cached
 from reprolock.steps.local_tree import LocalTree
 from reprolock.steps.progress import SILENT, Progress
@@ -89,6 +90,7 @@ def _named(pin: DatasetPin, items: Sequence[Object], name: str) -> Object:
     below = len(root) + 1 if root else 0
     names = {item.path[below:] or root.rpartition("/")[2]: item for item in items}
     if name in names:
+        refuse_name(name, pin.place)
         return names[name]
     near = get_close_matches(name, names, n=1) or [min(names)]
     raise UsageError(f'dataset "{pin.name}" has no object "{name}"', hint=f'one that it has: .open("{near[0]}")')

@@ -169,8 +169,6 @@ class Performance:
             published = self._published(record, outcome, workspace.work, options, watcher)
             record = self._covered(record.model_copy(update={"published": published.records}), watcher).sealed()
             self.reporter.ended(record, workspace.folder, files)
-            if isinstance(published.fault, KeyboardInterrupt):
-                raise published.fault
             incomplete = _placed(outcome.outputs, workspace, self.root, published.fault)
             sent = self.reporter.close(record, workspace.folder, files)
         except BaseException as error:

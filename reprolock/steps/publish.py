@@ -10,12 +10,13 @@ A target branch never shows half of an output: it changes by one merge or not at
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.errors import LakeRefused, NotFound, ReprolockError, ServiceError, UsageError
+from reprolock.errors import Interrupted, LakeRefused, NotFound, ReprolockError, ServiceError, UsageError
 from reprolock.lake.protocol import Lake
 from reprolock.model.outcome import Output
 from reprolock.model.record import PublishedRecord, Record
@@ -31,11 +32,11 @@ RECORD_KEY = "reprolock.record"
 class Published(NamedTuple):
     """One record an output; `fault` is what kept some of them from being published, in a sentence that names them.
 
-    A Ctrl-C is a fault like any other: what the lake has by then is to be recorded before the process ends by it.
+    A Ctrl-C is a fault like any other: what the lake has by then is recorded before the process ends by it.
     """
 
     records: tuple[PublishedRecord, ...]
-    fault: ReprolockError | KeyboardInterrupt | None = None
+    fault: ReprolockError | None = None
 
 
 def run_metadata(record: Record) -> dict[str, str]:
@@ -59,7 +60,7 @@ def publish(
     A fault is an answer and no exception: the run itself has finished.
     """
     work = _Work(publication, record, root, {output.name: output for output in outputs}, progress)
-    fault: ReprolockError | KeyboardInterrupt | None = None
+    fault: ReprolockError | None = None
     try:
         for branch in publication.branches:
             work.commit(branch)
@@ -67,11 +68,15 @@ def publish(
             work.tag(branch, tag or "")
         for branch in publication.branches if merge else ():
             work.merge(branch)
-    except (ReprolockError, KeyboardInterrupt) as error:
+    except ReprolockError as error:
         fault = error
+    except KeyboardInterrupt:
+        fault = Interrupted("Ctrl-C", signal_number=signal.SIGINT)
     records = tuple(work.record(branch, name, tag, merge, fault) for branch in publication.branches for name in branch.places)
-    if fault is None or isinstance(fault, KeyboardInterrupt):
-        return Published(records, fault)
+    if fault is None:
+        return Published(records)
+    if not any(item.fault for item in records):
+        return Published(records, Interrupted("stopped by Ctrl-C, after everything was published", signal_number=signal.SIGINT))
     left = [branch for branch in publication.branches if branch.name not in work.merges]
     return Published(records, _told(fault, [item.name for item in records if item.fault], left))
 
@@ -81,7 +86,10 @@ def _told(fault: ReprolockError, outputs: list[str], left: list[Branch]) -> Repr
     who = " and ".join(f"outputs.{name}" for name in outputs) + (" are" if len(outputs) > 1 else " is")
     where = " and ".join(f"lakefs://{branch.repository}/{branch.name}" for branch in left)
     hint = f"what the run wrote stays on {where}; `reprolock data` shows, commits and merges it"
-    return type(fault)(f"{who} not published: {fault.message}", hint=hint, faults=fault.faults)
+    message = f"{who} not published: {fault.message}"
+    if isinstance(fault, Interrupted):
+        return Interrupted(message, signal_number=signal.SIGINT, hint=hint)
+    return type(fault)(message, hint=hint, faults=fault.faults)
 
 
 class _Work:
@@ -153,7 +161,7 @@ class _Work:
         with suppress(ReprolockError):  # it is published; a branch that stays is in nobody's way
             lake.delete_branch(repository, name)
 
-    def record(self, branch: Branch, output: str, tag: str | None, merge: bool, fault: ReprolockError | KeyboardInterrupt | None) -> PublishedRecord:
+    def record(self, branch: Branch, output: str, tag: str | None, merge: bool, fault: ReprolockError | None) -> PublishedRecord:
         """What became of one output."""
         commit, tagged, merged = (done.get(branch.name) for done in (self.commits, self.tags, self.merges))
         done = commit and (tagged or not tag) and (merged or not merge)
@@ -164,7 +172,7 @@ class _Work:
             commit=commit,
             tag=tagged,
             merged=merged,
-            fault=None if done or fault is None else _words(fault),
+            fault=None if done or fault is None else ": ".join(filter(None, [fault.message, ", ".join(fault.faults)])),
         )
 
 
@@ -172,10 +180,6 @@ def _seal(record: Record) -> str:
     seal = record.sealed().seal
     assert seal is not None
     return seal.total
-
-
-def _words(fault: ReprolockError | KeyboardInterrupt) -> str:
-    return "Ctrl-C" if isinstance(fault, KeyboardInterrupt) else ": ".join(filter(None, [fault.message, ", ".join(fault.faults)]))
 
 
 def _certain(act: Callable[[], str], found: Callable[[], str | None], answers: dict[str, str], name: str) -> None:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from mlflow.data.filesystem_dataset_source import FileSystemDatasetSource
 
 from reprolock.errors import PinError, UsageError
+from reprolock.files.failures import cannot_write
+from reprolock.files.whole import TEMPORARY
 from reprolock.model.digest import summarise
 from reprolock.model.uri import SCHEME, LakeURI, check_path, is_under
 from reprolock.tracker.inputs import LAKE_SOURCE
@@ -128,9 +133,7 @@ class LakeDatasetSource(FileSystemDatasetSource):
                 raise PinError(f"{self.uri} is not what the run read: its listing has changed", hint="ask who keeps the lake")
 
         def receive(item: Object, meaning: Meaning) -> _CheckedFile:
-            target = folder / self._relative(item)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            return _CheckedFile(target, Check(lake.scheme, item, meaning))
+            return _CheckedFile(folder / self._relative(item), Check(lake.scheme, item, meaning))
 
         for _ in transfer(lake, self._place, objects, receive):
             pass
@@ -143,24 +146,42 @@ class LakeDatasetSource(FileSystemDatasetSource):
 
 
 class _CheckedFile:
-    """A file that an object's bytes are written to, held against its checksum as they come."""
+    """A file that an object's bytes are written to, held against its checksum as they come; it appears whole.
+
+    Its name until then is its own: a transfer that ended badly may still be writing when the next one has begun.
+    """
 
     def __init__(self, path: Path, check: Check) -> None:
         self._path = path
-        self._file = path.open("wb")
+        self._partial = path.with_name(f".{token_hex(8)}{TEMPORARY}")
         self._check = check
+        with self._writing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._partial.open("xb")
 
     def write(self, data: bytes) -> None:
         self._check.write(data)
-        self._file.write(data)
+        with self._writing():
+            self._file.write(data)
 
     def end(self) -> None:
-        self._file.close()
         self._check.finish()
+        with self._writing():
+            self._file.close()
+            os.replace(self._partial, self._path)
 
     def drop(self) -> None:
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            self._partial.unlink()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise cannot_write(self._path, error) from error
 
 
 def _name(item: Object) -> str:

@@ -94,4 +94,19 @@ def test_where_the_store_says_it_is_over_the_bytes_they_must_fit() -> None:
     ],
 )
 def test_what_a_store_s_etag_says_of_lakefs_s(etag: str, encrypted: bool, meaning: Meaning) -> None:
-    assert meaning_of(MD5, etag, encrypted) == meaning
+    assert meaning_of(MD5, SMALLEST_PART, etag, encrypted) == meaning
+
+
+@pytest.mark.parametrize(
+    ("size", "etag", "encrypted", "meaning"),
+    [
+        (1000, f"{MD5}-1", False, "unknown"),  # of one part: the MD5 of an MD5, which can be computed again
+        (1000, f"{MD5}-2", False, "unknown"),  # S3 has no two parts of so few bytes
+        (SMALLEST_PART, f"{MD5}-1", False, "unknown"),
+        (SMALLEST_PART - 1, f"{MD5}-2", False, "unknown"),
+        (1000, f"{MD5}-1", True, "other"),
+        (1000, MD5, True, "other"),
+    ],
+)
+def test_parts_that_can_only_be_one(size: int, etag: str, encrypted: bool, meaning: Meaning) -> None:
+    assert meaning_of(MD5, size, etag, encrypted) == meaning

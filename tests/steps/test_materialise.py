@@ -11,7 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,6 +135,35 @@ def test_an_object_that_it_does_not_have(ground: Ground) -> None:
         assert caught.value.message == f'dataset "train" has no object "{name}"'
         assert caught.value.hint == f'one that it has: .open("{near}")'
     assert not ground.folder.exists()
+
+
+class Foreign:
+    """A lake that holds what lakeFS may: names that are no files' names here."""
+
+    kind, scheme, endpoint = "lakefs", "lakefs-etag-1", "http://x"
+    data = {"train/a.csv": b"1", "train//a.csv": b"2", "train/x/../a.csv": b"3", "train/../../../../../train.py": b"evil"}
+
+    def list(self, *_: object, **__: object) -> Iterator[Object]:
+        return iter(Object(path, len(data), hashlib.md5(data).hexdigest()) for path, data in sorted(self.data.items()))
+
+    def resolve(self, *_: object) -> Commit:
+        return Commit("c" * 64, datetime(2026, 1, 1, tzinfo=UTC), "", (), {})
+
+    def open(self, _: str, __: str, path: str) -> io.BytesIO:
+        return io.BytesIO(self.data[path])
+
+
+def test_an_object_whose_name_leads_elsewhere(ground: Ground) -> None:
+    lake: Any = Foreign()
+    (ground.root / "train.py").write_text("mine")
+    spec = DatasetSpec(uri="lakefs://repo/main/train/", format="binary")
+    pin = pin_dataset(lake, "train", spec, lake.resolve())
+    for name in ("/a.csv", "x/../a.csv", "../../../../../train.py"):
+        with pytest.raises(UsageError) as caught:
+            materialised(lake, pin, ground.cache, ground.folder, name=name)
+        assert caught.value.message == f"{name!r} of lakefs://repo/{'c' * 64}/train/ is no name for a file here: it could leave the folder"
+    assert materialised(lake, pin, ground.cache, ground.folder, name="a.csv").path.read_bytes() == b"1"
+    assert (ground.root / "train.py").read_text() == "mine"
 
 
 def test_a_whole_repository(ground: Ground) -> None:

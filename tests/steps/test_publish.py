@@ -323,6 +323,16 @@ def test_a_ctrl_c_while_it_is_published(site: Site, monkeypatch: pytest.MonkeyPa
     assert item.commit == site.head(name) or (done == 2 and item.commit == site.head("v1"))
     assert (item.tag, item.merged) == ("v1" if done >= 1 else None, site.head() if done == 2 else None)
     assert item.fault == (None if done == 2 else "Ctrl-C")
+    told = [line for line in said.err.splitlines() if line.startswith(("error:", "hint:"))]
+    assert told == (
+        ["error: stopped by Ctrl-C, after everything was published"]
+        if done == 2
+        else [
+            "error: outputs.predictions is not published: Ctrl-C",
+            f"hint: what the run wrote stays on lakefs://{site.repository}/{name}; `reprolock data` shows, commits and merges it",
+        ]
+    )
+    assert (site.project.root / "out" / "predictions").is_dir()
     assert record.status == "FINISHED"
     assert site.project.stored_record(record.run_id) == record
     assert site.project.stored().info.status == "FINISHED"
