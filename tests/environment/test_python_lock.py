@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import socket
 import sys
 import tomllib
@@ -327,8 +326,9 @@ def test_a_dependency_that_has_no_hash_is_refused(tmp_path: Path, house: Path) -
 def test_upgrade_package_names_something_pinned(tmp_path: Path, house: Path, value: str, message: str) -> None:
     wheel(house, "tool")
     old = pin(tmp_path, "tool", house=house)
-    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(UsageError) as caught:
         pin(tmp_path, "tool", house=house, keep=old, upgrade_packages=(value,))
+    assert caught.value.message == message
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 
-from reprolock.errors import NotFound, PinError, UsageError
+from reprolock.errors import MachineError, NotFound, PinError, UsageError
 from reprolock.lake.embedded_git import GitLake
 from reprolock.model.digest import summarise
 from reprolock.model.record import DatasetRecord, Record
@@ -88,7 +89,7 @@ def test_another_listing_than_the_runs(pinned: DatasetRecord) -> None:
 def test_a_lake_that_is_gone_or_not_named(pinned: DatasetRecord, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.move(project / "lake", tmp_path / "moved")
     source = LakeDatasetSource(pinned.resolved, kind="git", digest=pinned.digest)
-    with pytest.raises(NotFound, match="^the lake file:lake is not there yet$"):
+    with pytest.raises(NotFound, match=r"^the lake file:lake is not there yet\nhint: "):
         source.load()
     assert sorted(tree(source.load(endpoint=f"file:{tmp_path}/moved"))) == ["a.csv", "notes.md", "sub dir/b é.csv"]
     monkeypatch.chdir(tmp_path)
@@ -101,3 +102,35 @@ def test_a_lake_that_is_gone_or_not_named(pinned: DatasetRecord, project: Path, 
 def test_a_later_reprolocks_fields_are_passed_over() -> None:
     text = json.dumps({"uri": "lakefs://example-repo/main/x", "kind": "git", "later": 1})
     assert LakeDatasetSource.from_json(text).to_dict() == {"uri": "lakefs://example-repo/main/x", "kind": "git"}
+
+
+def source_of(pinned: DatasetRecord) -> LakeDatasetSource:
+    return LakeDatasetSource(pinned.resolved, kind="git", digest=pinned.digest)
+
+
+def test_what_stood_there_stays_until_an_object_is_whole(
+    pinned: DatasetRecord, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load that fails removes no file of anybody's, and leaves none of its own."""
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "a.csv").write_bytes(b"mine")
+
+    def broken(self: GitLake, repository: str, ref: str, path: str) -> io.BytesIO:
+        return io.BytesIO(b"y\n1\n")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GitLake, "open", broken)
+        with pytest.raises(PinError, match="is damaged"):
+            source_of(pinned).load(str(target))
+    assert {path: data for path, data in tree(str(target)).items()} == {"a.csv": b"mine"}
+    source_of(pinned).load(str(target))
+    assert tree(str(target)) == {path.removeprefix("data/"): data for path, data in FILES.items() if path.startswith("data/")}
+
+
+def test_a_folder_that_cannot_be_written(pinned: DatasetRecord, tmp_path: Path) -> None:
+    (tmp_path / "sub dir").write_bytes(b"a file where a folder has to be")
+    with pytest.raises(MachineError) as caught:
+        source_of(pinned).load(str(tmp_path))
+    assert caught.value.exit_code == 8
+    assert caught.value.message.startswith(f"{tmp_path}/sub dir/b é.csv cannot be written: ")
