@@ -1,10 +1,9 @@
 """`JarStore`: a folder of jars, each in a folder named by its SHA-256. Pins in, files out, or a `PinError`.
 
-    ab/abcdef…/io.delta_delta-spark_4.2_2.13-4.4.0.jar    mode 0444, modified at `STAMP`
+    ab/abcdef…/io.delta_delta-spark_4.2_2.13-4.4.0.jar    mode 0444
 
-A jar whose size or time is not what this module left was touched by somebody and is hashed again; that
-every jar has the same time makes this check need no memory. A jar appears by a rename, so several
-processes may fill one store.
+A jar is hashed each time it is asked for: all that Spark is given are some 100 MB, which takes 0.1 s, and no
+size and no time vouches for bytes. A jar appears by a rename, so several processes may fill one store.
 """
 
 from __future__ import annotations
@@ -26,8 +25,6 @@ from reprolock.errors import PinError, ServiceError, UsageError
 from reprolock.files.failures import cannot_read, cannot_write
 from reprolock.model.lock import JarPin, JarsPin
 
-STAMP = 946_684_800_000_000_000
-"""When every stored jar was modified, in nanoseconds: 2000-01-01 UTC. Even seconds, for FAT."""
 _AT_ONCE = 8
 
 
@@ -99,7 +96,8 @@ class JarStore:
         or that no repository has any more. ServiceError (exit 5) when a repository does not answer, or
         a jar is missing and `offline`. MachineError (exit 8) when the store cannot be written.
         """
-        missing = [jar for jar in pin.jar if not self._holds(jar)]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            missing = [jar for jar, held in zip(pin.jar, pool.map(self._holds, pin.jar), strict=True) if not held]
         if missing and offline:
             more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
             raise ServiceError(
@@ -111,18 +109,13 @@ class JarStore:
         return tuple(self.path(jar) for jar in pin.jar)
 
     def _holds(self, jar: JarPin) -> bool:
+        """Whether the jar is here; PinError where its bytes are not those of its pin."""
         path = self.path(jar)
-        try:
-            found = path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:
-            raise cannot_read(path, error) from error
-        if (found.st_size, found.st_mtime_ns) == (jar.bytes, STAMP):
-            return True
         try:
             with path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
         except OSError as error:
             raise cannot_read(path, error) from error
         if sha256 != jar.sha256:
@@ -130,8 +123,6 @@ class JarStore:
                 f"jar {jar.coordinate} in the store has changed: SHA-256 {sha256[:12]}, pinned {jar.sha256[:12]}",
                 hint=f"delete {path} and run again to fetch it anew",
             )
-        with suppress(OSError):  # somebody else's store: then it is hashed each time
-            os.utime(path, ns=(STAMP, STAMP))
         return True
 
     def _fetch_all(self, jars: Sequence[JarPin], progress: Progress | None) -> None:
@@ -181,7 +172,6 @@ class JarStore:
                     )
                 os.fsync(file.fileno())
             temporary.chmod(0o444)
-            os.utime(temporary, ns=(STAMP, STAMP))
             os.replace(temporary, path)
         except OSError as error:
             raise cannot_write(path, error) from error

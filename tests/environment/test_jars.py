@@ -19,7 +19,7 @@ import services
 from maven_folder import LISTENER, Layout
 from spark_session import DELTA, SparkParts
 
-from reprolock.environment.jar_store import STAMP, JarStore
+from reprolock.environment.jar_store import JarStore
 from reprolock.environment.jars import implied_packages, resolve
 from reprolock.environment.java import Java, find_java
 from reprolock.environment.maven import central, fetch, path_of, repositories
@@ -361,7 +361,22 @@ def test_a_jar_that_was_only_touched(stored: tuple[JarStore, JarsPin]) -> None:
     file = store.files(pin)[0]
     file.touch()
     assert store.files(pin, offline=True)[0] == file
-    assert file.stat().st_mtime_ns == STAMP
+
+
+def test_a_jar_that_was_changed_under_its_size_and_time(stored: tuple[JarStore, JarsPin]) -> None:
+    store, pin = stored
+    file = store.files(pin)[0]
+    was = file.stat()
+    changed = bytes(reversed(file.read_bytes()))
+    overwrite(file, changed)
+    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (was.st_size, was.st_mtime_ns)
+    error = failure(store.files, pin)
+    assert (error.exit_code, error.message) == (
+        4,
+        "jar org.acme:app:1.0 in the store has changed: "
+        f"SHA-256 {hashlib.sha256(changed).hexdigest()[:12]}, pinned {pin.jar[0].sha256[:12]}",
+    )
 
 
 def test_a_repository_with_other_bytes(stored: tuple[JarStore, JarsPin], layout: Layout) -> None:
