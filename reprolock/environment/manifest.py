@@ -2,7 +2,8 @@
 
 The manifest names the interpreter and every distribution with a digest of its own files. The listing
 holds path, size and time of every file; comparing it costs one look at each file and reads none.
-A file whose time alone has changed is read and compared with its distribution's RECORD.
+A file whose time alone has changed is read and compared with its distribution's RECORD. Who keeps size and
+time over other bytes is not seen so: a replay, which is evidence, has every RECORD and all that it lists hashed.
 """
 
 from __future__ import annotations
@@ -133,21 +134,27 @@ def owners(packages: Path, paths: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(_named(info)[0] for info in found))
 
 
-def changes(folder: Path, packages: Path, manifest: Manifest) -> tuple[str, ...]:
+def changes(folder: Path, packages: Path, manifest: Manifest, *, hashing: bool = False) -> tuple[str, ...]:
     """What is not as it was built, such as "six 1.17.0 was installed"; empty for nothing.
 
-    A file whose time has changed over the bytes that its RECORD lists is noted anew and is no change.
+    A file whose time has changed over the bytes that its RECORD lists is noted anew and is no change. `hashing`:
+    the RECORDs are held against the manifest and their files against them, though no size and no time has changed.
     """
     try:
         noted = (folder / LISTING).read_bytes()
     except OSError:
         return (f"{LISTING} is gone",)
     found = listing(folder)
-    if found == noted:
+    if found == noted and not hashing:
         return ()
     moved = _moved(manifest, packages)
-    edited = _edited(folder, packages, _parsed(noted), _parsed(found), moved.keys())
-    if not moved and not edited:
+    before, after = _parsed(noted), _parsed(found)
+    edited = _edited(folder, packages, before, after, moved.keys())
+    if hashing:
+        places = [os.path.relpath(packages / path, folder).replace(os.sep, "/") for path in corrupt(packages)]
+        # Bytecode, which is not listed, is Python's own to write anew, also where a wheel brought it.
+        edited += [f"{place} was edited" for place in places if place in after and before.get(place) == after[place]]
+    if not moved and not edited and found != noted:
         write_whole(folder / LISTING, found)
     return (*moved.values(), *edited)
 

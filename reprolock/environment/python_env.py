@@ -102,9 +102,12 @@ def find(pin: EnvironmentPin, store: Path, *, environ: Mapping[str, str] = os.en
         return _at(store / FOLDER / _plan(pin, Uv(environ, offline=True), Path(temporary)).digest)
 
 
-def check(environment: Environment) -> None:
-    """PinError (exit 4) when anything was installed into the environment, removed from it or edited in it since it was built."""
-    found = changes(environment.folder, environment.packages, environment.manifest)
+def check(environment: Environment, *, hashing: bool = False) -> None:
+    """PinError (exit 4) when anything was installed into the environment, removed from it or edited in it since it was built.
+
+    `hashing`: every file that a package lists is hashed, not only one whose size or time has changed.
+    """
+    found = changes(environment.folder, environment.packages, environment.manifest, hashing=hashing)
     if found:
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""
         raise PinError(
@@ -166,7 +169,8 @@ def _expired(folder: Path, limit: float) -> bool:
     environment = _at(folder)
     if environment is None or (folder / MANIFEST).stat().st_mtime < limit:
         return True
-    return bool(changes(folder, environment.packages, environment.manifest))
+    # Hashed, since this is what to do about an environment that was found changed by hashing.
+    return bool(changes(folder, environment.packages, environment.manifest, hashing=True))
 
 
 def _own_bytes(folder: Path) -> int:

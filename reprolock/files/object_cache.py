@@ -7,7 +7,8 @@
 A file whose size or time is not what this module left was touched by somebody (a hard link of it
 may stand in a user's folder): it is hashed again, and thrown away unless it still is its name. That
 every file has the same time makes this check need no memory, and a reader of times
-(Spark's `binaryFile`) sees the same ones in every run. Two processes may fill one cache at once: a
+(Spark's `binaryFile`) sees the same ones in every run. Who keeps size and time over other bytes is not seen so:
+a replay, which is evidence, opens the cache with `hashing` and takes neither's word. Two processes may fill one cache at once: a
 file appears by a rename, and what a killed one leaves lies in `partial/` or is a whole object.
 """
 
@@ -64,8 +65,10 @@ class ObjectCache:
     before something is added.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, hashing: bool = False) -> None:
+        """`hashing`: every object is hashed before it is held or placed, though its size and time are as they were left."""
         self.folder = folder
+        self._hashing = hashing
         self._index = ObjectIndex(folder / "index.sqlite")
         self._linker = Linker()
         self._prepared = False
@@ -174,15 +177,18 @@ class ObjectCache:
             return None
         except OSError as error:
             raise cannot_read(Path(path), error) from error
-        if status.st_size != entry.size or status.st_mtime_ns != STAMP:
-            return status if self._hashed_again(path, entry) else None
+        touched = status.st_size != entry.size or status.st_mtime_ns != STAMP
+        if (touched or self._hashing) and not self._hashed_again(path, entry):
+            return None
+        if touched:
+            return status if self._restored(path) else None
         if time.time() - status.st_atime > _USED_SECONDS:
             with suppress(OSError):  # another user's cache: then its age is not kept
                 _stamp(path)
         return status
 
     def _hashed_again(self, path: str, entry: Entry) -> bool:
-        """Somebody touched the file: it stays when it still is its name, and goes when it is not."""
+        """The file stays when it still is its name, and goes when it is not."""
         try:
             with open(path, "rb") as file:
                 same = hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
@@ -192,7 +198,10 @@ class ObjectCache:
             raise cannot_read(Path(path), error) from error
         if not same:
             self._throw_away(path)
-            return False
+        return same
+
+    def _restored(self, path: str) -> bool:
+        """Somebody touched the file, which still is its name: it looks again as it was left. False where it is gone."""
         try:
             os.chmod(path, 0o444)
             _stamp(path)

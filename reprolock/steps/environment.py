@@ -68,15 +68,24 @@ def lock_environment(
 
 
 def ready_environment(
-    spec: Spec, pin: EnvironmentPin | None, machine: Machine, *, offline: bool, say: Callable[[str], None] | None = None
+    spec: Spec,
+    pin: EnvironmentPin | None,
+    machine: Machine,
+    *,
+    offline: bool,
+    hashing: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> Interpreter:
     """The locked environment, whole and as it was built; or this interpreter, which must not drift from the lock.
+
+    `hashing`: what its packages list is hashed, whatever sizes and times say.
 
     PinError (exit 4) where an environment was changed, or this interpreter drifts.
     """
     if pin is None or not spec.environment.isolated:
         return _current(pin, machine)
-    return _locked(ensure(pin, cache_folder(machine.environ), offline=offline, environ=machine.environ, progress=say), machine)
+    built = ensure(pin, cache_folder(machine.environ), offline=offline, environ=machine.environ, progress=say)
+    return _locked(built, machine, hashing=hashing)
 
 
 def built_environment(spec: Spec, pin: EnvironmentPin | None, machine: Machine) -> Interpreter | None:
@@ -93,8 +102,8 @@ def _current(pin: EnvironmentPin | None, machine: Machine) -> Interpreter:
     return Interpreter(machine.python.parent, None, None, observe())
 
 
-def _locked(built: Environment, machine: Machine) -> Interpreter:
-    check(built)
+def _locked(built: Environment, machine: Machine, *, hashing: bool = False) -> Interpreter:
+    check(built, hashing=hashing)
     manifest = built.manifest
     record = EnvironmentRecord(
         python=manifest.python,

@@ -23,11 +23,12 @@ def materialise_for_run(
     try:
         document = json.loads((folder / PINS).read_bytes())
         pins = {pin["name"]: DatasetPin.model_validate_json(json.dumps(pin)) for pin in document["pins"]}
-        root, pin = Path(document["root"]), pins[name]
+        root, pin, hashing = Path(document["root"]), pins[name], document["hashing"]
     except (OSError, ValueError, KeyError):
         raise UsageError(f"{folder} is no folder of a run that has a dataset {name}") from None
     lake = open_lake(document["lake"], root, machine.environ, machine.home)
     try:
-        return materialise(lake, pin, ObjectCache(cache / "objects"), root / ".reprolock" / "data", progress, name=item)
+        objects = ObjectCache(cache / "objects", hashing=hashing)
+        return materialise(lake, pin, objects, root / ".reprolock" / "data", progress, name=item)
     finally:
         lake.close()

@@ -42,10 +42,12 @@ def make_ready(
 
     `code` takes the snapshot; `what_if` has its params in `spec` already, its
     datasets are resolved here; `offline` takes data, jars and
-    packages from this machine alone. `lake` is None for a project without datasets.
+    packages from this machine alone. `lake` is None for a project without datasets. What a replay takes from
+    this user's cache (`replay_of` names the recorded run) is hashed: a verdict must not rest on a size and a time.
     """
+    hashing = replay_of is not None
     with ThreadPoolExecutor(3) as pool:
-        python = pool.submit(_python, spec, locked, machine, progress, offline=offline)
+        python = pool.submit(_python, spec, locked, machine, progress, offline=offline, hashing=hashing)
         java = pool.submit(ready_java, spec, locked, machine)
         snapshot = pool.submit(code)
         pins = locked.dataset
@@ -53,18 +55,18 @@ def make_ready(
             pins = with_data(spec, pins, lake, what_if.data) if what_if.data else pins
             if not offline:
                 check_pins(lake, pins)
-        inputs = inputs_of(lake, spec, pins, root, machine, progress, offline=offline)
+        inputs = inputs_of(lake, spec, pins, root, machine, progress, offline=offline, hashing=hashing)
         sources = Sources(spec, pins, locked.environment, locked.jars, what_if, replay_of)
         interpreter, jars = python.result()
         listener = listener_among(locked.jars, jars)
-        return sources, Materials(snapshot.result(), root, inputs, interpreter, jars, listener, java.result(), lake)
+        return sources, Materials(snapshot.result(), root, inputs, interpreter, jars, listener, java.result(), lake, hashing)
 
 
 def _python(
-    spec: Spec, locked: Lock, machine: Machine, progress: Progress, *, offline: bool
+    spec: Spec, locked: Lock, machine: Machine, progress: Progress, *, offline: bool, hashing: bool
 ) -> tuple[Interpreter, tuple[Path, ...]]:
     """The command's Python, and the jars for the pyspark in it."""
-    interpreter = ready_environment(spec, locked.environment, machine, offline=offline, say=progress.step)
+    interpreter = ready_environment(spec, locked.environment, machine, offline=offline, hashing=hashing, say=progress.step)
     return interpreter, ready_jars(spec, locked.jars, machine, interpreter.pyspark, progress, offline=offline)
 
 

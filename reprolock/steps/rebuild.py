@@ -43,7 +43,10 @@ PINS = "pins.json"
 
 
 class Materials(NamedTuple):
-    """What has been made ready before the run has an ID: code, inputs, Python, jars, Java, and the lake they came from."""
+    """What has been made ready before the run has an ID: code, inputs, Python, jars, Java, and the lake they came from.
+
+    `hashing`: a dataset that the command asks for while it is running is taken from this user's cache as `inputs_of` took the others.
+    """
 
     snapshot: Snapshot
     code_root: Path
@@ -53,6 +56,7 @@ class Materials(NamedTuple):
     listener: Path | None
     java: Java | None
     lake: Lake | None
+    hashing: bool = False
 
 
 class OutputPlace(NamedTuple):
@@ -71,10 +75,11 @@ def inputs_of(
     progress: Progress,
     *,
     offline: bool = False,
+    hashing: bool = False,
 ) -> tuple[Input, ...]:
     """Where the command finds each dataset. What Spark cannot read in place, or a placeholder asks for, is materialised.
 
-    Offline everything is, out of this user's cache.
+    Offline everything is, out of this user's cache. `hashing`: the cache's objects are hashed as they are taken.
     """
     if lake is None:
         return ()
@@ -84,14 +89,14 @@ def inputs_of(
         url = lake.address(pin.place) if spec.spark and not offline else None
         path = None
         if url is None or f"{{datasets.{pin.name}.path}}" in asked:
-            path = local_tree(None if offline and lake.kind == "lakefs" else lake, pin, root, machine, progress)
+            path = local_tree(None if offline and lake.kind == "lakefs" else lake, pin, root, machine, progress, hashing=hashing)
         inputs.append(Input(pin.name, url or f"file://{path}", path))
     return tuple(inputs)
 
 
-def local_tree(lake: Lake | None, pin: DatasetPin, root: Path, machine: Machine, progress: Progress) -> Path:
+def local_tree(lake: Lake | None, pin: DatasetPin, root: Path, machine: Machine, progress: Progress, *, hashing: bool) -> Path:
     """The dataset's read-only tree in the project, made of links into this user's cache; None asks no lake."""
-    cache = ObjectCache(cache_folder(machine.environ) / "objects")
+    cache = ObjectCache(cache_folder(machine.environ) / "objects", hashing=hashing)
     return materialise(lake, pin, cache, root / ".reprolock" / "data", progress)
 
 
@@ -127,7 +132,8 @@ def rebuild(
     fetch = (str(machine.python), "-I", "-m", "reprolock", "materialise", str(folder), str(cache_folder(machine.environ)))
     document = context_document(run_id, spec, pins, materials.inputs, places, fetch)
     write_whole(context, _json(document))
-    write_whole(folder / PINS, _json({"root": str(root), "lake": spec.lake.endpoint, "pins": [pin.model_dump(mode="json") for pin in pins]}))
+    asked_for = {"root": str(root), "lake": spec.lake.endpoint, "hashing": materials.hashing, "pins": [pin.model_dump(mode="json") for pin in pins]}
+    write_whole(folder / PINS, _json(asked_for))
     composed = variables(
         machine.environ,
         programs=[str(materials.interpreter.programs), *([str(materials.java.home / "bin")] if materials.java else [])],

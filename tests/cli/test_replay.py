@@ -300,6 +300,68 @@ def test_an_object_that_is_gone(auditor: Auditor, made: Made, tmp_path: Path) ->
     )
 
 
+# A replay takes no cache's word: other bytes under the size and time that were there
+
+
+def forge_bytes(file: Path, data: bytes) -> None:
+    """Other bytes, of the same length and time. A file of its own first: a package's file is uv's cache's too."""
+    was = file.stat()
+    assert len(data) == was.st_size and data != file.read_bytes()
+    file.unlink()
+    file.write_bytes(data)
+    file.chmod(was.st_mode & 0o777)
+    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
+@pytest.mark.parametrize("asked_for", ["by a placeholder", "while it runs"])
+def test_other_bytes_in_the_cache_are_fetched_again(
+    asked_for: str, project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("REPROLOCK_CACHE_DIR", str(tmp_path / "cache"))
+    project.add('[outputs.copy]\npath = "copy.csv"\n')
+    if asked_for == "by a placeholder":
+        project.command("python", "train.py", "{datasets.train.path}")
+        project.script("import pathlib, sys; pathlib.Path('copy.csv').write_bytes((pathlib.Path(sys.argv[1]) / 'b.csv').read_bytes())")
+    else:
+        project.script("import pathlib, reprolock; pathlib.Path('copy.csv').write_bytes((reprolock.current().dataset('train').path / 'b.csv').read_bytes())")
+    right = b"x,y\n2,3\n5,7\n"
+    project.commit("train/b.csv", right)
+    assert cli("lock").code == 0
+    said = cli("run", "-q")
+    assert said.code == 0, said.err
+    name = hashlib.sha256(right).hexdigest()
+    stored = tmp_path / "cache" / "objects" / "objects" / name[:2] / name[2:]
+    forge_bytes(stored, b"x,y\n2,3\n5,8\n")
+    said = cli("replay", project.record.run_id)
+    assert said.code == 0, said.err
+    assert lines_of(said.out, "REPRODUCED") == ["REPRODUCED   1 of 1 compared   packages not locked, none differ"]
+    [replay] = (project.root / ".reprolock" / "replays").iterdir()
+    assert (replay / "project" / "copy.csv").read_bytes() == stored.read_bytes() == right
+
+
+def test_other_bytes_in_the_cache_and_the_lake_is_damaged(
+    project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The command does not look at what was changed: the verdict is on the inputs, not on the outputs alone."""
+    monkeypatch.setenv("REPROLOCK_CACHE_DIR", str(tmp_path / "cache"))
+    project.add('[outputs.x]\npath = "x.txt"\n')
+    project.command("python", "train.py", "{datasets.train.path}")
+    project.script("open('x.txt', 'w').write('x')")
+    right = b"x,y\n2,3\n5,7\n"
+    project.commit("train/b.csv", right)
+    assert (cli("lock").code, cli("run", "-q").code) == (0, 0)
+    run = project.record
+    name = hashlib.sha256(right).hexdigest()
+    forge_bytes(tmp_path / "cache" / "objects" / "objects" / name[:2] / name[2:], b"x,y\n2,3\n5,8\n")
+    object_file(project.root / "lake", "example-repo", right).unlink()
+    assert cli("replay", run.run_id) == (
+        7,
+        "",
+        f"error: run {run.run_id[:8]} cannot be rebuilt: lakefs://example-repo/{run.datasets[0].commit}/train/b.csv is gone: "
+        f"the commit names it, but the lake no longer has its bytes\n{RESTORE}\n",
+    )
+
+
 def test_a_lake_that_does_not_have_the_commit(auditor: Auditor, tmp_path: Path) -> None:
     other = Project(tmp_path)
     said = auditor.replay(lake=f"file:{other.root}/lake")
@@ -744,6 +806,24 @@ def test_other_jars_and_another_java(project: Project, cli: Cli, monkeypatch: py
     assert said.code == 0, said.err
     assert lines_of(said.out, "REPRODUCED") == ["REPRODUCED   1 of 1 compared   packages not locked, none differ"]
     assert ", 2 jars, " in said.err
+
+    changed = bytes(reversed(maven.jar("org.acme:app:1.0").read_bytes()))
+    [stored] = (cache / "jars").glob("*/*/org.acme_app-1.0.jar")
+    forge_bytes(stored, changed)
+    said = cli("replay", run.run_id)
+    found = hashlib.sha256(changed).hexdigest()
+    assert said == (
+        7,
+        "",
+        f"error: run {run.run_id[:8]} cannot be rebuilt: jar org.acme:app:1.0 in the store has changed: "
+        f"SHA-256 {found[:12]}, pinned {stored.parent.name[:12]}\nhint: delete {stored} and run again to fetch it anew\n",
+    )
+    said = cli("run")
+    assert (said.code, lines_of(said.err, "error")) == (
+        4,
+        [f"error: jar org.acme:app:1.0 in the store has changed: SHA-256 {found[:12]}, pinned {stored.parent.name[:12]}"],
+    )
+    stored.unlink()
 
     folder = open_tracker(Place(project.database, "the test"), {}, tmp_path).download(run.run_id, tmp_path / "downloaded")
     pinned = hashlib.sha256(maven.jar("org.acme:app:1.0").read_bytes()).hexdigest()

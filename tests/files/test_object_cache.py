@@ -129,6 +129,30 @@ def test_a_small_object_is_hashed_whenever_it_is_read(cache: ObjectCache) -> Non
     assert not stored(cache, entry).exists()
 
 
+def test_a_cache_that_hashes_takes_no_time_s_word(cache: ObjectCache, tmp_path: Path) -> None:
+    """The same bytes damaged under their size and time: placed by the quick check, never by the one that hashes."""
+    entry, whole = add(cache, b"right"), add(cache, b"whole")
+    overwrite(stored(cache, entry), b"wrong")
+    os.utime(stored(cache, entry), ns=(STAMP, STAMP))
+    assert cache.holds(entry) is True
+    hashing = ObjectCache(cache.folder, hashing=True)
+    assert hashing.place(entry, str(tmp_path / "out")) is False
+    assert not stored(cache, entry).exists() and not (tmp_path / "out").exists()
+    assert add(hashing, b"right") == entry
+    before = stored(cache, whole).stat()
+    assert hashing.holds(whole) and hashing.place(entry, str(tmp_path / "out"))
+    assert stored(cache, whole).stat().st_ctime_ns == before.st_ctime_ns  # nothing was stamped anew
+    assert (tmp_path / "out").read_bytes() == b"right"
+
+
+def test_what_a_cache_that_hashes_is_given_replaces_what_is_damaged(cache: ObjectCache) -> None:
+    entry = add(cache, b"right")
+    overwrite(stored(cache, entry), b"wrong")
+    os.utime(stored(cache, entry), ns=(STAMP, STAMP))
+    assert add(ObjectCache(cache.folder, hashing=True), b"right") == entry
+    assert stored(cache, entry).read_bytes() == b"right"
+
+
 class Broken(io.RawIOBase):
     """A stream that breaks after some bytes."""
 
