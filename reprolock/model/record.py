@@ -59,6 +59,9 @@ class DatasetRecord(Value):
         None,
         description="Rows, as footers (Parquet and ORC, of up to 100 files) or Delta's log add up to. None: not known without reading all.",
     )
+    unverified: int | None = Field(
+        None, description="Objects that were copied for this run and checked by their size alone: nobody can compute their checksum. None: none."
+    )
     table_version: int | None = Field(None, description="Version of a Delta table at the commit.")
     what_if: bool = Field(False, description="True when --data named it for this run only; then repro.lock differs.")
 

@@ -11,12 +11,14 @@ class Input(NamedTuple):
     """One dataset as the command sees it.
 
     `url` is what Spark reads: `s3a://…/<commit>/…`, or `file://…` of a read-only tree. `path` is the
-    local tree, None while nothing has been materialised.
+    local tree, None while nothing has been materialised. Of the objects that were put there for this run, `unverified` were
+    checked by their size alone.
     """
 
     name: str
     url: str
     path: Path | None
+    unverified: int = 0
 
 
 class CodeState(NamedTuple):

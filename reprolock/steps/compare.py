@@ -13,6 +13,7 @@ from reprolock.model.sections import SECTIONS, deciding_settings
 from reprolock.model.spec import OutputSpec
 from reprolock.model.table import TableComparison, table_differences
 from reprolock.model.verdict import Comparison, Measured, Verdict, compare_metric, compare_output, not_replayable, verdict
+from reprolock.model.words import counted
 from reprolock.steps.kept import unpack
 from reprolock.steps.recorded import Recorded
 from reprolock.steps.why import differing
@@ -89,6 +90,9 @@ def unlocked(recorded: Record, replay: Record, environ: Mapping[str, str]) -> It
     if missing := [name for name in recorded.pass_env if name not in environ]:
         yield f"{', '.join(missing)} not set here"
     yield from _of_spark(recorded, replay)
+    for item in replay.datasets:
+        if item.unverified:
+            yield f"{item.name}: {counted(item.unverified, 'object')} checked by size alone"
     if recorded.spark and not recorded.spark.master.startswith(("local", "spark://")):
         yield f"the cluster {recorded.spark.master} not locked"
 

@@ -27,8 +27,8 @@ _LEARN_SECONDS = 0.5
 class Source:
     """Where the bytes of the objects at one place come from: the cache, and the lake for what is not in it.
 
-    `title` names what they are, at the start of a sentence; without a lake nobody is asked. `fetched` objects were, and of
-    these `unverified` have a checksum that could not be computed from their bytes: their size alone was checked.
+    `title` names what they are, at the start of a sentence; without a lake nobody is asked. `fetched` objects were. Of
+    `unverified` ones, fetched now or before, the checksum could not be computed from the bytes: their size alone was checked.
     """
 
     def __init__(self, lake: Lake | None, place: LakeURI, scheme: str, cache: ObjectCache, title: str, progress: Progress) -> None:
@@ -52,7 +52,9 @@ class Source:
         for verified in (True, False):
             keys = {item.path: self._key(item, verified) for item in items if item.path not in found}
             entries = self.cache.known(keys.values())
-            found |= {path: entries[key] for path, key in keys.items() if key in entries}
+            known = {path: entries[key] for path, key in keys.items() if key in entries}
+            self.unverified += sum(item.path in known and not (verified and verifiable(self._scheme, item.checksum)) for item in items)
+            found |= known
         self._progress.advance(len(found), sum(entry.size for entry in found.values()))
         return found
 

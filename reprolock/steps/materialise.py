@@ -33,8 +33,8 @@ from reprolock.steps.resolve import listing
 class Materialised(NamedTuple):
     """The tree (or, where the address names an object, the file), what is in it, and what had to be fetched for it.
 
-    Of what was fetched, `unverified` objects have a checksum that could not be computed from their bytes: their
-    size alone was checked.
+    Of what was fetched or linked, `unverified` objects have a checksum that could not be computed from their bytes:
+    their size alone was checked.
     """
 
     path: Path

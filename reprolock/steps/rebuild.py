@@ -34,7 +34,7 @@ from reprolock.model.workspace import Input, SparkPlan, Workspace
 from reprolock.steps.check import kind_of
 from reprolock.steps.environment import Interpreter
 from reprolock.steps.machine import Machine
-from reprolock.steps.materialise import materialise
+from reprolock.steps.materialise import Materialised, materialised
 from reprolock.steps.progress import Progress
 from reprolock.steps.publication import Publication
 
@@ -87,17 +87,18 @@ def inputs_of(
     inputs = []
     for pin in pins:
         url = lake.address(pin.place) if spec.spark and not offline else None
-        path = None
         if url is None or f"{{datasets.{pin.name}.path}}" in asked:
-            path = local_tree(None if offline and lake.kind == "lakefs" else lake, pin, root, machine, progress, hashing=hashing)
-        inputs.append(Input(pin.name, url or f"file://{path}", path))
+            made = local_tree(None if offline and lake.kind == "lakefs" else lake, pin, root, machine, progress, hashing=hashing)
+            inputs.append(Input(pin.name, url or f"file://{made.path}", made.path, made.unverified))
+        else:
+            inputs.append(Input(pin.name, url, None))
     return tuple(inputs)
 
 
-def local_tree(lake: Lake | None, pin: DatasetPin, root: Path, machine: Machine, progress: Progress, *, hashing: bool) -> Path:
+def local_tree(lake: Lake | None, pin: DatasetPin, root: Path, machine: Machine, progress: Progress, *, hashing: bool) -> Materialised:
     """The dataset's read-only tree in the project, made of links into this user's cache; None asks no lake."""
     cache = ObjectCache(cache_folder(machine.environ) / "objects", hashing=hashing)
-    return materialise(lake, pin, cache, root / ".reprolock" / "data", progress)
+    return materialised(lake, pin, cache, root / ".reprolock" / "data", progress)
 
 
 def rebuild(

@@ -154,5 +154,6 @@ def _dataset(sources: Sources, pin: DatasetPin, given: Input) -> DatasetRecord:
         options=declared.options,
         context=declared.context,
         url=given.url,
+        unverified=given.unverified or None,
         what_if=pin.name in sources.what_if.data,
     )

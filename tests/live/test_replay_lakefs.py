@@ -189,3 +189,32 @@ def test_what_spark_reads_in_place_is_listed_before_it_counts(recorded: Recorded
     assert raised.value.message == (
         f"dataset train: what the lake lists at {pin.resolved} has the digest {pin.digest}, pinned is {other.digest}"
     )
+
+
+def test_bytes_that_nobody_can_hold_against_a_checksum(recorded: Recorded, lakefs: services.LakeFS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upload in parts has a checksum that only its maker understands: that is said beside the verdict, never passed over."""
+    gateway = boto3.client(
+        "s3",
+        endpoint_url=lakefs.endpoint,
+        aws_access_key_id=lakefs.access_key_id,
+        aws_secret_access_key=lakefs.secret_access_key,
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    gateway.upload_fileobj(io.BytesIO(b"x\n" + b"1\n" * (5 << 20)), recorded.repository, "main/train/parts.csv")
+    recorded.lake.commit(recorded.repository, "main", "An upload in parts")
+    project = Project.__new__(Project)
+    project.root = tmp_path / "again"
+    project.root.mkdir()
+    project.spec(SPEC.format(endpoint=lakefs.endpoint, repository=recorded.repository))
+    project.script(TRAIN)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", recorded.tracking)
+    for command in (("lock",), ("run", "-q")):
+        said = recorded.cli(*command, root=project.root)
+        assert said.code == 0, said.err
+    assert project.record.datasets[0].unverified == 1
+    for _ in range(2):  # fetched, and from the cache
+        said = recorded._replace(run=project.record.run_id).replay()
+        assert said.code == 0, said.err
+        assert lines_of(said.out, "REPRODUCED") == ["REPRODUCED   2 of 2 compared   train: 1 object checked by size alone"]
+        monkeypatch.setenv("REPROLOCK_CACHE_DIR", str(tmp_path / "empty"))
