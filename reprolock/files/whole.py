@@ -91,10 +91,10 @@ def own_folder(project: Path) -> Path:
 def guard(path: Path, what: str, *, seconds: float = 10.0, step: Callable[[str], None] | None = None) -> Iterator[bool]:
     """Keep other reprolocks on this machine away from a file while the body runs.
 
-    `what` completes "another reprolock is …", such as "writing repro.lock". The guard is a file in
-    `.reprolock/` beside `path`, or beside `path` itself where that is in there already; it is freed by the operating system when its holder dies. `step` is told what is
-    waited for, where that takes longer than a moment; the answer is whether it was. MachineError when another one still
-    holds it after `seconds`.
+    `what` completes "another reprolock is …", such as "writing repro.lock". The guard is a file in `.reprolock/` beside
+    `path`, or beside `path` itself where that is in there already; it is freed by the operating system when its holder
+    dies. `step` is told what is waited for, where that takes longer than a moment; the answer is whether it was.
+    MachineError when another one still holds it after `seconds`.
     """
     folder = path.parent if path.parent.name == OWN_FOLDER else own_folder(path.parent)
     held = folder / f"{path.name}.guard"
