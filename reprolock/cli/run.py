@@ -210,7 +210,10 @@ def _number(value: float) -> str:
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the run as one self-contained page.")
 @shared
 def show(settings: Settings, target: str | None, tracking_uri: str | None, of_lock: bool, html: Path | None) -> None:
-    """Show a recorded run (the newest, where none is named), or the lock where nothing has run yet."""
+    """Show a recorded run (the newest, where none is named), or the lock where nothing has run yet.
+
+    RUN is a run's ID, the beginning of one, or a folder with its artifacts.
+    """
     found = reprolock.show(settings.root, target, tracking_uri=tracking_uri, of_lock=of_lock)
     if html is not None:
         _write_page(settings, html, found)

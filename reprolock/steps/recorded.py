@@ -113,6 +113,11 @@ def check_seal(record: Record, tags: Mapping[str, str] | None) -> None:
 _HINT = "the record or an artifact was changed after the run; take them from where the run was first recorded"
 
 
+def artifacts_in(folder: Path) -> Path | None:
+    """Where a run's artifacts are in a folder: there, or in its `reprolock`, as MLflow downloads them. None where they are not."""
+    return next((place for place in (folder, folder / "reprolock") if (place / RECORD).is_file()), None)
+
+
 def read_record(path: Path) -> Record:
     """record.json, as it stands there. NotReplayable for one that is missing, damaged or of a newer reprolock."""
     try:

@@ -35,7 +35,7 @@ from reprolock.steps.perform import Performance, RunResult, Unwatched, Watcher
 from reprolock.steps.pins import check_listings, in_place
 from reprolock.steps.progress import SILENT, Progress
 from reprolock.steps.ready import make_ready
-from reprolock.steps.recorded import Recorded, read_record, read_recorded
+from reprolock.steps.recorded import Recorded, artifacts_in, read_record, read_recorded
 from reprolock.steps.reporting import Reporter
 from reprolock.steps.what_if import WhatIf, with_params
 from reprolock.steps.which_mlflow import which_mlflow
@@ -193,11 +193,10 @@ def _fetched(root: Path, run: str, tracker: Tracker) -> Recorded:
     """The run's artifacts in a folder of this replay's own, held against one another and, where MLflow has the run, its tags."""
     given = Path(run)
     replays = own_folder(root) / REPLAYS
-    for folder in (given, given / "reprolock"):
-        if (folder / RECORD).is_file():
-            run_id = read_record(folder / RECORD).run_id
-            target = _fresh(replays, run_id)
-            return read_recorded(_copied(folder, target / "recorded"), target / "code", _tags(tracker, run_id))
+    if (folder := artifacts_in(given)) is not None:
+        run_id = read_record(folder / RECORD).run_id
+        target = _fresh(replays, run_id)
+        return read_recorded(_copied(folder, target / "recorded"), target / "code", _tags(tracker, run_id))
     if given.is_dir():
         raise UsageError(f"{run} is a folder without {RECORD}", hint="name the folder of a run's artifacts, or a run's ID")
     run_id = tracker.find(run)

@@ -11,7 +11,7 @@ from reprolock.errors import NotReplayable, UsageError
 from reprolock.model.record import DatasetRecord, Record
 from reprolock.model.words import counted
 from reprolock.steps.machine import Machine
-from reprolock.steps.recorded import check_seal, read_record
+from reprolock.steps.recorded import artifacts_in, check_seal, read_record
 from reprolock.steps.which_mlflow import which_mlflow
 from reprolock.tracker import open_tracker
 from reprolock.tracker.protocol import RECORD, Tracker
@@ -51,11 +51,10 @@ def same_data(
 
 def _record(run: str, tracker: Tracker) -> Record:
     """record.json as it was written: held against its seal, and against MLflow's tags where it comes from there."""
-    for path in (Path(run) / RECORD, Path(run) / "reprolock" / RECORD):
-        if path.is_file():
-            record = read_record(path)
-            check_seal(record, None)
-            return record
+    if (folder := artifacts_in(Path(run))) is not None:
+        record = read_record(folder / RECORD)
+        check_seal(record, None)
+        return record
     run_id = tracker.find(run)
     record = tracker.read(run_id)
     check_seal(record, tracker.tags(run_id))

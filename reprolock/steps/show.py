@@ -13,8 +13,10 @@ from reprolock.steps.abandoned import close_abandoned
 from reprolock.steps.local_records import latest, local_record
 from reprolock.steps.machine import Machine
 from reprolock.steps.project import read_project
+from reprolock.steps.recorded import artifacts_in, check_seal, read_record
 from reprolock.tracker import open_tracker
 from reprolock.tracker.place import find_place
+from reprolock.tracker.protocol import RECORD
 
 
 def show(
@@ -25,9 +27,10 @@ def show(
     of_lock: bool = False,
     machine: Machine | None = None,
 ) -> Record | Lock:
-    """The record of a run (an ID, or an unambiguous beginning of one; None: the newest here), or the lock.
+    """The record of a run (an ID, an unambiguous beginning of one, or a folder with its artifacts; None: the newest here), or
+    the lock.
 
-    Records of this folder are read from its disk, all others from MLflow.
+    Records of this folder are read from its disk, all others from MLflow. NotReplayable for a folder's that was changed.
     """
     machine = machine or Machine.here()
     root = root.resolve()
@@ -41,6 +44,10 @@ def show(
         if lock is None:
             raise UsageError("nothing has run here yet, and there is no repro.lock", hint="run `reprolock lock`")
         return lock
+    if (folder := artifacts_in(Path(run))) is not None:
+        record = read_record(folder / RECORD)
+        check_seal(record, None)
+        return record
     if tracking_uri is None and (found := local_record(root, run)) is not None:
         return found
     declared = read_spec(root).mlflow.tracking_uri if (root / SPEC).exists() else None

@@ -28,7 +28,7 @@ from reprolock.model.record import Record
 from reprolock.model.spec import Spec
 from reprolock.steps.local_records import local_record, runs_folder
 from reprolock.steps.machine import Machine
-from reprolock.steps.recorded import CODE
+from reprolock.steps.recorded import CODE, artifacts_in
 from reprolock.tracker import open_tracker
 from reprolock.tracker.place import find_place
 from reprolock.tracker.protocol import RECORD, Tracker
@@ -77,9 +77,8 @@ class Sides:
     def find(self, name: str) -> Side:
         """The side that `name` stands for. UsageError where it is nothing, or two things."""
         path = self.root / name
-        for folder in (path, path / "reprolock"):
-            if (folder / RECORD).is_file():
-                return _run_side(folder)
+        if (folder := artifacts_in(path)) is not None:
+            return _run_side(folder)
         if path.is_file():
             return LockSide(name, parse_lock(path.read_bytes(), name))
         if path.is_dir():
@@ -102,14 +101,12 @@ class Sides:
 
     def run(self, name: str) -> RunSide:
         """A run that is in MLflow, or on this disk, by its ID or the folder of its artifacts."""
-        path = self.root / name
-        for folder in (path, path / "reprolock"):
-            if (folder / RECORD).is_file():
-                return _run_side(folder)
+        if (folder := artifacts_in(self.root / name)) is not None:
+            return _run_side(folder)
         if self.tracking_uri is None and (local := local_record(self.root, name)) is not None:
             return _run_side(runs_folder(self.root) / local.run_id)
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="reprolock-")))
-        return _run_side(self.tracker.download(self.tracker.find(name), folder / "run"))
+        fresh = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="reprolock-")))
+        return _run_side(self.tracker.download(self.tracker.find(name), fresh / "run"))
 
     def _locked(self, revision: str, path: str) -> LockSide:
         shown = path.removeprefix("./")

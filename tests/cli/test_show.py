@@ -97,6 +97,21 @@ def test_no_such_run(ran: Project, cli, run: str, message: str) -> None:
     assert (found.code, found.out) == (2, "")
 
 
+def test_the_folder_of_a_runs_artifacts(ran: Project, cli, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """An auditor may have no more than this, and no MLflow."""
+    elsewhere, shown = tmp_path_factory.mktemp("elsewhere"), cli("show").out
+    shutil.copytree(ran.run_folder(ran.record.run_id), elsewhere / "artifacts" / "reprolock")
+    for name in ("artifacts", "artifacts/reprolock"):
+        said = cli("show", str(elsewhere / name), "--html", str(elsewhere / "page.html"), root=elsewhere)
+        assert (said.code, said.out) == (0, shown)
+        assert ran.record.run_id in (elsewhere / "page.html").read_text()
+    record = elsewhere / "artifacts" / "reprolock" / "record.json"
+    record.write_text(record.read_text().replace('"project":"flights"', '"project":"fraud"').replace('"project": "flights"', '"project": "fraud"'))
+    said = cli("show", str(elsewhere / "artifacts"), root=elsewhere)
+    assert (said.code, said.out) == (7, "")
+    assert "not as it was when record.json was written" in said.err
+
+
 def test_the_lock(project: Project, cli) -> None:
     cli("lock")
     pin = read_lock(project.root).dataset_pin("train")
