@@ -178,7 +178,9 @@ def _choose(wanted: LakeURI, candidates: list[Read], root: Path, given: str | No
         check_endpoint(given, "--lake")
     try:
         with closing(open_the_lake(root, given, machine)) as lake:
-            choice = _by_bytes(lake, wanted, candidates) or _by_commits(lake, wanted, candidates)
+            if (choice := _by_bytes(lake, wanted, candidates)) is not None:
+                return choice
+            choice = _by_commits(lake, wanted, candidates)
             nowhere = wanted.path and ".." not in wanted.ref and not any(map(choice.chosen, candidates)) and not _is_there(lake, wanted)
     except NotFound:
         if _COMMIT.fullmatch(wanted.ref):  # a lake that has lost a commit does not unmake what was read

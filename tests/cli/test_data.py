@@ -146,7 +146,7 @@ def test_the_lake_is_that_of_repro_toml(shop: Path, cli) -> None:
     assert cli("data", "ls", f"{MAIN}/", "--lake", "file:lake").code == 0
     said = cli("data", "ls", f"{MAIN}/", "--lake", "lake")
     assert said.code == 2
-    assert said.err.startswith('error: the endpoint in --lake is no http:// or https:// address: "lake"\n')
+    assert said.err.startswith('error: --lake names no lake: "lake"\nhint: write "file:lake" for an embedded lake')
 
 
 @pytest.fixture(params=["git", "lakefs"])
