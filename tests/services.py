@@ -20,6 +20,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 used: dict[str, str] = {}
 """Real services that this test run spoke to: name → version."""
@@ -156,6 +157,15 @@ class LakeFS:
             "LAKECTL_CREDENTIALS_ACCESS_KEY_ID": self.access_key_id,
             "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY": self.secret_access_key,
         }
+
+
+def s3(endpoint: str, key: str, secret: str) -> Any:
+    """A client for MinIO, behind lakeFS's back, or for lakeFS's own gateway."""
+    import boto3  # for the few tests that need it; it loads slowly
+    from botocore.config import Config
+
+    config = Config(s3={"addressing_style": "path"})
+    return boto3.client("s3", endpoint_url=endpoint, aws_access_key_id=key, aws_secret_access_key=secret, region_name="us-east-1", config=config)
 
 
 def start_minio(folder: Path) -> MinIO:

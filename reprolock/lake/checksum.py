@@ -45,11 +45,11 @@ def meaning_of(checksum: str, size: int, etag: str, encrypted: bool) -> Meaning:
     ETag (without quotes), and whether it encrypts with keys of its own."""
     if not _S3_ETAG.fullmatch(etag):
         return "unknown"
-    if etag == checksum and encrypted:
+    same, _, parts = etag.partition("-")
+    if same == checksum and encrypted:
         return "other"
-    if etag.startswith(f"{checksum}-"):
-        one_part = etag == f"{checksum}-1" or size < SMALLEST_PART  # which can be told from the bytes
-        return "other" if encrypted or not one_part else "unknown"
+    if same == checksum and parts:
+        return "unknown" if parts == "1" or size < SMALLEST_PART else "other"  # one part can be told from the bytes
     return "bytes"  # else lakeFS computed it itself, or somebody replaced the object
 
 

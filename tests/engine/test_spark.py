@@ -7,12 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import boto3
 import deltalake
 import javaproperties
 import pandas
 import pytest
-from services import MinIO
+import services
 from spark_session import DELTA, SparkParts, run_script
 
 from reprolock.engine.spark import S3Access, check, local_master, plan_spark
@@ -237,12 +236,12 @@ print(json.dumps({"conf": settings, "plain": plain, "rows": {name: rows(name) fo
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory, minio: MinIO, spark_parts: SparkParts) -> Answers:
+def answers(tmp_path_factory: pytest.TempPathFactory, minio: services.MinIO, spark_parts: SparkParts) -> Answers:
     """One Spark session for all that needs one: it takes half a minute."""
     folder = tmp_path_factory.mktemp("spark")
     tree = folder / "tree"
     _fill(tree)
-    client = boto3.client("s3", endpoint_url=minio.endpoint, aws_access_key_id=minio.access_key, aws_secret_access_key=minio.secret_key)
+    client = services.s3(minio.endpoint, minio.access_key, minio.secret_key)
     client.create_bucket(Bucket="example-repo")
     for file in filter(Path.is_file, tree.rglob("*")):
         client.upload_file(str(file), "example-repo", f"{COMMIT}/{file.relative_to(tree).as_posix()}")

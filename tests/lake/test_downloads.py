@@ -14,10 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import services
-from botocore.config import Config
 from certificates import self_signed
 
 from reprolock.lake.addresses import Address
@@ -26,14 +24,7 @@ from reprolock.lake.downloads import Downloads, Store, Unreadable
 
 @pytest.fixture(scope="module")
 def s3(minio: services.MinIO) -> Any:
-    client = boto3.client(
-        "s3",
-        endpoint_url=minio.endpoint,
-        aws_access_key_id=minio.access_key,
-        aws_secret_access_key=minio.secret_key,
-        region_name="us-east-1",
-        config=Config(s3={"addressing_style": "path"}),
-    )
+    client = services.s3(minio.endpoint, minio.access_key, minio.secret_key)
     client.put_object(Bucket="lake", Key="a b/ü%.csv", Body=b"bytes" * 100_000)
     client.put_object(Bucket="lake", Key="empty", Body=b"")
     return client

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
-import boto3
 import pytest
 import recording
 import services
@@ -64,13 +63,7 @@ class Administrator:
             headers=urllib3.make_headers(basic_auth=f"{lakefs.access_key_id}:{lakefs.secret_access_key}")
         )
         self._api = f"{lakefs.endpoint}/api/v1/repositories"
-        self._s3 = boto3.client(
-            "s3",
-            endpoint_url=minio.endpoint,
-            aws_access_key_id=minio.access_key,
-            aws_secret_access_key=minio.secret_key,
-            region_name="us-east-1",
-        )
+        self._s3 = services.s3(minio.endpoint, minio.access_key, minio.secret_key)
 
     def protect(self, repository: str, pattern: str) -> None:
         answer = self._http.request(

@@ -16,10 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import boto3
 import pytest
 import services
-from botocore.config import Config
 
 from reprolock.errors import PinError, ServiceError
 from reprolock.files.object_cache import ObjectCache
@@ -124,13 +122,7 @@ def ground(server: services.LakeFS, tmp_path: Path, request: pytest.FixtureReque
 
 def s3(storage: services.MinIO) -> Any:
     """The bucket itself, behind lakeFS's back."""
-    return boto3.client(
-        "s3",
-        endpoint_url=storage.endpoint,
-        aws_access_key_id=storage.access_key,
-        aws_secret_access_key=storage.secret_key,
-        region_name="us-east-1",
-    )
+    return services.s3(storage.endpoint, storage.access_key, storage.secret_key)
 
 
 def key_of(storage: services.MinIO, repository: str, data: bytes) -> str:
@@ -239,14 +231,7 @@ def test_through_lakefs_where_the_store_cannot_be_reached(
 
 def test_a_checksum_of_parts_is_counted_apart(ground: Ground, server: services.LakeFS) -> None:
     data = os.urandom(11 * 2**20)
-    gateway = boto3.client(
-        "s3",
-        endpoint_url=server.endpoint,
-        aws_access_key_id=server.access_key_id,
-        aws_secret_access_key=server.secret_access_key,
-        region_name="us-east-1",
-        config=Config(s3={"addressing_style": "path"}),
-    )
+    gateway = services.s3(server.endpoint, server.access_key_id, server.secret_access_key)
     gateway.upload_fileobj(io.BytesIO(data), ground.name, "main/train/parts")
     ground.lake.commit(ground.name, "main", "parts")
     made = ground.make(ground.pin())

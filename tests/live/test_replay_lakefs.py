@@ -9,10 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import boto3
 import pytest
 import services
-from botocore.config import Config
 from command_line import Cli, Said
 from project import Project, lines_of
 
@@ -120,14 +118,7 @@ def recorded(
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.setenv("REPROLOCK_CACHE_DIR", str(tmp_path / "empty"))
     (tmp_path / "audit").mkdir()
-    store = boto3.client(
-        "s3",
-        endpoint_url=minio.endpoint,
-        aws_access_key_id=minio.access_key,
-        aws_secret_access_key=minio.secret_key,
-        region_name="us-east-1",
-        config=Config(s3={"addressing_style": "path"}),
-    )
+    store = services.s3(minio.endpoint, minio.access_key, minio.secret_key)
     yield Recorded(run, tmp_path / "audit", tracking, lake, repository, store, cli)
     lake.close()
 
@@ -193,14 +184,7 @@ def test_what_spark_reads_in_place_is_listed_before_it_counts(recorded: Recorded
 
 def test_bytes_that_nobody_can_hold_against_a_checksum(recorded: Recorded, lakefs: services.LakeFS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An upload in parts has a checksum that only its maker understands: that is said beside the verdict, never passed over."""
-    gateway = boto3.client(
-        "s3",
-        endpoint_url=lakefs.endpoint,
-        aws_access_key_id=lakefs.access_key_id,
-        aws_secret_access_key=lakefs.secret_access_key,
-        region_name="us-east-1",
-        config=Config(s3={"addressing_style": "path"}),
-    )
+    gateway = services.s3(lakefs.endpoint, lakefs.access_key_id, lakefs.secret_access_key)
     gateway.upload_fileobj(io.BytesIO(b"x\n" + b"1\n" * (5 << 20)), recorded.repository, "main/train/parts.csv")
     recorded.lake.commit(recorded.repository, "main", "An upload in parts")
     project = Project.__new__(Project)

@@ -7,10 +7,8 @@ import io
 import os
 from typing import Any
 
-import boto3
 import pytest
 import services
-from botocore.config import Config
 from test_run_on_lakefs import OnLakeFS, on_lakefs  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.live
@@ -18,18 +16,11 @@ pytestmark = pytest.mark.live
 UPGRADE = "hint: restore what is pinned, or run `reprolock lock --upgrade` to pin what is there now\n"
 
 
-def s3(endpoint: str, key: str, secret: str) -> Any:
-    config = Config(s3={"addressing_style": "path"})
-    return boto3.client(
-        "s3", endpoint_url=endpoint, aws_access_key_id=key, aws_secret_access_key=secret, region_name="us-east-1", config=config
-    )
-
-
 @pytest.fixture
 def in_parts(on_lakefs: OnLakeFS) -> OnLakeFS:  # noqa: F811
     """A pinned dataset of two objects, one of which came in parts: its checksum is one of checksums."""
     server = on_lakefs.server
-    gateway = s3(server.endpoint, server.access_key_id, server.secret_access_key)
+    gateway = services.s3(server.endpoint, server.access_key_id, server.secret_access_key)
     gateway.upload_fileobj(io.BytesIO(os.urandom(11 * 2**20)), on_lakefs.repository, "main/train/parts")
     on_lakefs.commit_id = on_lakefs.lake.commit(on_lakefs.repository, "main", "In parts").id
     return on_lakefs
@@ -46,7 +37,7 @@ def test_what_is_there_what_cannot_be_told_and_what_is_not_there(in_parts: OnLak
     at = in_parts.commit_id[:12]
     assert cli("verify") == (0, f"dataset  train  ok  listing of 2 at {at}\n", "")  # what a checksum is of, lakeFS does not say
     assert cli("verify", "--deep") == (0, f"dataset  train  ok  read 2 at {at}  1 object unverifiable\n", "")
-    store = s3(minio.endpoint, minio.access_key, minio.secret_key)
+    store = services.s3(minio.endpoint, minio.access_key, minio.secret_key)
     key, object_ = key_of(in_parts, store, b"x\n1\n"), f"lakefs://{in_parts.repository}/{in_parts.commit_id}/train/a.csv"
     store.put_object(Bucket="lake", Key=key, Body=b"x\n7\n")
     assert cli("verify").code == 0

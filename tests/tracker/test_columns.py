@@ -159,13 +159,10 @@ def test_data_that_is_not_what_its_format_says_has_no_columns(folder: Path, form
 
 
 def test_over_a_gateway_on_a_real_store(minio: services.MinIO, tmp_path: Path) -> None:
-    import boto3  # fills the bucket as a user would; half a second, for this test alone
 
     gateway = Gateway(minio.endpoint, minio.access_key, minio.secret_key)
     assert repr(gateway) == f"Gateway(endpoint='{minio.endpoint}')"
-    s3 = boto3.client(
-        "s3", endpoint_url=minio.endpoint, aws_access_key_id=minio.access_key, aws_secret_access_key=minio.secret_key
-    )
+    s3 = services.s3(minio.endpoint, minio.access_key, minio.secret_key)
     s3.create_bucket(Bucket="columns-repo")
     folder = tmp_path / "data"
     deltalake.write_deltalake((folder / "a table").as_uri(), TABLE.drop(["u"]))
