@@ -8,11 +8,10 @@ itself instead, which can say why.
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import time
-from collections.abc import Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 import pycurl
 
@@ -27,6 +26,9 @@ _PAUSE_SECONDS = 0.05
 # One reading of a socket, and what is handed on at once: small enough for a processor's cache, large enough to pay.
 _PIECE = 2**16
 _FAILURES = 16
+_ANSWERS = re.compile(rb"\r?\n\r?\n")
+# What is read of an answer's header: one pass over all its lines, since small objects have more header than bytes.
+_FIELDS = re.compile(rb"^(etag|x-amz-server-side-encryption(?:-customer-algorithm)?):(.*)$", re.IGNORECASE | re.MULTILINE)
 _OWN_KEYS = b"x-amz-server-side-encryption-customer-algorithm"
 
 
@@ -75,7 +77,7 @@ class Downloads(Generic[R]):
         self._store = store
         self._idle = [_Connection[R]() for _ in range(most)]
         self._busy: dict[pycurl.Curl, _Connection[R]] = {}
-        self._proxies: dict[tuple[str, str], str] = {}
+        self._proxies: dict[str, str] = {}
 
     @property
     def busy(self) -> bool:
@@ -91,7 +93,7 @@ class Downloads(Generic[R]):
         """Begin one; `turn` says how it ended. Unreadable for what is no address."""
         connection = self._idle.pop()
         try:
-            connection.aim(address, reader, self._proxy(*urlsplit(address.url)[:2]))
+            connection.aim(address, reader, self._proxy(address.url))
             self._multi.add_handle(connection.handle)
         except (pycurl.error, ValueError):  # an address is foreign input: it may be none
             self._idle.append(connection)
@@ -110,11 +112,12 @@ class Downloads(Generic[R]):
             ended = self._hand_on()
         return ended
 
-    def _proxy(self, scheme: str, server: str) -> str:
-        """The proxy for a server; "" is none, whatever curl itself would find in the environment."""
-        if (scheme, server) not in self._proxies:
-            self._proxies[scheme, server] = proxy_for(f"{scheme}://{server}", os.environ) or ""
-        return self._proxies[scheme, server]
+    def _proxy(self, url: str) -> str:
+        """The proxy for an address's server; "" is none, whatever curl itself would find in the environment."""
+        server = "/".join(url.split("/", 3)[:3])
+        if server not in self._proxies:
+            self._proxies[server] = proxy_for(server, os.environ) or ""
+        return self._proxies[server]
 
     def close(self) -> list[R]:
         """Give back connections; whose downloads were still on their way."""
@@ -208,8 +211,7 @@ class _Connection(Generic[R]):
         """Called by curl, which would print what is raised here: so it is kept."""
         try:
             if not self._begun:
-                header = _header(self._lines)
-                self.reader.began(_etag(header), _is_encrypted(header))
+                self.reader.began(*_said(b"".join(self._lines)))
                 self._begun = True
             if self._waiting:
                 self.reader.write(self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces))
@@ -219,25 +221,14 @@ class _Connection(Generic[R]):
             self._error = error
 
 
-def _header(lines: Sequence[bytes]) -> Mapping[bytes, bytes]:
-    """The fields of the last answer (a proxy's own may stand before it). Unreadable unless it gives the object."""
-    fields: dict[bytes, bytes] = {}
-    status = b""
-    for line in lines:
-        name, _, value = line.partition(b":")
-        if name.startswith(b"HTTP/") and b" " in name:
-            status = name.split()[1]
-            fields.clear()
-        fields[name.lower()] = value
-    if status != b"200":
+def _said(header: bytes) -> tuple[str, bool]:
+    """An object's ETag, and whether it is none over the bytes. S3: so it is where KMS or a customer's key encrypts.
+
+    Unreadable unless the answer gives the object.
+    """
+    last = _ANSWERS.split(header.strip())[-1]  # a proxy's own may stand before it
+    if last.split(maxsplit=2)[1:2] != [b"200"]:
         raise Unreadable
-    return fields
-
-
-def _etag(header: Mapping[bytes, bytes]) -> str:
-    return header.get(b"etag", b"").decode("latin-1").strip().strip('"')
-
-
-def _is_encrypted(header: Mapping[bytes, bytes]) -> bool:
-    """S3: an object encrypted by KMS or by a customer's key has an ETag that is no MD5."""
-    return header.get(b"x-amz-server-side-encryption", b"").strip().startswith(b"aws:") or _OWN_KEYS in header
+    fields = {name.lower(): value.strip() for name, value in _FIELDS.findall(last)}
+    own_keys = fields.get(b"x-amz-server-side-encryption", b"").startswith(b"aws:") or _OWN_KEYS in fields
+    return fields.get(b"etag", b"").decode("latin-1").strip('"'), own_keys
