@@ -1,53 +1,46 @@
-"""`ObjectCache`: a folder of bytes, each file named by the SHA-256 of its content. Bytes in, read-only files out.
+"""`ObjectCache`: a folder of bytes, each file named by the checksum that a lake gives them. Bytes in, read-only files out.
 
-    objects/ab/cdef…   the bytes; mode 0444, modified at `STAMP`, last used at the time of access
-    index.sqlite       what a lake calls them (scheme, checksum, size) → SHA-256
-    partial/           what is being written
+    objects/ab/cdef…-1024   the bytes, by checksum and size; mode 0444, modified at `STAMP`, last used at the time of access
+    partial/                what is being written
+
+A checksum that nobody but its maker can compute (lakeFS: an upload in parts) names no file: the SHA-256 of
+all that the lake says does. A document is named by the SHA-256 of its bytes.
 
 A file whose size or time is not what this module left was touched by somebody (a hard link of it
 may stand in a user's folder): it is hashed again, and thrown away unless it still is its name. That
 every file has the same time makes this check need no memory, and a reader of times
 (Spark's `binaryFile`) sees the same ones in every run. Who keeps size and time over other bytes is not seen so:
-a replay, which is evidence, opens the cache with `hashing` and takes neither's word. Two processes may fill one cache at once: a
-file appears by a rename, and what a killed one leaves lies in `partial/` or is a whole object.
+a replay, which is evidence, opens the cache with `hashing` and takes neither's word, nor anything that cannot be
+hashed. Two processes may fill one cache at once: a file appears by a rename, and what a killed one leaves lies in
+`partial/` or is a whole object.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from reprolock.files.failures import cannot_read, cannot_write
 from reprolock.files.linking import Linker
-from reprolock.files.object_index import Key, ObjectIndex
-
-if TYPE_CHECKING:
-    from _typeshed import SupportsRead
+from reprolock.model.content import Check, Content, Mismatch
+from reprolock.model.digest import sha256
 
 STAMP = 946_684_800_000_000_000
 """When every cached file was modified, in nanoseconds: 2000-01-01 UTC. Even seconds, for FAT; after 1980, for zip."""
-# Read, hashed and written while a processor's cache still holds it.
-_CHUNK = 2**18
+_CHUNK = 2**18  # read and hashed while a processor's cache still holds it
 _ABANDONED_SECONDS = 86_400.0
 # Written once a day at most, so that a second use of an object costs no write.
 _USED_SECONDS = 86_400.0
 _LINK_TRIES = 20
-
-
-class Entry(NamedTuple):
-    """One object of the cache: the SHA-256 of its bytes, 64 hex characters, and how many they are."""
-
-    sha256: str
-    size: int
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows alone has text files
 
 
 class Usage(NamedTuple):
@@ -66,66 +59,34 @@ class ObjectCache:
     """
 
     def __init__(self, folder: Path, *, hashing: bool = False) -> None:
-        """`hashing`: every object is hashed before it is held or placed, though its size and time are as they were left."""
+        """`hashing`: an object that was here before is hashed before it is held or placed, though its size and time are as
+        they were left."""
         self.folder = folder
-        self._hashing = hashing
-        self._index = ObjectIndex(folder / "index.sqlite")
+        # With `hashing`: where nothing else can stand than what this cache wrote or hashed.
+        self._trusted: set[str] | None = set() if hashing else None
         self._linker = Linker()
         self._prepared = False
         # One writer's files never meet another's, nor those of one that was killed.
         self._token, self._numbers = token_hex(8), count()
-
-    def known(self, keys: Iterable[Key]) -> dict[Key, Entry]:
-        """Those of the keys that were learnt. Whether the bytes are still there, `place` and `holds` say."""
-        return {key: Entry(sha256, key.size) for key, sha256 in self._index.known(keys).items()}
-
-    def learn(self, pairs: Iterable[tuple[Key, Entry]]) -> None:
-        """Remember what a lake calls these objects. Many at once: each call is one write to the disk."""
-        self._prepare()
-        self._index.learn((key, entry.sha256) for key, entry in pairs)
-
-    def add(self, stream: SupportsRead[bytes]) -> Entry:
-        """Read a stream to its end and keep its bytes. Errors of the stream pass through; then nothing is kept."""
-        draft = self.draft()
-        try:
-            shutil.copyfileobj(stream, draft, _CHUNK)
-            return draft.keep()
-        except BaseException:
-            draft.drop()
-            raise
 
     def draft(self) -> Draft:
         """An object that is still being written, by one thread."""
         self._prepare()
         return Draft(self, f"{self.folder}/partial/{self._token}-{os.getpid()}-{next(self._numbers)}")
 
-    def holds(self, entry: Entry) -> bool:
+    def holds(self, content: Content) -> bool:
         """Whether the object is here and whole."""
-        return self._intact(self.path(entry.sha256), entry) is not None
+        return self._intact(self.path(content), content) is not None
 
-    def read(self, sha256: str) -> bytes | None:
-        """A small object's bytes, hashed as they are read; None where it is not here, or no longer its name."""
-        path = self.path(sha256)
-        try:
-            data = Path(path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise cannot_read(Path(path), error) from error
-        if hashlib.sha256(data).hexdigest() == sha256:
-            return data
-        self._throw_away(path)
-        return None
-
-    def place(self, entry: Entry, destination: str) -> bool:
+    def place(self, content: Content, destination: str) -> bool:
         """Make the file `destination`, read-only, sharing the object's bytes where that can be.
 
         False where the object is not here or was damaged (and is now gone): fetch it again. OSError
         where `destination` cannot be made; it is never half there.
         """
-        path = self.path(entry.sha256)
+        path = self.path(content)
         for _ in range(_LINK_TRIES):
-            status = self._intact(path, entry)
+            status = self._intact(path, content)
             if status is None:
                 return False
             try:
@@ -137,6 +98,30 @@ class ObjectCache:
                 # Trimmed just now; or another process put the same object in its place between a link's
                 # two steps, finding the file and counting the link, and then it is there again.
         return False
+
+    def document(self, digest: str) -> bytes | None:
+        """What was put in by `keep`, by its SHA-256 (hex), hashed as it is read; None where it is not here, or damaged."""
+        path = self._path(digest)
+        try:
+            data = Path(path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise cannot_read(Path(path), error) from error
+        if sha256(data) == digest:
+            return data
+        self._throw_away(path)
+        return None
+
+    def keep(self, document: bytes) -> None:
+        """Remember a few bytes under their SHA-256."""
+        draft = self.draft()
+        try:
+            draft.write(document)
+            draft.move(self._path(sha256(document)))
+        except BaseException:
+            draft.drop()
+            raise
 
     def usage(self) -> Usage:
         """What is here now."""
@@ -153,32 +138,37 @@ class ObjectCache:
         left, oldest = sum(status.st_size for _, status in found), None
         if older_than is not None:
             oldest = time.time() - older_than.total_seconds()
-        gone: list[tuple[str, os.stat_result]] = []
+        gone: list[os.stat_result] = []
         for path, status in found:
             too_old = oldest is not None and status.st_atime < oldest
             if too_old or (max_bytes is not None and left > max_bytes):
                 with _writing(self.folder):
                     Path(path).unlink(missing_ok=True)
                 left -= status.st_size
-                gone.append((path, status))
+                gone.append(status)
         self._clear_abandoned()
-        self._index.forget(_name(path) for path, _ in gone)
-        sizes = [status.st_size for _, status in gone]
-        return Usage(len(gone), sum(sizes), sum(status.st_size for _, status in gone if status.st_nlink > 1))
+        sizes = [status.st_size for status in gone]
+        return Usage(len(gone), sum(sizes), sum(status.st_size for status in gone if status.st_nlink > 1))
 
-    def path(self, sha256: str) -> str:
+    def path(self, content: Content) -> str:
         """Where an object stands, or would."""
-        return f"{self.folder}/objects/{sha256[:2]}/{sha256[2:]}"
+        if content.algorithm:
+            return self._path(f"{content.checksum}-{content.size}")
+        return self._path(sha256(repr(tuple(content)).encode()))
 
-    def _intact(self, path: str, entry: Entry) -> os.stat_result | None:
+    def _path(self, name: str) -> str:
+        return f"{self.folder}/objects/{name[:2]}/{name[2:]}"
+
+    def _intact(self, path: str, content: Content) -> os.stat_result | None:
         try:
             status = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):  # what stands in the folder's place is named by whoever writes
             return None
         except OSError as error:
             raise cannot_read(Path(path), error) from error
-        touched = status.st_size != entry.size or status.st_mtime_ns != STAMP
-        if (touched or self._hashing) and not self._hashed_again(path, entry):
+        touched = status.st_size != content.size or status.st_mtime_ns != STAMP
+        doubted = self._trusted is not None and path not in self._trusted
+        if (touched or doubted) and not self._hashed_again(path, content):
             return None
         if touched:
             return status if self._restored(path) else None
@@ -187,18 +177,29 @@ class ObjectCache:
                 _stamp(path)
         return status
 
-    def _hashed_again(self, path: str, entry: Entry) -> bool:
-        """The file stays when it still is its name, and goes when it is not."""
+    def _hashed_again(self, path: str, content: Content) -> bool:
+        """Whether the file still is its name. It goes when it is not, and stays, unused, when nobody can tell."""
+        check = Check(content)
         try:
-            with open(path, "rb") as file:
-                same = hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
+            with open(path, "rb", buffering=0) as file:
+                shutil.copyfileobj(file, check, _CHUNK)
+            same = check.finish()
         except FileNotFoundError:
             return False
+        except Mismatch:
+            same = False
         except OSError as error:
             raise cannot_read(Path(path), error) from error
-        if not same:
+        if same:
+            self.trust(path)
+        elif content.algorithm:
             self._throw_away(path)
         return same
+
+    def trust(self, path: str) -> None:
+        """The bytes that stand there were just written, or hashed."""
+        if self._trusted is not None:
+            self._trusted.add(path)
 
     def _restored(self, path: str) -> bool:
         """Somebody touched the file, which still is its name: it looks again as it was left. False where it is gone."""
@@ -249,35 +250,34 @@ class Draft:
     def __init__(self, cache: ObjectCache, path: str) -> None:
         self._cache = cache
         self._path = path
-        self._digest = hashlib.sha256()
-        self._size = 0
         with _writing(cache.folder):
             # The mode binds later openings only: this one writes.
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o444)
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o444)
         self._open = True
 
     def write(self, data: bytes) -> int:
         """The next bytes; how many they are. Many at a time: each call is one write to the disk."""
-        self._digest.update(data)
-        self._size += len(data)
         left = memoryview(data)
         with _writing(self._cache.folder):
             while left:  # a disk that is just filling up takes less than it is given
                 left = left[os.write(self._descriptor, left) :]
         return len(data)
 
-    def keep(self) -> Entry:
-        """The object is whole, and stands in the cache."""
-        entry = Entry(self._digest.hexdigest(), self._size)
+    def keep(self, content: Content) -> None:
+        """The object is whole, held against its checksum by whoever wrote it, and stands in the cache."""
+        # What stands there whole stays: a link to a file fails while another is renamed over it.
+        if self._cache.holds(content):
+            self.drop()
+        else:
+            self.move(self._cache.path(content))
+
+    def move(self, path: str) -> None:
+        """Stand there, whatever stood there."""
         with _writing(self._cache.folder):
-            # What stands there whole stays: a link to a file fails while another is renamed over it.
-            if self._cache.holds(entry):
-                self.drop()
-                return entry
             _stamp(self._descriptor if os.utime in os.supports_fd else self._path)
             self._close()
-            os.replace(self._path, self._cache.path(entry.sha256))
-        return entry
+            os.replace(self._path, path)
+        self._cache.trust(path)
 
     def drop(self) -> None:
         """Nothing of it is kept."""
@@ -297,11 +297,6 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise cannot_write(folder, error) from error
-
-
-def _name(path: str) -> str:
-    folder, rest = Path(path).parts[-2:]
-    return folder + rest
 
 
 def _stamp(path: str | int) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, Protocol
 
+from reprolock.model.content import Content
 from reprolock.model.uri import LakeURI
 
 
@@ -21,6 +22,10 @@ class Object(NamedTuple):
     path: str
     size: int
     checksum: str
+
+    def content(self, scheme: str) -> Content:
+        """Its bytes, as a lake of that scheme names them."""
+        return Content(scheme, self.checksum, self.size)
 
 
 class Commit(NamedTuple):

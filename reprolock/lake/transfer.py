@@ -20,15 +20,16 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from reprolock.errors import ReprolockError, ServiceError
 from reprolock.lake import faults
 from reprolock.lake.addresses import Address, Addressing
-from reprolock.lake.checksum import Meaning, Mismatch, meaning_of
 from reprolock.lake.downloads import Downloads, Store, Unreadable
 from reprolock.lake.protocol import Lake, Object
+from reprolock.model.content import Meaning, Mismatch, meaning_of
 from reprolock.model.uri import LakeURI
 
 TRANSFERS = 16
 """Objects on their way at the same time. A lake in a folder has no waiting to hide: there, one."""
 _LANES = 2  # threads that read addresses: one is the fastest for small objects, for large ones it does not hash fast enough
-_LARGE = 2**18
+_SMALL = 2**18
+_SMALL_TRANSFERS = 64  # in one thread: the more have come at each turn, the fewer turns
 _TRIES = 3
 _PAUSE_SECONDS = 1.0
 _BEAT_SECONDS = 0.25
@@ -101,11 +102,11 @@ class _Transfers(Generic[T]):
     def run(self, objects: Sequence[Object]) -> Iterator[Step[T]]:
         if isinstance(self._lake, Addressing):
             mean = sum(item.size for item in objects) // (len(objects) or 1) + 1
-            lanes = _LANES if mean >= _LARGE else 1
+            lanes, transfers = (1, _SMALL_TRANSFERS) if mean < _SMALL else (_LANES, TRANSFERS // _LANES)
             amount = max(TRANSFERS, min(_ADDRESSES, _ADDRESSED_BYTES // mean))
             self._start(self._address, self._lake, objects, amount, lanes)
             for _ in range(lanes):
-                self._start(self._download, TRANSFERS // lanes)
+                self._start(self._download, transfers)
         else:
             for item in objects:
                 self._ask(item)

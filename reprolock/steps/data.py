@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from reprolock.errors import NotFound, UsageError
 from reprolock.files.failures import cannot_read
-from reprolock.lake.checksum import Check, Mismatch
 from reprolock.lake.protocol import Lake, Object
+from reprolock.model.content import Check, Mismatch
 from reprolock.model.uri import LakeURI
 from reprolock.steps.data_sources import files_of
 from reprolock.steps.progress import SILENT, Progress
@@ -102,7 +102,7 @@ def _unchanged(lake: Lake, uri: LakeURI, items: list[tuple[str, Path]], sizes: d
 
 
 def _has_bytes(lake: Lake, found: Object, file: Path) -> bool:
-    check = Check(lake.scheme, found, "bytes")
+    check = Check(found.content(lake.scheme), "bytes")
     with file.open("rb", buffering=0) as stream:
         try:
             shutil.copyfileobj(stream, check, _CHUNK)

@@ -1,4 +1,4 @@
-"""Listed objects in, entries of the cache out: what the cache has, and from the lake what it has not.
+"""Listed objects in, what the cache calls them out: what it has, and from the lake what it has not.
 
 What is fetched comes by many transfers at a time, size and checksum checked as the bytes come in. What has come
 stays in the cache, whatever happens next, so that a second go has less to do. `fill` makes a tree of it.
@@ -6,22 +6,18 @@ stays in the cache, whatever happens next, so that a second go has less to do. `
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from reprolock.errors import MachineError, ServiceError
-from reprolock.files.object_cache import Draft, Entry, ObjectCache
-from reprolock.files.object_index import Key
-from reprolock.lake.checksum import Check, Meaning, verifiable
+from reprolock.files.object_cache import Draft, ObjectCache
 from reprolock.lake.protocol import Lake, Object
 from reprolock.lake.transfer import transfer
+from reprolock.model.content import Check, Content, Meaning
 from reprolock.model.uri import LakeURI
 from reprolock.steps.local_tree import LocalTree
 from reprolock.steps.progress import Progress
 
 _ROUNDS = 3
-# Each remembering is a write to the disk; what is not remembered when a process is killed is fetched again.
-_LEARN_SECONDS = 0.5
 
 
 class Source:
@@ -36,7 +32,7 @@ class Source:
         self.fetched = self.fetched_bytes = self.unverified = 0
         self._lake = lake
         self._place = place
-        self._scheme = scheme
+        self._schemes = (scheme, f"{scheme}/{place.repository}")
         self._title = title
         self._progress = progress
 
@@ -46,20 +42,20 @@ class Source:
         self._progress.expect(objects, size)
         self._progress.advance(objects - len(missing), size - sum(item.size for item in missing))
 
-    def known(self, items: Sequence[Object]) -> dict[str, Entry]:
-        """Path → entry of what the cache has by its checksum."""
-        found: dict[str, Entry] = {}
-        for verified in (True, False):
-            keys = {item.path: self._key(item, verified) for item in items if item.path not in found}
-            entries = self.cache.known(keys.values())
-            known = {path: entries[key] for path, key in keys.items() if key in entries}
-            self.unverified += sum(item.path in known and not (verified and verifiable(self._scheme, item.checksum)) for item in items)
-            found |= known
-        self._progress.advance(len(found), sum(entry.size for entry in found.values()))
+    def held(self, items: Sequence[Object]) -> dict[str, Content]:
+        """Path → content of what the cache has."""
+        found: dict[str, Content] = {}
+        for item in items:
+            for content in self._names(item):
+                if self.cache.holds(content):
+                    found[item.path] = content
+                    self.unverified += not content.algorithm
+                    break
+        self._progress.advance(len(found), sum(content.size for content in found.values()))
         return found
 
-    def fetch(self, items: Sequence[Object]) -> dict[str, Entry]:
-        """Read objects into the cache; path → entry. What has come is remembered, also when this ends with an error.
+    def fetch(self, items: Sequence[Object]) -> dict[str, Content]:
+        """Read objects into the cache; path → content. What has come stays there, also when this ends with an error.
 
         PinError where an object is gone or damaged, ServiceError when the lake stays away or nobody may be asked.
         """
@@ -69,42 +65,33 @@ class Source:
             raise not_cached(self._title, self.cache)
         firsts = {item[1:]: item for item in reversed(items)}  # equal size and checksum: equal bytes, which come once
         wanted = sorted(firsts.values(), key=lambda item: item.path.encode())
-        entries: dict[tuple[int, str], Entry] = {}
-        fresh: dict[Key, Entry] = {}
-        learnt = time.monotonic()
-        try:
-            for step in transfer(self._lake, self._place, wanted, self._receive):
-                for item, entry, verified in step.received:
-                    entries[item[1:]] = fresh[self._key(item, verified)] = entry
-                    self.fetched, self.fetched_bytes = self.fetched + 1, self.fetched_bytes + item.size
-                    self.unverified += not verified
-                self._progress.advance(len(step.received), step.bytes)
-                if fresh and time.monotonic() - learnt > _LEARN_SECONDS:
-                    self.cache.learn(fresh.items())
-                    fresh.clear()
-                    learnt = time.monotonic()
-        finally:
-            if fresh:
-                self.cache.learn(fresh.items())
+        fetched: dict[tuple[int, str], Content] = {}
+        for step in transfer(self._lake, self._place, wanted, self._receive):
+            for item, content in step.received:
+                fetched[item[1:]] = content
+                self.fetched, self.fetched_bytes = self.fetched + 1, self.fetched_bytes + item.size
+                self.unverified += not content.algorithm
+            self._progress.advance(len(step.received), step.bytes)
         twins = [item for item in items if firsts[item[1:]] is not item]
         self._progress.advance(len(twins), sum(item.size for item in twins))
-        return {item.path: entries[item[1:]] for item in items}
+        return {item.path: fetched[item[1:]] for item in items}
 
     def _receive(self, item: Object, meaning: Meaning) -> _Incoming:
-        return _Incoming(item, Check(self._scheme, item, meaning), self.cache.draft())
+        return _Incoming(item, self._names(item), Check(item.content(self._schemes[0]), meaning), self.cache.draft())
 
-    def _key(self, item: Object, verified: bool) -> Key:
-        """A checksum over the bytes names them anywhere; one that only its maker understands, in its repository alone."""
-        anywhere = verified and verifiable(self._scheme, item.checksum) is not None
-        scheme = self._scheme if anywhere else f"{self._scheme}/{self._place.repository}"
-        return Key(scheme, item.checksum, item.size)
+    def _names(self, item: Object) -> tuple[Content, Content]:
+        """What the cache calls an object whose checksum was seen to be over its bytes, which it then names anywhere; and
+        one whose checksum only its maker understands, in its repository alone."""
+        content, own = map(item.content, self._schemes)
+        return (content if content.algorithm else own), own
 
 
 class _Incoming:
     """An object on its way into the cache, held against its checksum as it comes."""
 
-    def __init__(self, item: Object, check: Check, draft: Draft) -> None:
+    def __init__(self, item: Object, names: tuple[Content, Content], check: Check, draft: Draft) -> None:
         self._item = item
+        self._names = names
         self._check = check
         self._draft = draft
 
@@ -112,9 +99,11 @@ class _Incoming:
         self._check.write(data)
         self._draft.write(data)
 
-    def end(self) -> tuple[Object, Entry, bool]:
-        verified = self._check.finish()
-        return self._item, self._draft.keep(), verified
+    def end(self) -> tuple[Object, Content]:
+        verified, own = self._names
+        content = verified if self._check.finish() else own
+        self._draft.keep(content)
+        return self._item, content
 
     def drop(self) -> None:
         self._draft.drop()
@@ -135,13 +124,13 @@ def fill(tree: LocalTree, missing: Sequence[Object], source: Source) -> None:
     or a folder that cannot be written.
     """
     tree.check()
-    known = source.known(missing)
-    known |= source.fetch([item for item in missing if item.path not in known])
+    here = source.held(missing)
+    here |= source.fetch([item for item in missing if item.path not in here])
     with tree.building():
         for _ in range(_ROUNDS):
             # A cache may lose an object meanwhile: damaged and thrown away, or trimmed by somebody else.
-            known |= source.fetch([item for item in missing if item.path not in known])
-            missing = [item for item in missing if not tree.put(source.cache, known.pop(item.path), item)]
+            here |= source.fetch([item for item in missing if item.path not in here])
+            missing = [item for item in missing if not tree.put(source.cache, here.pop(item.path), item)]
             if not missing:
                 return
         raise MachineError(

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from reprolock.errors import MachineError, PinError
 from reprolock.files.failures import cannot_read, cannot_write
-from reprolock.files.object_cache import STAMP, Entry, ObjectCache
+from reprolock.files.object_cache import STAMP, ObjectCache
 from reprolock.files.scratch import scratch
 from reprolock.lake.protocol import Object
+from reprolock.model.content import Content
 from reprolock.model.uri import LakeURI
 from reprolock.model.words import counted
 from reprolock.steps.data_names import refuse_names
@@ -88,14 +89,14 @@ class LocalTree:
             if self._new is None:
                 self._publish()
 
-    def put(self, cache: ObjectCache, entry: Entry, item: Object) -> bool:
+    def put(self, cache: ObjectCache, content: Content, item: Object) -> bool:
         """Make the file of an object out of the cache; False where the cache does not have it whole."""
         file = f"{self._top}/{item.path[self._start :]}".removesuffix("/")
         try:
             self._make_folder(file[: file.rindex("/")])
             if self._new is None:
-                return cache.place(entry, file)
-            placed = cache.place(entry, self._new)
+                return cache.place(content, file)
+            placed = cache.place(content, self._new)
             if placed:
                 os.replace(self._new, file)
                 with suppress(FileNotFoundError):  # POSIX leaves it where both names are links to the same file

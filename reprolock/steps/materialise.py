@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -99,7 +98,7 @@ def _named(pin: DatasetPin, items: Sequence[Object], name: str) -> Object:
 def _listing(lake: Lake | None, pin: DatasetPin, cache: ObjectCache) -> list[Object]:
     """The objects of the pin. A listing's bytes have the pin's digest as their SHA-256: the cache holds it like any object."""
     scheme, _, digest = pin.digest.partition(":")
-    lines = cache.read(digest)
+    lines = cache.document(digest)
     if lines is not None:
         return [Object(*fields) for fields in json.loads(b"[" + b",".join(lines.splitlines()) + b"]")]
     if lake is None:
@@ -123,5 +122,5 @@ def _listing(lake: Lake | None, pin: DatasetPin, cache: ObjectCache) -> list[Obj
             f"pinned is {pin.digest}",
             hint="somebody changed the lake under the commit, or repro.lock; find out who before you lock again",
         )
-    cache.add(io.BytesIO(lines))
+    cache.keep(lines)
     return items

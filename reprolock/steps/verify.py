@@ -22,9 +22,9 @@ from reprolock.environment.java import check_pinned, find_java
 from reprolock.environment.manifest import changes, corrupt
 from reprolock.environment.python_env import ANEW, ensure, find
 from reprolock.errors import Damaged, LockError, MachineError, NotFound, PinError, ServiceError
-from reprolock.lake.checksum import Check, Mismatch, verifiable
 from reprolock.lake.opening import open_lake
 from reprolock.lake.protocol import Lake, Object
+from reprolock.model.content import Check, Mismatch
 from reprolock.model.digest import summarise
 from reprolock.model.lock import DatasetPin, EnvironmentPin, JarPin, JarsPin
 from reprolock.steps.jars import jar_store
@@ -103,7 +103,7 @@ def _dataset(lake: Lake, pin: DatasetPin, deep: bool, progress: Progress) -> Ver
         same_scheme = digest.partition(":")[0] == pin.digest.partition(":")[0]
         said = f"the listing at {pin.commit[:12]} has digest {digest}, pinned {pin.digest}"
         return Verified("dataset", pin.name, "changed" if same_scheme else "unverifiable", said, 0 if same_scheme else len(objects))
-    unverifiable = sum(verifiable(lake.scheme, item.checksum) is None for item in objects)
+    unverifiable = sum(item.content(lake.scheme).algorithm is None for item in objects)
     if not deep:
         return Verified("dataset", pin.name, "ok", f"listing of {len(objects)} at {pin.commit[:12]}", unverifiable)
     progress.expect(len(objects), sum(item.size for item in objects))
@@ -129,7 +129,7 @@ def _read(lake: Lake, pin: DatasetPin, item: Object) -> bool | tuple[State, str]
     place = pin.place
     try:
         with lake.open(place.repository, place.ref, item.path) as stream:
-            check = Check(lake.scheme, item)
+            check = Check(item.content(lake.scheme))
             shutil.copyfileobj(stream, check, _CHUNK)
             return check.finish()
     except Mismatch:

@@ -20,12 +20,12 @@ from mlflow.data.filesystem_dataset_source import FileSystemDatasetSource
 from reprolock.errors import PinError, UsageError
 from reprolock.files.failures import cannot_write
 from reprolock.files.whole import TEMPORARY
+from reprolock.model.content import Check, Meaning
 from reprolock.model.digest import summarise
 from reprolock.model.uri import SCHEME, LakeURI, check_path, is_under
 from reprolock.tracker.inputs import LAKE_SOURCE
 
 if TYPE_CHECKING:
-    from reprolock.lake.checksum import Check, Meaning
     from reprolock.lake.protocol import Lake, Object
 
 
@@ -123,7 +123,6 @@ class LakeDatasetSource(FileSystemDatasetSource):
 
     def _copy(self, lake: Lake, folder: Path) -> None:
         # With the lake.
-        from reprolock.lake.checksum import Check
         from reprolock.lake.transfer import transfer
 
         objects = [item for item in lake.list(*self._place) if self.glob is None or fnmatchcase(_name(item), self.glob)]
@@ -133,7 +132,7 @@ class LakeDatasetSource(FileSystemDatasetSource):
                 raise PinError(f"{self.uri} is not what the run read: its listing has changed", hint="ask who keeps the lake")
 
         def receive(item: Object, meaning: Meaning) -> _CheckedFile:
-            return _CheckedFile(folder / self._relative(item), Check(lake.scheme, item, meaning))
+            return _CheckedFile(folder / self._relative(item), Check(item.content(lake.scheme), meaning))
 
         for _ in transfer(lake, self._place, objects, receive):
             pass

@@ -313,6 +313,12 @@ def forge_bytes(file: Path, data: bytes) -> None:
     os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
 
 
+def cached(tmp_path: Path, data: bytes) -> Path:
+    """Where the cache keeps bytes of an embedded lake: by Git's own name for them."""
+    name = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+    return tmp_path / "cache" / "objects" / "objects" / name[:2] / f"{name[2:]}-{len(data)}"
+
+
 @pytest.mark.parametrize("asked_for", ["by a placeholder", "while it runs"])
 def test_other_bytes_in_the_cache_are_fetched_again(
     asked_for: str, project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -329,8 +335,7 @@ def test_other_bytes_in_the_cache_are_fetched_again(
     assert cli("lock").code == 0
     said = cli("run", "-q")
     assert said.code == 0, said.err
-    name = hashlib.sha256(right).hexdigest()
-    stored = tmp_path / "cache" / "objects" / "objects" / name[:2] / name[2:]
+    stored = cached(tmp_path, right)
     forge_bytes(stored, b"x,y\n2,3\n5,8\n")
     said = cli("replay", project.record.run_id)
     assert said.code == 0, said.err
@@ -351,8 +356,7 @@ def test_other_bytes_in_the_cache_and_the_lake_is_damaged(
     project.commit("train/b.csv", right)
     assert (cli("lock").code, cli("run", "-q").code) == (0, 0)
     run = project.record
-    name = hashlib.sha256(right).hexdigest()
-    forge_bytes(tmp_path / "cache" / "objects" / "objects" / name[:2] / name[2:], b"x,y\n2,3\n5,8\n")
+    forge_bytes(cached(tmp_path, right), b"x,y\n2,3\n5,8\n")
     object_file(project.root / "lake", "example-repo", right).unlink()
     assert cli("replay", run.run_id) == (
         7,

@@ -19,10 +19,10 @@ import pytest
 
 import reprolock.errors
 from reprolock.errors import MachineError, PinError, UsageError
-from reprolock.files.object_cache import STAMP, Entry, ObjectCache
-from reprolock.files.object_index import Key
+from reprolock.files.object_cache import STAMP, ObjectCache
 from reprolock.lake.embedded_git import GitLake
 from reprolock.lake.protocol import Commit, Object
+from reprolock.model.content import Content
 from reprolock.model.lock import DatasetPin
 from reprolock.model.spec import DatasetSpec
 from reprolock.model.uri import LakeURI
@@ -401,9 +401,9 @@ def test_a_cache_that_loses_objects_is_said_to(ground: Ground) -> None:
     class Leaking(ObjectCache):
         """A cache that another program empties all the time."""
 
-        def place(self, entry: Entry, destination: str) -> bool:
+        def place(self, content: Content, destination: str) -> bool:
             self.trim(max_bytes=0)
-            return super().place(entry, destination)
+            return super().place(content, destination)
 
     with pytest.raises(MachineError) as error:
         materialise(ground.lake, ground.pin(), Leaking(ground.root / "leaking"), ground.folder)
@@ -443,9 +443,9 @@ def start(ground: Ground) -> subprocess.Popen[bytes]:
 
 def test_after_kill_9_it_goes_on_where_it_was(ground: Ground) -> None:
     pin = many(ground, 6000)
-    keys = [Key(ground.lake.scheme, item.checksum, item.size) for item in ground.lake.list("weather", pin.commit, "many/")]
+    contents = [item.content(ground.lake.scheme) for item in ground.lake.list("weather", pin.commit, "many/")]
     process = start(ground)
-    while not ground.cache.known(keys):
+    while not any(map(ground.cache.holds, contents)):
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)

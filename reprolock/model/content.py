@@ -1,4 +1,4 @@
-"""What an object's checksum says about its bytes. A listing's entry and its bytes in, whether they fit out.
+"""What a lake says about an object's bytes. Its scheme, checksum and size in, whether bytes fit them out.
 
 A Git lake's checksums can always be computed again: a Git blob ID, or a SHA-256 for large content.
 lakeFS keeps ETags, of which 32 hex digits may be three things: the MD5 of the bytes; the MD5 over the
@@ -11,33 +11,36 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Literal
-
-from reprolock.lake.protocol import Object
+from typing import Literal, NamedTuple
 
 SMALLEST_PART = 5 * 2**20
 """S3's rule for all parts of an upload but the last: a smaller object was one part."""
 
-_FORMS: dict[str, tuple[tuple[re.Pattern[str], Literal["git", "sha256", "md5"]], ...]] = {
-    "git-sha1-1": ((re.compile(r"[0-9a-f]{40}"), "git"), (re.compile(r"[0-9a-f]{64}"), "sha256")),
-    "lakefs-etag-1": ((re.compile(r"[0-9a-f]{32}"), "md5"),),
-}
-_S3_ETAG = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
-
+Algorithm = Literal["git", "sha256", "md5"]
 Meaning = Literal["bytes", "other", "unknown"]
 """What an ETag was computed over."""
+
+_FORMS: dict[tuple[str, int], Algorithm] = {("git-sha1-1", 40): "git", ("git-sha1-1", 64): "sha256", ("lakefs-etag-1", 32): "md5"}
+_HEX = re.compile(r"[0-9a-f]+")
+_S3_ETAG = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
+
+
+class Content(NamedTuple):
+    """An object's bytes, as a lake of `scheme` names them: equal values stand for equal bytes. `size` in bytes."""
+
+    scheme: str
+    checksum: str
+    size: int
+
+    @property
+    def algorithm(self) -> Algorithm | None:
+        """How the checksum may be computed from the bytes, by its form; None where nobody but its maker can."""
+        name = _FORMS.get((self.scheme, len(self.checksum)))
+        return name if name and _HEX.fullmatch(self.checksum) else None
 
 
 class Mismatch(Exception):
     """The bytes are not those that the listing names."""
-
-
-def verifiable(scheme: str, checksum: str) -> Literal["git", "sha256", "md5"] | None:
-    """How a checksum may be computed from the bytes, by its form; None where nobody but its maker can."""
-    for form, name in _FORMS.get(scheme, ()):
-        if form.fullmatch(checksum):
-            return name
-    return None
 
 
 def meaning_of(checksum: str, size: int, etag: str, encrypted: bool) -> Meaning:
@@ -54,24 +57,24 @@ def meaning_of(checksum: str, size: int, etag: str, encrypted: bool) -> Meaning:
 
 
 class Check:
-    """Sees an object's bytes as they pass, and says at their end whether they are those that the listing names.
+    """Sees an object's bytes as they pass, and says at their end whether they are the named ones.
 
     MD5 and SHA-1 find accidents; only SHA-256 is proof against somebody who means it.
     """
 
-    def __init__(self, scheme: str, item: Object, meaning: Meaning = "unknown") -> None:
-        self._name = None if meaning == "other" else verifiable(scheme, item.checksum)
+    def __init__(self, content: Content, meaning: Meaning = "unknown") -> None:
+        self._content = content
         self._meaning = meaning
-        self._item = item
-        self._left = item.size
+        self._algorithm = None if meaning == "other" else content.algorithm
+        self._left = content.size
         self._state = None
-        if self._name:
-            self._state = hashlib.new("sha1" if self._name == "git" else self._name, usedforsecurity=False)
-            if self._name == "git":
-                self._state.update(b"blob %d\0" % item.size)
+        if self._algorithm:
+            self._state = hashlib.new("sha1" if self._algorithm == "git" else self._algorithm, usedforsecurity=False)
+            if self._algorithm == "git":
+                self._state.update(b"blob %d\0" % content.size)
 
     def write(self, data: bytes) -> int:
-        """The next bytes; how many they are. Mismatch as soon as there are more than listed."""
+        """The next bytes; how many they are. Mismatch as soon as there are more than named."""
         self._left -= len(data)
         if self._left < 0:
             raise Mismatch
@@ -81,17 +84,17 @@ class Check:
 
     def finish(self) -> bool:
         """Whether the checksum could be told from the bytes, all of which have passed. Mismatch where they were not as many
-        as listed, or have another checksum."""
+        as named, or have another checksum."""
         if self._left:
             raise Mismatch
         if not self._state:
             return False
-        if self._state.hexdigest() == self._item.checksum:
+        if self._state.hexdigest() == self._content.checksum:
             return True
-        if self._name == "md5" and self._meaning == "unknown":
+        if self._algorithm == "md5" and self._meaning == "unknown":
             one_part = hashlib.md5(self._state.digest(), usedforsecurity=False)
-            if one_part.hexdigest() == self._item.checksum:
+            if one_part.hexdigest() == self._content.checksum:
                 return True
-            if self._item.size >= SMALLEST_PART:
+            if self._content.size >= SMALLEST_PART:
                 return False
         raise Mismatch
