@@ -13,19 +13,28 @@ from typing import ClassVar
 class ReprolockError(Exception):
     """One sentence naming the file, flag or variable at fault, and what to do next.
 
-    `message` carries no full stop and no newline, `hint` is an imperative, `faults` holds further
+    `message` carries no full stop and no newline, `hint` is an imperative for whoever reads it, `owner_hint` what
+    only who keeps the project can do beside it: change its lock, run it offline. `faults` holds further
     lines where one file has several faults at once. `exit_code` is the process's.
     """
 
     exit_code: ClassVar[int] = 70
 
-    def __init__(self, message: str, *, hint: str | None = None, faults: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, owner_hint: str | None = None, faults: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.owner_hint = owner_hint
         self.faults = faults
-        if hint is not None:
-            self.add_note(f"hint: {hint}")  # for a traceback; the command line prints it itself
+        if self.hints is not None:
+            self.add_note(f"hint: {self.hints}")  # for a traceback; the command line prints it itself
+
+    @property
+    def hints(self) -> str | None:
+        """Both, for who keeps the project."""
+        return "; ".join(filter(None, (self.hint, self.owner_hint))) or None
 
     def __str__(self) -> str:
         return "\n".join((self.message, *self.faults))

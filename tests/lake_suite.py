@@ -66,7 +66,7 @@ def fault(kind: type[ReprolockError], call: Callable[..., Any], *arguments: Any,
         if isinstance(answer, Iterator):
             list(answer)
     assert type(caught.value) is kind
-    return caught.value.message, caught.value.hint
+    return caught.value.message, caught.value.hints
 
 
 class LakeContract:

@@ -114,7 +114,7 @@ class LakeFSContract(LakeContract):
         for ref in ("main", head):
             expected = (
                 f"lakefs://{repository}/{head}/a is gone: the commit names it, but the lake no longer has its bytes",
-                "restore the lake from a backup, or lock a commit that is whole with `reprolock lock --upgrade`",
+                "restore the lake from a backup; `reprolock lock --upgrade` pins a commit that is whole",
             )
             assert fault(PinError, lake.stat, repository, ref, "a") == expected
             assert fault(PinError, lake.open, repository, ref, "a") == expected

@@ -11,7 +11,7 @@ import click
 
 from reprolock import __version__
 from reprolock.cli.options import Settings
-from reprolock.errors import Interrupted, ReprolockError
+from reprolock.errors import ReprolockError
 
 COMMANDS = {
     "init": ("project", "Write a starting repro.toml."),
@@ -36,6 +36,8 @@ COMMANDS = {
     "materialise": ("run", ""),
 }
 """Name → (module in reprolock.cli, summary). Listed here so that help and completion load no command; without a summary it is hidden."""
+_OWNERS = {"lock", "status", "run", "verify", "env"}
+"""Who uses these keeps the project; the others are for auditors too, who can change no lock."""
 
 
 class Commands(click.Group):
@@ -102,11 +104,9 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         _complain("interrupted", None)
         return 130
-    except Interrupted as error:
-        _complain(str(error), error.hint)
-        return error.exit_code
     except ReprolockError as error:
-        _complain(str(error), error.hint)
+        command = next((argument for argument in arguments if argument in COMMANDS), None)
+        _complain(str(error), error.hints if command in _OWNERS else error.hint)
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end

@@ -38,7 +38,7 @@ def verify(settings: Settings, deep: bool) -> None:
         more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
         raise PinError(
             f"{first.kind} {first.name}: {first.detail}{more}",
-            hint=first.hint or "restore what is pinned, or run `reprolock lock --upgrade` to pin what is there now",
+            hint=first.hint or "restore what is pinned; `reprolock lock --upgrade` pins what is there now",
         )
 
 

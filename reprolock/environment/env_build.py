@@ -141,23 +141,26 @@ def _understood(complaint: Complaint) -> ReprolockError:
     )
     name, version = (package[1], package[2]) if package else ("a package", "")
     named = f"{name} {version}".strip()
-    upgrade = f"run `reprolock lock --upgrade-package {name}`"
+    upgrade = f"`reprolock lock --upgrade-package {name}`"
     if "Hash mismatch" in text:
         return Damaged(
             f"{named} has changed: the index gives a file whose SHA-256 repro.lock does not pin",
-            hint=f"find out why; if the new file is good, {upgrade}",
+            hint="find out why",
+            owner_hint=f"if the new file is good, run {upgrade}",
         )
     if "no trusted hash was provided" in text:
         unpinned = re.search(r"was provided for: `([^`]+)`", text)
         return LockError(
             f"{named} has no wheel for this machine, and repro.lock does not pin {unpinned[1] if unpinned else 'what'} it is built with",
-            hint=f"{upgrade} on a machine like this one",
+            owner_hint=f"run {upgrade} on a machine like this one",
         )
     if "matching platform tag" in text or "matching Python" in text:
         return MachineError(f"{named} has no wheel for this machine", hint=f"run on a platform that {name} has wheels for")
     if "there is no version of" in text or re.search(r"was not found in the (?:package registry|provided package locations)", text):
         return PinError(
-            f"{named} is gone: the index that uv asks does not have it", hint=f"name the index that has it in UV_INDEX, or {upgrade}"
+            f"{named} is gone: the index that uv asks does not have it",
+            hint="name the index that has it in UV_INDEX",
+            owner_hint=f"{upgrade} pins another version",
         )
     if complaint.head.startswith("Failed to") and "build" in complaint.head:
         return BuildFailed(

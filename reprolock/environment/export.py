@@ -76,7 +76,7 @@ def _looked_up(pin: EnvironmentPin, uv: Uv) -> Sequence[Package]:
         answer = uv.run([*arguments, "--python-version", pin.python, "--no-header", "--no-sources"], folder)
         if answer.complaint:
             raise PinError(
-                "a pinned package is not on the index any more", faults=answer.complaint.lines, hint="run `reprolock lock --upgrade`"
+                "a pinned package is not on the index any more", faults=answer.complaint.lines, owner_hint="run `reprolock lock --upgrade`"
             )
         return Pylock.from_dict(tomllib.loads((folder / "pylock.toml").read_text(encoding="utf-8"))).packages
 
@@ -92,7 +92,7 @@ def _package(found: Package, pinned: PackagePin, address: str | None) -> Package
     if missing := [value for value in pinned.hashes if value not in listed]:
         raise PinError(
             f"the index no longer has the file of {pinned.name} {pinned.version} with SHA-256 {missing[0]}",
-            hint=f"run `reprolock lock --upgrade-package {pinned.name}`",
+            owner_hint=f"run `reprolock lock --upgrade-package {pinned.name}`",
         )
     kept = [file for value, file in listed.items() if value in pinned.hashes]
     wheels = [

@@ -144,7 +144,8 @@ class JarStore:
                 asked = ", ".join(str(source) for source in self.sources)
                 raise PinError(
                     f"jar {jar.coordinate} is gone: {asked} has no such file",
-                    hint="let REPROLOCK_MAVEN_REPOSITORY name a repository that has it, or run `reprolock lock --upgrade`",
+                    hint="let REPROLOCK_MAVEN_REPOSITORY name a repository that has it",
+                    owner_hint="`reprolock lock --upgrade` pins another set",
                 )
 
         self._keep(jar, fill, "its repository")
@@ -168,7 +169,8 @@ class JarStore:
                     raise PinError(
                         f"jar {jar.coordinate} as {whence} has it is not the pinned one: "
                         f"SHA-256 {sha256[:12]}, pinned {jar.sha256[:12]}",
-                        hint="ask who keeps the repository; `reprolock lock --upgrade` pins what it has now",
+                        hint="ask who keeps the repository",
+                        owner_hint="`reprolock lock --upgrade` pins what it has now",
                     )
                 os.fsync(file.fileno())
             temporary.chmod(0o444)

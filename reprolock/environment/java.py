@@ -84,7 +84,8 @@ def check_pinned(java: Java, feature: str | None) -> None:
     if feature not in (None, java.feature):
         raise MachineError(
             f"Java {java.version} is at {java.home}, and repro.lock pins Java {feature}",
-            hint=f"{install_hint(feature or RECOMMENDED)}, and let JAVA_HOME name its folder; `reprolock lock --upgrade` pins what is here",
+            hint=f"{install_hint(feature or RECOMMENDED)}, and let JAVA_HOME name its folder",
+            owner_hint="`reprolock lock --upgrade` pins what is here",
         )
 
 

@@ -29,7 +29,6 @@ WHERE_FROM = (
 )
 """uv's variables that say where packages come from and how they are fetched; no other UV_ variable reaches uv."""
 _OF_A_SESSION = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX")
-_INDEX_HINT = "check the network and uv's own index settings (UV_DEFAULT_INDEX, UV_INDEX, uv.toml); --offline uses what is cached"
 _STEP = re.compile(r"\s*((?:Downloading|Building) .+)")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _ADDRESS = re.compile(r"https?://[^\s`'\")]+")
@@ -197,7 +196,11 @@ def _of_the_world(complaint: Complaint) -> ReprolockError | None:
             f"uv cannot write: {complaint.innermost}", hint="name a cache folder that you may write in UV_CACHE_DIR and try again"
         )
     if _UNREACHABLE.search("\n".join((complaint.head, *complaint.causes))):  # a hint says what might be, not what was
-        return ServiceError(f"no answer from the package index at {_host(text)}: {complaint.innermost}", hint=_INDEX_HINT)
+        return ServiceError(
+            f"no answer from the package index at {_host(text)}: {complaint.innermost}",
+            hint="check the network and uv's own index settings (UV_DEFAULT_INDEX, UV_INDEX, uv.toml)",
+            owner_hint="--offline uses what is cached",
+        )
     return None
 
 

@@ -69,7 +69,8 @@ def gone(place: LakeURI, commit: str) -> PinError:
     """A commit names an object whose bytes the lake no longer has (lakeFS: 410)."""
     return PinError(
         f"{place.at(commit)} is gone: the commit names it, but the lake no longer has its bytes",
-        hint="restore the lake from a backup, or lock a commit that is whole with `reprolock lock --upgrade`",
+        hint="restore the lake from a backup",
+        owner_hint="`reprolock lock --upgrade` pins a commit that is whole",
     )
 
 
@@ -77,7 +78,8 @@ def damaged(place: LakeURI, commit: str) -> Damaged:
     """An object's bytes are not those whose checksum the commit names."""
     return Damaged(
         f"{place.at(commit)} is damaged: its bytes do not have the checksum that the commit names",
-        hint="restore the lake from a backup, or lock a commit that is whole with `reprolock lock --upgrade`",
+        hint="restore the lake from a backup",
+        owner_hint="`reprolock lock --upgrade` pins a commit that is whole",
     )
 
 

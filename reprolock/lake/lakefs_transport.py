@@ -107,7 +107,7 @@ class Transport:
         body: Any = None,
         parse: Callable[[bytes], Any] = json.loads,
     ) -> Any:
-        """One call's parsed answer, None for an empty one. Refused, ServiceError. `parse` raises ValueError for
+        """One call's parsed answer, None where a change has none. Refused, ServiceError. `parse` raises ValueError for
         what lakeFS would not answer."""
         with self._explained(repeated=method == "GET"):
             answer = self._client.call_api(
@@ -120,7 +120,10 @@ class Transport:
                 _preload_content=False,
                 _request_timeout=self._timeout(method),
             )
-            return self._parsed(answer.raw_data, parse) if answer.raw_data else None
+            if not answer.raw_data and method != "GET":
+                return None
+            found = self._parsed(answer.raw_data, parse)
+            return _Answer(found, self._not_lakefs()) if isinstance(found, dict) else found
 
     def first_pages(self, place: Sequence[str], query: Mapping[str, Any], size: int = PAGE) -> Iterator[list[dict[str, Any]]]:
         """The pages of a listing of which only the first entries may be wanted: one entry, then more and more."""
@@ -282,7 +285,8 @@ class Transport:
         after = _after(self.patience.tries if isinstance(error, MaxRetryError) else 1, seconds)
         return ServiceError(
             f"no answer from lakeFS at {self.credentials.endpoint} ({self.credentials.endpoint_place}){after}",
-            hint="is it running? `reprolock doctor` checks; `reprolock run --offline` uses what is cached",
+            hint="is it running? `reprolock doctor` checks",
+            owner_hint="`reprolock run --offline` uses what is cached",
         )
 
     def _untrusted(self, reason: str) -> ServiceError:
@@ -297,6 +301,17 @@ class Transport:
             f"what answers at {self.credentials.endpoint} ({self.credentials.endpoint_place}) is not lakeFS",
             hint="write the address of lakeFS's web page, without a path",
         )
+
+
+class _Answer(dict[str, Any]):
+    """What lakeFS answered. Where a field is missing, somebody else did, or somebody in between left it out."""
+
+    def __init__(self, fields: Mapping[str, Any], fault: ServiceError) -> None:
+        super().__init__(fields)
+        self._fault = fault
+
+    def __missing__(self, name: str) -> Any:
+        raise self._fault
 
 
 class _Retries(urllib3.Retry):

@@ -49,7 +49,8 @@ def ready_jars(
     if found != pin.spark:
         raise PinError(
             f"repro.lock pins jars for Spark {pin.spark}, and pyspark {found} is installed here",
-            hint=f"install it beside reprolock (`uv pip install pyspark=={pin.spark}`), or run `reprolock lock --upgrade` to pin what is here",
+            hint=f"install it beside reprolock (`uv pip install pyspark=={pin.spark}`)",
+            owner_hint="`reprolock lock --upgrade` pins what is here",
         )
     return jar_store(spec, machine).files(pin, offline=offline, progress=progress)
 

@@ -106,14 +106,16 @@ def _listing(lake: Lake | None, pin: DatasetPin, cache: ObjectCache) -> list[Obj
     if lake.scheme != scheme:
         raise PinError(
             f"dataset {pin.name} is pinned by {scheme} checksums, the lake {lake.endpoint} has {lake.scheme}",
-            hint="use the lake that it was pinned in, or run `reprolock lock --upgrade`",
+            hint="use the lake that it was pinned in",
+            owner_hint="`reprolock lock --upgrade` pins what this one has",
         )
     try:
         items = list(listing(lake, pin.place, pin.glob))
     except NotFound as error:
         raise PinError(
             f"dataset {pin.name} is pinned at {pin.resolved}, which is gone: {error.message}",
-            hint="restore the commit in the lake, or run `reprolock lock --upgrade` to pin what is there now",
+            hint="restore the commit in the lake",
+            owner_hint="`reprolock lock --upgrade` pins what is there now",
         ) from None
     lines = b"".join(listing_line(*item) for item in items)
     if sha256(lines) != digest:

@@ -51,8 +51,13 @@ def _check(lake: Lake, pin: DatasetPin) -> None:
             lake.stat(place.repository, pin.commit, first.path)
             return
     except (NotFound, PinError) as error:
-        raise PinError(f"dataset {pin.name} is pinned at {pin.resolved}, which is gone: {error.message}", hint=_HINT) from None
-    raise PinError(f"dataset {pin.name} is pinned at {pin.resolved}, and nothing is there", hint=_HINT)
+        raise _gone(pin, f"which is gone: {error.message}") from None
+    raise _gone(pin, "and nothing is there")
 
 
-_HINT = "restore the commit in the lake, or run `reprolock lock --upgrade` to pin what is there now"
+def _gone(pin: DatasetPin, why: str) -> PinError:
+    return PinError(
+        f"dataset {pin.name} is pinned at {pin.resolved}, {why}",
+        hint="restore the commit in the lake",
+        owner_hint="`reprolock lock --upgrade` pins what is there now",
+    )

@@ -170,9 +170,9 @@ def _environment(pin: EnvironmentPin, machine: Machine) -> Verified:
     try:
         built = find(pin, store, environ=machine.environ) or ensure(pin, store, offline=True, environ=machine.environ)
     except (CacheEdited, Damaged) as error:
-        return Verified("environment", name, "changed", error.message, hint=error.hint)
+        return Verified("environment", name, "changed", error.message, hint=error.hints)
     except PinError as error:
-        return Verified("environment", name, "gone", error.message, hint=error.hint)
+        return Verified("environment", name, "gone", error.message, hint=error.hints)
     except ServiceError:
         return Verified("environment", name, "absent", "not on this machine; a run builds it")
     except (MachineError, LockError) as error:

@@ -12,7 +12,7 @@ from reprolock.errors import MachineError, NotReplayable, PinError, ServiceError
 from reprolock.model.secrecy import redacted
 from reprolock.tracker.place import Place, without_userinfo
 
-OFFLINE = "`reprolock run --offline` records on disk and `reprolock sync` sends it later"
+_OFFLINE = "`reprolock run --offline` records on disk and `reprolock sync` sends it later"
 
 
 class Unreachable(ServiceError):
@@ -22,7 +22,7 @@ class Unreachable(ServiceError):
 def no_answer(place: Place, tries: int) -> Unreachable:
     """Nobody listens, or nobody answers in time."""
     attempts = "1 try" if tries == 1 else f"{tries} tries"
-    return Unreachable(f"no answer from MLflow at {place} after {attempts}", hint=f"is it running? {OFFLINE}")
+    return Unreachable(f"no answer from MLflow at {place} after {attempts}", hint="see whether it is running", owner_hint=_OFFLINE)
 
 
 def refused(place: Place, status: int) -> ServiceError:

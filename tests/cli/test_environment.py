@@ -409,7 +409,7 @@ def test_an_index_whose_file_has_changed_or_is_gone(project: Project, house: Pat
         cli("run"),
         4,
         "error: tool 1.0 is gone: the index that uv asks does not have it\n"
-        "hint: name the index that has it in UV_INDEX, or run `reprolock lock --upgrade-package tool`\n",
+        "hint: name the index that has it in UV_INDEX; `reprolock lock --upgrade-package tool` pins another version\n",
     )
 
 

@@ -229,7 +229,7 @@ def test_a_jar_that_is_nowhere_any_more(project: Project, layout: Layout, cli) -
         cli("run"),
         4,
         f"error: jar org.acme:base:1.0 is gone: {layout.folder.as_uri()}/ (REPROLOCK_MAVEN_REPOSITORY) has no such file\n"
-        "hint: let REPROLOCK_MAVEN_REPOSITORY name a repository that has it, or run `reprolock lock --upgrade`\n",
+        "hint: let REPROLOCK_MAVEN_REPOSITORY name a repository that has it; `reprolock lock --upgrade` pins another set\n",
     )
 
 

@@ -33,7 +33,7 @@ from reprolock.tracker import open_tracker
 from reprolock.tracker.place import Place
 
 CHANGED = "the record or an artifact was changed after the run; take them from where the run was first recorded"
-RESTORE = "hint: restore the lake from a backup, or lock a commit that is whole with `reprolock lock --upgrade`"
+RESTORE = "hint: restore the lake from a backup"
 RULE = "─" * 64
 UV = ("Prepared ", "Installed ")
 TURN = "TURN passed, with values that are not recorded   not compared: log, model.time"
@@ -495,7 +495,7 @@ def test_a_package_that_is_no_longer_anywhere(auditor: Auditor, tmp_path: Path) 
         7,
         "",
         f"error: run {auditor.short} cannot be rebuilt: alpha 1.0 is gone: the index that uv asks does not have it\n"
-        "hint: name the index that has it in UV_INDEX, or run `reprolock lock --upgrade-package alpha`\n",
+        "hint: name the index that has it in UV_INDEX\n",
     )
 
 

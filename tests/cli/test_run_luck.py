@@ -176,7 +176,7 @@ def test_a_pinned_commit_that_is_gone(project: Project, cli) -> None:
     assert said.err == (
         f"error: dataset train is pinned at {pinned['resolved']}, which is gone: "
         f'no branch, tag or commit "{pinned["commit"]}" in the repository "example-repo"\n'
-        "hint: restore the commit in the lake, or run `reprolock lock --upgrade` to pin what is there now\n"
+        "hint: restore the commit in the lake; `reprolock lock --upgrade` pins what is there now\n"
     )
     assert said.code == 4
     assert project.all_stored() == []
@@ -197,7 +197,7 @@ def test_mlflow_is_down_before(project: Project, cli, monkeypatch: pytest.Monkey
     said = cli("run")
     assert said.err == (
         f"error: no answer from MLflow at {address} (mlflow.tracking_uri in repro.toml) after 2 tries\n"
-        "hint: is it running? `reprolock run --offline` records on disk and `reprolock sync` sends it later\n"
+        "hint: see whether it is running; `reprolock run --offline` records on disk and `reprolock sync` sends it later\n"
     )
     assert (said.code, said.out) == (5, "")
     assert not (project.root / ".reprolock/runs").exists()

@@ -74,7 +74,7 @@ def test_mlflow_is_still_down(offline: Project, cli, monkeypatch: pytest.MonkeyP
         "",
         f"warning: run {offline.record.run_id[:8]} stays: {away}\n"
         f"error: {away}\n"
-        "hint: is it running? `reprolock run --offline` records on disk and `reprolock sync` sends it later\n",
+        "hint: see whether it is running\n",
     )
     assert cli("sync").code == 0
 

@@ -18,7 +18,7 @@ from reprolock.files.lock_file import read_lock, write_lock
 from reprolock.files.secrets import Scanner
 from reprolock.model.lock import EnvironmentPin
 
-UPGRADE = "hint: restore what is pinned, or run `reprolock lock --upgrade` to pin what is there now\n"
+UPGRADE = "hint: restore what is pinned; `reprolock lock --upgrade` pins what is there now\n"
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_a_wheel_that_is_gone(packed: Project, house: Path, cli) -> None:
     failed(
         said,
         f"environment of 2 packages: {gone}",
-        "hint: name the index that has it in UV_INDEX, or run `reprolock lock --upgrade-package tool`\n",
+        "hint: name the index that has it in UV_INDEX; `reprolock lock --upgrade-package tool` pins another version\n",
     )
 
 

@@ -107,7 +107,7 @@ def test_a_file_that_the_index_no_longer_has(tmp_path: Path, house: Path, pin: E
         pylock(pin, environ=environ(tmp_path, house))
     gone = next(package for package in pin.package if package.name == "native")
     assert re.fullmatch(r"the index no longer has the file of native 1\.0 with SHA-256 ([0-9a-f]{64})", str(caught.value))[1] in gone.hashes  # type: ignore[index]
-    assert caught.value.hint == "run `reprolock lock --upgrade-package native`"
+    assert caught.value.hints == "run `reprolock lock --upgrade-package native`"
 
 
 def test_no_packages_are_an_empty_file(tmp_path: Path) -> None:

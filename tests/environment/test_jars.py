@@ -390,7 +390,7 @@ def test_a_repository_with_other_bytes(stored: tuple[JarStore, JarsPin], layout:
         "jar org.acme:app:1.0 as its repository has it is not the pinned one: "
         f"SHA-256 {hashlib.sha256(b'PK other').hexdigest()[:12]}, pinned {pin.jar[0].sha256[:12]}"
     )
-    assert error.hint == "ask who keeps the repository; `reprolock lock --upgrade` pins what it has now"
+    assert error.hints == "ask who keeps the repository; `reprolock lock --upgrade` pins what it has now"
     assert not file.exists() and not file.parent.exists()
 
 

@@ -218,7 +218,7 @@ def test_a_file_that_changed_on_the_index(bench: Bench) -> None:
     with pytest.raises(PinError) as caught:
         bench.ensure(pin)
     assert str(caught.value) == "tool 1.0 has changed: the index gives a file whose SHA-256 repro.lock does not pin"
-    assert caught.value.hint == "find out why; if the new file is good, run `reprolock lock --upgrade-package tool`"
+    assert caught.value.hints == "find out why; if the new file is good, run `reprolock lock --upgrade-package tool`"
     assert caught.value.exit_code == 4
     assert [path.name for path in (bench.store / "envs").iterdir()] == [".reprolock"]
 
@@ -232,7 +232,7 @@ def test_a_version_that_is_gone_from_the_index(bench: Bench) -> None:
     with pytest.raises(PinError) as caught:
         bench.ensure(pin)
     assert str(caught.value) == "tool 1.0 is gone: the index that uv asks does not have it"
-    assert caught.value.hint == "name the index that has it in UV_INDEX, or run `reprolock lock --upgrade-package tool`"
+    assert caught.value.hints == "name the index that has it in UV_INDEX; `reprolock lock --upgrade-package tool` pins another version"
 
 
 def test_a_yanked_version_that_is_pinned_is_still_installed(bench: Bench) -> None:
@@ -277,7 +277,7 @@ def test_a_lock_of_another_platform_that_pins_no_build_requirements(bench: Bench
     with pytest.raises(LockError) as caught:
         bench.ensure(pin)
     assert str(caught.value) == "raw 1.0 has no wheel for this machine, and repro.lock does not pin maker it is built with"
-    assert caught.value.hint == "run `reprolock lock --upgrade-package raw` on a machine like this one"
+    assert caught.value.hints == "run `reprolock lock --upgrade-package raw` on a machine like this one"
     assert caught.value.exit_code == 3
 
 

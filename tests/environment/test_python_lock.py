@@ -269,7 +269,7 @@ def test_an_index_that_is_down_is_named_without_its_keys(tmp_path: Path) -> None
     with pytest.raises(ServiceError) as caught:
         pin(tmp_path, "six", variables=variables)
     assert str(caught.value) == f"no answer from the package index at 127.0.0.1:{port}: connection refused"
-    assert caught.value.hint == (
+    assert caught.value.hints == (
         "check the network and uv's own index settings (UV_DEFAULT_INDEX, UV_INDEX, uv.toml); --offline uses what is cached"
     )
     assert caught.value.exit_code == 5

@@ -30,7 +30,7 @@ from reprolock.lake.embedded_git import GitLake
 from reprolock.lake.git_objects import LARGE
 
 ROOT = Path(reprolock.errors.__file__).parents[1]
-RESTORE = "restore the lake from a backup, or lock a commit that is whole with `reprolock lock --upgrade`"
+RESTORE = "restore the lake from a backup; `reprolock lock --upgrade` pins a commit that is whole"
 
 
 @pytest.fixture

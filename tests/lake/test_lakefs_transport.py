@@ -84,7 +84,7 @@ def complaint(lake: LakeFSLake, write: bool = False) -> ServiceError:
 def test_nothing_listens() -> None:
     endpoint = f"http://127.0.0.1:{services.free_port()}"
     error = complaint(lake_at(endpoint, Patience()))
-    assert (error.exit_code, error.message, error.hint) == (
+    assert (error.exit_code, error.message, error.hints) == (
         5,
         f"no answer from lakeFS at {endpoint} (LAKECTL_SERVER_ENDPOINT_URL) after 3 tries in 6 s",
         "is it running? `reprolock doctor` checks; `reprolock run --offline` uses what is cached",
@@ -176,7 +176,9 @@ def test_keys_do_not_follow_a_redirect(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body"), [(200, b"<html>"), (404, b"<html>"), (400, b"<Error/>"), (200, b"\xff\xfe")]
+    ("status", "body"),
+    [(200, b"<html>"), (404, b"<html>"), (400, b"<Error/>"), (200, b"\xff\xfe"), (200, b""), (200, b'{"pagination": {"has_more": false}}')],
+    ids=["a page", "no page", "XML", "bytes", "nothing", "half of it"],
 )
 def test_something_else_answers(status: int, body: bytes) -> None:
     with gateway(status=status, body=body) as (endpoint, _):

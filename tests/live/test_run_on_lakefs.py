@@ -104,7 +104,7 @@ def test_a_repository_that_is_gone(on_lakefs: OnLakeFS, cli) -> None:
     assert said.err == (
         f"error: dataset train is pinned at lakefs://{on_lakefs.repository}/{on_lakefs.commit_id}/train/, which is gone: "
         f'no repository "{on_lakefs.repository}" in the lake {on_lakefs.server.endpoint}\n'
-        "hint: restore the commit in the lake, or run `reprolock lock --upgrade` to pin what is there now\n"
+        "hint: restore the commit in the lake; `reprolock lock --upgrade` pins what is there now\n"
     )
     assert said.code == 4
 

@@ -13,7 +13,7 @@ from test_run_on_lakefs import OnLakeFS, on_lakefs  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.live
 
-UPGRADE = "hint: restore what is pinned, or run `reprolock lock --upgrade` to pin what is there now\n"
+UPGRADE = "hint: restore what is pinned; `reprolock lock --upgrade` pins what is there now\n"
 
 
 @pytest.fixture

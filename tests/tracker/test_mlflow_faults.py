@@ -32,7 +32,7 @@ def fault_of(tracker: MlflowTracker, record: Record) -> tuple[str, str | None, i
     """What `create` raises: sentence, hint, exit code."""
     with pytest.raises(ReprolockError) as raised:
         tracker.create(record.experiment, None, record.started)
-    return raised.value.message, raised.value.hint, raised.value.exit_code
+    return raised.value.message, raised.value.hints, raised.value.exit_code
 
 
 def test_nobody_listens(record: Record, tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_nobody_listens(record: Record, tmp_path: Path) -> None:
     before = time.monotonic()
     assert fault_of(tracker_at(address, tmp_path), record) == (
         f"no answer from MLflow at {address} ({DECLARED}) after 3 tries",
-        f"is it running? {OFFLINE}",
+        f"see whether it is running; {OFFLINE}",
         5,
     )
     assert time.monotonic() - before < 6
@@ -49,7 +49,7 @@ def test_nobody_listens(record: Record, tmp_path: Path) -> None:
 def test_a_fresh_process_says_it_once(tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{services.free_port()}"
     said = create_at(address, tmp_path)
-    assert said == [f"no answer from MLflow at {address} ({DECLARED}) after 3 tries", f"is it running? {OFFLINE}", "5"]
+    assert said == [f"no answer from MLflow at {address} ({DECLARED}) after 3 tries", f"see whether it is running; {OFFLINE}", "5"]
 
 
 def test_the_users_own_patience_counts(record: Record, tmp_path: Path) -> None:
