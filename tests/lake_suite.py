@@ -165,7 +165,9 @@ class LakeContract:
             f"see what is there with `reprolock data log lakefs://{repository}/main`"
         )
 
-    def test_only_branches_are_written_to(self, lake: Lake, repository: str) -> None:
+    def test_only_branches_are_written_to(self, lake: Lake, repository: str, tmp_path: Path) -> None:
+        file = tmp_path / "file"
+        file.write_bytes(b"1")
         first = lake.resolve(repository, "main").id
         lake.create_tag(repository, "v1", "main")
         for ref in ("qqqq", "v1", first):
@@ -174,7 +176,7 @@ class LakeContract:
                 f"create it with `reprolock data branch lakefs://{repository}/main {ref}`",
             )
             assert fault(NotFound, put, lake, repository, "a", b"", ref) == expected
-            assert fault(NotFound, lake.put_many, repository, ref, [("a", Path(__file__))]) == expected
+            assert fault(NotFound, lake.put_many, repository, ref, [("a", file)]) == expected
             assert fault(NotFound, lake.remove, repository, ref, "a") == expected
             assert fault(NotFound, lake.commit, repository, ref, "text") == expected
             assert fault(NotFound, lake.delete_branch, repository, ref) == expected

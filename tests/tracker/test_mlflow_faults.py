@@ -119,7 +119,7 @@ try:
     tracker = open_tracker(Place(sys.argv[1], "mlflow.tracking_uri in repro.toml"), {}, Path("/nowhere"))
     print(len(tracker.create("x", None, datetime.now(UTC))))
 except ReprolockError as error:
-    print(error, error.hint, error.exit_code, sep="\\n")
+    print(error, error.hints, error.exit_code, sep="\\n")
 """
 
 
