@@ -84,7 +84,7 @@ def create(settings: Settings, lake: Lake, repository: LakeURI, storage: str | N
 @click.option("-r", "--recursive", is_flag=True, help="Every object below, not one level.")
 @on_lake
 def ls(settings: Settings, lake: Lake, uri: LakeURI, recursive: bool) -> None:
-    """List what is at an address of any branch, tag or commit, with sizes."""
+    """List what is at an address, with sizes. Any branch, tag or commit will do."""
     from reprolock.steps.data import ls as listed
 
     entries = []
@@ -100,10 +100,10 @@ def ls(settings: Settings, lake: Lake, uri: LakeURI, recursive: bool) -> None:
 @click.argument("dest", type=click.Path(path_type=Path))
 @on_lake
 def get(settings: Settings, lake: Lake, uri: LakeURI, dest: Path) -> None:
-    """Bring an object to a file, or all below an address to a new folder, read-only.
+    """Bring an object to a file, or a folder to a new folder.
 
-    The files are links into this user's cache: what is there already is not fetched again, and after an end in the middle
-    a second get goes on. To change them, copy them: `cp -r --no-preserve=mode`.
+    The files are read-only links into this user's cache: what is there already is not fetched again, and after an end in
+    the middle a second get goes on. To change them, copy them: `cp -r --no-preserve=mode`.
     """
     from reprolock.steps.cache import object_cache
     from reprolock.steps.data_get import get as fetched
@@ -213,7 +213,7 @@ def revert(settings: Settings, lake: Lake, uri: LakeURI, ref: str) -> None:
 @click.argument("right", metavar="B", type=PLACE)
 @on_lake
 def diff(settings: Settings, lake: Lake, left: LakeURI, right: LakeURI) -> None:
-    """List what changed from ref A to ref B of one repository; below A's path, if it has one."""
+    """List what changed from ref A to ref B. Both are of one repository; below A's path, if it has one."""
     if left.repository != right.repository:
         raise click.UsageError(f'a diff stays in one repository, not "{left.repository}" and "{right.repository}"')
     changes = []

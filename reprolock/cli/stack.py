@@ -31,7 +31,7 @@ def stack() -> None:
 @click.option("--install", is_flag=True, help="Get minio and lakefs by their official ways where they are not on PATH.")
 @shared
 def up(settings: Settings, minio_port: int | None, lakefs_port: int | None, mlflow_port: int | None, install: bool) -> None:
-    """Start what is not up, with the keys and data of the time before, and wait until it answers."""
+    """Start what is not up, and wait until it answers. Keys and data are those of the time before."""
     from reprolock.stack.verbs import up as start  # loaded when the command runs
 
     given = dict(zip(NAMES, (minio_port, lakefs_port, mlflow_port), strict=True))
@@ -82,9 +82,9 @@ def status(settings: Settings) -> None:
 @stack.command()
 @shared
 def env(settings: Settings) -> None:
-    """Print what a shell has to export to work with the stack, keys included: `eval "$(reprolock stack env)"`.
+    """Print what a shell has to export to use the stack.
 
-    A project whose repro.toml names no lake and no MLflow then uses these.
+    Keys are included: `eval "$(reprolock stack env)"`. A project whose repro.toml names no lake and no MLflow then uses these.
     """
     from reprolock.stack.verbs import variables  # loaded when the command runs
 
