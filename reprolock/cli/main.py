@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -52,6 +53,14 @@ class Commands(click.Group):
         module = import_module(f"reprolock.cli.{COMMANDS[name][0]}")
         command: click.Command = getattr(module, name.replace("-", "_"))
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ReprolockError as error:
+            if ctx.invoked_subcommand in _OWNERS:
+                error.hint = error.hints
+            raise
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -105,8 +114,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         _complain("interrupted", None)
         return 130
     except ReprolockError as error:
-        command = next((argument for argument in arguments if argument in COMMANDS), None)
-        _complain(str(error), error.hints if command in _OWNERS else error.hint)
+        _complain(str(error), error.hint)
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end

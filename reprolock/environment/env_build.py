@@ -152,7 +152,8 @@ def _understood(complaint: Complaint) -> ReprolockError:
         unpinned = re.search(r"was provided for: `([^`]+)`", text)
         return LockError(
             f"{named} has no wheel for this machine, and repro.lock does not pin {unpinned[1] if unpinned else 'what'} it is built with",
-            owner_hint=f"run {upgrade} on a machine like this one",
+            hint=f"use a machine that {name} has wheels for",
+            owner_hint=f"{upgrade} on a machine like this one pins that, too",
         )
     if "matching platform tag" in text or "matching Python" in text:
         return MachineError(f"{named} has no wheel for this machine", hint=f"run on a platform that {name} has wheels for")

@@ -1,24 +1,25 @@
 """`ObjectCache`: a folder of bytes, each file named by the checksum that a lake gives them. Bytes in, read-only files out.
 
     objects/ab/cdef…-1024   the bytes, by checksum and size; mode 0444, modified at `STAMP`, last used at the time of access
+    objects/ab/cdef…        a note, by the SHA-256 of what it is about
     partial/                what is being written
 
-A checksum that nobody but its maker can compute (lakeFS: an upload in parts) names no file: the SHA-256 of
-all that the lake says does. A document is named by the SHA-256 of its bytes.
+Where nobody but its maker can compute a lake's checksum (lakeFS: an upload in parts), the bytes are named by their
+SHA-256, and a note says so.
 
 A file whose size or time is not what this module left was touched by somebody (a hard link of it
 may stand in a user's folder): it is hashed again, and thrown away unless it still is its name. That
 every file has the same time makes this check need no memory, and a reader of times
 (Spark's `binaryFile`) sees the same ones in every run. Who keeps size and time over other bytes is not seen so:
-a replay, which is evidence, opens the cache with `hashing` and takes neither's word, nor anything that cannot be
-hashed. Two processes may fill one cache at once: a file appears by a rename, and what a killed one leaves lies in
-`partial/` or is a whole object.
+a replay, which is evidence, opens the cache with `hashing` and takes neither's word. Two processes may fill one cache at
+once: a file appears by a rename, and what a killed one leaves lies in `partial/` or is a whole object.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -99,26 +100,25 @@ class ObjectCache:
                 # two steps, finding the file and counting the link, and then it is there again.
         return False
 
-    def document(self, digest: str) -> bytes | None:
-        """What was put in by `keep`, by its SHA-256 (hex), hashed as it is read; None where it is not here, or damaged."""
-        path = self._path(digest)
+    def note(self, about: bytes) -> bytes | None:
+        """What was noted about something; None where nothing was. Whether it holds, the reader has to see."""
+        path = self._noted(about)
         try:
-            data = Path(path).read_bytes()
+            with open(path, "rb") as file:
+                note, status = file.read(), os.fstat(file.fileno())
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise cannot_read(Path(path), error) from error
-        if sha256(data) == digest:
-            return data
-        self._throw_away(path)
-        return None
+        self._use(path, status)
+        return note
 
-    def keep(self, document: bytes) -> None:
-        """Remember a few bytes under their SHA-256."""
+    def write_note(self, about: bytes, note: bytes) -> None:
+        """Remember a few bytes about something; the last ones stay."""
         draft = self.draft()
         try:
-            draft.write(document)
-            draft.move(self._path(sha256(document)))
+            draft.write(note)
+            draft.move(self._noted(about))
         except BaseException:
             draft.drop()
             raise
@@ -151,34 +151,40 @@ class ObjectCache:
         return Usage(len(gone), sum(sizes), sum(status.st_size for status in gone if status.st_nlink > 1))
 
     def path(self, content: Content) -> str:
-        """Where an object stands, or would."""
-        if content.algorithm:
-            return self._path(f"{content.checksum}-{content.size}")
-        return self._path(sha256(repr(tuple(content)).encode()))
+        """Where an object stands, or would. Its checksum must be one that can be computed: any other may be any text."""
+        assert content.algorithm
+        return f"{self.folder}/objects/{content.checksum[:2]}/{content.checksum[2:]}-{content.size}"
 
-    def _path(self, name: str) -> str:
+    def _noted(self, about: bytes) -> str:
+        name = sha256(about)
         return f"{self.folder}/objects/{name[:2]}/{name[2:]}"
 
     def _intact(self, path: str, content: Content) -> os.stat_result | None:
         try:
-            status = os.stat(path)
+            status = os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):  # what stands in the folder's place is named by whoever writes
             return None
         except OSError as error:
             raise cannot_read(Path(path), error) from error
+        if not stat.S_ISREG(status.st_mode):
+            self._throw_away(path)
+            return None
         touched = status.st_size != content.size or status.st_mtime_ns != STAMP
         doubted = self._trusted is not None and path not in self._trusted
         if (touched or doubted) and not self._hashed_again(path, content):
             return None
         if touched:
             return status if self._restored(path) else None
+        self._use(path, status)
+        return status
+
+    def _use(self, path: str, status: os.stat_result) -> None:
         if time.time() - status.st_atime > _USED_SECONDS:
             with suppress(OSError):  # another user's cache: then its age is not kept
                 _stamp(path)
-        return status
 
     def _hashed_again(self, path: str, content: Content) -> bool:
-        """Whether the file still is its name. It goes when it is not, and stays, unused, when nobody can tell."""
+        """The file stays when it still is its name, and goes when it is not."""
         check = Check(content)
         try:
             with open(path, "rb", buffering=0) as file:
@@ -192,7 +198,7 @@ class ObjectCache:
             raise cannot_read(Path(path), error) from error
         if same:
             self.trust(path)
-        elif content.algorithm:
+        else:
             self._throw_away(path)
         return same
 

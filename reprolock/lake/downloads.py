@@ -226,9 +226,10 @@ def _said(header: bytes) -> tuple[str, bool]:
 
     Unreadable unless the answer gives the object.
     """
-    last = _ANSWERS.split(header.strip())[-1]  # a proxy's own may stand before it
-    if last.split(maxsplit=2)[1:2] != [b"200"]:
+    # A proxy's own may stand before it, the trailers of a chunked one behind it.
+    answers = [part for part in _ANSWERS.split(header.strip()) if part.startswith(b"HTTP/")]
+    if not answers or answers[-1].split(maxsplit=2)[1:2] != [b"200"]:
         raise Unreadable
-    fields = {name.lower(): value.strip() for name, value in _FIELDS.findall(last)}
+    fields = {name.lower(): value.strip() for name, value in _FIELDS.findall(answers[-1])}
     own_keys = fields.get(b"x-amz-server-side-encryption", b"").startswith(b"aws:") or _OWN_KEYS in fields
     return fields.get(b"etag", b"").decode("latin-1").strip('"'), own_keys

@@ -304,7 +304,7 @@ class Transport:
 
 
 class _Answer(dict[str, Any]):
-    """What lakeFS answered. Where a field is missing, somebody else did, or somebody in between left it out."""
+    """What lakeFS answered. Where one of its own fields is missing, somebody else did, or somebody in between left it out."""
 
     def __init__(self, fields: Mapping[str, Any], fault: ServiceError) -> None:
         super().__init__(fields)

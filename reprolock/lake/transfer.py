@@ -26,7 +26,7 @@ from reprolock.model.content import Meaning, Mismatch, meaning_of
 from reprolock.model.uri import LakeURI
 
 TRANSFERS = 16
-"""Objects on their way at the same time. A lake in a folder has no waiting to hide: there, one."""
+"""Objects on their way at the same time; small ones by their addresses are more. A lake in a folder has no waiting to hide: there, one."""
 _LANES = 2  # threads that read addresses: one is the fastest for small objects, for large ones it does not hash fast enough
 _SMALL = 2**18
 _SMALL_TRANSFERS = 64  # in one thread: the more have come at each turn, the fewer turns

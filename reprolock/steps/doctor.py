@@ -64,7 +64,7 @@ def doctor(root: Path, machine: Machine | None = None) -> list[Finding]:
     ]
     for found in (spec, lock):
         if isinstance(found, ReprolockError):
-            findings.append(Finding("project", False, True, found.message, found.hint))
+            findings.append(Finding("project", False, True, found.message, found.hints))
     if declared is not None:
         findings += _environment(root, declared, pinned, machine)
         findings += _services(root, declared, machine)
@@ -143,7 +143,7 @@ def _try(name: str, needed: bool, look: Callable[[], str], hint: str | None) -> 
     try:
         return Finding(name, True, needed, look())
     except ReprolockError as error:
-        return Finding(name, False, needed, error.message, error.hint or hint)
+        return Finding(name, False, needed, error.message, error.hints or hint)
 
 
 def _git(machine: Machine, platform: str = sys.platform) -> Finding:

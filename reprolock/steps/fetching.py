@@ -6,10 +6,11 @@ stays in the cache, whatever happens next, so that a second go has less to do. `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 
 from reprolock.errors import MachineError, ServiceError
-from reprolock.files.object_cache import Draft, ObjectCache
+from reprolock.files.object_cache import ObjectCache
 from reprolock.lake.protocol import Lake, Object
 from reprolock.lake.transfer import transfer
 from reprolock.model.content import Check, Content, Meaning
@@ -18,6 +19,7 @@ from reprolock.steps.local_tree import LocalTree
 from reprolock.steps.progress import Progress
 
 _ROUNDS = 3
+_OWN = "sha256"  # the scheme by which the cache names bytes of which the lake's checksum says nothing
 
 
 class Source:
@@ -32,7 +34,7 @@ class Source:
         self.fetched = self.fetched_bytes = self.unverified = 0
         self._lake = lake
         self._place = place
-        self._schemes = (scheme, f"{scheme}/{place.repository}")
+        self._scheme = scheme
         self._title = title
         self._progress = progress
 
@@ -44,13 +46,7 @@ class Source:
 
     def held(self, items: Sequence[Object]) -> dict[str, Content]:
         """Path → content of what the cache has."""
-        found: dict[str, Content] = {}
-        for item in items:
-            for content in self._names(item):
-                if self.cache.holds(content):
-                    found[item.path] = content
-                    self.unverified += not content.algorithm
-                    break
+        found = {item.path: content for item in items if (content := self._held(item))}
         self._progress.advance(len(found), sum(content.size for content in found.values()))
         return found
 
@@ -70,38 +66,56 @@ class Source:
             for item, content in step.received:
                 fetched[item[1:]] = content
                 self.fetched, self.fetched_bytes = self.fetched + 1, self.fetched_bytes + item.size
-                self.unverified += not content.algorithm
             self._progress.advance(len(step.received), step.bytes)
         twins = [item for item in items if firsts[item[1:]] is not item]
         self._progress.advance(len(twins), sum(item.size for item in twins))
         return {item.path: fetched[item[1:]] for item in items}
 
-    def _receive(self, item: Object, meaning: Meaning) -> _Incoming:
-        return _Incoming(item, self._names(item), Check(item.content(self._schemes[0]), meaning), self.cache.draft())
+    def count(self, placed: Iterable[Content]) -> None:
+        """Of the objects that the tree was given, these are unverified: those that the cache had to name by itself."""
+        self.unverified = sum(content.scheme != self._scheme for content in placed)
 
-    def _names(self, item: Object) -> tuple[Content, Content]:
-        """What the cache calls an object whose checksum was seen to be over its bytes, which it then names anywhere; and
-        one whose checksum only its maker understands, in its repository alone."""
-        content, own = map(item.content, self._schemes)
-        return (content if content.algorithm else own), own
+    def _held(self, item: Object) -> Content | None:
+        content = item.content(self._scheme)
+        if content.algorithm and self.cache.holds(content):
+            return content
+        note = self.cache.note(self._opaque(item))
+        named = Content(_OWN, note.decode("latin-1"), item.size) if note else None
+        return named if named and named.algorithm and self.cache.holds(named) else None
+
+    def _opaque(self, item: Object) -> bytes:
+        """All that is known of bytes whose checksum only its maker understands: it names them in its repository alone."""
+        return repr((self._scheme, self._place.repository, item.checksum, item.size)).encode()
+
+    def _receive(self, item: Object, meaning: Meaning) -> _Incoming:
+        content = item.content(self._scheme)
+        return _Incoming(item, content, Check(content, meaning), self.cache, self._opaque(item))
 
 
 class _Incoming:
-    """An object on its way into the cache, held against its checksum as it comes."""
+    """An object on its way into the cache, held against its checksum as it comes, where that says anything about it."""
 
-    def __init__(self, item: Object, names: tuple[Content, Content], check: Check, draft: Draft) -> None:
+    def __init__(self, item: Object, content: Content, check: Check, cache: ObjectCache, opaque: bytes) -> None:
         self._item = item
-        self._names = names
+        self._content = content
         self._check = check
-        self._draft = draft
+        self._cache = cache
+        self._opaque = opaque
+        self._sha256 = None if check.decides else hashlib.sha256()
+        self._draft = cache.draft()
 
     def write(self, data: bytes) -> None:
         self._check.write(data)
+        if self._sha256:
+            self._sha256.update(data)
         self._draft.write(data)
 
     def end(self) -> tuple[Object, Content]:
-        verified, own = self._names
-        content = verified if self._check.finish() else own
+        content = self._content
+        if not self._check.finish():
+            assert self._sha256
+            content = Content(_OWN, self._sha256.hexdigest(), content.size)
+            self._cache.write_note(self._opaque, content.checksum.encode())
         self._draft.keep(content)
         return self._item, content
 
@@ -127,12 +141,15 @@ def fill(tree: LocalTree, missing: Sequence[Object], source: Source) -> None:
     here = source.held(missing)
     here |= source.fetch([item for item in missing if item.path not in here])
     with tree.building():
+        left = missing
         for _ in range(_ROUNDS):
             # A cache may lose an object meanwhile: damaged and thrown away, or trimmed by somebody else.
-            here |= source.fetch([item for item in missing if item.path not in here])
-            missing = [item for item in missing if not tree.put(source.cache, here.pop(item.path), item)]
-            if not missing:
-                return
+            here |= source.fetch([item for item in left if item.path not in here])
+            left = [item for item in left if not tree.put(source.cache, here[item.path], item)]
+            if not left:
+                return source.count(here.values())
+            for item in left:
+                del here[item.path]
         raise MachineError(
             f"the cache in {source.cache.folder} loses what is put into it",
             hint="keep other programs from changing it and try again",

@@ -96,10 +96,10 @@ def _named(pin: DatasetPin, items: Sequence[Object], name: str) -> Object:
 
 
 def _listing(lake: Lake | None, pin: DatasetPin, cache: ObjectCache) -> list[Object]:
-    """The objects of the pin. A listing's bytes have the pin's digest as their SHA-256: the cache holds it like any object."""
+    """The objects of the pin. A listing's bytes have the pin's digest as their SHA-256: noted in the cache, they prove themselves."""
     scheme, _, digest = pin.digest.partition(":")
-    lines = cache.document(digest)
-    if lines is not None:
+    lines = cache.note(pin.digest.encode())
+    if lines is not None and sha256(lines) == digest:
         return [Object(*fields) for fields in json.loads(b"[" + b",".join(lines.splitlines()) + b"]")]
     if lake is None:
         raise not_cached(f"dataset {pin.name}", cache)
@@ -122,7 +122,8 @@ def _listing(lake: Lake | None, pin: DatasetPin, cache: ObjectCache) -> list[Obj
         raise PinError(
             f"dataset {pin.name}: what the lake lists at {pin.resolved} has the digest {scheme}:{sha256(lines)}, "
             f"pinned is {pin.digest}",
-            hint="somebody changed the lake under the commit, or repro.lock; find out who before you lock again",
+            hint="somebody changed the lake under the commit, or repro.lock",
+            owner_hint="find out who before you lock again",
         )
-    cache.keep(lines)
+    cache.write_note(pin.digest.encode(), lines)
     return items

@@ -277,7 +277,9 @@ def test_a_lock_of_another_platform_that_pins_no_build_requirements(bench: Bench
     with pytest.raises(LockError) as caught:
         bench.ensure(pin)
     assert str(caught.value) == "raw 1.0 has no wheel for this machine, and repro.lock does not pin maker it is built with"
-    assert caught.value.hints == "run `reprolock lock --upgrade-package raw` on a machine like this one"
+    assert caught.value.hints == (
+        "use a machine that raw has wheels for; `reprolock lock --upgrade-package raw` on a machine like this one pins that, too"
+    )
     assert caught.value.exit_code == 3
 
 

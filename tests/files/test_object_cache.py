@@ -34,20 +34,25 @@ def named(data: bytes) -> Content:
     return Content("lakefs-etag-1", hashlib.md5(data).hexdigest(), len(data))
 
 
-def opaque(data: bytes) -> Content:
-    """As one names an upload in parts."""
-    return Content("lakefs-etag-1/weather", f"{hashlib.md5(data).hexdigest()}-2", len(data))
+def hashed(data: bytes) -> Content:
+    """As the cache names what a lake's checksum says nothing about."""
+    return Content("sha256", hashlib.sha256(data).hexdigest(), len(data))
 
 
-def add(cache: ObjectCache, data: bytes, name: Callable[[bytes], Content] = named) -> Content:
+def blob(data: bytes) -> Content:
+    """As Git does."""
+    return Content("git-sha1-1", hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest(), len(data))
+
+
+def add(cache: ObjectCache, data: bytes) -> Content:
     draft = cache.draft()
     draft.write(data)
-    draft.keep(name(data))
-    return name(data)
+    draft.keep(named(data))
+    return named(data)
 
 
 def stored(cache: ObjectCache, content: Content) -> Path:
-    """Where an object whose checksum can be computed stands: the folder is somebody's to look into."""
+    """Where an object stands: the folder is somebody's to look into."""
     return cache.folder / "objects" / content.checksum[:2] / f"{content.checksum[2:]}-{content.size}"
 
 
@@ -62,7 +67,7 @@ def overwrite(path: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 3 * 2**18 + 1])
-@pytest.mark.parametrize("name", [named, opaque])
+@pytest.mark.parametrize("name", [named, hashed, blob])
 def test_what_goes_in_comes_out_read_only(cache: ObjectCache, tmp_path: Path, size: int, name: Callable[[bytes], Content]) -> None:
     data = os.urandom(size)
     draft = cache.draft()
@@ -79,24 +84,10 @@ def test_what_goes_in_comes_out_read_only(cache: ObjectCache, tmp_path: Path, si
     assert left_over(cache) == []
 
 
-def test_equal_checksums_of_what_they_are_not_over_are_two_things(cache: ObjectCache) -> None:
-    ours = Content("lakefs-etag-1/weather", "0x8D", 1)
-    draft = cache.draft()
-    draft.write(b"1")
-    draft.keep(ours)
-    assert cache.holds(ours)
-    assert not cache.holds(ours._replace(scheme="lakefs-etag-1/climate"))
-    assert not cache.holds(ours._replace(size=2))
-
-
-@pytest.mark.parametrize("checksum", ["../../../../etc/passwd", "", "a" * 5000, "\0", "\udc80"], ids=["path", "empty", "long", "nul", "surrogate"])
-def test_a_checksum_is_foreign_and_names_no_file(cache: ObjectCache, checksum: str) -> None:
-    content = Content("lakefs-etag-1/weather", checksum, 1)
-    draft = cache.draft()
-    draft.write(b"1")
-    draft.keep(content)
-    assert cache.holds(content)
-    assert [len(path.name) for path in cache.folder.glob("objects/*/*")] == [62]
+@pytest.mark.parametrize("checksum", ["../../../../etc/passwd", "", "0x8DCA1B2C3D4E5F6"], ids=["path", "empty", "etag"])
+def test_a_checksum_that_nobody_can_compute_names_no_file(cache: ObjectCache, checksum: str) -> None:
+    with pytest.raises(AssertionError):
+        cache.path(Content("lakefs-etag-1", checksum, 1))
 
 
 def test_what_was_dropped_is_gone(cache: ObjectCache) -> None:
@@ -107,19 +98,26 @@ def test_what_was_dropped_is_gone(cache: ObjectCache) -> None:
     assert left_over(cache) == []
 
 
-def test_a_document_is_hashed_whenever_it_is_read(cache: ObjectCache) -> None:
-    digest = hashlib.sha256(b"right").hexdigest()
-    assert cache.document(digest) is None
+def test_notes(cache: ObjectCache) -> None:
+    assert cache.note(b"about") is None
     assert not cache.folder.exists()  # looking makes no cache
-    cache.keep(b"right")
-    cache.keep(b"right")
-    assert cache.document(digest) == b"right"
-    path = cache.folder / "objects" / digest[:2] / digest[2:]
-    overwrite(path, b"wrong")
-    os.utime(path, ns=(STAMP, STAMP))
-    assert cache.document(digest) is None
-    assert not path.exists()
+    cache.write_note(b"about", b"first")
+    cache.write_note(b"about", b"second")
+    cache.write_note(b"another", b"")
+    assert (cache.note(b"about"), cache.note(b"another"), cache.note(b"third")) == (b"second", b"", None)
     assert left_over(cache) == []
+
+
+def test_a_note_that_is_used_is_not_trimmed(cache: ObjectCache) -> None:
+    cache.write_note(b"about", b"note")
+    [path] = (cache.folder / "objects").glob("*/*")
+    then = int((time.time() - 30 * DAY) * 1e9)
+    for used, left in ((True, b"note"), (False, None)):
+        os.utime(path, ns=(then, STAMP))
+        if used:
+            cache.note(b"about")
+        cache.trim(older_than=timedelta(days=7))
+        assert cache.note(b"about") == left
 
 
 def test_a_placed_file_costs_no_further_space(cache: ObjectCache, tmp_path: Path) -> None:
@@ -139,9 +137,8 @@ def test_nothing_is_overwritten(cache: ObjectCache, tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_not_placed(cache: ObjectCache, tmp_path: Path) -> None:
-    for absent in (named(b"xyz"), opaque(b"xyz")):
-        assert cache.place(absent, str(tmp_path / "out")) is False
-        assert cache.holds(absent) is False
+    assert cache.place(named(b"xyz"), str(tmp_path / "out")) is False
+    assert cache.holds(named(b"xyz")) is False
     assert cache.usage() == (0, 0, 0)
     assert cache.trim(max_bytes=0) == (0, 0, 0)
     assert list(tmp_path.iterdir()) == []  # looking makes no cache
@@ -175,14 +172,15 @@ def test_an_object_that_was_only_touched_stays(cache: ObjectCache) -> None:
     assert stat.S_IMODE(status.st_mode) == 0o444
 
 
-def test_what_was_touched_and_cannot_be_hashed_is_fetched_again(cache: ObjectCache, tmp_path: Path) -> None:
-    content = add(cache, b"right", opaque)
-    overwrite(Path(cache.path(content)), b"wrong")
-    assert cache.holds(content) is False
+def test_a_link_in_an_object_s_place_is_none(cache: ObjectCache, tmp_path: Path) -> None:
+    content = add(cache, b"right")
+    (tmp_path / "wrong").write_bytes(b"wrong")
+    os.utime(tmp_path / "wrong", ns=(STAMP, STAMP))
+    stored(cache, content).unlink()
+    stored(cache, content).symlink_to(tmp_path / "wrong")
     assert cache.place(content, str(tmp_path / "out")) is False
-    assert add(cache, b"right", opaque) == content
-    assert cache.place(content, str(tmp_path / "out"))
-    assert (tmp_path / "out").read_bytes() == b"right"
+    assert not stored(cache, content).is_symlink()
+    assert (tmp_path / "wrong").exists()
 
 
 def test_a_cache_that_hashes_takes_no_time_s_word(cache: ObjectCache, tmp_path: Path) -> None:
@@ -207,17 +205,6 @@ def test_what_a_cache_that_hashes_is_given_replaces_what_is_damaged(cache: Objec
     os.utime(stored(cache, content), ns=(STAMP, STAMP))
     assert add(ObjectCache(cache.folder, hashing=True), b"right") == content
     assert stored(cache, content).read_bytes() == b"right"
-
-
-def test_a_cache_that_hashes_takes_nothing_that_it_cannot_hash(cache: ObjectCache, tmp_path: Path) -> None:
-    content = add(cache, b"right", opaque)
-    assert cache.holds(content) is True
-    hashing = ObjectCache(cache.folder, hashing=True)
-    assert hashing.holds(content) is False
-    assert cache.holds(content) is True  # for others it is as good as it was
-    add(hashing, b"right", opaque)
-    assert hashing.holds(content) and hashing.place(content, str(tmp_path / "out"))
-    assert ObjectCache(cache.folder, hashing=True).holds(content) is False
 
 
 def test_a_cache_that_hashes_does_so_once(cache: ObjectCache, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,7 +356,7 @@ from pathlib import Path
 from reprolock.errors import MachineError
 from reprolock.files.object_cache import ObjectCache
 try:
-    ObjectCache(Path(sys.argv[1])).keep(b"n" * 3_000_000)
+    ObjectCache(Path(sys.argv[1])).write_note(b"about", b"n" * 3_000_000)
 except MachineError as error:
     print(error.message, error.hint, error.exit_code, sep="\\n")
 """

@@ -20,7 +20,7 @@ import pytest
 import services
 
 from reprolock.errors import PinError, ServiceError
-from reprolock.files.object_cache import ObjectCache
+from reprolock.files.object_cache import STAMP, ObjectCache
 from reprolock.lake.credentials import Credentials
 from reprolock.lake.lakefs_server import LakeFSLake
 from reprolock.lake.lakefs_transport import Patience
@@ -232,12 +232,27 @@ def test_through_lakefs_where_the_store_cannot_be_reached(
 def test_a_checksum_of_parts_is_counted_apart(ground: Ground, server: services.LakeFS) -> None:
     data = os.urandom(11 * 2**20)
     gateway = services.s3(server.endpoint, server.access_key_id, server.secret_access_key)
-    gateway.upload_fileobj(io.BytesIO(data), ground.name, "main/train/parts")
+    for name in ("parts", "twin"):  # equal checksums: equal bytes, which come once
+        gateway.upload_fileobj(io.BytesIO(data), ground.name, f"main/train/{name}")
     ground.lake.commit(ground.name, "main", "parts")
-    made = ground.make(ground.pin())
-    assert (made.objects, made.fetched, made.unverified) == (5, 5, 1)
-    assert (made.path / "parts").read_bytes() == data
-    assert ground.make(ground.pin(), "elsewhere")[3:] == (0, 0, 1)
+    pin = ground.pin()
+    made = ground.make(pin)
+    assert (made.objects, made.fetched, made.unverified) == (6, 5, 2)
+    assert (made.path / "parts").read_bytes() == (made.path / "twin").read_bytes() == data
+    assert ground.make(pin, "elsewhere")[3:] == (0, 0, 2)
+    # Hashed again by what it was when it came: after a touch, and whenever a replay takes it.
+    os.utime(made.path / "parts")
+    nobody = materialised(None, pin, ground.cache, ground.root / "offline")
+    assert (nobody.fetched, nobody.unverified) == (0, 2)
+    hashing = ObjectCache(ground.cache.folder, hashing=True)
+    assert materialised(ground.lake, pin, hashing, ground.root / "replay")[3:] == (0, 0, 2)
+    (made.path / "parts").chmod(0o644)
+    (made.path / "parts").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    os.utime(made.path / "parts", ns=(STAMP, STAMP))
+    hashing = ObjectCache(ground.cache.folder, hashing=True)
+    again = materialised(ground.lake, pin, hashing, ground.root / "replay again")
+    assert (again.fetched, again.unverified) == (1, 2)
+    assert (again.path / "parts").read_bytes() == (again.path / "twin").read_bytes() == data
 
 
 def test_an_object_whose_bytes_are_gone(ground: Ground, storage: services.MinIO) -> None:

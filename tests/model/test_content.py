@@ -61,6 +61,22 @@ def test_an_encrypting_store_s_checksum_is_none_over_the_bytes() -> None:
         read(b"some byte", "lakefs-etag-1", MD5, "other")
 
 
+@pytest.mark.parametrize(
+    ("scheme", "checksum", "size", "meaning", "decides"),
+    [
+        ("git-sha1-1", GIT, SMALLEST_PART, "unknown", True),
+        ("sha256", SHA256, SMALLEST_PART, "unknown", True),
+        ("lakefs-etag-1", MD5, SMALLEST_PART, "bytes", True),
+        ("lakefs-etag-1", MD5, SMALLEST_PART - 1, "unknown", True),
+        ("lakefs-etag-1", MD5, SMALLEST_PART, "unknown", False),
+        ("lakefs-etag-1", MD5, 1, "other", False),
+        ("lakefs-etag-1", MD5 + "-2", 1, "bytes", False),
+    ],
+)
+def test_whether_the_answer_can_be_no_answer(scheme: str, checksum: str, size: int, meaning: Meaning, decides: bool) -> None:
+    assert Check(Content(scheme, checksum, size), meaning).decides is decides
+
+
 ONE_PART = hashlib.md5(hashlib.md5(DATA).digest()).hexdigest()
 LARGE = b"x" * SMALLEST_PART
 
