@@ -30,6 +30,7 @@ from reprolock.steps.equal import note_finished
 from reprolock.steps.keys import check_opening, check_spec, covered, spark_keys, without_keys
 from reprolock.steps.local_records import runs_folder
 from reprolock.steps.machine import Machine
+from reprolock.steps.materialise_for_run import unverified
 from reprolock.steps.measure import Measured, measure_outputs
 from reprolock.steps.mlflow_fit import check_mlflow
 from reprolock.steps.observe import judged, kept_events, observe
@@ -162,7 +163,8 @@ class Performance:
             measured = self._measured(workspace, outcome.outputs, watcher)
             kept = dict(measured.kept) | kept_events(workspace.folder, self.scanner, watcher.warn)
             files |= kept
-            record = closing_record(record, outcome.ending, measured.outputs, lineage, self.reporter.metrics(run_id))
+            metrics = self.reporter.metrics(run_id)
+            record = closing_record(record, outcome.ending, measured.outputs, lineage, metrics, unverified(workspace.folder))
             record = record.model_copy(update={"artifacts": record.artifacts | _digests(kept)})
             record = self._covered(record, watcher)
             self.reporter.ended(record, workspace.folder, files)

@@ -96,9 +96,15 @@ def opening_record(
 
 
 def closing_record(
-    record: Record, ending: Ending, outputs: tuple[OutputRecord, ...], lineage: Lineage, metrics: Mapping[str, float]
+    record: Record,
+    ending: Ending,
+    outputs: tuple[OutputRecord, ...],
+    lineage: Lineage,
+    metrics: Mapping[str, float],
+    unverified: Mapping[str, int],
 ) -> Record:
-    """The same record, ended."""
+    """The same record, ended. `unverified` objects of these datasets were copied while the command was running."""
+    counts = {item.name: max(item.unverified or 0, unverified.get(item.name, 0)) for item in record.datasets}
     return record.model_copy(
         update={
             "status": ending.status,
@@ -106,6 +112,7 @@ def closing_record(
             "ending": EndingRecord(
                 exit_code=ending.exit_code, signal=ending.signal, reason=ending.reason, seconds=ending.seconds
             ),
+            "datasets": tuple(item.model_copy(update={"unverified": counts[item.name] or None}) for item in record.datasets),
             "outputs": outputs,
             "lineage": lineage,
             "metrics": dict(metrics),

@@ -460,7 +460,7 @@ def test_an_sdist_whose_build_requirements_another_platform_did_not_pin(project:
         3,
         "Building raw==1.0\n"
         "error: raw 1.0 has no wheel for this machine, and repro.lock does not pin maker it is built with\n"
-        "hint: run `reprolock lock --upgrade-package raw` on a machine like this one\n",
+        "hint: use a machine that raw has wheels for; `reprolock lock --upgrade-package raw` on a machine like this one pins that, too\n",
     )
 
 

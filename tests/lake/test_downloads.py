@@ -145,6 +145,15 @@ def test_a_field_that_looks_like_a_status(s3: Any) -> None:
     assert (found.data, error) == (b"good", None)
 
 
+def test_what_stands_behind_a_chunked_answer_is_no_answer(s3: Any) -> None:
+    chunked = b"Transfer-Encoding: chunked\r\nTrailer: X-Time\r\n\r\n4\r\ngood\r\n0\r\nX-Time: 200 ms\r\n\r\n"
+    with answering(b'HTTP/1.1 200 OK\r\nETag: "e"\r\n' + chunked) as address:
+        ((found, error),) = read(address)
+        assert (found.data, found.said, error) == (b"good", ("e", False), None)
+    with answering(b"HTTP/1.1 404 Not Found\r\n" + chunked) as address:
+        assert fails(address)
+
+
 def test_an_answer_of_another_kind_is_none(s3: Any) -> None:
     with answering(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 4\r\n\r\nmove") as address:
         assert fails(address)

@@ -182,7 +182,17 @@ def test_what_spark_reads_in_place_is_listed_before_it_counts(recorded: Recorded
     )
 
 
-def test_bytes_that_nobody_can_hold_against_a_checksum(recorded: Recorded, lakefs: services.LakeFS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+WAYS = {
+    "a placeholder": 'open(sys.argv[1] + "/parts.csv")',
+    ".path": '(reprolock.current().dataset("train").path / "parts.csv").open()',
+    ".open": 'reprolock.current().dataset("train").open("parts.csv")',
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_bytes_that_nobody_can_hold_against_a_checksum(
+    way: str, recorded: Recorded, lakefs: services.LakeFS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An upload in parts has a checksum that only its maker understands: that is said beside the verdict, never passed over."""
     gateway = services.s3(lakefs.endpoint, lakefs.access_key_id, lakefs.secret_access_key)
     gateway.upload_fileobj(io.BytesIO(b"x\n" + b"1\n" * (5 << 20)), recorded.repository, "main/train/parts.csv")
@@ -190,8 +200,9 @@ def test_bytes_that_nobody_can_hold_against_a_checksum(recorded: Recorded, lakef
     project = Project.__new__(Project)
     project.root = tmp_path / "again"
     project.root.mkdir()
-    project.spec(SPEC.format(endpoint=lakefs.endpoint, repository=recorded.repository))
-    project.script(TRAIN)
+    spec = SPEC.format(endpoint=lakefs.endpoint, repository=recorded.repository)
+    project.spec(spec if way == "a placeholder" else spec.replace(', "{datasets.train.path}"', ""))
+    project.script(f"import reprolock, sys\nread = len({WAYS[way]}.read())\nfor name in ('sum.txt', 'copy.csv'): open(name, 'w').write(str(read))")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", recorded.tracking)
     for command in (("lock",), ("run", "-q")):
         said = recorded.cli(*command, root=project.root)
