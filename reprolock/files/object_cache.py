@@ -88,7 +88,7 @@ class ObjectCache:
         path = self.path(content)
         for _ in range(_LINK_TRIES):
             status = self._intact(path, content)
-            if status is None:
+            if status is None or path is None:
                 return False
             try:
                 self._linker.link(path, status.st_dev, destination)
@@ -150,16 +150,17 @@ class ObjectCache:
         sizes = [status.st_size for status in gone]
         return Usage(len(gone), sum(sizes), sum(status.st_size for status in gone if status.st_nlink > 1))
 
-    def path(self, content: Content) -> str:
-        """Where an object stands, or would. Its checksum must be one that can be computed: any other may be any text."""
-        assert content.algorithm
-        return f"{self.folder}/objects/{content.checksum[:2]}/{content.checksum[2:]}-{content.size}"
+    def path(self, content: Content) -> str | None:
+        """Where an object stands, or would; None for a checksum that cannot be computed, which may be any text."""
+        return content.algorithm and f"{self.folder}/objects/{content.checksum[:2]}/{content.checksum[2:]}-{content.size}"
 
     def _noted(self, about: bytes) -> str:
         name = sha256(about)
         return f"{self.folder}/objects/{name[:2]}/{name[2:]}"
 
-    def _intact(self, path: str, content: Content) -> os.stat_result | None:
+    def _intact(self, path: str | None, content: Content) -> os.stat_result | None:
+        if path is None:
+            return None
         try:
             status = os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):  # what stands in the folder's place is named by whoever writes
@@ -275,7 +276,9 @@ class Draft:
         if self._cache.holds(content):
             self.drop()
         else:
-            self.move(self._cache.path(content))
+            path = self._cache.path(content)
+            assert path  # whoever held it against its checksum could compute it
+            self.move(path)
 
     def move(self, path: str) -> None:
         """Stand there, whatever stood there."""

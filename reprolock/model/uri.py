@@ -10,6 +10,7 @@ SCHEME = "lakefs://"
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
 # lakeFS's rule for branch and tag names, and what its ref expressions add (`~`, `^`).
 _REF = re.compile(r"[\w.$@~^/-]+")
+_DOTS = {".", ".."}
 
 
 class LakeURI(NamedTuple):
@@ -57,7 +58,7 @@ def check_path(path: str) -> None:
     if "\0" in path or "\\" in path:
         raise ValueError(f'"{path}" contains a character that no path may have')
     segments = path.removesuffix("/").split("/")
-    if any(segment in (".", "..") for segment in segments):
+    if not _DOTS.isdisjoint(segments):
         raise ValueError(f'"{path}" contains "." or ".." as a segment; name the folder itself')
     if path and "" in segments:
         raise ValueError(f'"{path}" contains an empty segment ("//")')

@@ -45,7 +45,7 @@ def unsafe(name: str, *, windows: bool) -> str | None:
     if not name or name.endswith("/"):
         return "it is no file's name"
     segments = name.split("/")
-    if any(len(segment.encode()) > 255 for segment in segments):
+    if len(name.encode()) > 255 and any(len(segment.encode()) > 255 for segment in segments):
         return "a part of it is longer than 255 bytes"
     if windows and any(_unknown_to_windows(segment) for segment in segments):
         return "Windows has no such name"
@@ -69,14 +69,16 @@ def collisions(names: Iterable[str], *, fold: bool) -> list[tuple[str, str]]:
         end = -1
         while (end := name.find("/", end + 1)) >= 0:
             folders.setdefault(name[:end], name)
-            _meet(name[:end], fold, seen, pairs)
-        _meet(name, fold, seen, pairs)
+            if fold:
+                _meet(name[:end], seen, pairs)
+        if fold:
+            _meet(name, seen, pairs)
     pairs.update(dict.fromkeys((name, folders[name]) for name in sorted(files & folders.keys())))
     return list(pairs)
 
 
-def _meet(name: str, fold: bool, seen: dict[str, str], pairs: dict[tuple[str, str], None]) -> None:
-    key = unicodedata.normalize("NFC", name).casefold() if fold else name
+def _meet(name: str, seen: dict[str, str], pairs: dict[tuple[str, str], None]) -> None:
+    key = unicodedata.normalize("NFC", name).casefold()
     if (other := seen.setdefault(key, name)) != name:
         pairs[other, name] = None
 

@@ -77,11 +77,11 @@ class Source:
 
     def _held(self, item: Object) -> Content | None:
         content = item.content(self._scheme)
-        if content.algorithm and self.cache.holds(content):
+        if self.cache.holds(content):
             return content
         note = self.cache.note(self._opaque(item))
         named = Content(_OWN, note.decode("latin-1"), item.size) if note else None
-        return named if named and named.algorithm and self.cache.holds(named) else None
+        return named if named and self.cache.holds(named) else None
 
     def _opaque(self, item: Object) -> bytes:
         """All that is known of bytes whose checksum only its maker understands: it names them in its repository alone."""

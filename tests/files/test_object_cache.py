@@ -86,8 +86,14 @@ def test_what_goes_in_comes_out_read_only(cache: ObjectCache, tmp_path: Path, si
 
 @pytest.mark.parametrize("checksum", ["../../../../etc/passwd", "", "0x8DCA1B2C3D4E5F6"], ids=["path", "empty", "etag"])
 def test_a_checksum_that_nobody_can_compute_names_no_file(cache: ObjectCache, checksum: str) -> None:
+    content = Content("lakefs-etag-1", checksum, 1)
+    assert (cache.path(content), cache.holds(content), cache.place(content, str(cache.folder))) == (None, False, False)
+    draft = cache.draft()
+    draft.write(b"1")
     with pytest.raises(AssertionError):
-        cache.path(Content("lakefs-etag-1", checksum, 1))
+        draft.keep(content)
+    draft.drop()
+    assert cache.usage().objects == 0
 
 
 def test_what_was_dropped_is_gone(cache: ObjectCache) -> None:
