@@ -154,7 +154,7 @@ def copies(name: str, what: str, goal: float) -> Iterator[list[str]]:
     dataset = DatasetSpec(uri=f"lakefs://bench-{name}/main/data/", format="csv")
     (pin,) = resolve_datasets(opened, {"train": dataset})
     firsts, seconds = [], []
-    for number in range(4):
+    for number in range(6):
         times = copied(opened, pin, fresh(f"copies-{name}-{number}"), f"lakefs://bench-{name}/main/data/")
         firsts.append(times[:2])
         seconds.append(times[2:])
