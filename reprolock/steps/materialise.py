@@ -25,6 +25,7 @@ from reprolock.model.uri import LakeURI
 from reprolock.steps.data_names import refuse_name
 from reprolock.steps.fetching import Source, fill, not_cached
 from reprolock.steps.local_tree import LocalTree
+from reprolock.steps.pins import gone
 from reprolock.steps.progress import SILENT, Progress
 from reprolock.steps.resolve import listing
 
@@ -112,11 +113,7 @@ def _listing(lake: Lake | None, pin: DatasetPin, cache: ObjectCache) -> list[Obj
     try:
         items = list(listing(lake, pin.place, pin.glob))
     except NotFound as error:
-        raise PinError(
-            f"dataset {pin.name} is pinned at {pin.resolved}, which is gone: {error.message}",
-            hint="restore the commit in the lake",
-            owner_hint="`reprolock lock --upgrade` pins what is there now",
-        ) from None
+        raise gone(pin, f"which is gone: {error.message}") from None
     lines = b"".join(listing_line(*item) for item in items)
     if sha256(lines) != digest:
         raise PinError(

@@ -51,11 +51,12 @@ def _check(lake: Lake, pin: DatasetPin) -> None:
             lake.stat(place.repository, pin.commit, first.path)
             return
     except (NotFound, PinError) as error:
-        raise _gone(pin, f"which is gone: {error.message}") from None
-    raise _gone(pin, "and nothing is there")
+        raise gone(pin, f"which is gone: {error.message}") from None
+    raise gone(pin, "and nothing is there")
 
 
-def _gone(pin: DatasetPin, why: str) -> PinError:
+def gone(pin: DatasetPin, why: str) -> PinError:
+    """What a dataset is pinned at is not there any more; `why` ends the sentence."""
     return PinError(
         f"dataset {pin.name} is pinned at {pin.resolved}, {why}",
         hint="restore the commit in the lake",
