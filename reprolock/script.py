@@ -67,7 +67,9 @@ class Dataset:
         if self._path is not None:
             return Path(self._path)
         if self._materialise is None:
-            raise UsageError(f'dataset "{self.name}" has no local files in this run', hint=f"read {self.url} with Spark")
+            raise UsageError(
+                f'dataset "{self.name}" has no local files in this run', hint=f"read {self.url} with Spark"
+            )
         return _made(self.name, self._materialise)
 
     def spark(self, session: SparkSession | None = None) -> DataFrame:
@@ -86,7 +88,9 @@ class Dataset:
             return reader.load(self._hadoop_path())
         except Exception as error:  # py4j's own for this case, which pyspark does not translate
             if self.format == "delta" and "DATA_SOURCE_NOT_FOUND" in str(error):
-                raise UsageError(f'dataset "{self.name}" is a Delta table, and this Spark has no Delta', hint=_DELTA_HINT) from None
+                raise UsageError(
+                    f'dataset "{self.name}" is a Delta table, and this Spark has no Delta', hint=_DELTA_HINT
+                ) from None
             raise
 
     def pandas(self) -> pandas.DataFrame:
@@ -114,13 +118,24 @@ class Dataset:
         if name is not None and self._path is None and self._materialise is not None:
             return _made(self.name, (*self._materialise, "--", name)).open("rb")
         root = self.path.parent if self.path.is_file() else self.path
-        if name is not None and not Path(name).is_absolute() and ".." not in Path(name).parts and (root / name).is_file():
+        if (
+            name is not None
+            and not Path(name).is_absolute()
+            and ".." not in Path(name).parts
+            and (root / name).is_file()
+        ):
             return (root / name).open("rb")
-        names = [self.path.name] if self.path.is_file() else [file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file()]
+        names = (
+            [self.path.name]
+            if self.path.is_file()
+            else [file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file()]
+        )
         if name is None and len(names) == 1:
             return (root / names[0]).open("rb")
         if name is None:
-            raise UsageError(f'dataset "{self.name}" has {len(names)} objects', hint=f'name one of them: .open("{min(names)}")')
+            raise UsageError(
+                f'dataset "{self.name}" has {len(names)} objects', hint=f'name one of them: .open("{min(names)}")'
+            )
         near = get_close_matches(name, names, n=1) or [min(names)]
         raise UsageError(f'dataset "{self.name}" has no object "{name}"', hint=f'one that it has: .open("{near[0]}")')
 

@@ -51,7 +51,11 @@ def read(name: str, path: Path, form: str, options: Mapping[str, str], glob: str
     if form in _COLUMNAR:
         return _columnar(name, path, form, given, glob).to_pandas()
     files = _files(name, path, form, glob, deep=_true(given, "recursivefilelookup"))
-    readers: dict[str, Callable[[Path, Mapping[str, str]], pandas.DataFrame]] = {"csv": _csv, "json": _json, "text": _text}
+    readers: dict[str, Callable[[Path, Mapping[str, str]], pandas.DataFrame]] = {
+        "csv": _csv,
+        "json": _json,
+        "text": _text,
+    }
     # Spark writes parts without a byte; pandas takes no empty file.
     frames = [readers[form](file, given) for file in files if file.stat().st_size]
     return pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
@@ -110,7 +114,7 @@ def _files(name: str, path: Path, form: str, glob: str | None, *, deep: bool) ->
     if not found:
         raise UsageError(
             f'dataset "{name}" has no file directly below {path}',
-            hint='write options = { recursiveFileLookup = true } to read the folders below it as well',
+            hint="write options = { recursiveFileLookup = true } to read the folders below it as well",
         )
     return sorted(found, key=lambda file: file.relative_to(path).as_posix().encode())
 
@@ -148,7 +152,8 @@ def _delta(name: str, path: Path, options: Mapping[str, str]) -> pyarrow.Table:
 
     if "%" in str(path):  # delta-rs takes "%20" in a path for a blank and finds nothing
         raise UsageError(
-            f'dataset "{name}" has "%" in its path, which deltalake cannot open', hint=f'use run.dataset("{name}").spark()'
+            f'dataset "{name}" has "%" in its path, which deltalake cannot open',
+            hint=f'use run.dataset("{name}").spark()',
         )
     version = options.get("versionasof")
     return DeltaTable(str(path), version=int(version) if version else None).to_pyarrow_table()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from reprolock.lake.embedded_git import GitLake
+from reprolock.lake.git.lake import GitLake
 
 SPEC = """\
 [project]
@@ -48,4 +48,3 @@ class Ground:
     def commit(self, path: str, data: bytes) -> str:
         self.put(path, data)
         return self.lake.commit("example-repo", "main", f"Put {path}").id
-

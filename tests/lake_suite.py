@@ -59,7 +59,9 @@ def paths(listing: Iterable[Object]) -> list[str]:
     return [found.path for found in listing]
 
 
-def fault(kind: type[ReprolockError], call: Callable[..., Any], *arguments: Any, **named: Any) -> tuple[str, str | None]:
+def fault(
+    kind: type[ReprolockError], call: Callable[..., Any], *arguments: Any, **named: Any
+) -> tuple[str, str | None]:
     """Message and hint of the error that a call must raise, consumed to its end where it answers an iterator."""
     with pytest.raises(kind) as caught:
         answer = call(*arguments, **named)
@@ -388,7 +390,9 @@ class LakeContract:
         lake.remove(repository, "main", "train/b")
         lake.remove(repository, "main", "training")
         within = [("changed", "train/a"), ("removed", "train/b"), ("added", "train/c")]
-        assert list(lake.staged(repository, "main", "train")) == list(lake.staged(repository, "main", "train/")) == within
+        assert (
+            list(lake.staged(repository, "main", "train")) == list(lake.staged(repository, "main", "train/")) == within
+        )
         assert list(lake.staged(repository, "main")) == [*within, ("removed", "training/a")]
         assert list(lake.staged(repository, "main", "train/a")) == within[:1]
         assert list(lake.staged(repository, "main", "trai")) == list(lake.staged(repository, head)) == []
@@ -470,7 +474,9 @@ class LakeContract:
             stored = list(pool.map(lambda name: put(lake, repository, name, name.encode()), names))
         assert list(lake.list(repository, "main")) == sorted(stored)
         with ThreadPoolExecutor(4) as pool:
-            assert list(pool.map(lambda name: read(lake, repository, "main", name), names)) == [n.encode() for n in names]
+            assert list(pool.map(lambda name: read(lake, repository, "main", name), names)) == [
+                n.encode() for n in names
+            ]
 
     # branches and tags
     def test_branches(self, lake: Lake, repository: str) -> None:
@@ -593,7 +599,9 @@ class LakeContract:
         before = lake.resolve(repository, "main")
         with pytest.raises(LakeRefused) as caught:
             lake.merge(repository, "dev", "main", "Merge dev")
-        assert caught.value.message == f'"dev" and the branch "main" of the repository "{repository}" both changed 1 path'
+        assert (
+            caught.value.message == f'"dev" and the branch "main" of the repository "{repository}" both changed 1 path'
+        )
         assert caught.value.hint == 'make the two agree on a branch, then merge again; "main" is as it was'
         assert caught.value.faults == ("data/a.csv",)
         assert lake.resolve(repository, "main") == before

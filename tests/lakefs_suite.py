@@ -16,10 +16,10 @@ import pytest
 from lake_suite import LakeContract, commit, fault, paths, put
 
 from reprolock.errors import LakeRefused, PinError, ServiceError, UsageError
-from reprolock.lake import lakefs_refusals as refusals
-from reprolock.lake.lakefs_server import LakeFSLake
-from reprolock.lake.lakefs_transport import Refused
-from reprolock.lake.sources import Guarded
+from reprolock.lake.lakefs import error_mapping
+from reprolock.lake.lakefs.lake import LakeFSLake
+from reprolock.lake.lakefs.transport import Refused
+from reprolock.lake.upload_sources import Guarded
 from reprolock.model.uri import LakeURI
 
 CHECK = """\
@@ -64,7 +64,9 @@ class LakeFSContract(LakeContract):
             assert paths(lake.list(repository, head, "data")) == names
             assert [change.path for change in lake.diff(repository, f"{head}~1", head)] == names
 
-    def test_the_first_of_many_costs_one_entry(self, lake: LakeFSLake, repository: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_first_of_many_costs_one_entry(
+        self, lake: LakeFSLake, repository: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         head = commit(lake, repository, {f"data/{number:02d}": b"1" for number in range(30)})
         asked: list[int] = []
         ask = lake._transport.ask
@@ -147,20 +149,30 @@ class LakeFSContract(LakeContract):
         where = f"lakeFS at {lake.endpoint} does not let the keys of LAKECTL_CREDENTIALS_ACCESS_KEY_ID"
         hint = "have an administrator of the lakeFS allow it to the user of these keys, or give other keys"
         for explained, doing in (
-            (refusals.reading(lake._transport, said, repository, ["main"], "a"), f"read lakefs://{repository}/main/a"),
-            (refusals.writing(lake._transport, said, repository, "main", "write it"), "write it"),
             (
-                refusals.merging(lake._transport, said, repository, "dev", "main"),
+                error_mapping.reading(lake._transport, said, repository, ["main"], "a"),
+                f"read lakefs://{repository}/main/a",
+            ),
+            (error_mapping.writing(lake._transport, said, repository, "main", "write it"), "write it"),
+            (
+                error_mapping.merging(lake._transport, said, repository, "dev", "main"),
                 f'merge "dev" into the branch "main" of the repository "{repository}"',
             ),
             (
-                refusals.naming(lake._transport, said, repository, "tag", "v1", "main"),
+                error_mapping.naming(lake._transport, said, repository, "tag", "v1", "main"),
                 f'make the tag "v1" in the repository "{repository}"',
             ),
-            (refusals.creating(lake._transport, said, f"{repository}-new"), f'create the repository "{repository}-new"'),
+            (
+                error_mapping.creating(lake._transport, said, f"{repository}-new"),
+                f'create the repository "{repository}-new"',
+            ),
         ):
             assert isinstance(explained, ServiceError)
-            assert (explained.message, explained.hint, explained.exit_code) == (f"{where} {doing}: insufficient permissions", hint, 5)
+            assert (explained.message, explained.hint, explained.exit_code) == (
+                f"{where} {doing}: insufficient permissions",
+                hint,
+                5,
+            )
 
     def test_a_hook_that_says_no(self, lake: LakeFSLake, repository: str) -> None:
         put(lake, repository, "_lakefs_actions/check.yaml", CHECK.encode())

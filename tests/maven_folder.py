@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 
 from reprolock.environment.caches import cache_folder
-from reprolock.environment.jar_store import JarStore
-from reprolock.environment.maven import Repository, path_of, repositories
+from reprolock.environment.jvm.jar_store import JarStore
+from reprolock.environment.jvm.maven import Repository, path_of, repositories
 
 LISTENER = "io.openlineage:openlineage-spark_2.13:1.53.0"
 
@@ -60,6 +60,4 @@ class Layout:
 def dependency(coordinate: str) -> str:
     group, artifact, version, *classifier = coordinate.split(":")
     more = f"<classifier>{classifier[0]}</classifier>" if classifier else ""
-    return (
-        f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>{more}</dependency>"
-    )
+    return f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>{more}</dependency>"

@@ -20,11 +20,11 @@ from maven_folder import add_listener, listener
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from reprolock.engine.tree import end_leftovers
+from reprolock.engine.process_tree import end_leftovers
 from reprolock.model.record import Record
-from reprolock.steps.local_records import latest, runs_folder
+from reprolock.steps.project.run_folders import latest, runs_folder
 from reprolock.tracker import open_tracker
-from reprolock.tracker.place import Place
+from reprolock.tracker.tracking_uri import Place
 
 NAMES = ("LAKECTL_", "MLFLOW_", "SPARK_", "AWS_")
 """What a developer may have set, and no test wants unasked."""

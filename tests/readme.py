@@ -135,8 +135,16 @@ def _environ(home: Path) -> dict[str, str]:
     """A new user's: nothing of the developer's own services, settings and keys."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_DROPPED)}
     programs = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
-    person = {f"GIT_{role}_{part}": value for role in ("AUTHOR", "COMMITTER") for part, value in (("NAME", "Ann"), ("EMAIL", "ann@example.com"))}
-    return kept | person | {"HOME": str(home), "PATH": programs, "LANG": "C.UTF-8", "COLUMNS": "100", "GIT_CONFIG_GLOBAL": os.devnull}
+    person = {
+        f"GIT_{role}_{part}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for part, value in (("NAME", "Ann"), ("EMAIL", "ann@example.com"))
+    }
+    return (
+        kept
+        | person
+        | {"HOME": str(home), "PATH": programs, "LANG": "C.UTF-8", "COLUMNS": "100", "GIT_CONFIG_GLOBAL": os.devnull}
+    )
 
 
 def tables(text: str) -> list[tuple[str, str, str]]:

@@ -18,19 +18,19 @@ from ground import Ground
 from wheelhouse import environ, wheel
 
 import reprolock
-from reprolock.environment.archive import archive, unarchive
-from reprolock.environment.code import Snapshot, snapshot
+from reprolock.environment.code.archive import archive, unarchive
+from reprolock.environment.code.snapshot import Snapshot, snapshot
 from reprolock.files.lock_file import parse_lock
 from reprolock.files.spec_file import parse_spec
 from reprolock.model.digest import sha256
 from reprolock.model.record import Record
 from reprolock.model.sections import digests, observed_sections, pinned_sections
-from reprolock.steps.machine import Machine
-from reprolock.steps.options import RunOptions
-from reprolock.steps.what_if import WhatIf
+from reprolock.steps.locking.overrides import WhatIf
+from reprolock.steps.project.machine import Machine
+from reprolock.steps.running.options import RunOptions
 from reprolock.tracker import open_tracker
 from reprolock.tracker.mlflow_tracker import MlflowTracker, record_bytes
-from reprolock.tracker.place import Place
+from reprolock.tracker.tracking_uri import Place
 
 SPEC = f"""\
 [project]
@@ -166,7 +166,11 @@ def packages(folder: Path, cache: Path) -> dict[str, str]:
     house = folder / "house"
     house.mkdir()
     wheel(house, "alpha", text="x = 41\n")
-    bare = {name: value for name, value in environ(folder, house).items() if not name.startswith(("LAKECTL_", "MLFLOW_", "SPARK_", "AWS_"))}
+    bare = {
+        name: value
+        for name, value in environ(folder, house).items()
+        if not name.startswith(("LAKECTL_", "MLFLOW_", "SPARK_", "AWS_"))
+    }
     return bare | {"REPROLOCK_CACHE_DIR": str(cache)}
 
 
@@ -237,7 +241,12 @@ def reseal(folder: Path) -> None:
 
 def readmit(folder: Path) -> None:
     """The artifacts as they are now, named in record.json, and that sealed."""
-    edit_record(folder, lambda record: record["artifacts"].update({name: sha256((folder / name).read_bytes()) for name in record["artifacts"]}))
+    edit_record(
+        folder,
+        lambda record: record["artifacts"].update(
+            {name: sha256((folder / name).read_bytes()) for name in record["artifacts"]}
+        ),
+    )
     reseal(folder)
 
 

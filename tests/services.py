@@ -165,7 +165,14 @@ def s3(endpoint: str, key: str, secret: str) -> Any:
     from botocore.config import Config
 
     config = Config(s3={"addressing_style": "path"})
-    return boto3.client("s3", endpoint_url=endpoint, aws_access_key_id=key, aws_secret_access_key=secret, region_name="us-east-1", config=config)
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        region_name="us-east-1",
+        config=config,
+    )
 
 
 def start_minio(folder: Path) -> MinIO:

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from reprolock.environment.caches import cache_folder
-from reprolock.environment.jar_store import JarStore
-from reprolock.environment.jars import resolve
-from reprolock.environment.java import Java, find_java
-from reprolock.environment.maven import repositories
-from reprolock.environment.spark_home import SparkHome, spark_home
+from reprolock.environment.jvm.jar_store import JarStore
+from reprolock.environment.jvm.java import Java, find_java
+from reprolock.environment.jvm.lock_jars import resolve
+from reprolock.environment.jvm.maven import repositories
+from reprolock.environment.jvm.spark_home import SparkHome, spark_home
 from reprolock.model.lock import JarsPin
 
 DELTA = "io.delta:delta-spark_4.2_2.13:4.4.0"
@@ -53,7 +53,12 @@ def run_script(code: str, environ: Mapping[str, str], folder: Path) -> Any:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     given = {"PATH": path, "HOME": os.environ["HOME"], "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, str(script)], env=given | dict(environ), cwd=folder, capture_output=True, text=True, timeout=400
+        [sys.executable, str(script)],
+        env=given | dict(environ),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=400,
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout.splitlines()[-1])

@@ -23,7 +23,9 @@ class Drawn(NamedTuple):
     screens: list[str]
 
 
-def on_terminal(argv: Sequence[str], *, environ: Mapping[str, str] = {}, cwd: Path | None = None, columns: int = 120) -> Drawn:
+def on_terminal(
+    argv: Sequence[str], *, environ: Mapping[str, str] = {}, cwd: Path | None = None, columns: int = 120
+) -> Drawn:
     """Run a command; its standard error is a pseudo-terminal, its standard output a pipe."""
     import fcntl  # not on Windows, nor is the next
     import pty
@@ -42,7 +44,12 @@ def on_terminal(argv: Sequence[str], *, environ: Mapping[str, str] = {}, cwd: Pa
 
     variables = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
     process = subprocess.Popen(
-        argv, cwd=cwd, env=variables | {"TERM": "xterm"} | dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs
+        argv,
+        cwd=cwd,
+        env=variables | {"TERM": "xterm"} | dict(environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
     )
     os.close(theirs)
     reader = threading.Thread(target=read)

@@ -21,13 +21,13 @@ LAYERS = [
     {"cli", "__main__"},
 ]
 HEAVY = {
-    "pyspark": {"reprolock.script", "reprolock.engine.table_"},
+    "pyspark": {"reprolock.script", "reprolock.engine.tables"},
     "mlflow": {"reprolock.tracker"},
     "lakefs_sdk": {"reprolock.lake"},
     "lakefs": {"reprolock.lake"},
-    "pycurl": {"reprolock.lake.downloads"},
+    "pycurl": {"reprolock.lake.transfer.curl"},
     "pygit2": {"reprolock.lake"},
-    "deltalake": {"reprolock.tracker", "reprolock.script"},
+    "deltalake": {"reprolock.lake.table_schema", "reprolock.script"},
     "openlineage": {"reprolock.standards.openlineage"},
     "prov": {"reprolock.standards.prov"},
     "rocrate": {"reprolock.standards.ro_crate"},

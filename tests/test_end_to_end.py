@@ -126,7 +126,9 @@ OURS = """
 class Scene(Project):
     """A project on one of the lakes. `keys` are all that must be found nowhere, `folders` where MLflow keeps things."""
 
-    def __init__(self, root: Path, repository: str, endpoint: str, tracking: str, keys: list[str], folders: list[Path]) -> None:
+    def __init__(
+        self, root: Path, repository: str, endpoint: str, tracking: str, keys: list[str], folders: list[Path]
+    ) -> None:
         self.root = root
         self.repository = repository
         self.tracking = tracking
@@ -151,7 +153,12 @@ def on_git(tmp_path: Path, bare: None, monkeypatch: pytest.MonkeyPatch) -> Scene
 
 @pytest.fixture
 def on_lakefs(
-    tmp_path: Path, bare: None, lakefs: services.LakeFS, minio: services.MinIO, mlflow_server: services.Server, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    bare: None,
+    lakefs: services.LakeFS,
+    minio: services.MinIO,
+    mlflow_server: services.Server,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Scene:
     token = f"hf_{secrets.token_hex(20)}"
     for name, value in {**lakefs.lakectl, "HF_TOKEN": token}.items():
@@ -285,9 +292,17 @@ def check_mlflow(scene: Scene, old: str, load_delta: dict[str, str] | None) -> N
     uri = scene.tracking if scene.tracking.startswith("http") else f"sqlite:///{scene.root}/mlflow.db"
     stored = MlflowClient(uri).get_run(record.run_id)
     tags = stored.data.tags
-    assert (tags["lakefs_repo"], tags["lakefs_branch"], tags["lakefs_head_commit_id"]) == (scene.repository, "main", old)
+    assert (tags["lakefs_repo"], tags["lakefs_branch"], tags["lakefs_head_commit_id"]) == (
+        scene.repository,
+        "main",
+        old,
+    )
     assert {tags[f"reprolock.dataset.{name}.commit"] for name in ("train", "events", "odd")} == {old}
-    assert (stored.info.status, stored.data.metrics, stored.data.params) == ("FINISHED", {"rows": 2.0}, {"max_iter": "20"})
+    assert (stored.info.status, stored.data.metrics, stored.data.params) == (
+        "FINISHED",
+        {"rows": 2.0},
+        {"max_iter": "20"},
+    )
     inputs = {given.dataset.name: given.dataset for given in stored.inputs.dataset_inputs}
     contexts = {given.dataset.name: given.tags[0].value for given in stored.inputs.dataset_inputs}
     assert contexts == {"train": "training", "events": "evaluation", "odd": "training"}

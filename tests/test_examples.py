@@ -63,11 +63,19 @@ def test_one_change_and_all_else_constant(tmp_path: Path, bare: None) -> None:
     assert table[0].split() == ["run", "max_depth", "wines", "accuracy", "wines"]
     for line, run, commit in zip(table[1:], runs.values(), commits, strict=True):
         accuracy = f"{run.data.metrics['accuracy']:.6f}"
-        assert line.split() == [run.info.run_name, run.data.params["max_depth"], commit[:12], accuracy, str(run.data.metrics["wines"])]
+        assert line.split() == [
+            run.info.run_name,
+            run.data.params["max_depth"],
+            commit[:12],
+            accuracy,
+            str(run.data.metrics["wines"]),
+        ]
 
 
 def test_pictures_and_an_unmodified_script(tmp_path: Path, bare: None) -> None:
-    assert "reprolock" not in re.sub(r'""".*?"""', "", (EXAMPLES / "pictures" / "palette.py").read_text(), flags=re.DOTALL)
+    assert "reprolock" not in re.sub(
+        r'""".*?"""', "", (EXAMPLES / "pictures" / "palette.py").read_text(), flags=re.DOTALL
+    )
     said = follow("pictures", tmp_path)
     runs = recorded(tmp_path, "palettes")
     day, evening = runs["day"], runs["evening"]

@@ -14,7 +14,7 @@ from readme import README, blocks, executed, normal, sessions, table, tables
 from reprolock import errors
 from reprolock.cli.main import COMMANDS
 from reprolock.cli.main import reprolock as command_line
-from reprolock.engine.variables import PASSED
+from reprolock.engine.command_environment import PASSED
 from reprolock.files.spec_file import parse_spec
 
 TEXT = README.read_text()
@@ -26,17 +26,30 @@ def test_a_session_prints_what_is_shown(session: str, tmp_path: Path) -> None:
         assert normal(output) == normal(step.output), f"line {TEXT.count(chr(10), 0, block.start)}: $ {step.command}"
 
 
-@pytest.mark.parametrize(("module", "model", "shown"), tables(TEXT), ids=lambda value: value if len(value) < 40 else "table")
+@pytest.mark.parametrize(
+    ("module", "model", "shown"), tables(TEXT), ids=lambda value: value if len(value) < 40 else "table"
+)
 def test_a_table_is_that_of_its_model(module: str, model: str, shown: str) -> None:
     assert shown == table(module, model), "`python tests/readme.py` writes it anew"
 
 
 def test_every_table_of_repro_toml_has_its_reference() -> None:
     shown = {model for _, model, _ in tables(TEXT)}
-    assert shown == {"Project", "LakeSpec", "DatasetSpec", "EnvironmentSpec", "SparkSpec", "RunSpec", "OutputSpec", "MlflowSpec"}
+    assert shown == {
+        "Project",
+        "LakeSpec",
+        "DatasetSpec",
+        "EnvironmentSpec",
+        "SparkSpec",
+        "RunSpec",
+        "OutputSpec",
+        "MlflowSpec",
+    }
 
 
-@pytest.mark.parametrize("text", [block.text for block in blocks(TEXT) if block.language == "toml"], ids=lambda text: text.partition("\n")[0])
+@pytest.mark.parametrize(
+    "text", [block.text for block in blocks(TEXT) if block.language == "toml"], ids=lambda text: text.partition("\n")[0]
+)
 def test_an_example_is_a_spec(text: str) -> None:
     for name, rest in (("project", '[project]\nname = "excerpt"\n'), ("run", '[run]\ncommand = ["true"]\n')):
         if f"[{name}]" not in text:
@@ -44,7 +57,11 @@ def test_an_example_is_a_spec(text: str) -> None:
     parse_spec(text)
 
 
-@pytest.mark.parametrize("text", [block.text for block in blocks(TEXT) if block.language == "python"], ids=lambda text: text.splitlines()[-1][:40])
+@pytest.mark.parametrize(
+    "text",
+    [block.text for block in blocks(TEXT) if block.language == "python"],
+    ids=lambda text: text.splitlines()[-1][:40],
+)
 def test_a_script_is_python(text: str) -> None:
     compile(text, "README.md", "exec")
 
@@ -92,8 +109,14 @@ def test_every_variable_that_passes_is_named() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    headings = [re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.+)$", _without_blocks(), re.M)]
-    anchors = {f"{name}-{headings[:index].count(name)}" if name in headings[:index] else name for index, name in enumerate(headings)}
+    headings = [
+        re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-")
+        for line in re.findall(r"^#+ (.+)$", _without_blocks(), re.M)
+    ]
+    anchors = {
+        f"{name}-{headings[:index].count(name)}" if name in headings[:index] else name
+        for index, name in enumerate(headings)
+    }
     for target in re.findall(r"\]\(([^)]+)\)", TEXT):
         if target.startswith("#"):
             assert target[1:] in anchors, target

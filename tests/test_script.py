@@ -34,12 +34,23 @@ class Script:
     def dataset(self, name: str, form: str, **more: Any) -> None:
         """Declare a dataset in `data/`, or as `more` says."""
         common = {"url": self.data.as_uri(), "path": str(self.data), "format": form, "options": {}, "glob": None}
-        common |= {"commit": COMMIT, "repository": "example-repo", "uri": "lakefs://example-repo/main/x/", "materialise": None}
+        common |= {
+            "commit": COMMIT,
+            "repository": "example-repo",
+            "uri": "lakefs://example-repo/main/x/",
+            "materialise": None,
+        }
         self.datasets[name] = common | more
 
     def run(self, **more: Any) -> Run:
         """Write the context and ask for it as a script does."""
-        document = {"version": 1, "run_id": "3f" * 16, "project": "flight-delays", "seed": 7, "params": {"max_iter": 20, "deep": {"x": [1]}}}
+        document = {
+            "version": 1,
+            "run_id": "3f" * 16,
+            "project": "flight-delays",
+            "seed": 7,
+            "params": {"max_iter": 20, "deep": {"x": [1]}},
+        }
         outputs = {"predictions": {"path": str(self.folder / "out" / "predictions"), "url": None}}
         context = self.folder / "context.json"
         context.write_text(json.dumps(document | {"datasets": self.datasets, "outputs": outputs} | more))
@@ -129,7 +140,9 @@ def test_a_file_that_is_no_context(text: str, kind: str, tmp_path: Path, monkeyp
     monkeypatch.setenv(VARIABLE, str(tmp_path / "context.json"))
     with pytest.raises(UsageError) as caught:
         reprolock.current()
-    assert caught.value.message == f"REPROLOCK_CONTEXT names {tmp_path}/context.json, which is no context of a run: {kind}"
+    assert (
+        caught.value.message == f"REPROLOCK_CONTEXT names {tmp_path}/context.json, which is no context of a run: {kind}"
+    )
 
 
 def test_a_context_of_a_newer_reprolock(script: Script) -> None:
@@ -191,7 +204,12 @@ def test_an_object_is_opened_by_its_name_or_because_it_is_the_only_one(script: S
     script.dataset("train", "binary")
     script.dataset("one", "binary", path=str(script.data / "deep" / "ä b.bin"))
     run = script.run()
-    for stream in (run.dataset("train").open("deep/ä b.bin"), run.dataset("train").open(), run.dataset("one").open(), run.dataset("one").open("ä b.bin")):
+    for stream in (
+        run.dataset("train").open("deep/ä b.bin"),
+        run.dataset("train").open(),
+        run.dataset("one").open(),
+        run.dataset("one").open("ä b.bin"),
+    ):
         with stream:
             assert stream.read() == b"\0\1"
 
@@ -220,11 +238,14 @@ def test_an_object_of_a_dataset_that_is_not_here_comes_alone(script: Script, cap
         assert stream.read() == b"x"
     with pytest.raises(UsageError, match="has no object whose name has a NUL in it"):
         script.run().dataset("train").open("a\0b")
-    refusing = "import sys; print('error: dataset \"train\" has no object \"y\"', file=sys.stderr); sys.exit(2)"
+    refusing = 'import sys; print(\'error: dataset "train" has no object "y"\', file=sys.stderr); sys.exit(2)'
     script.dataset("train", "csv", path=None, materialise=[sys.executable, "-c", refusing])
     with pytest.raises(UsageError) as caught:
         script.run().dataset("train").open("y")
-    assert (caught.value.message, caught.value.hint) == ('dataset "train" does not have what was asked for', "see the message above")
+    assert (caught.value.message, caught.value.hint) == (
+        'dataset "train" does not have what was asked for',
+        "see the message above",
+    )
     assert capfd.readouterr().err == 'error: dataset "train" has no object "y"\n'
 
 

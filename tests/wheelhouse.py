@@ -43,7 +43,13 @@ def packed(path, name, version, tag, needs, text):
     files = {
         f"{name}.py": text,
         f"{info}/METADATA": "\n".join(
-            ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {need}" for need in needs), ""]
+            [
+                "Metadata-Version: 2.1",
+                f"Name: {name}",
+                f"Version: {version}",
+                *(f"Requires-Dist: {need}" for need in needs),
+                "",
+            ]
         ),
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
     }
@@ -57,7 +63,13 @@ def packed(path, name, version, tag, needs, text):
 
 
 def wheel(
-    house: Path, name: str, version: str = "1.0", *, tag: str = "py3-none-any", needs: Sequence[str] = (), text: str = "x = 1\n"
+    house: Path,
+    name: str,
+    version: str = "1.0",
+    *,
+    tag: str = "py3-none-any",
+    needs: Sequence[str] = (),
+    text: str = "x = 1\n",
 ) -> Path:
     """A wheel in the folder."""
     path = house / f"{name}-{version}-{tag}.whl"

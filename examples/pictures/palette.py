@@ -25,7 +25,9 @@ for file in sorted(given.folder.iterdir()):
     pixels = numpy.asarray(picture).reshape(-1, 3)
     found = KMeans(given.colours, n_init=4, random_state=0).fit(pixels)
     order = numpy.bincount(found.labels_).argsort()[::-1]
-    palettes[file.name] = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in found.cluster_centers_[order].round().astype(int)]
+    palettes[file.name] = [
+        "#{:02x}{:02x}{:02x}".format(*colour) for colour in found.cluster_centers_[order].round().astype(int)
+    ]
     brightness.append(float(pixels.mean()))
     print(file.name, *palettes[file.name])
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from reprolock.model.lock import DatasetPin, EnvironmentPin, JarPin, JarsPin
 from reprolock.model.words import counted, short, size
-from reprolock.steps.lock import Change
+from reprolock.steps.locking.lock import Change
 
 Versions = dict[str, tuple[str, object]]
 """By name: the versions in words, and all that is pinned under the name."""
@@ -31,7 +31,12 @@ def change_rows(change: Change) -> list[list[str]]:
 def _dataset(kind: str, pin: DatasetPin, before: DatasetPin | None) -> list[str]:
     repository, ref = pin.uri.removeprefix("lakefs://").split("/")[:2]
     start = short(before.commit) if before and before.commit != pin.commit else f"{repository} {ref}"
-    return [kind, f"dataset {pin.name}", f"{start} → {short(pin.commit)}", f"{counted(pin.objects, 'object')}, {size(pin.bytes)}"]
+    return [
+        kind,
+        f"dataset {pin.name}",
+        f"{start} → {short(pin.commit)}",
+        f"{counted(pin.objects, 'object')}, {size(pin.bytes)}",
+    ]
 
 
 def _packages(before: EnvironmentPin, after: EnvironmentPin) -> Iterator[list[str]]:

@@ -13,15 +13,22 @@ from reprolock.cli.options import Settings, shared
 from reprolock.model.words import counted, plain, short
 
 if TYPE_CHECKING:
-    from reprolock.steps.impact import Reader
-    from reprolock.steps.standard import Format
+    from reprolock.steps.inspecting.impact import Reader
+    from reprolock.steps.inspecting.standards import Format
 
 
 @click.command()
 @click.argument("left", metavar="A")
 @click.argument("right", metavar="B")
 @click.option("--objects", "all_objects", is_flag=True, help="Name every object that changed, not the first few.")
-@click.option("--format", "style", type=click.Choice(["text", "markdown"]), default="text", show_default=True, help="How it is written.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "markdown"]),
+    default="text",
+    show_default=True,
+    help="How it is written.",
+)
 @click.option("--exit-code", is_flag=True, help="Exit 1 where A and B differ, as git does.")
 @click.option("--lake", metavar="ENDPOINT", help="Where the data is, in the place of the declared endpoint.")
 @click.option("--tracking-uri", metavar="URI", help="Where MLflow is.")
@@ -46,7 +53,9 @@ def diff(
     found = reprolock.diff(settings.root, left, right, tracking_uri=tracking_uri, lake=lake, all_objects=all_objects)
     for line in (text_lines if style == "text" else markdown_lines)(found):
         settings.line(line)
-    settings.result({**found.model_dump(mode="json"), "same": found.same, "things": found.things, "sentence": found.sentence})
+    settings.result(
+        {**found.model_dump(mode="json"), "same": found.same, "things": found.things, "sentence": found.sentence}
+    )
     if exit_code and not found.same:
         sys.stdout.flush()
         raise click.exceptions.Exit(1)
@@ -63,7 +72,7 @@ def impact(settings: Settings, uri: str, lake: str | None, tracking_uri: str | N
     URI is lakefs://REPO, lakefs://REPO/REF or lakefs://REPO/REF/PATH. A branch means every commit in it, OLD..NEW those
     in NEW and not in OLD; an object means its bytes, at whatever commit they were read.
     """
-    from reprolock.steps.impact import described  # loaded when the command runs
+    from reprolock.steps.inspecting.impact import described  # loaded when the command runs
 
     found = reprolock.impact(settings.root, uri, tracking_uri=tracking_uri, lake=lake)
     for remark in found.remarks:
@@ -71,7 +80,9 @@ def impact(settings: Settings, uri: str, lake: str | None, tracking_uri: str | N
     settings.rows([row for reader in found.readers for row in _reader_rows(reader)])
     counts = [counted(count, noun) for noun, count in described(found) if count]
     listed = " and ".join(filter(None, [", ".join(counts[:-1]), *counts[-1:]]))
-    settings.line(f"{listed} read {uri} ({found.meaning})" if counts else f"No run in MLflow read {uri} ({found.meaning})")
+    settings.line(
+        f"{listed} read {uri} ({found.meaning})" if counts else f"No run in MLflow read {uri} ({found.meaning})"
+    )
     settings.result(
         {
             "uri": uri,
@@ -80,7 +91,9 @@ def impact(settings: Settings, uri: str, lake: str | None, tracking_uri: str | N
             "runs": [
                 {
                     **reader._asdict(),
-                    "read": [{"name": read.name, "place": str(read.place), "declared": read.declared} for read in reader.read],
+                    "read": [
+                        {"name": read.name, "place": str(read.place), "declared": read.declared} for read in reader.read
+                    ],
                     "models": [{"name": model.name, "version": model.version} for model in reader.models],
                 }
                 for reader in found.readers
@@ -90,7 +103,13 @@ def impact(settings: Settings, uri: str, lake: str | None, tracking_uri: str | N
 
 
 def _reader_rows(reader: Reader) -> list[list[str]]:
-    kind = f"replay of {reader.replay_of[:8]}" if reader.replay_of else "run" if reader.recorded else "run, not by reprolock"
+    kind = (
+        f"replay of {reader.replay_of[:8]}"
+        if reader.replay_of
+        else "run"
+        if reader.recorded
+        else "run, not by reprolock"
+    )
     models = ", ".join(f"model {model.name} version {model.version}" for model in reader.models)
     about = [plain(reader.experiment), f"{reader.started:%Y-%m-%d %H:%M}Z", reader.status, plain(models)]
     rows = [[reader.run_id[:8], plain(kind), plain(read.name), short(read.place.ref), *about] for read in reader.read]
@@ -99,8 +118,16 @@ def _reader_rows(reader: Reader) -> list[list[str]]:
 
 @click.command()
 @click.argument("run")
-@click.option("--format", "standard", type=click.Choice(["openlineage", "prov", "ro-crate"]), required=True, help="The standard.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="PATH", help="A file, or the new folder of an RO-Crate; else stdout.")
+@click.option(
+    "--format", "standard", type=click.Choice(["openlineage", "prov", "ro-crate"]), required=True, help="The standard."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A file, or the new folder of an RO-Crate; else stdout.",
+)
 @click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
 @shared
 def export(settings: Settings, run: str, standard: Format, output: Path | None, tracking_uri: str | None) -> None:

@@ -57,7 +57,7 @@ def on_lake(function: Callable[..., Any]) -> Callable[..., Any]:
     @shared
     @functools.wraps(function)
     def wrapper(settings: Settings, endpoint: str | None, **own: Any) -> None:
-        from reprolock.steps.which_lake import open_the_lake  # the library is loaded when a command runs
+        from reprolock.steps.project.locate import open_the_lake  # the library is loaded when a command runs
 
         lake = open_the_lake(settings.root, endpoint)
         try:
@@ -85,7 +85,7 @@ def create(settings: Settings, lake: Lake, repository: LakeURI, storage: str | N
 @on_lake
 def ls(settings: Settings, lake: Lake, uri: LakeURI, recursive: bool) -> None:
     """List what is at an address, with sizes. Any branch, tag or commit will do."""
-    from reprolock.steps.data import ls as listed
+    from reprolock.steps.data.put import ls as listed
 
     entries = []
     for entry in listed(lake, uri, recursive=recursive):
@@ -105,9 +105,9 @@ def get(settings: Settings, lake: Lake, uri: LakeURI, dest: Path) -> None:
     The files are read-only links into this user's cache: what is there already is not fetched again, and after an end in
     the middle a second get goes on. To change them, copy them: `cp -r --no-preserve=mode`.
     """
-    from reprolock.steps.cache import object_cache
-    from reprolock.steps.data_get import get as fetched
-    from reprolock.steps.machine import Machine
+    from reprolock.steps.data.get import get as fetched
+    from reprolock.steps.maintenance.cache import object_cache
+    from reprolock.steps.project.machine import Machine
 
     with progress(settings, "Getting") as bar:
         done = fetched(lake, uri, dest, object_cache(Machine.here()), progress=bar)
@@ -122,7 +122,7 @@ def get(settings: Settings, lake: Lake, uri: LakeURI, dest: Path) -> None:
 @on_lake
 def put(settings: Settings, lake: Lake, source: Path, uri: LakeURI) -> None:
     """Stage a file, or every file of a folder, on a branch. `data commit` commits it."""
-    from reprolock.steps.data import put_tree
+    from reprolock.steps.data.put import put_tree
 
     with progress(settings, "Putting") as bar:
         done = put_tree(lake, source, uri, progress=bar)
@@ -179,7 +179,9 @@ def tag(settings: Settings, lake: Lake, source: LakeURI, name: str) -> None:
 @on_lake
 def commit(settings: Settings, lake: Lake, uri: LakeURI, message: str, meta: tuple[str, ...], run: str | None) -> None:
     """Commit what is staged on a branch."""
-    done = lake.commit(uri.repository, uri.ref, message, (_run_metadata(settings, run) if run else {}) | _metadata(meta))
+    done = lake.commit(
+        uri.repository, uri.ref, message, (_run_metadata(settings, run) if run else {}) | _metadata(meta)
+    )
     _say_commit(settings, "Committed", uri, done)
 
 
@@ -189,7 +191,9 @@ def commit(settings: Settings, lake: Lake, uri: LakeURI, message: str, meta: tup
 @click.option("-m", "--message", help="What the merge is about.")
 @click.option("--meta", metavar="K=V", multiple=True, help="Metadata; may be given several times.")
 @on_lake
-def merge(settings: Settings, lake: Lake, source: LakeURI, dest: LakeURI, message: str | None, meta: tuple[str, ...]) -> None:
+def merge(
+    settings: Settings, lake: Lake, source: LakeURI, dest: LakeURI, message: str | None, meta: tuple[str, ...]
+) -> None:
     """Merge a ref into a branch, path by path. Conflicts are listed, and nothing is half-merged."""
     if source.repository != dest.repository:
         raise click.UsageError(f'a merge stays in one repository, not "{source.repository}" and "{dest.repository}"')
@@ -258,7 +262,7 @@ def _document(found: Commit) -> dict[str, Any]:
 
 def _run_metadata(settings: Settings, run: str) -> dict[str, str]:
     from reprolock.model.record import Record  # the library is loaded when a command runs
-    from reprolock.steps.publish import run_metadata
+    from reprolock.steps.running.publish import run_metadata
 
     record = reprolock.show(settings.root, run)
     assert isinstance(record, Record), "a run was named"

@@ -44,7 +44,16 @@ def markdown_lines(difference: Difference) -> Iterator[str]:
     if patch:
         longest = max((len(run) for line in patch for run in re.findall(r"`+", line)), default=0)
         fence = "`" * max(3, longest + 1)
-        yield from ("", "<details><summary>The code, line by line</summary>", "", f"{fence}diff", *patch, fence, "", "</details>")
+        yield from (
+            "",
+            "<details><summary>The code, line by line</summary>",
+            "",
+            f"{fence}diff",
+            *patch,
+            fence,
+            "",
+            "</details>",
+        )
 
 
 def _escaped(text: str) -> str:
@@ -100,4 +109,6 @@ def _counts(objects: Objects) -> str:
     """`1 object removed, 1 changed`, as `status` writes it."""
     counts = [(objects.added, "added"), (objects.removed, "removed"), (objects.changed, "changed")]
     found = [(count, kind) for count, kind in counts if count]
-    return ", ".join(f"{counted(count, 'object') if index == 0 else count} {kind}" for index, (count, kind) in enumerate(found))
+    return ", ".join(
+        f"{counted(count, 'object') if index == 0 else count} {kind}" for index, (count, kind) in enumerate(found)
+    )

@@ -16,7 +16,12 @@ from reprolock.errors import MachineError
 def doctor(settings: Settings) -> None:
     """Say what is missing on this machine, and how to get it."""
     findings = reprolock.doctor(settings.root)
-    settings.rows([["ok" if finding.ok else "missing" if finding.needed else "-", finding.name, finding.found] for finding in findings])
+    settings.rows(
+        [
+            ["ok" if finding.ok else "missing" if finding.needed else "-", finding.name, finding.found]
+            for finding in findings
+        ]
+    )
     for finding in findings:
         if not finding.ok and finding.hint:
             settings.line(f"hint: {finding.name}: {finding.hint}")
@@ -33,7 +38,7 @@ def doctor(settings: Settings) -> None:
 def schema(settings: Settings, name: str | None, write: Path | None) -> None:
     """Print the JSON Schemas of repro.toml, repro.lock and record.json."""
     if write is not None:
-        from reprolock.steps.schema import write_schemas  # only with --write
+        from reprolock.steps.maintenance.schema import write_schemas  # only with --write
 
         written = write_schemas(write)
         for path in written:

@@ -54,9 +54,14 @@ class Settings(NamedTuple):
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns padded to their widest cell, two spaces apart, nothing trailing."""
     columns = max((len(row) for row in rows), default=0)
-    widths = [max((_width(row[column]) for row in rows if column < len(row) - 1), default=0) for column in range(columns)]
+    widths = [
+        max((_width(row[column]) for row in rows if column < len(row) - 1), default=0) for column in range(columns)
+    ]
     return [
-        "  ".join(cell + " " * (widths[index] - _width(cell)) if index < len(row) - 1 else cell for index, cell in enumerate(row)).rstrip()
+        "  ".join(
+            cell + " " * (widths[index] - _width(cell)) if index < len(row) - 1 else cell
+            for index, cell in enumerate(row)
+        ).rstrip()
         for row in rows
     ]
 
@@ -74,7 +79,9 @@ def shared(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("-v", "--verbose", is_flag=True, help="Say more.")
     @click.pass_context
     @functools.wraps(function)
-    def wrapper(ctx: click.Context, /, *, directory: str | None, as_json: bool, quiet: bool, verbose: bool, **own: Any) -> Any:
+    def wrapper(
+        ctx: click.Context, /, *, directory: str | None, as_json: bool, quiet: bool, verbose: bool, **own: Any
+    ) -> Any:
         above = ctx.find_object(Settings) or Settings()
         settings = Settings(directory or above.directory, as_json, quiet, verbose)
         return function(settings, **own)

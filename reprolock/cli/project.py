@@ -16,8 +16,8 @@ from reprolock.model.words import counted, duration, short, size
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from reprolock.steps.lock import Pin
-    from reprolock.steps.status import DatasetStatus, Status
+    from reprolock.steps.inspecting.status import DatasetStatus, Status
+    from reprolock.steps.locking.lock import Pin
 
 
 class Moment(click.ParamType):
@@ -47,15 +47,21 @@ def init(settings: Settings, uri: str | None, lake: str | None) -> None:
     if done.dataset:
         found = f'  (dataset "{done.dataset}", {done.format}, {counted(done.objects, "object")}, {size(done.bytes)})'
     settings.line(f"Wrote repro.toml{found}")
-    settings.line("Next: reprolock lock" if done.dataset else "Next: declare a dataset in repro.toml, then reprolock lock")
+    settings.line(
+        "Next: reprolock lock" if done.dataset else "Next: declare a dataset in repro.toml, then reprolock lock"
+    )
     settings.result({**done._asdict(), "path": str(done.path)})
 
 
 @click.command()
 @click.option("--upgrade", is_flag=True, help="Resolve everything anew.")
 @click.option("--upgrade-dataset", "upgrade_datasets", metavar="NAME", multiple=True, help="Resolve one dataset anew.")
-@click.option("--upgrade-package", "upgrade_packages", metavar="NAME[==V]", multiple=True, help="Resolve one package anew.")
-@click.option("--as-of", type=Moment(), metavar="TIME", help="The newest commit made at or before TIME (with an offset).")
+@click.option(
+    "--upgrade-package", "upgrade_packages", metavar="NAME[==V]", multiple=True, help="Resolve one package anew."
+)
+@click.option(
+    "--as-of", type=Moment(), metavar="TIME", help="The newest commit made at or before TIME (with an offset)."
+)
 @click.option("--strict", is_flag=True, help="Refuse a branch with uncommitted changes under a dataset's path.")
 @click.option("--offline", is_flag=True, help="Ask no service; use what is stored.")
 @click.option("--check", is_flag=True, help="Change nothing, ask nothing; exit 3 when repro.lock does not answer.")
@@ -80,13 +86,15 @@ def lock(
         given = {"--upgrade": upgrade, "--upgrade-dataset": upgrade_datasets, "--upgrade-package": upgrade_packages}
         given |= {"--as-of": as_of, "--strict": strict}
         if other := next((option for option, value in given.items() if value), None):
-            raise UsageError(f"--check and {other} exclude one another: --check asks nobody and pins nothing", hint="leave one out")
+            raise UsageError(
+                f"--check and {other} exclude one another: --check asks nobody and pins nothing", hint="leave one out"
+            )
         found = reprolock.check(settings.root)
         settings.line(f"repro.lock answers repro.toml ({counted(len(found.dataset), 'dataset')})")
         settings.result({"fresh": True, "datasets": len(found.dataset)})
         return
     from reprolock.cli.changes import change_rows  # these two are loaded past --check, which has to be quick
-    from reprolock.steps.options import LockOptions
+    from reprolock.steps.locking.options import LockOptions
 
     started = time.monotonic()
     options = LockOptions(upgrade, upgrade_datasets, upgrade_packages, as_of, strict, offline, dry_run)
@@ -154,7 +162,12 @@ def _status_row(dataset: DatasetStatus) -> list[str]:
     move = f"{short(dataset.pinned)} → {short(dataset.head)}"
     if dataset.behind is None:
         return [dataset.name, f"{dataset.ref} went another way, {move}", _changes(dataset.changes), staged]
-    return [dataset.name, f"{dataset.ref} moved on by {counted(dataset.behind, 'commit')}, {move}", _changes(dataset.changes), staged]
+    return [
+        dataset.name,
+        f"{dataset.ref} moved on by {counted(dataset.behind, 'commit')}, {move}",
+        _changes(dataset.changes),
+        staged,
+    ]
 
 
 def _changes(changes: dict[str, int]) -> str:

@@ -20,7 +20,7 @@ from reprolock.model.words import counted, plain, short
 
 if TYPE_CHECKING:
     from reprolock.model.record import Record
-    from reprolock.steps.replay import Replayed
+    from reprolock.steps.replaying.replay import Replayed
 
 
 class _ReplayScreen(Screen):
@@ -29,7 +29,10 @@ class _ReplayScreen(Screen):
     def ready(self, record: Record) -> None:
         self.clear()
         count = len(record.pinned.sections)
-        software = [counted(len(record.environment.packages), "package"), *([counted(record.spark.jars, "jar")] if record.spark else [])]
+        software = [
+            counted(len(record.environment.packages), "package"),
+            *([counted(record.spark.jars, "jar")] if record.spark else []),
+        ]
         data = [f"{item.name} at {short(item.commit)}" for item in record.datasets]
         self.settings.remark(f"Record   complete, {count} of {count} sections as recorded")
         self.settings.remark(f"Rebuilt  {', '.join([f'code {record.code.digest[:8]}', *software, *data])}")
@@ -42,10 +45,23 @@ class _ReplayScreen(Screen):
 @click.argument("run")
 @click.option("--tracking-uri", metavar="URI", help="Where MLflow is.")
 @click.option("--lake", metavar="ENDPOINT", help="Where the data is, in the place of the record's endpoint.")
-@click.option("--times", type=click.IntRange(min=1), default=1, show_default=True, help="Replay so often; report the spread of each metric.")
-@click.option("--set", "params", metavar="NAME=VALUE", multiple=True, help="Another value of a param: a comparison, no verdict.")
+@click.option(
+    "--times",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Replay so often; report the spread of each metric.",
+)
+@click.option(
+    "--set", "params", metavar="NAME=VALUE", multiple=True, help="Another value of a param: a comparison, no verdict."
+)
 @click.option("--data", metavar="NAME=REF", multiple=True, help="A dataset at another ref: a comparison, no verdict.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the verdict as one self-contained page.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the verdict as one self-contained page.",
+)
 @click.option("--dry-run", is_flag=True, help="Check the record and show what would run, without running it.")
 @shared
 def replay(
@@ -64,11 +80,14 @@ def replay(
     RUN is a run's ID, the beginning of one, or a folder with its artifacts. Exit 0: REPRODUCED; 6: DIVERGED; 7: NOT
     REPLAYABLE. The command of the record is executed, with the variables that it names: `--dry-run` shows it first.
     """
-    from reprolock.steps.replay import ReplayOptions  # the library is loaded when a command runs
-    from reprolock.steps.what_if import WhatIf, parse_param
+    from reprolock.steps.locking.overrides import WhatIf, parse_param
+    from reprolock.steps.replaying.replay import ReplayOptions  # the library is loaded when a command runs
 
     if html is not None and not html.absolute().parent.is_dir():
-        raise UsageError(f"--html {html}: {html.parent} is no folder", hint="make it first; the page is written when the replay has ended")
+        raise UsageError(
+            f"--html {html}: {html.parent} is no folder",
+            hint="make it first; the page is written when the replay has ended",
+        )
     options = ReplayOptions(
         tracking_uri=tracking_uri,
         lake=lake,
@@ -101,8 +120,8 @@ def replay(
 
 def _write_page(settings: Settings, html: Path, answers: list[Replayed]) -> None:
     """The page of the one replay, or of the first of several that did not reproduce."""
-    from reprolock.steps.machine import Machine  # the library is loaded when a command runs
-    from reprolock.steps.report import report, write_report
+    from reprolock.steps.inspecting.report.html import report, write_report
+    from reprolock.steps.project.machine import Machine  # the library is loaded when a command runs
 
     worst = next((answer for answer in answers if answer.verdict is not None and answer.verdict.exit_code), answers[-1])
     write_report(html, report(worst.recorded, replay=worst.replay, verdict=worst.verdict), Machine.here())
@@ -112,8 +131,8 @@ def _write_page(settings: Settings, html: Path, answers: list[Replayed]) -> None
 def _write_refusal(settings: Settings, html: Path, run: str, error: NotReplayable) -> None:
     """The page of a run that could not be tried."""
     from reprolock.model.verdict import not_replayable  # the library is loaded when a command runs
-    from reprolock.steps.machine import Machine
-    from reprolock.steps.report import refusal, write_report
+    from reprolock.steps.inspecting.report.html import refusal, write_report
+    from reprolock.steps.project.machine import Machine
 
     write_report(html, refusal(run, not_replayable(error.message), error.faults, error.hint), Machine.here())
     settings.remark(f"Wrote {html}")
@@ -123,7 +142,9 @@ def _say(settings: Settings, done: Replayed, dry_run: bool) -> None:
     """One replay for people."""
     recorded, replay = done.recorded, done.replay
     if dry_run:
-        settings.line(f"Record   agrees with its artifacts, {len(recorded.pinned.sections)} of {len(recorded.pinned.sections)} sections as recorded")
+        settings.line(
+            f"Record   agrees with its artifacts, {len(recorded.pinned.sections)} of {len(recorded.pinned.sections)} sections as recorded"
+        )
         settings.line(f"Code     {done.code}")
         settings.line(f"Would run  {shlex.join(replay.command)}")
         if replay.seed is not None:
@@ -138,7 +159,12 @@ def _say(settings: Settings, done: Replayed, dry_run: bool) -> None:
         if replay.status == "FINISHED":
             settings.rows(_changes(recorded, replay))
     else:
-        settings.rows([[item.name, item.how, _brief(item.recorded), _brief(item.found), item.state] for item in done.verdict.comparisons])
+        settings.rows(
+            [
+                [item.name, item.how, _brief(item.recorded), _brief(item.found), item.state]
+                for item in done.verdict.comparisons
+            ]
+        )
         for item in done.verdict.comparisons:
             for sentence in item.differences:
                 settings.line(f"  {item.name}: {sentence}")
@@ -182,7 +208,9 @@ def _say_spread(settings: Settings, answers: list[Replayed]) -> None:
         low, high = min(values), max(values)
         spread = high - low
         relative = spread / max(abs(low), abs(high)) if spread else 0.0
-        rows.append([name, f"{len(values)} values", f"{low!r} to {high!r}", f"spread {spread:.3g}", f"rel {relative:.1g}"])
+        rows.append(
+            [name, f"{len(values)} values", f"{low!r} to {high!r}", f"spread {spread:.3g}", f"rel {relative:.1g}"]
+        )
     settings.line(f"Spread over {counted(len(answers), 'replay')}")
     settings.rows(rows, indent="  ")
 
@@ -210,12 +238,19 @@ def _document(answers: list[Replayed]) -> dict[str, object]:
 def _end(answers: list[Replayed]) -> None:
     """The exit code: of the worst of the verdicts."""
     ending = answers[-1].replay.ending
-    if answers[-1].verdict is None and ending is not None and ending.signal is not None and answers[-1].replay.status == "KILLED":
+    if (
+        answers[-1].verdict is None
+        and ending is not None
+        and ending.signal is not None
+        and answers[-1].replay.status == "KILLED"
+    ):
         raise Interrupted(f"the replay was ended: {ending.reason}", signal_number=ending.signal)
     for answer in answers:
         if answer.verdict is not None and answer.verdict.kind == "NOT REPLAYABLE":
             hint = _DECLARE if not answer.verdict.comparisons else f"what was found is in {answer.folder}"
-            raise NotReplayable(f"run {answer.recorded.run_id[:8]} is not replayable: {answer.verdict.reason}", hint=hint)
+            raise NotReplayable(
+                f"run {answer.recorded.run_id[:8]} is not replayable: {answer.verdict.reason}", hint=hint
+            )
     for answer in answers:
         if answer.verdict is None and answer.replay.status not in ("FINISHED", "RUNNING"):
             raise CommandFailed(f"the command failed: {answer.replay.ending.reason if answer.replay.ending else ''}")

@@ -20,7 +20,7 @@ from reprolock.model.words import counted, duration, short, size
 if TYPE_CHECKING:
     from reprolock.model.lock import Lock
     from reprolock.model.record import DatasetRecord, Record
-    from reprolock.steps.progress import Progress
+    from reprolock.steps.project.progress import Progress
 
 RULE = "─" * 64
 
@@ -47,9 +47,13 @@ class Screen:
 
 
 @click.command()
-@click.option("--set", "params", metavar="NAME=VALUE", multiple=True, help="Another value of a param, for this run only.")
+@click.option(
+    "--set", "params", metavar="NAME=VALUE", multiple=True, help="Another value of a param, for this run only."
+)
 @click.option("--data", metavar="NAME=REF", multiple=True, help="A dataset at another ref, for this run only.")
-@click.option("--locked", is_flag=True, help="Say aloud that a missing or stale lock is an error (it always is); for CI.")
+@click.option(
+    "--locked", is_flag=True, help="Say aloud that a missing or stale lock is an error (it always is); for CI."
+)
 @click.option("--relock", is_flag=True, help="Run `reprolock lock` first.")
 @click.option("--in-place", is_flag=True, help="Run in the project's folder, and record that.")
 @click.option("--if-changed", is_flag=True, help="Skip when an equal run finished and its outputs still match.")
@@ -79,8 +83,8 @@ def run(
 
     A missing or stale lock is exit 3; nothing is resolved here without --relock.
     """
-    from reprolock.steps.options import RunOptions  # the library is loaded when a command runs
-    from reprolock.steps.what_if import WhatIf, parse_param
+    from reprolock.steps.locking.overrides import WhatIf, parse_param
+    from reprolock.steps.running.options import RunOptions  # the library is loaded when a command runs
 
     options = RunOptions(
         what_if=WhatIf(dict(parse_param(text) for text in params), dict(pairs("--data", data))),
@@ -102,7 +106,9 @@ def run(
     record = done.record
     settings.result({**_document(record), "sent": done.sent, "skipped": done.skipped})
     if done.skipped:
-        settings.remark(f"Skipped: run {record.run_id[:8]} has finished with the same inputs, and its outputs are as it left them")
+        settings.remark(
+            f"Skipped: run {record.run_id[:8]} has finished with the same inputs, and its outputs are as it left them"
+        )
         return
     if dry_run:
         settings.remark(f"Would run  {click.style(' '.join(record.command), bold=True)}")
@@ -111,8 +117,12 @@ def run(
     for line in aligned(closing_rows(record)):
         settings.remark(line)
     kept = "" if done.sent else ", kept on disk until `reprolock sync`"
-    settings.remark(f"Recorded run {record.run_id[:8]} ({record.experiment}) in {duration(record.ending.seconds)}{kept}")
-    settings.remark(f"Look     reprolock show {record.run_id[:8]}" + (f"      {_mlflow_page(done.tracking)}" if done.sent else ""))
+    settings.remark(
+        f"Recorded run {record.run_id[:8]} ({record.experiment}) in {duration(record.ending.seconds)}{kept}"
+    )
+    settings.remark(
+        f"Look     reprolock show {record.run_id[:8]}" + (f"      {_mlflow_page(done.tracking)}" if done.sent else "")
+    )
     _fail(record)
     if done.incomplete is not None:
         raise done.incomplete
@@ -144,10 +154,15 @@ def pairs(option: str, texts: tuple[str, ...]) -> list[tuple[str, str]]:
 def opening_rows(record: Record) -> list[list[str]]:
     """Inputs, code, environment and why, as rows."""
     rows = [
-        ["Inputs" if index == 0 else "", item.name, _shortened(item.url, item.commit), _extent(item)] for index, item in enumerate(record.datasets)
+        ["Inputs" if index == 0 else "", item.name, _shortened(item.url, item.commit), _extent(item)]
+        for index, item in enumerate(record.datasets)
     ]
     code = record.code
-    state = f" at {code.commit[:7]} ({'dirty' if code.dirty else 'clean'})" if code.commit else f", digest {code.digest[:8]}"
+    state = (
+        f" at {code.commit[:7]} ({'dirty' if code.dirty else 'clean'})"
+        if code.commit
+        else f", digest {code.digest[:8]}"
+    )
     rows.append(["Code", f"{counted(code.files, 'file')}{state}"])
     rows.append(["Env", _environment(record)])
     if record.why:
@@ -170,10 +185,15 @@ def closing_rows(record: Record) -> list[list[str]]:
         rows.append(["Outputs" if index == 0 else "", output.name, output.path, found, digest])
     for index, item in enumerate(record.published):
         where = f"commit {short(item.commit)}" if item.commit else "no commit"
-        state = [f"tagged {item.tag}" if item.tag else "", f"merged in {short(item.merged)}" if item.merged else f"on {item.branch}"]
+        state = [
+            f"tagged {item.tag}" if item.tag else "",
+            f"merged in {short(item.merged)}" if item.merged else f"on {item.branch}",
+        ]
         rows.append(["Published" if index == 0 else "", item.name, item.uri, where, ", ".join(filter(None, state))])
     if record.metrics:
-        rows.append(["Metrics", "   ".join(f"{name} {_number(value)}" for name, value in sorted(record.metrics.items()))])
+        rows.append(
+            ["Metrics", "   ".join(f"{name} {_number(value)}" for name, value in sorted(record.metrics.items()))]
+        )
     return rows
 
 
@@ -207,7 +227,12 @@ def _number(value: float) -> str:
 @click.argument("target", metavar="[RUN]", required=False)
 @click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
 @click.option("--lock", "of_lock", is_flag=True, help="Show repro.lock.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the run as one self-contained page.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the run as one self-contained page.",
+)
 @shared
 def show(settings: Settings, target: str | None, tracking_uri: str | None, of_lock: bool, html: Path | None) -> None:
     """Show a recorded run (the newest, where none is named), or the lock where nothing has run yet.
@@ -226,8 +251,8 @@ def show(settings: Settings, target: str | None, tracking_uri: str | None, of_lo
 
 def _write_page(settings: Settings, html: Path, found: Record | Lock) -> None:
     from reprolock.model.record import Record  # the library is loaded when a command runs
-    from reprolock.steps.machine import Machine
-    from reprolock.steps.report import report, write_report
+    from reprolock.steps.inspecting.report.html import report, write_report
+    from reprolock.steps.project.machine import Machine
 
     if not isinstance(found, Record):
         raise click.UsageError("--html shows a run, and there is none yet; it has no page for a lock")
@@ -243,7 +268,9 @@ def _document(found: Record | Lock) -> dict[str, object]:
 
 def record_rows(record: Record) -> list[list[str]]:
     """A record for people."""
-    ended = f"{record.status}" + (f" in {duration(record.ending.seconds)}, {record.ending.reason}" if record.ending else "")
+    ended = f"{record.status}" + (
+        f" in {duration(record.ending.seconds)}, {record.ending.reason}" if record.ending else ""
+    )
     rows = [
         ["Run", f"{record.run_id}  {record.run_name}" if record.run_name else record.run_id],
         ["Project", f"{record.project} (experiment {record.experiment})"],
@@ -252,8 +279,14 @@ def record_rows(record: Record) -> list[list[str]]:
         ["Command", " ".join(record.command)],
     ]
     rows += opening_rows(record)
-    rows += [["Commits" if index == 0 else "", item.name, item.resolved, item.digest[:20]] for index, item in enumerate(record.datasets)]
-    rows += [["Params" if index == 0 else "", f"{name} = {value}"] for index, (name, value) in enumerate(record.params.items())]
+    rows += [
+        ["Commits" if index == 0 else "", item.name, item.resolved, item.digest[:20]]
+        for index, item in enumerate(record.datasets)
+    ]
+    rows += [
+        ["Params" if index == 0 else "", f"{name} = {value}"]
+        for index, (name, value) in enumerate(record.params.items())
+    ]
     if record.seed is not None:
         rows.append(["Seed", str(record.seed)])
     rows += closing_rows(record)
@@ -267,13 +300,27 @@ def record_rows(record: Record) -> list[list[str]]:
 def lock_rows(lock: Lock) -> list[list[str]]:
     """A lock for people."""
     rows = [
-        [f"dataset {pin.name}", pin.uri, f"→ {short(pin.commit)}", f"{pin.time:%Y-%m-%d %H:%M}Z", f"{counted(pin.objects, 'object')}, {size(pin.bytes)}"]
+        [
+            f"dataset {pin.name}",
+            pin.uri,
+            f"→ {short(pin.commit)}",
+            f"{pin.time:%Y-%m-%d %H:%M}Z",
+            f"{counted(pin.objects, 'object')}, {size(pin.bytes)}",
+        ]
         for pin in lock.dataset
     ]
     if lock.environment:
-        rows.append(["packages", f"{len(lock.environment.package)} for Python {lock.environment.python}", lock.environment.seal[:8]])
+        rows.append(
+            [
+                "packages",
+                f"{len(lock.environment.package)} for Python {lock.environment.python}",
+                lock.environment.seal[:8],
+            ]
+        )
     if lock.jars:
-        rows.append(["jars", f"{len(lock.jars.jar)} for Spark {lock.jars.spark}", size(lock.jars.bytes), lock.jars.seal[:8]])
+        rows.append(
+            ["jars", f"{len(lock.jars.jar)} for Spark {lock.jars.spark}", size(lock.jars.bytes), lock.jars.seal[:8]]
+        )
     return rows
 
 
@@ -287,12 +334,18 @@ def sync(settings: Settings, tracking_uri: str | None) -> None:
         for remark in answer.remarks:
             settings.warning(f"run {answer.run_id[:8]}: {remark}")
         if answer.error is None:
-            settings.line(f"Sent run {answer.run_id[:8]}" + (f" as {answer.mlflow_run[:8]}" if answer.mlflow_run != answer.run_id else ""))
+            settings.line(
+                f"Sent run {answer.run_id[:8]}"
+                + (f" as {answer.mlflow_run[:8]}" if answer.mlflow_run != answer.run_id else "")
+            )
         else:
             settings.warning(f"run {answer.run_id[:8]} stays: {answer.error.message}")
     if not answers:
         settings.line("Nothing waits to be sent")
-    sent = [{"run_id": answer.run_id, "mlflow_run": answer.mlflow_run, "error": answer.error and answer.error.message} for answer in answers]
+    sent = [
+        {"run_id": answer.run_id, "mlflow_run": answer.mlflow_run, "error": answer.error and answer.error.message}
+        for answer in answers
+    ]
     settings.result({"sent": sent})
     failed = [answer.error for answer in answers if answer.error is not None]
     if failed:
@@ -306,7 +359,7 @@ def sync(settings: Settings, tracking_uri: str | None) -> None:
 @click.argument("item", required=False)
 def materialise(folder: Path, cache: Path, name: str, item: str | None) -> None:
     """Make a dataset's local tree, or one object of it, while a run's command is running; print its path."""
-    from reprolock.steps.materialise_for_run import materialise_for_run  # called by reprolock.script alone
+    from reprolock.steps.running.materialise_for_run import materialise_for_run  # called by reprolock.script alone
 
     with progress(Settings(), f"Getting {name}") as bar:
         path = materialise_for_run(folder, cache, name, item, bar)

@@ -20,7 +20,9 @@ def same_data(settings: Settings, runs: tuple[str, ...], tracking_uri: str | Non
     RUN is a run's ID, the beginning of one, or a folder with its artifacts. Exit 0 where they did, 6 where they did not.
     """
     found = reprolock.same_data(*runs, root=settings.root, tracking_uri=tracking_uri)
-    settings.result({"same": bool(found), "runs": [record.run_id for record in found.runs], "differences": list(found.differences)})
+    settings.result(
+        {"same": bool(found), "runs": [record.run_id for record in found.runs], "differences": list(found.differences)}
+    )
     if found:
         names = ", ".join(sorted(item.name for item in found.runs[0].datasets))
         settings.line(f"The {counted(len(found.runs), 'run')} used the same data: {names}")

@@ -30,7 +30,9 @@ def stack() -> None:
 @click.option("--mlflow-port", type=PORT, help="The port of MLflow.")
 @click.option("--install", is_flag=True, help="Get minio and lakefs by their official ways where they are not on PATH.")
 @shared
-def up(settings: Settings, minio_port: int | None, lakefs_port: int | None, mlflow_port: int | None, install: bool) -> None:
+def up(
+    settings: Settings, minio_port: int | None, lakefs_port: int | None, mlflow_port: int | None, install: bool
+) -> None:
     """Start what is not up, and wait until it answers. Keys and data are those of the time before."""
     from reprolock.stack.verbs import up as start  # loaded when the command runs
 
@@ -39,7 +41,10 @@ def up(settings: Settings, minio_port: int | None, lakefs_port: int | None, mlfl
     done = start(settings.root, ports, install=install, tell=settings.remark)
     if done.changed:
         settings.rows(
-            [[server.title, "started" if server.name in done.changed else "was up", server.endpoint or ""] for server in done.servers]
+            [
+                [server.title, "started" if server.name in done.changed else "was up", server.endpoint or ""]
+                for server in done.servers
+            ]
         )
         settings.line('Next: eval "$(reprolock stack env)"')
     else:
@@ -72,7 +77,12 @@ def status(settings: Settings) -> None:
     words = {"up": "up", "silent": "no answer", "down": "down"}
     settings.rows(
         [
-            [server.title, words[server.state], server.endpoint or "never started", f"process {server.pid}" if server.pid else ""]
+            [
+                server.title,
+                words[server.state],
+                server.endpoint or "never started",
+                f"process {server.pid}" if server.pid else "",
+            ]
             for server in found.servers
         ]
     )
@@ -96,7 +106,9 @@ def env(settings: Settings) -> None:
 
 @stack.command()
 @click.argument("server", required=False, type=click.Choice(NAMES))
-@click.option("-n", "--lines", type=click.IntRange(min=1), default=20, show_default=True, help="How many lines at the most.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(min=1), default=20, show_default=True, help="How many lines at the most."
+)
 @shared
 def logs(settings: Settings, server: str | None, lines: int) -> None:
     """Print the last lines of the servers' logs, without keys."""

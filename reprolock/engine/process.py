@@ -25,7 +25,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.engine.tree import MARKER, Tree
+from reprolock.engine.process_tree import MARKER, Tree
 from reprolock.errors import MachineError, UsageError
 from reprolock.model.outcome import Ending
 
@@ -128,7 +128,9 @@ def _start(
             reason, hint = known[error.errno]
             raise UsageError(f'run.command: "{argv[0]}" {reason}', hint=hint) from error
         reason = (error.strerror or str(error)).lower()
-        raise MachineError(f'"{argv[0]}" cannot be started: {reason}', hint="end other processes and try again") from error
+        raise MachineError(
+            f'"{argv[0]}" cannot be started: {reason}', hint="end other processes and try again"
+        ) from error
 
 
 def _watch(child: subprocess.Popen[bytes], received: list[int], timeout_seconds: float | None) -> _Stop | None:

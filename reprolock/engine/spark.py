@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 import javaproperties
 
-from reprolock.engine.listener import Watch
+from reprolock.engine.spark_listener import Watch
 from reprolock.errors import MachineError, UsageError
-from reprolock.files.failures import cannot_read, cannot_write
+from reprolock.files.os_errors import cannot_read, cannot_write
 from reprolock.model.secrecy import is_secret_name
 from reprolock.model.spec import SparkSpec
 from reprolock.model.workspace import SparkPlan
@@ -80,7 +80,9 @@ def check(spec: SparkSpec) -> None:
         if name in _REFUSED:
             raise UsageError(f"spark.conf.{name} is not taken from [spark] conf", hint=_REFUSED[name])
         if value != value.strip():
-            raise UsageError(f"spark.conf.{name} starts or ends with a blank, which Spark cuts off", hint="write it without")
+            raise UsageError(
+                f"spark.conf.{name} starts or ends with a blank, which Spark cuts off", hint="write it without"
+            )
 
 
 def plan_spark(
@@ -117,7 +119,9 @@ def plan_spark(
     except OSError as error:
         raise cannot_write(folder, error) from error
     ordered = dict(sorted(conf.items()))
-    plan = SparkPlan(version, settings.master, ordered, tuple(jars), java, folder, written, (*theirs, *brought), watch is not None)
+    plan = SparkPlan(
+        version, settings.master, ordered, tuple(jars), java, folder, written, (*theirs, *brought), watch is not None
+    )
     return plan, environ | {"SPARK_CONF_DIR": str(folder)}
 
 
@@ -166,7 +170,9 @@ def _delta(spec: SparkSpec, theirs: Mapping[str, str], master: str) -> dict[str,
 
 def _s3a(s3: S3Access) -> dict[str, str]:
     """Settings of these buckets alone: other buckets keep their own. Hadoop fills in the variables when it reads them."""
-    endpoint = s3.endpoint.rstrip("/").removesuffix("/api/v1")  # lakectl's endpoint may name the API; the gateway is beside it
+    endpoint = s3.endpoint.rstrip("/").removesuffix(
+        "/api/v1"
+    )  # lakectl's endpoint may name the API; the gateway is beside it
     conf = {"spark.hadoop.fs.s3.impl": _S3A}
     for repository in s3.repositories:
         bucket = f"spark.hadoop.fs.s3a.bucket.{repository}"
@@ -194,7 +200,9 @@ def _user_settings(folder: Path | None, packages: Sequence[str]) -> tuple[dict[s
     except OSError as error:
         raise cannot_read(file, error) from error
     except ValueError as error:
-        raise UsageError(f"{file} is no file of Java properties: {error}", hint="mend it, or unset SPARK_CONF_DIR") from None
+        raise UsageError(
+            f"{file} is no file of Java properties: {error}", hint="mend it, or unset SPARK_CONF_DIR"
+        ) from None
     for name in ("spark.pyspark.python", "spark.pyspark.driver.python"):
         conf.pop(name, None)  # an interpreter that is not the command's
     brought = [name.strip() for name in conf.pop("spark.jars.packages", "").split(",") if name.strip()]

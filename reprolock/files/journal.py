@@ -16,8 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from reprolock.files.failures import cannot_write
-from reprolock.files.whole import own_folder, write_whole
+from reprolock.files.atomic_write import own_folder, write_whole
+from reprolock.files.os_errors import cannot_write
 
 OPEN = "open"
 

@@ -88,7 +88,10 @@ def _new_file(source: str, destination: str, fill: Callable[[BinaryIO, BinaryIO]
                 fill(old, new)
                 new.flush()
                 times = os.fstat(old.fileno())
-                os.utime(new.fileno() if os.utime in os.supports_fd else destination, ns=(times.st_atime_ns, times.st_mtime_ns))
+                os.utime(
+                    new.fileno() if os.utime in os.supports_fd else destination,
+                    ns=(times.st_atime_ns, times.st_mtime_ns),
+                )
         except BaseException:
             with suppress(OSError):
                 os.unlink(destination)

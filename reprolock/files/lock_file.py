@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from reprolock.errors import LockError
+from reprolock.files.atomic_write import write_whole
 from reprolock.files.secrets import Scanner
-from reprolock.files.whole import write_whole
 from reprolock.model.lock import VERSION, Lock
 from reprolock.model.value import Value
 
@@ -61,7 +61,8 @@ def parse_lock(data: bytes, name: str = NAME) -> Lock:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise LockError(
-            f"{name} was edited: {where or 'the file'}: {first['msg'].removeprefix('Value error, ').lower()}", hint=restore
+            f"{name} was edited: {where or 'the file'}: {first['msg'].removeprefix('Value error, ').lower()}",
+            hint=restore,
         ) from None
 
 

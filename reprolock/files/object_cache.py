@@ -29,8 +29,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple
 
-from reprolock.files.failures import cannot_read, cannot_write
 from reprolock.files.linking import Linker
+from reprolock.files.os_errors import cannot_read, cannot_write
 from reprolock.model.content import Check, Content, Mismatch
 from reprolock.model.digest import sha256
 
@@ -152,7 +152,9 @@ class ObjectCache:
 
     def path(self, content: Content) -> str | None:
         """Where an object stands, or would; None for a checksum that cannot be computed, which may be any text."""
-        return content.algorithm and f"{self.folder}/objects/{content.checksum[:2]}/{content.checksum[2:]}-{content.size}"
+        return (
+            content.algorithm and f"{self.folder}/objects/{content.checksum[:2]}/{content.checksum[2:]}-{content.size}"
+        )
 
     def _noted(self, about: bytes) -> str:
         name = sha256(about)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.files.failures import cannot_read
+from reprolock.files.os_errors import cannot_read
 from reprolock.model.digest import ListingSummary, summarise
 
 
@@ -106,7 +106,9 @@ def _stays(link: Path, root: str) -> bool:
     """Whether a link means the same wherever the output is: at every step, and in the end, it is inside."""
     target = os.readlink(link)
     step = os.path.normpath(os.path.join(os.path.realpath(link.parent), target))
-    return not os.path.isabs(target) and all(Path(place).is_relative_to(root) for place in (step, os.path.realpath(link)))
+    return not os.path.isabs(target) and all(
+        Path(place).is_relative_to(root) for place in (step, os.path.realpath(link))
+    )
 
 
 def _listing(folder: Path) -> Iterator[tuple[str, int, str]]:

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reprolock.errors import UsageError
-from reprolock.files.failures import cannot_write
+from reprolock.files.atomic_write import TEMPORARY, own_folder
+from reprolock.files.os_errors import cannot_write
 from reprolock.files.output_tree import LeadsNowhere, links_out, measured
-from reprolock.files.whole import TEMPORARY, own_folder
 from reprolock.model.outcome import Output
 
 REPLACED = "replaced"
@@ -44,7 +44,10 @@ def refuse_standing(outputs: Mapping[str, str], work: Path) -> None:
             why = "is there before the command starts, as a part of the code"
         else:
             continue
-        raise UsageError(f'outputs.{name}.path: "{path}" {why}', hint="name a path that is the output's alone, or leave it out of the code")
+        raise UsageError(
+            f'outputs.{name}.path: "{path}" {why}',
+            hint="name a path that is the output's alone, or leave it out of the code",
+        )
 
 
 def found(outputs: Mapping[str, str], work: Path) -> tuple[Output, ...]:

@@ -50,10 +50,14 @@ class Scanner:
         content = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
         for needle, name in self._needles:
             if (position := content.find(needle)) >= 0:
-                raise UsageError(f"{_place(where, content, position) if lines else where} carries the value of {name}", hint=_HINT)
+                raise UsageError(
+                    f"{_place(where, content, position) if lines else where} carries the value of {name}", hint=_HINT
+                )
         if (found := secret_at(content.decode("latin-1"))) is not None:
             place = _place(where, content, found) if lines else where
-            raise UsageError(f"{place} carries a key: an access key, a token, a private key or a signed address", hint=_HINT)
+            raise UsageError(
+                f"{place} carries a key: an access key, a token, a private key or a signed address", hint=_HINT
+            )
 
     def redact(self, text: str) -> str:
         """`text` with asterisks for every key in use, in any of its forms, and for all that looks like one."""

@@ -43,7 +43,7 @@ def parse_spec(text: str, name: str = NAME) -> Spec:
     try:
         return Spec.model_validate(tables)
     except ValidationError as error:
-        from reprolock.files.faults import sentences  # a parser with positions: only once there is a fault
+        from reprolock.files.validation_errors import sentences  # a parser with positions: only once there is a fault
 
         found = sentences(error, Spec, text, name, further_faults(tables))
     if len(found) == 1:

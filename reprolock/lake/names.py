@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from reprolock.errors import UsageError
-from reprolock.lake import faults
+from reprolock.lake import errors
 from reprolock.model.uri import LakeURI, check_path
 
 LONGEST = 1024
@@ -24,20 +24,20 @@ def check_repository(name: str) -> None:
         LakeURI.parse(f"lakefs://{name}/main")
     except ValueError:
         reason = 'it must have 3 to 63 of a-z, 0-9 and "-", starting with a letter or digit'
-        raise faults.bad_name("repository", name, reason) from None
+        raise errors.bad_name("repository", name, reason) from None
 
 
 def check_branch(name: str) -> None:
     """LakeRefused unless both lakes can hold the name. `main/x` is refused: it could not stand beside `main`."""
     if not _BRANCH.fullmatch(name):
-        raise faults.bad_name("branch", name, 'it must have letters, digits, "_" and "-" only, and not start with "-"')
+        raise errors.bad_name("branch", name, 'it must have letters, digits, "_" and "-" only, and not start with "-"')
 
 
 def check_tag(name: str) -> None:
     """LakeRefused unless both lakes can hold the name."""
     if not _TAG.fullmatch(name) or name.endswith(".lock"):
         reason = 'it must have letters, digits, "_", "-" and single "." between them only, and not end with ".lock"'
-        raise faults.bad_name("tag", name, reason)
+        raise errors.bad_name("tag", name, reason)
 
 
 def check_object(place: LakeURI) -> None:

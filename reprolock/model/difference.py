@@ -79,7 +79,9 @@ class Difference(Value):
     def things(self) -> int:
         """How many inputs changed; the code is one, however many of its files did."""
         inputs = [section for section in self.sections if section.name not in OUTCOME]
-        return sum(min(len(section.changes), 1) if section.name == "code" else len(section.changes) for section in inputs)
+        return sum(
+            min(len(section.changes), 1) if section.name == "code" else len(section.changes) for section in inputs
+        )
 
     @property
     def sentence(self) -> str:

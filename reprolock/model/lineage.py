@@ -17,7 +17,9 @@ NOT_OBSERVED = "plain file access was not observed"
 class Read(Value):
     """One place that Spark read."""
 
-    uri: str = Field(description="lakefs://… at the commit for a dataset; a path in the run's folder; else as Spark named it.")
+    uri: str = Field(
+        description="lakefs://… at the commit for a dataset; a path in the run's folder; else as Spark named it."
+    )
     kind: Literal["dataset", "own", "moving", "undeclared"] = Field(
         description="dataset: declared. own: the code, or what the run itself wrote. moving: a branch of the lake. undeclared: all else."
     )
@@ -36,7 +38,9 @@ class Write(Value):
 
     uri: str = Field(description="A path in the run's folder, or as Spark named it.")
     output: str | None = Field(None, description="The output that declares it.")
-    columns: dict[str, Strings] = Field({}, description="Column → URI#COLUMN of each column that it was made from, where Spark reports it.")
+    columns: dict[str, Strings] = Field(
+        {}, description="Column → URI#COLUMN of each column that it was made from, where Spark reports it."
+    )
 
 
 class Lineage(Value):
@@ -45,9 +49,15 @@ class Lineage(Value):
     coverage: str = Field(description="What was observed, and what was not.")
     observed: bool = Field(False, description="Whether Spark's reads and writes were observed.")
     sessions: int = Field(0, description="Spark sessions that were seen to start.")
-    reads: Annotated[tuple[Read, ...], Strict(False)] = Field((), description="What OpenLineage's listener reported as read, each place once.")
-    writes: Annotated[tuple[Write, ...], Strict(False)] = Field((), description="What it reported as written, each place once.")
-    unlocked: Strings = Field((), description="Jars and settings that a session brought past the lock, from its own environment report.")
+    reads: Annotated[tuple[Read, ...], Strict(False)] = Field(
+        (), description="What OpenLineage's listener reported as read, each place once."
+    )
+    writes: Annotated[tuple[Write, ...], Strict(False)] = Field(
+        (), description="What it reported as written, each place once."
+    )
+    unlocked: Strings = Field(
+        (), description="Jars and settings that a session brought past the lock, from its own environment report."
+    )
 
     @property
     def undeclared(self) -> tuple[Read, ...]:

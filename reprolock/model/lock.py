@@ -131,7 +131,9 @@ class EnvironmentPin(Sealed):
     requirements: Strings = Field(description="The requirements as declared, one a line.")
     python: str = Field(pattern=r"^3\.\d+$", description="Feature version.")
     java: str | None = Field(None, pattern=r"^\d+$", description="Feature version; where Spark is used.")
-    package: Annotated[tuple[PackagePin, ...], Strict(False)] = Field((), description="Every package of the resolution, by name.")
+    package: Annotated[tuple[PackagePin, ...], Strict(False)] = Field(
+        (), description="Every package of the resolution, by name."
+    )
     build: Annotated[tuple[PackagePin, ...], Strict(False)] = Field(
         (), description="What packages that have no wheel are built with, sdists' build requirements and all they need."
     )
@@ -145,8 +147,12 @@ class Lock(Value):
     """The whole of repro.lock, sorted."""
 
     version: Literal[1] = Field(VERSION, description="Version of this format; a newer one is refused.")
-    dataset: Annotated[tuple[DatasetPin, ...], Strict(False)] = Field((), description="One for each [datasets.NAME], by name.")
-    environment: EnvironmentPin | None = Field(None, description="Python and its packages, Java; left out where nothing of them is locked.")
+    dataset: Annotated[tuple[DatasetPin, ...], Strict(False)] = Field(
+        (), description="One for each [datasets.NAME], by name."
+    )
+    environment: EnvironmentPin | None = Field(
+        None, description="Python and its packages, Java; left out where nothing of them is locked."
+    )
     jars: JarsPin | None = Field(None, description="The jars of Spark; left out where there is no [spark].")
 
     @model_validator(mode="after")

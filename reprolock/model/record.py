@@ -53,14 +53,16 @@ class DatasetRecord(Value):
     context: str = Field(description="MLflow's context of the dataset.")
     url: str = Field(description="What the command read: s3a://… at the commit, or the local tree.")
     columns: Annotated[tuple[dict[str, Any], ...], Strict(False)] | None = Field(
-        None, description="Fields of the schema, as Spark's schema JSON writes them. None: not known without reading all."
+        None,
+        description="Fields of the schema, as Spark's schema JSON writes them. None: not known without reading all.",
     )
     rows: int | None = Field(
         None,
         description="Rows, as footers (Parquet and ORC, of up to 100 files) or Delta's log add up to. None: not known without reading all.",
     )
     unverified: int | None = Field(
-        None, description="Objects that were copied for this run and checked by their size alone: nobody can compute their checksum. None: none."
+        None,
+        description="Objects that were copied for this run and checked by their size alone: nobody can compute their checksum. None: none.",
     )
     table_version: int | None = Field(None, description="Version of a Delta table at the commit.")
     what_if: bool = Field(False, description="True when --data named it for this run only; then repro.lock differs.")
@@ -86,8 +88,10 @@ class SparkRecord(Value):
     master: str = Field(description="With its N: local[2], never local[*].")
     conf: dict[str, str] = Field(description="Settings that reprolock wrote; keys are references to variables.")
     jars: int = Field(description="How many jars were given.")
-    brought: Strings = Field((), description="Jars of spark.jars and files of the caller's SPARK_CONF_DIR, which nothing locks.")
-    java: str | None = Field(None, description='Exact version and vendor of the Java that was found.')
+    brought: Strings = Field(
+        (), description="Jars of spark.jars and files of the caller's SPARK_CONF_DIR, which nothing locks."
+    )
+    java: str | None = Field(None, description="Exact version and vendor of the Java that was found.")
 
 
 class EnvironmentRecord(Value):
@@ -97,9 +101,12 @@ class EnvironmentRecord(Value):
     implementation: str = Field(description="CPython or another, as the platform module names it.")
     platform: str = Field(description="Operating system and processor, as the platform module names them.")
     cores: int | None = Field(
-        None, description="Cores that the command may use, by its affinity: how many threads BLAS and OpenMP start, if no variable says it."
+        None,
+        description="Cores that the command may use, by its affinity: how many threads BLAS and OpenMP start, if no variable says it.",
     )
-    locale: dict[str, str] = Field({}, description="LANG, LANGUAGE and LC_* as the command was given them; none that pass_env names.")
+    locale: dict[str, str] = Field(
+        {}, description="LANG, LANGUAGE and LC_* as the command was given them; none that pass_env names."
+    )
     isolated: bool = Field(description="True in a locked environment of its own, false in reprolock's interpreter.")
     packages: dict[str, str] = Field({}, description="Name and version of every package installed.")
     wheels: dict[str, str] = Field(
@@ -116,7 +123,9 @@ class OutputRecord(Value):
     files: int = Field(description="How many files were written.")
     bytes: int = Field(description="Their sizes, added up.")
     digest: str | None = Field(None, description="Over the files' bytes. None: the run did not write it.")
-    compared: str | None = Field(None, description="The digest by which a replay compares: of bytes, a table or a document.")
+    compared: str | None = Field(
+        None, description="The digest by which a replay compares: of bytes, a table or a document."
+    )
     table: TableDigest | None = Field(None, description='Rows and columns, with compare = "table".')
     fault: str | None = Field(None, description="Why there is no digest to compare, although something was written.")
     kept: str | None = Field(None, description="The artifact that holds a copy, for a comparison within a tolerance.")
@@ -137,9 +146,13 @@ class PublishedRecord(Value):
 class EndingRecord(Value):
     """How the command ended."""
 
-    exit_code: int | None = Field(None, description="As the operating system gave it; None where a signal ended the command, or it never started.")
+    exit_code: int | None = Field(
+        None, description="As the operating system gave it; None where a signal ended the command, or it never started."
+    )
     signal: int | None = Field(None, description="Number of the signal that ended it, or that ended reprolock.")
-    reason: str = Field(description="The same in words, with what else made the run fail: a time-out, an output that was not written.")
+    reason: str = Field(
+        description="The same in words, with what else made the run fail: a time-out, an output that was not written."
+    )
     seconds: float = Field(description="From the start of the run to the end of the command, by this machine's clock.")
 
 
@@ -156,7 +169,9 @@ class Record(Value):
     version: Literal[1] = Field(1, description="Version of this format; a newer one is refused.")
     run_id: str = Field(description="32 hex digits; MLflow's run ID where MLflow was there at the start.")
     project: str = Field(description="project.name in repro.toml.")
-    experiment: str = Field(description="MLflow's experiment: mlflow.experiment in repro.toml, else the project's name.")
+    experiment: str = Field(
+        description="MLflow's experiment: mlflow.experiment in repro.toml, else the project's name."
+    )
     run_name: str | None = Field(None, description="As --name gave it; MLflow makes one up where it is None.")
     replay_of: str | None = Field(None, description="The run that this one replays.")
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = Field(
@@ -167,12 +182,18 @@ class Record(Value):
     reprolock: str = Field(description="Version of reprolock.")
     mode: Literal["isolated", "in-place"] = Field(description="In a folder of its own, or in the project's folder.")
     command: Strings = Field(description="Arguments as executed, placeholders filled in.")
-    params: dict[str, Any] = Field({}, description="[params] of repro.toml with what --set changed, typed as TOML has them.")
-    what_if: dict[str, Any] = Field({}, description="Params that --set gave for this run only; repro.toml differs there.")
+    params: dict[str, Any] = Field(
+        {}, description="[params] of repro.toml with what --set changed, typed as TOML has them."
+    )
+    what_if: dict[str, Any] = Field(
+        {}, description="Params that --set gave for this run only; repro.toml differs there."
+    )
     seed: int | None = Field(None, description="run.seed in repro.toml.")
     env: dict[str, str] = Field({}, description="Variables that [run] env set.")
     pass_env: Strings = Field((), description="Names of variables that passed from the caller; never their values.")
-    datasets: Annotated[tuple[DatasetRecord, ...], Strict(False)] = Field((), description="Inputs, in the order of repro.toml; from repro.lock.")
+    datasets: Annotated[tuple[DatasetRecord, ...], Strict(False)] = Field(
+        (), description="Inputs, in the order of repro.toml; from repro.lock."
+    )
     code: CodeRecord = Field(description="The code that ran, as it was copied for the run.")
     environment: EnvironmentRecord = Field(description="Python and the machine, as they were found.")
     spark: SparkRecord | None = Field(None, description="Spark as it was set up; None where repro.toml has no [spark].")
@@ -184,11 +205,15 @@ class Record(Value):
     artifacts: dict[str, str] = Field({}, description="Name → SHA-256 of every file that is logged beside record.json.")
     why: Strings = Field((), description="Why this run is not the one before it.")
     ending: EndingRecord | None = Field(None, description="How the command ended; None while it runs.")
-    outputs: Annotated[tuple[OutputRecord, ...], Strict(False)] = Field((), description="One for each [outputs.NAME], measured when the command had ended.")
+    outputs: Annotated[tuple[OutputRecord, ...], Strict(False)] = Field(
+        (), description="One for each [outputs.NAME], measured when the command had ended."
+    )
     published: Annotated[tuple[PublishedRecord, ...], Strict(False)] = Field(
         (), description="One for each output with publish, of a run that finished; a replay publishes nothing."
     )
-    lineage: Lineage | None = Field(None, description="What Spark was seen to read and write; None while the run has not ended.")
+    lineage: Lineage | None = Field(
+        None, description="What Spark was seen to read and write; None while the run has not ended."
+    )
     metrics: dict[str, Measured] = Field({}, description="Last value of each metric that the run logged.")
     seal: Digests | None = Field(
         None, description="Over all other fields, by name; MLflow's tag reprolock.seal repeats the total."

@@ -17,7 +17,14 @@ from reprolock.model.spec import Spec
 
 SECTIONS = ("data", "packages", "jars", "java", "spark", "code", "params", "seed", "command")
 
-_OF_THIS_MACHINE = ("spark.jars", "spark.hadoop.fs.s3a.", "spark.hadoop.fs.s3.impl", "spark.driver.host", "spark.local.dir", "spark.master")
+_OF_THIS_MACHINE = (
+    "spark.jars",
+    "spark.hadoop.fs.s3a.",
+    "spark.hadoop.fs.s3.impl",
+    "spark.driver.host",
+    "spark.local.dir",
+    "spark.master",
+)
 
 
 def digests(sections: Mapping[str, Any]) -> Digests:

@@ -11,7 +11,16 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from reprolock.model.placeholders import as_argument
@@ -63,7 +72,9 @@ def _project_path(path: str) -> str:
     try:
         check_path(path)
     except ValueError as error:
-        raise fault(str(error).replace("a path in a lake is relative to its repository", "write it relative to repro.toml")) from None
+        raise fault(
+            str(error).replace("a path in a lake is relative to its repository", "write it relative to repro.toml")
+        ) from None
     path = path.removeprefix("./").rstrip("/")
     if not path:
         raise fault("an empty path; name a file or folder below repro.toml")
@@ -77,11 +88,15 @@ def _settings(table: Mapping[str, Any]) -> dict[str, str]:
     faults: Faults = []
     for name, value in table.items():
         if is_secret_name(name):
-            faults.append(((name,), f'"{name}" holds a key, and a key must not stand in a file; keys come from the environment'))
+            faults.append(
+                ((name,), f'"{name}" holds a key, and a key must not stand in a file; keys come from the environment')
+            )
         elif isinstance(value, (dict, list)):
             faults.append(((name,), "write text, a number, true or false"))
         elif looks_secret(str(value)):
-            faults.append(((name,), "this is a key, and a key must not stand in a file; keys come from the environment"))
+            faults.append(
+                ((name,), "this is a key, and a key must not stand in a file; keys come from the environment")
+            )
     _refuse(faults)
     return {name: as_argument(value) for name, value in table.items()}
 
@@ -118,6 +133,11 @@ class LakeSpec(Value):
             raise fault(f'"{endpoint}" is no lake; write "file:lake" or "https://lakefs.example.com"')
         return endpoint
 
+    @property
+    def kind(self) -> Literal["lakefs", "git"]:
+        """The kind of lake that is declared: a lakeFS server, or the embedded lake."""
+        return "git" if self.endpoint and self.endpoint.startswith("file:") else "lakefs"
+
 
 class DatasetSpec(Value):
     """`[datasets.NAME]`: a place in the lake, and how Spark reads it."""
@@ -150,7 +170,9 @@ class EnvironmentSpec(Value):
     packages: Strings | None = Field(None, description="Requirements (PEP 508).")
     requirements: ProjectPath | None = Field(None, description="A requirements file, instead of packages.")
     pyproject: str | None = Field(None, description="The folder of a pyproject.toml, instead of packages.")
-    java: str | None = Field(None, pattern=r"^(?:>=|==)?\s*\d+$", description='Java\'s feature version: ">=17" or "17".')
+    java: str | None = Field(
+        None, pattern=r"^(?:>=|==)?\s*\d+$", description='Java\'s feature version: ">=17" or "17".'
+    )
     isolated: bool = Field(True, description="false: run in the current interpreter, refused when it drifts.")
 
     @model_validator(mode="after")
@@ -162,6 +184,13 @@ class EnvironmentSpec(Value):
     def locks_python(self) -> bool:
         """Whether Python packages are declared at all."""
         return (self.packages, self.requirements, self.pyproject) != (None, None, None)
+
+    def accepts_java(self, feature: str) -> bool:
+        """Whether `java` (">=17", "==17", "17", or None for any) accepts a Java of this feature version."""
+        if self.java is None:
+            return True
+        number = int(self.java.lstrip(">= "))
+        return int(feature) >= number if self.java.startswith(">=") else int(feature) == number
 
 
 class SparkSpec(Value):
@@ -191,7 +220,8 @@ class RunSpec(Value):
         min_length=1, description="A list of arguments, never a shell line; {params.NAME} and the like are filled in."
     )
     code: Annotated[tuple[ProjectPath, ...], Strict(False)] | None = Field(
-        None, description="Files and folders the command needs. Default: what git tracks, and what is new and not ignored."
+        None,
+        description="Files and folders the command needs. Default: what git tracks, and what is new and not ignored.",
     )
     seed: int | None = Field(None, description="Given as REPROLOCK_SEED and PYTHONHASHSEED (the latter modulo 2^32).")
     env: dict[str, str] = Field({}, description="Variables that are set; values are recorded.")
@@ -221,7 +251,9 @@ class RunSpec(Value):
             if not _ENV_NAME.fullmatch(name):
                 faults.append(((name,), f'"{name}" is no name of a variable'))
             elif is_secret_name(name) or looks_secret(value):
-                faults.append(((name,), f'{name} holds a key, and a key must not stand in a file; write pass_env = ["{name}"]'))
+                faults.append(
+                    ((name,), f'{name} holds a key, and a key must not stand in a file; write pass_env = ["{name}"]')
+                )
         _refuse(faults)
         return env
 
@@ -229,7 +261,9 @@ class RunSpec(Value):
     @classmethod
     def _names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         sentence = '"{}" is no name of a variable; patterns are not taken'
-        _refuse([((index,), sentence.format(name)) for index, name in enumerate(names) if not _ENV_NAME.fullmatch(name)])
+        _refuse(
+            [((index,), sentence.format(name)) for index, name in enumerate(names) if not _ENV_NAME.fullmatch(name)]
+        )
         return names
 
     @field_validator("timeout")
@@ -270,7 +304,9 @@ class OutputSpec(Value):
             except ValueError as error:
                 raise fault(str(error)) from None
             if not place.path:
-                raise fault(f'"{uri}" is a whole branch, which an output would replace; add a path of its own, such as "out/"')
+                raise fault(
+                    f'"{uri}" is a whole branch, which an output would replace; add a path of its own, such as "out/"'
+                )
         return uri
 
     @model_validator(mode="after")
@@ -313,13 +349,17 @@ class Spec(Value):
     lake: LakeSpec = Field(LakeSpec(), description="Where the data is kept.")
     datasets: dict[Identifier, DatasetSpec] = Field({}, description="The inputs, by names that are identifiers.")
     params: dict[str, Any] = Field({}, description="Any TOML values.")
-    environment: EnvironmentSpec = Field(EnvironmentSpec(), description="Python, its packages, Java; what is not declared is not locked.")
+    environment: EnvironmentSpec = Field(
+        EnvironmentSpec(), description="Python, its packages, Java; what is not declared is not locked."
+    )
     spark: SparkSpec | None = Field(None, description="Spark for the command; left out: none.")
     run: RunSpec = Field(description="The command and what it is given.")
-    outputs: dict[Identifier, OutputSpec] = Field({}, description="What the command writes, by names that are identifiers.")
-    metrics: dict[str, Annotated[Tolerance, BeforeValidator(_tolerance, json_schema_input_type=Literal["exact"] | Tolerance)]] = Field(
-        {}, description='Only these decide a verdict: "exact", or { rel = 1e-6 }, or { abs = 0.01 }.'
+    outputs: dict[Identifier, OutputSpec] = Field(
+        {}, description="What the command writes, by names that are identifiers."
     )
+    metrics: dict[
+        str, Annotated[Tolerance, BeforeValidator(_tolerance, json_schema_input_type=Literal["exact"] | Tolerance)]
+    ] = Field({}, description='Only these decide a verdict: "exact", or { rel = 1e-6 }, or { abs = 0.01 }.')
     mlflow: MlflowSpec = Field(MlflowSpec(), description="Where runs are recorded.")
 
     @field_validator("params")
@@ -335,7 +375,9 @@ class Spec(Value):
         texts += [(("run", "env", name), text) for name, text in self.run.env.items()]
         paths = {name: output.path for name, output in self.outputs.items()}
         names = self.placeholder_names()
-        _refuse(disagreements(Tables(paths, self.published, self.run.code or (), self.lake.endpoint, tuple(texts), names)))
+        _refuse(
+            disagreements(Tables(paths, self.published, self.run.code or (), self.lake.endpoint, tuple(texts), names))
+        )
         return self
 
     def placeholder_names(self) -> dict[str, Any]:
@@ -351,6 +393,11 @@ class Spec(Value):
         return names
 
     @property
+    def uses_gateway(self) -> bool:
+        """Whether Spark reads from, or writes to, a lakeFS server."""
+        return self.lake.kind == "lakefs" and bool(self.datasets or self.published)
+
+    @property
     def published(self) -> dict[str, LakeURI]:
         """Where outputs are published, by their names."""
         return {name: LakeURI.parse(output.publish) for name, output in self.outputs.items() if output.publish}
@@ -359,7 +406,9 @@ class Spec(Value):
     def rules(self) -> dict[str, dict[str, Any]]:
         """How a replay compares: `outputs.NAME` and `metrics.NAME`, with what is declared of each."""
         how = {"compare", "format", "options", "ignore", "rel", "abs"}
-        outputs = {f"outputs.{name}": output.model_dump(mode="json", include=how) for name, output in self.outputs.items()}
+        outputs = {
+            f"outputs.{name}": output.model_dump(mode="json", include=how) for name, output in self.outputs.items()
+        }
         return outputs | {f"metrics.{name}": tolerance.model_dump() for name, tolerance in self.metrics.items()}
 
     @property
@@ -390,7 +439,9 @@ def further_faults(document: Mapping[str, Any]) -> Faults:
         if compare in ("bytes", "table", "json", "none"):
             faults += [(("outputs", name, *loc), sentence) for loc, sentence in consistent_output(compare, output)]
     command, code = run.get("command"), run.get("code")
-    texts = [(("run", "command", index), text) for index, text in enumerate(command if isinstance(command, list) else ())]
+    texts = [
+        (("run", "command", index), text) for index, text in enumerate(command if isinstance(command, list) else ())
+    ]
     texts += [(("run", "env", name), text) for name, text in _table(run.get("env")).items()]
     place = {"url": "", "path": ""}
     names: dict[str, Any] = {

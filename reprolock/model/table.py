@@ -30,8 +30,12 @@ class TableDigest(Value):
     """What a table holds, in one line."""
 
     rows: int = Field(description="Count of rows.")
-    columns: Annotated[tuple[Column, ...], Strict(False)] = Field(description="Columns in their order, ignored ones left out.")
-    digest: str = Field(description="table:SHA-256 over rows, columns' names and types, and the sum of the rows' SHA-256.")
+    columns: Annotated[tuple[Column, ...], Strict(False)] = Field(
+        description="Columns in their order, ignored ones left out."
+    )
+    digest: str = Field(
+        description="table:SHA-256 over rows, columns' names and types, and the sum of the rows' SHA-256."
+    )
 
 
 class TableFault(NamedTuple):
@@ -109,7 +113,9 @@ def shape_differences(recorded: TableDigest, found: TableDigest) -> tuple[str, .
     told += [f'column "{name}" is gone' for name in before if name not in after]
     told += [f'column "{name}" is new' for name in after if name not in before]
     told += [
-        f'column "{name}" is {after[name]}, recorded {kind}' for name, kind in before.items() if after.get(name, kind) != kind
+        f'column "{name}" is {after[name]}, recorded {kind}'
+        for name, kind in before.items()
+        if after.get(name, kind) != kind
     ]
     if before.keys() == after.keys() and list(before) != list(after):
         told.append("the columns stand in another order")

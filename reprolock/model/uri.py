@@ -30,7 +30,9 @@ class LakeURI(NamedTuple):
             raise ValueError(f'"{text}" is not a lake address; write "lakefs://REPOSITORY/REF/PATH"')
         repository, _, rest = text[len(SCHEME) :].partition("/")
         if "@" in repository:
-            raise ValueError("an address must not carry a user name or key; keys come from LAKECTL_* or ~/.lakectl.yaml")
+            raise ValueError(
+                "an address must not carry a user name or key; keys come from LAKECTL_* or ~/.lakectl.yaml"
+            )
         if not _REPOSITORY.fullmatch(repository):
             raise ValueError(
                 f'"{repository}" is no repository name: 3 to 63 of a-z, 0-9 and "-", starting with a letter or digit'

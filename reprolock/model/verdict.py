@@ -70,7 +70,9 @@ class Verdict(Value):
     kind: Literal["REPRODUCED", "DIVERGED", "NOT REPLAYABLE"]
     reason: str = Field(description="One sentence, for people.")
     comparisons: Annotated[tuple[Comparison, ...], Strict(False)] = ()
-    differing: Strings = Field((), description="Sections of the inputs and the environment that differ from the record.")
+    differing: Strings = Field(
+        (), description="Sections of the inputs and the environment that differ from the record."
+    )
     unlocked: Strings = Field((), description='What was not locked, as remarks: "on Java 17.0.15, recorded 17.0.12".')
 
     @model_validator(mode="after")
@@ -101,7 +103,9 @@ def verdict(comparisons: Sequence[Comparison], differing: Sequence[str] = (), un
     4. Else REPRODUCED, also where inputs differ: `differing` and `unlocked` say so beside it.
     """
     kind, reason = _judged(comparisons)
-    return Verdict(kind=kind, reason=reason, comparisons=tuple(comparisons), differing=tuple(differing), unlocked=tuple(unlocked))
+    return Verdict(
+        kind=kind, reason=reason, comparisons=tuple(comparisons), differing=tuple(differing), unlocked=tuple(unlocked)
+    )
 
 
 def not_replayable(reason: str, unlocked: Sequence[str] = ()) -> Verdict:
@@ -181,7 +185,10 @@ def shown_tolerance(rel: float, abs_: float) -> str:
 
 def _judged(comparisons: Sequence[Comparison]) -> tuple[Literal["REPRODUCED", "DIVERGED", "NOT REPLAYABLE"], str]:
     if not comparisons:
-        return "NOT REPLAYABLE", "nothing is declared to compare: repro.toml names no metric, and no output but with compare = \"none\""
+        return (
+            "NOT REPLAYABLE",
+            'nothing is declared to compare: repro.toml names no metric, and no output but with compare = "none"',
+        )
     if wrong := [each.name for each in comparisons if each.state == "different" or each.not_given]:
         return "DIVERGED", f"{len(wrong)} of {len(comparisons)} differ: {', '.join(wrong)}"
     if missing := [each for each in comparisons if not each.passed]:
@@ -199,7 +206,9 @@ def _judged_output(
     if recorded.digest == found.digest:
         return "identical", ()
     if not {_scheme(recorded.digest), _scheme(found.digest)} <= _SCHEMES[how]:
-        return "missing", (f'"{_scheme(recorded.digest)}:" and "{_scheme(found.digest)}:" are no two digests of the same kind',)
+        return "missing", (
+            f'"{_scheme(recorded.digest)}:" and "{_scheme(found.digest)}:" are no two digests of the same kind',
+        )
     if not tolerance:
         return "different", (*(beyond or ()), *details)
     if beyond is None:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reprolock.errors import MachineError
-from reprolock.files.failures import cannot_read, cannot_write
+from reprolock.files.atomic_write import OWN_FOLDER, own_folder, write_whole
+from reprolock.files.os_errors import cannot_read, cannot_write
 from reprolock.files.secrets import Scanner
-from reprolock.files.whole import OWN_FOLDER, own_folder, write_whole
 
 FOLDER = "stack"
 KEYS = "keys.json"

@@ -33,7 +33,9 @@ def choose_ports(given: Mapping[str, int], seen: Mapping[str, Seen], running: Co
         if name in running or is_free(wanted):
             chosen[name] = wanted
         elif name in given:
-            raise MachineError(f"port {wanted} (--{name}-port) is taken", hint="name another port, or none: a free one is found")
+            raise MachineError(
+                f"port {wanted} (--{name}-port) is taken", hint="name another port, or none: a free one is found"
+            )
         elif running:
             raise MachineError(
                 f"port {wanted} of {_title(name)} is taken by another program",

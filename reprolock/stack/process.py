@@ -2,7 +2,7 @@
 
 A server has a session of its own, so that neither a closed terminal nor Ctrl-C reaches it. It is known again by
 process ID and start time together: an ID alone may have become somebody else's, who is never touched. Its children,
-also those that it left when it crashed, carry its marker (`reprolock.engine.tree`).
+also those that it left when it crashed, carry its marker (`reprolock.engine.process_tree`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 
 import psutil
 
-from reprolock.engine.tree import MARKER, Tree
+from reprolock.engine.process_tree import MARKER, Tree
 from reprolock.errors import MachineError
-from reprolock.files.failures import cannot_write
+from reprolock.files.os_errors import cannot_write
 from reprolock.stack.files import LOG, OLD_LOG, Seen
 from reprolock.stack.servers import HOST
 
@@ -31,7 +31,9 @@ _ANSWER_SECONDS = 5.0
 _TAIL_BYTES = 64_000
 
 
-def launch(argv: Sequence[str], variables: Mapping[str, str], environ: Mapping[str, str], folder: Path, port: int) -> Seen:
+def launch(
+    argv: Sequence[str], variables: Mapping[str, str], environ: Mapping[str, str], folder: Path, port: int
+) -> Seen:
     """Start a server in `folder`, where its log is. Of `environ` it gets what any program needs, and nothing else."""
     inherited = {name: environ[name] for name in _INHERITED if name in environ}
     try:
@@ -51,7 +53,9 @@ def launch(argv: Sequence[str], variables: Mapping[str, str], environ: Mapping[s
         if error.filename in (str(folder / LOG), str(folder)):
             raise cannot_write(folder / LOG, error) from error
         reason = (error.strerror or str(error)).lower()
-        raise MachineError(f"{argv[0]} cannot be started: {reason}", hint="look at the program, or install it again") from error
+        raise MachineError(
+            f"{argv[0]} cannot be started: {reason}", hint="look at the program, or install it again"
+        ) from error
     child.returncode = 0  # it outlives us on purpose, and Python need not warn of that
     with suppress(psutil.Error):
         return Seen(port, child.pid, psutil.Process(child.pid).create_time())

@@ -17,7 +17,7 @@ from pathlib import Path
 from reprolock.environment.caches import cache_folder
 from reprolock.errors import MachineError
 from reprolock.model.secrecy import redacted
-from reprolock.steps.machine import Machine
+from reprolock.steps.project.machine import Machine
 
 MINIO_MODULE = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 _BY_HAND = {
@@ -26,7 +26,9 @@ _BY_HAND = {
 }
 
 
-def find_programs(machine: Machine, *, install: bool = False, tell: Callable[[str], None] = lambda text: None) -> dict[str, Path]:
+def find_programs(
+    machine: Machine, *, install: bool = False, tell: Callable[[str], None] = lambda text: None
+) -> dict[str, Path]:
     """`minio`, `lakefs` and `python`. MachineError where one is not here; with `install` it is got first.
 
     `tell` hears what takes long.
@@ -80,8 +82,12 @@ def _get_lakefs(machine: Machine, tell: Callable[[str], None]) -> None:
 
 
 def _get(argv: Sequence[str], environ: Mapping[str, str], shown: str, name: str) -> None:
-    done = subprocess.run(argv, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        argv, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     if done.returncode:
         said = [line.strip() for line in redacted(done.stdout).splitlines() if line.strip()]
         reason = said[-1].removeprefix("RuntimeError: ") if said else f"exit code {done.returncode}"
-        raise MachineError(f"`{shown}` failed: {reason}", hint=f"install `{name}` by hand, put it on PATH and try again")
+        raise MachineError(
+            f"`{shown}` failed: {reason}", hint=f"install `{name}` by hand, put it on PATH and try again"
+        )

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from reprolock.errors import MachineError, ReprolockError, ServiceError, UsageError
-from reprolock.files.failures import cannot_write
-from reprolock.files.whole import guard
-from reprolock.lake.credentials import ENDPOINT, KEY_ID, SECRET
+from reprolock.files.atomic_write import guard
+from reprolock.files.os_errors import cannot_write
+from reprolock.lake.lakefs.credentials import ENDPOINT, KEY_ID, SECRET
 from reprolock.stack.files import (
     FOLDER,
     LOG,
@@ -34,7 +34,7 @@ from reprolock.stack.ports import choose_ports
 from reprolock.stack.process import answers, end, is_running, launch, tail
 from reprolock.stack.programs import find_programs
 from reprolock.stack.servers import BUCKETS, SERVERS, Server, Site, endpoint
-from reprolock.steps.machine import Machine
+from reprolock.steps.project.machine import Machine
 
 START_SECONDS = 90.0
 _TICK = 0.1
@@ -131,7 +131,9 @@ def variables(root: Path) -> dict[str, str]:
     if keys is None or len(away) == len(SERVERS):
         raise ServiceError(f"the stack in {folder} is not up", hint=_UP)
     if away:
-        raise ServiceError(f"{' and '.join(away)} of the stack in {folder} {'is' if len(away) == 1 else 'are'} not up", hint=_UP)
+        raise ServiceError(
+            f"{' and '.join(away)} of the stack in {folder} {'is' if len(away) == 1 else 'are'} not up", hint=_UP
+        )
     ports = {name: entry.port for name, entry in read_seen(folder).items()}
     return {
         ENDPOINT: endpoint(ports["lakefs"]),
@@ -170,7 +172,9 @@ def _status(folder: Path) -> Stack:
         entry = seen.get(server.name)
         log = folder / server.name / LOG
         if entry is None or not is_running(entry):
-            servers.append(ServerStatus(server.name, server.title, "down", endpoint(entry.port) if entry else None, None, log))
+            servers.append(
+                ServerStatus(server.name, server.title, "down", endpoint(entry.port) if entry else None, None, log)
+            )
             continue
         state: Literal["up", "silent"] = "up" if answers(entry.port, server.health) else "silent"
         servers.append(ServerStatus(server.name, server.title, state, endpoint(entry.port), entry.pid, log))
@@ -232,11 +236,18 @@ def _wait(server: Server, seen: Mapping[str, Seen], site: Site) -> None:
         said = [site.keys.scanner().redact(line) for line in tail(site.folder / server.name, 10 * _TAIL)]
         if any(words in line.lower() for words in _FULL for line in said):
             raise MachineError(
-                f"{server.title} did not come up: the disk that holds {site.folder} is full", hint="free space there and try again"
+                f"{server.title} did not come up: the disk that holds {site.folder} is full",
+                hint="free space there and try again",
             )
-        what = f"it gave no answer at {site.endpoint(server.name)} in {START_SECONDS:.0f} s" if is_running(entry) else "it ended"
+        what = (
+            f"it gave no answer at {site.endpoint(server.name)} in {START_SECONDS:.0f} s"
+            if is_running(entry)
+            else "it ended"
+        )
         raise ServiceError(
-            f"{server.title} did not come up: {what}, and says last" if said else f"{server.title} did not come up: {what}",
+            f"{server.title} did not come up: {what}, and says last"
+            if said
+            else f"{server.title} did not come up: {what}",
             hint=f"`reprolock stack logs {server.name}` shows more of its log",
             faults=tuple(said[-_TAIL:]),
         )
@@ -254,4 +265,6 @@ def _end(folder: Path, server: Server, seen: dict[str, Seen]) -> bool:
 
 def _does_not_end(server: Server, seen: Mapping[str, Seen]) -> MachineError:
     pid = seen[server.name].pid if server.name in seen else None
-    return MachineError(f"{server.title} (process {pid or 'unknown'}) does not end", hint="end it by hand and try again")
+    return MachineError(
+        f"{server.title} (process {pid or 'unknown'}) does not end", hint="end it by hand and try again"
+    )

@@ -88,12 +88,20 @@ def _event(record: Record, kind: EventType, time: datetime) -> RunEvent:
 
 def _run_facets(record: Record, kind: EventType) -> dict[str, RunFacet]:
     tags = {"pinned": record.pinned.total, "observed": record.observed.total, "replay_of": record.replay_of or ""}
-    fields = [tags_run.TagsRunFacetFields(key=f"reprolock.{name}", value=value, source="reprolock") for name, value in tags.items() if value]
+    fields = [
+        tags_run.TagsRunFacetFields(key=f"reprolock.{name}", value=value, source="reprolock")
+        for name, value in tags.items()
+        if value
+    ]
     facets: dict[str, RunFacet] = {"tags": tags_run.TagsRunFacet(tags=fields)}
     if record.spark:
-        facets["processing_engine"] = processing_engine_run.ProcessingEngineRunFacet(version=record.spark.version, name="spark")
+        facets["processing_engine"] = processing_engine_run.ProcessingEngineRunFacet(
+            version=record.spark.version, name="spark"
+        )
     if kind in (EventType.FAIL, EventType.ABORT) and record.ending:
-        facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(message=record.ending.reason, programmingLanguage="python")
+        facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(
+            message=record.ending.reason, programmingLanguage="python"
+        )
     return facets
 
 
@@ -111,13 +119,18 @@ def _job_facets(record: Record) -> dict[str, JobFacet]:
 
 def _input(item: DatasetRecord) -> InputDataset:
     place = LakeURI.parse(item.resolved)
-    link = symlinks_dataset.Identifier(namespace=f"s3://{place.repository}", name=f"{item.commit}/{place.path}".rstrip("/"), type="LOCATION")
+    link = symlinks_dataset.Identifier(
+        namespace=f"s3://{place.repository}", name=f"{item.commit}/{place.path}".rstrip("/"), type="LOCATION"
+    )
     facets: dict[str, DatasetFacet] = {
         "version": dataset_version_dataset.DatasetVersionDatasetFacet(datasetVersion=item.commit),
         "symlinks": symlinks_dataset.SymlinksDatasetFacet(identifiers=[link]),
     }
     if item.columns is not None:
-        fields = [schema_dataset.SchemaDatasetFacetFields(name=str(column.get("name")), type=_type(column.get("type"))) for column in item.columns]
+        fields = [
+            schema_dataset.SchemaDatasetFacetFields(name=str(column.get("name")), type=_type(column.get("type")))
+            for column in item.columns
+        ]
         facets["schema"] = schema_dataset.SchemaDatasetFacet(fields=fields)
     return InputDataset(namespace=f"lakefs://{place.repository}", name=place.path.rstrip("/") or "/", facets=facets)
 

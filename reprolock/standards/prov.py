@@ -28,17 +28,33 @@ def document(record: Record) -> str:
             **({"about:seed": record.seed} if record.seed is not None else {}),
         },
     )
-    agent = prov.agent("about:reprolock", {PROV_TYPE: prov.valid_qualified_name("prov:SoftwareAgent"), "about:version": record.reprolock})
+    agent = prov.agent(
+        "about:reprolock",
+        {PROV_TYPE: prov.valid_qualified_name("prov:SoftwareAgent"), "about:version": record.reprolock},
+    )
     prov.association(run, agent)
     for item in record.datasets:
-        data = {PROV_LABEL: item.name, "about:address": item.resolved, "about:commit": item.commit, "about:digest": item.digest}
+        data = {
+            PROV_LABEL: item.name,
+            "about:address": item.resolved,
+            "about:commit": item.commit,
+            "about:digest": item.digest,
+        }
         prov.usage(run, prov.entity(f"data:{quote(item.resolved, safe='')}", data))
-    code = {PROV_LABEL: "code", "about:digest": record.code.digest, **({"about:commit": record.code.commit} if record.code.commit else {})}
+    code = {
+        PROV_LABEL: "code",
+        "about:digest": record.code.digest,
+        **({"about:commit": record.code.commit} if record.code.commit else {}),
+    }
     prov.usage(run, prov.entity(f"code:{quote(record.code.digest, safe='')}", code))
     for output in record.outputs:
         if output.digest is not None:
             name = quote(f"{record.run_id}/{output.name}", safe="")
-            about = {PROV_LABEL: output.name, "about:path": output.path, "about:digest": output.compared or output.digest}
+            about = {
+                PROV_LABEL: output.name,
+                "about:path": output.path,
+                "about:digest": output.compared or output.digest,
+            }
             prov.generation(prov.entity(f"output:{name}", about), run, record.ended)
     if record.replay_of is not None:
         prov.communication(run, prov.activity(f"run:{quote(record.replay_of, safe='')}"))

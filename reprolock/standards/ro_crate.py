@@ -11,7 +11,7 @@ from typing import Any
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from reprolock.files.failures import cannot_write
+from reprolock.files.os_errors import cannot_write
 from reprolock.model.record import Record
 
 _PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
@@ -34,17 +34,33 @@ def write_crate(record: Record, artifacts: Path, target: Path) -> None:
     crate.root_dataset["conformsTo"] = profile
     for name, (description, media) in _FILES.items():
         if (artifacts / name).is_file():
-            crate.add_file(artifacts / name, name, properties={"name": name, "description": description, "encodingFormat": media})
-    inputs = [_value(crate, f"#data-{index}", item.name, item.resolved, item.digest) for index, item in enumerate(record.datasets)]
-    params = [_value(crate, f"#param-{index}", name, str(value), "") for index, (name, value) in enumerate(record.params.items())]
+            crate.add_file(
+                artifacts / name, name, properties={"name": name, "description": description, "encodingFormat": media}
+            )
+    inputs = [
+        _value(crate, f"#data-{index}", item.name, item.resolved, item.digest)
+        for index, item in enumerate(record.datasets)
+    ]
+    params = [
+        _value(crate, f"#param-{index}", name, str(value), "")
+        for index, (name, value) in enumerate(record.params.items())
+    ]
     written = [item for item in record.outputs if item.digest is not None]
-    results = [_value(crate, f"#output-{index}", item.name, item.path, item.compared or item.digest or "") for index, item in enumerate(written)]
-    results += [_value(crate, f"#metric-{index}", name, repr(value), "") for index, (name, value) in enumerate(record.metrics.items())]
+    results = [
+        _value(crate, f"#output-{index}", item.name, item.path, item.compared or item.digest or "")
+        for index, item in enumerate(written)
+    ]
+    results += [
+        _value(crate, f"#metric-{index}", name, repr(value), "")
+        for index, (name, value) in enumerate(record.metrics.items())
+    ]
     program = {"name": " ".join(record.command), "softwareVersion": record.code.commit or record.code.digest}
     action = {
         "name": f"Run {record.run_id}",
         "startTime": record.started.isoformat(),
-        "actionStatus": {"@id": f"http://schema.org/{'CompletedActionStatus' if record.status == 'FINISHED' else 'FailedActionStatus'}"},
+        "actionStatus": {
+            "@id": f"http://schema.org/{'CompletedActionStatus' if record.status == 'FINISHED' else 'FailedActionStatus'}"
+        },
         **({"endTime": record.ended.isoformat()} if record.ended else {}),
         **({"error": record.ending.reason} if record.ending and record.status != "FINISHED" else {}),
     }
@@ -60,7 +76,9 @@ def write_crate(record: Record, artifacts: Path, target: Path) -> None:
 
 def _value(crate: ROCrate, identity: str, name: str, value: str, digest: str) -> ContextEntity:
     """Something that is named, and whose bytes are not in the crate."""
-    return _entity(crate, identity, "PropertyValue", {"name": name, "value": value, **({"description": digest} if digest else {})})
+    return _entity(
+        crate, identity, "PropertyValue", {"name": name, "value": value, **({"description": digest} if digest else {})}
+    )
 
 
 def _entity(crate: ROCrate, identity: str, kind: str, properties: dict[str, Any]) -> ContextEntity:

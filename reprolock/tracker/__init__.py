@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reprolock.tracker.mlflow_tracker import MlflowTracker
-from reprolock.tracker.place import Place
-from reprolock.tracker.store import Store
+from reprolock.tracker.stores.protocol import Store
+from reprolock.tracker.tracking_uri import Place
 
-_CLIENT = "reprolock.tracker.client_store"
+_CLIENT = "reprolock.tracker.stores.client"
 
 
 def open_tracker(place: Place, environ: Mapping[str, str], home: Path) -> MlflowTracker:
@@ -25,15 +25,15 @@ def open_tracker(place: Place, environ: Mapping[str, str], home: Path) -> Mlflow
 
     def open_store() -> Store:
         # Each store loads the one package that it wraps: requests 0.2 s, MLflow 3 s.
-        from reprolock.tracker import server_access
+        from reprolock.tracker.stores import rest_auth
 
-        if place.is_server and not server_access.needs_client(environ):
-            from reprolock.tracker.rest_store import RestStore
+        if place.is_server and not rest_auth.needs_client(environ):
+            from reprolock.tracker.stores.rest import RestStore
 
-            return RestStore(place, server_access.find_access(place.uri, environ, home))
-        from reprolock.tracker.client_store import ClientStore
+            return RestStore(place, rest_auth.find_access(place.uri, environ, home))
+        from reprolock.tracker.stores.client import ClientStore
 
-        return ClientStore(place, server_access.tries(environ))
+        return ClientStore(place, rest_auth.tries(environ))
 
     return MlflowTracker(place, open_store)
 

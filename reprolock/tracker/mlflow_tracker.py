@@ -16,16 +16,17 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from reprolock.errors import ServiceError
-from reprolock.files.failures import cannot_write
+from reprolock.files.os_errors import cannot_write
 from reprolock.model.record import Record
 from reprolock.model.uri import check_path
-from reprolock.tracker import faults, sqlite_file
-from reprolock.tracker.inputs import input_of
-from reprolock.tracker.params import flatten
-from reprolock.tracker.place import Place
+from reprolock.tracker import errors
+from reprolock.tracker.encoding.inputs import input_of
+from reprolock.tracker.encoding.params import flatten
+from reprolock.tracker.encoding.tags import model_tags_of, tags_of
 from reprolock.tracker.protocol import FOLDER, PARENT_TAG, REASON_TAG, RECORD, RUN_ID_TAG, ModelVersion, Row
-from reprolock.tracker.store import BATCH, Store, StoredRun
-from reprolock.tracker.tags import model_tags_of, tags_of
+from reprolock.tracker.stores import sqlite_check
+from reprolock.tracker.stores.protocol import BATCH, Store, StoredRun
+from reprolock.tracker.tracking_uri import Place
 
 _SHORTEST = 4
 """How much of a run's ID people must write at least."""
@@ -50,7 +51,7 @@ class MlflowTracker:
         self._check_file(writing=True)
         found = self._store.experiment(experiment)
         if found is not None and found.deleted:
-            raise faults.experiment_deleted(self.place, experiment, found.experiment_id)
+            raise errors.experiment_deleted(self.place, experiment, found.experiment_id)
         experiment_id = found.experiment_id if found else self._store.create_experiment(experiment)
         tags = {"mlflow.user": _user()}
         if local_id is not None:
@@ -84,7 +85,9 @@ class MlflowTracker:
         remarks = self._send_params(run, record)
         ended = _milliseconds(record.ended or datetime.now(UTC))
         # The command of an offline run logged them elsewhere.
-        self._store.log_metrics(run_id, {name: value for name, value in record.metrics.items() if name not in run.metrics}, ended)
+        self._store.log_metrics(
+            run_id, {name: value for name, value in record.metrics.items() if name not in run.metrics}, ended
+        )
         nested = self._nested(run)
         for child in nested:
             if child.status == "RUNNING":  # the command was stopped before its own MLflow could close it
@@ -109,18 +112,18 @@ class MlflowTracker:
 
     def find(self, run: str) -> str:
         if not self._is_there or not re.fullmatch(r"[\w-]+", run):
-            raise faults.no_run(self.place, run)
+            raise errors.no_run(self.place, run)
         if len(run) < _SHORTEST:
-            raise faults.short_name(run)
+            raise errors.short_name(run)
         if self._store.run(run) is not None:
             return run
         beginning = self._store.search(self._experiment_ids, f"attributes.run_id LIKE '{run}%' AND {_RECORDED}", 10)
         found = {entry.run_id for entry in beginning}
         found |= {entry.run_id for entry in self._tagged(run, beginning=True)}
         if len(found) > 1:
-            raise faults.several_runs(self.place, run, sorted(found))
+            raise errors.several_runs(self.place, run, sorted(found))
         if not found:
-            raise faults.no_run(self.place, run)
+            raise errors.no_run(self.place, run)
         return found.pop()
 
     def read(self, run_id: str) -> Record:
@@ -128,7 +131,7 @@ class MlflowTracker:
             file = Path(folder) / RECORD
             run = self._known(run_id)
             if RECORD not in self._store.artifacts(run, FOLDER):
-                raise faults.no_record(self.place, run_id)
+                raise errors.no_record(self.place, run_id)
             self._store.fetch(run, f"{FOLDER}/{RECORD}", file)
             return self._parsed(run_id, file.read_bytes())
 
@@ -136,12 +139,12 @@ class MlflowTracker:
         run = self._known(run_id)
         names = self._store.artifacts(run, FOLDER)
         if RECORD not in names:
-            raise faults.no_record(self.place, run_id)
+            raise errors.no_record(self.place, run_id)
         for name in sorted(names):
             try:
                 check_path(name)  # a record is foreign input
             except ValueError:
-                raise faults.unsafe_artifact(self.place, run_id, name) from None
+                raise errors.unsafe_artifact(self.place, run_id, name) from None
             target = folder / name
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +160,9 @@ class MlflowTracker:
             return []
         names = {entry.experiment_id: entry.name for entry in self._store.experiments()}
         wanted = [found for found, name in names.items() if experiment in (None, name)]
-        where = " AND ".join([*([_RECORDED] if recorded else []), *(f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items())])
+        where = " AND ".join(
+            [*([_RECORDED] if recorded else []), *(f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items())]
+        )
         return [_row(run, names[run.experiment_id]) for run in self._store.search(wanted, where, limit)]
 
     def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:
@@ -178,11 +183,11 @@ class MlflowTracker:
     @property
     def _is_there(self) -> bool:
         """False where nothing has been recorded yet: reading must not make an empty database."""
-        return self.place.file is None or sqlite_file.is_made(self.place.file)
+        return self.place.file is None or sqlite_check.is_made(self.place.file)
 
     def _check_file(self, *, writing: bool) -> None:
         if self.place.file is not None:
-            sqlite_file.check(self.place, self.place.file, writing=writing)
+            sqlite_check.check(self.place, self.place.file, writing=writing)
 
     @property
     def _experiment_ids(self) -> list[str]:
@@ -191,7 +196,7 @@ class MlflowTracker:
     def _known(self, run_id: str) -> StoredRun:
         run = self._store.run(run_id) if self._is_there else None
         if run is None:
-            raise faults.no_run(self.place, run_id)
+            raise errors.no_run(self.place, run_id)
         return run
 
     def _tagged(self, local_id: str, *, beginning: bool = False) -> list[StoredRun]:
@@ -252,7 +257,7 @@ class MlflowTracker:
             return Record.model_validate_json(data)
         except ValidationError as error:
             newer = any(fault["loc"] == ("version",) for fault in error.errors())
-            raise faults.unreadable_record(self.place, run_id, newer) from error
+            raise errors.unreadable_record(self.place, run_id, newer) from error
 
 
 def record_bytes(record: Record) -> bytes:
@@ -262,7 +267,9 @@ def record_bytes(record: Record) -> bytes:
 
 def _row(run: StoredRun, experiment: str) -> Row:
     ended = None if run.end_time is None else _time(run.end_time)
-    return Row(run.run_id, experiment, run.name, run.status, _time(run.start_time), ended, run.tags, run.metrics, run.inputs)
+    return Row(
+        run.run_id, experiment, run.name, run.status, _time(run.start_time), ended, run.tags, run.metrics, run.inputs
+    )
 
 
 def _milliseconds(time: datetime) -> int:

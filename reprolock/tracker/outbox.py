@@ -20,10 +20,10 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from reprolock.errors import MachineError, ReprolockError, UsageError
-from reprolock.files.failures import cannot_read, cannot_write
-from reprolock.files.whole import guard, write_whole
+from reprolock.files.atomic_write import guard, write_whole
+from reprolock.files.os_errors import cannot_read, cannot_write
 from reprolock.model.record import Record
-from reprolock.tracker.faults import Unreachable
+from reprolock.tracker.errors import Unreachable
 from reprolock.tracker.mlflow_tracker import record_bytes
 from reprolock.tracker.protocol import RECORD, Tracker
 
@@ -58,7 +58,12 @@ class Outbox:
         self.folder = folder
 
     def keep(
-        self, record: Record, files: Mapping[str, Path], *, mlflow_run: str | None = None, tracking_uri: str | None = None
+        self,
+        record: Record,
+        files: Mapping[str, Path],
+        *,
+        mlflow_run: str | None = None,
+        tracking_uri: str | None = None,
     ) -> Path:
         """Keep a record and its files, in place of an earlier state of the same run; the entry's folder.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from reprolock.model.record import Record
-from reprolock.tracker.place import Place
+from reprolock.tracker.tracking_uri import Place
 
 FOLDER = "reprolock"
 """The folder among a run's artifacts that is reprolock's."""

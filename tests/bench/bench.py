@@ -70,8 +70,17 @@ def measure(case: Case, rounds: int) -> list[str]:
     pairs = [(seconds(case.ours), seconds(case.theirs)) for _ in range(case.rounds or rounds)]
     ours, theirs = (statistics.median(pair[index] for pair in pairs) for index in (0, 1))
     found = statistics.median(a - b if case.more else a / b for a, b in pairs)
-    shown, goal = (f"{found:+.2f} s", f"goal {case.goal:+g} s") if case.more else (f"{found:.2f}", f"goal {case.goal:g}")
-    return [case.name, f"{ours:.2f} s", f"{case.against} {theirs:.2f} s", shown, goal, "met" if found <= case.goal else "MISSED"]
+    shown, goal = (
+        (f"{found:+.2f} s", f"goal {case.goal:+g} s") if case.more else (f"{found:.2f}", f"goal {case.goal:g}")
+    )
+    return [
+        case.name,
+        f"{ours:.2f} s",
+        f"{case.against} {theirs:.2f} s",
+        shown,
+        goal,
+        "met" if found <= case.goal else "MISSED",
+    ]
 
 
 def fresh(name: str) -> Path:
@@ -102,8 +111,12 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     # As pip leaves packages; where PYTHONDONTWRITEBYTECODE is set, every start would compile them again.
     for package in ("reprolock", "click"):
-        subprocess.run([sys.executable, "-m", "compileall", "-q", *find_spec(package).submodule_search_locations], check=True)
-    print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}")
+        subprocess.run(
+            [sys.executable, "-m", "compileall", "-q", *find_spec(package).submodule_search_locations], check=True
+        )
+    print(
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
+    )
     missed = 0
     for name in arguments.cases or CASES:
         for row in rows(CASES[name], arguments.rounds):

@@ -38,13 +38,24 @@ def start() -> Iterator[Case]:
     yield Case("reprolock --version", Command([script, "--version"]), PASS, "python -c pass", 5)
     yield Case("completion of `reprolock lock --up`", Command([script], environ=completion), PASS, "python -c pass", 5)
     dvc = dvc_project("start-dvc", files=1)
-    yield Case("lock --check", Command([*reprolock, "lock", "--check"]), Command([str(dvc_program()), "status"], dvc), "dvc status", 1 / 3)
+    yield Case(
+        "lock --check",
+        Command([*reprolock, "lock", "--check"]),
+        Command([str(dvc_program()), "status"], dvc),
+        "dvc status",
+        1 / 3,
+    )
 
 
 def skip() -> Iterator[Case]:
     """A run in which nothing changed: `--if-changed` against `dvc repro`."""
     for files, goal in ((10_000, 1 / 4), (100_000, 1 / 20)):
-        ours = project(f"skip-{files}", "import reprolock; reprolock.current().output('out').path.write_text('1')\n", files=files, output=True)
+        ours = project(
+            f"skip-{files}",
+            "import reprolock; reprolock.current().output('out').path.write_text('1')\n",
+            files=files,
+            output=True,
+        )
         subprocess.run([*REPROLOCK, "run", "-q"], cwd=ours, check=True, capture_output=True)
         theirs = dvc_project(f"skip-dvc-{files}", files=files)
         subprocess.run([str(dvc_program()), "repro", "-q"], cwd=theirs, check=True)
@@ -64,17 +75,31 @@ def environment() -> Iterator[Case | list[str]]:
     plain = project("plain", "pass\n", files=1)
     for folder in (isolated, plain):
         subprocess.run([*REPROLOCK, "run", "-q"], cwd=folder, check=True, capture_output=True)
-    case = Case("run in a locked environment that exists", Command([*REPROLOCK, "run"], isolated), Command([*REPROLOCK, "run"], plain), "not isolated", 0.3, more=True)
+    case = Case(
+        "run in a locked environment that exists",
+        Command([*REPROLOCK, "run"], isolated),
+        Command([*REPROLOCK, "run"], plain),
+        "not isolated",
+        0.3,
+        more=True,
+    )
     yield case
     cache = fresh("rebuild-cache")
 
     def forget() -> None:
         shutil.rmtree(cache, ignore_errors=True)
 
-    build = "from pathlib import Path; from reprolock.files.lock_file import read_lock; from reprolock.environment.python_env import ensure; "
+    build = "from pathlib import Path; from reprolock.files.lock_file import read_lock; from reprolock.environment.python.env_store import ensure; "
     build += f"ensure(read_lock(Path({str(demo_lock())!r})).environment, Path({str(cache)!r}))"
     ten = Command([sys.executable, "-c", "import time; time.sleep(10)"])
-    yield Case("rebuild the demo's environment, uv's cache warm", Command([sys.executable, "-c", build], before=forget), ten, "10 s", 1, rounds=3)
+    yield Case(
+        "rebuild the demo's environment, uv's cache warm",
+        Command([sys.executable, "-c", build], before=forget),
+        ten,
+        "10 s",
+        1,
+        rounds=3,
+    )
 
 
 def demo_lock() -> Path:
@@ -117,19 +142,34 @@ def spark() -> Iterator[Case]:
     (theirs / "train.py").write_text(SPARK_SCRIPT_WITH_MLFLOW)
     submit = str(Path(sys.executable).with_name("spark-submit"))
     resolving = [submit, "--master", "local[2]", "--packages", DELTA, "train.py", str(data), str(theirs / "mlflow.db")]
-    yield Case("run a Spark script", Command([*REPROLOCK, "run"], ours), Command(resolving, theirs), "spark-submit --packages, own logging", 1)
+    yield Case(
+        "run a Spark script",
+        Command([*REPROLOCK, "run"], ours),
+        Command(resolving, theirs),
+        "spark-submit --packages, own logging",
+        1,
+    )
     from reprolock.files.lock_file import read_lock
     from reprolock.files.spec_file import read_spec
-    from reprolock.steps.jars import jar_store
-    from reprolock.steps.machine import Machine
+    from reprolock.steps.locking.jars import jar_store
+    from reprolock.steps.project.machine import Machine
 
     lock = read_lock(ours)
     assert lock is not None and lock.jars is not None
     jars = ",".join(str(path) for path in jar_store(read_spec(ours), Machine.here()).files(lock.jars))
     (theirs / "plain.py").write_text(SPARK_SCRIPT)
-    once = "import mlflow, sys; mlflow.set_tracking_uri('sqlite:///' + sys.argv[1]); mlflow.start_run(); mlflow.end_run()"
+    once = (
+        "import mlflow, sys; mlflow.set_tracking_uri('sqlite:///' + sys.argv[1]); mlflow.start_run(); mlflow.end_run()"
+    )
     both = f'"{submit}" --master "local[2]" --jars "{jars}" plain.py "{data}" && "{sys.executable}" -c "{once}" "{theirs}/mlflow.db"'
-    yield Case("the same", Command([*REPROLOCK, "run"], ours), Command(["sh", "-c", both], theirs), "spark-submit --jars, then one MLflow run", 1, more=True)
+    yield Case(
+        "the same",
+        Command([*REPROLOCK, "run"], ours),
+        Command(["sh", "-c", both], theirs),
+        "spark-submit --jars, then one MLflow run",
+        1,
+        more=True,
+    )
 
 
 def lineage() -> Iterator[Case]:
@@ -142,7 +182,13 @@ def lineage() -> Iterator[Case]:
 
     load_breast_cancer(as_frame=True).frame.to_csv(folder / "data.csv", index=False)
     put = ["data", "put", "data.csv", "lakefs://clinic/main/measurements/"]
-    for command in (["data", "create", "lakefs://clinic"], put, ["data", "commit", "lakefs://clinic/main", "-m", "Data"], ["lock"], ["run"]):
+    for command in (
+        ["data", "create", "lakefs://clinic"],
+        put,
+        ["data", "commit", "lakefs://clinic/main", "-m", "Data"],
+        ["lock"],
+        ["run"],
+    ):
         subprocess.run([*REPROLOCK, *command, "-q"], cwd=folder, check=True, capture_output=True)
     shutil.rmtree(folder / "out", ignore_errors=True)
     (run,) = (folder / ".reprolock" / "runs").iterdir()
@@ -158,7 +204,12 @@ def lineage() -> Iterator[Case]:
             shutil.rmtree(run / "work" / "out", ignore_errors=True)
 
         (run / "work").mkdir(exist_ok=True)
-        return Command([sys.executable, str(folder / "train.py"), "--max-iter", "20"], run / "work", {**given, "SPARK_CONF_DIR": str(conf)}, clear)
+        return Command(
+            [sys.executable, str(folder / "train.py"), "--max-iter", "20"],
+            run / "work",
+            {**given, "SPARK_CONF_DIR": str(conf)},
+            clear,
+        )
 
     yield Case("the demo's training, observed", trained(run / "spark-conf"), trained(unwatched), "not observed", 1.15)
 
@@ -186,12 +237,18 @@ def project(
         more += '[outputs.out]\npath = "out/x"\n'
     text = PLAIN_SPEC.format(more=more)
     if arguments:
-        text = text.replace('"train.py"]\ncode', '"train.py", ' + ", ".join(json.dumps(item) for item in arguments) + "]\ncode")
+        text = text.replace(
+            '"train.py"]\ncode', '"train.py", ' + ", ".join(json.dumps(item) for item in arguments) + "]\ncode"
+        )
     (folder / "repro.toml").write_text(text)
     (folder / "train.py").write_text(script)
     with tempfile.TemporaryDirectory(dir=folder) as data:
         write_files(Path(data), files)
-        for command in (["data", "create", "lakefs://bench-data"], ["data", "put", data, "lakefs://bench-data/main/train/"], ["data", "commit", "lakefs://bench-data/main", "-m", "Data"]):
+        for command in (
+            ["data", "create", "lakefs://bench-data"],
+            ["data", "put", data, "lakefs://bench-data/main/train/"],
+            ["data", "commit", "lakefs://bench-data/main", "-m", "Data"],
+        ):
             subprocess.run([*REPROLOCK, *command, "-q"], cwd=folder, check=True)
     subprocess.run([*REPROLOCK, "lock", "-q"], cwd=folder, check=True)
     return folder
@@ -215,7 +272,12 @@ def dvc_project(name: str, *, files: int) -> Path:
     folder = fresh(name)
     (folder / "data").mkdir()
     write_files(folder / "data", files)
-    for command in (["git", "init", "-q"], [str(dvc_program()), "init", "-q"], [str(dvc_program()), "config", "core.analytics", "false"], [str(dvc_program()), "add", "-q", "data"]):
+    for command in (
+        ["git", "init", "-q"],
+        [str(dvc_program()), "init", "-q"],
+        [str(dvc_program()), "config", "core.analytics", "false"],
+        [str(dvc_program()), "add", "-q", "data"],
+    ):
         subprocess.run(command, cwd=folder, check=True)
     stage = ["stage", "add", "-q", "-n", "train", "-d", "data", "-o", "out", "echo 1 > out"]
     subprocess.run([str(dvc_program()), *stage], cwd=folder, check=True)

@@ -56,7 +56,7 @@ def cases() -> Iterator[Case | list[str]]:
 
 def lake():
     """The lake as reprolock opens it."""
-    from reprolock.lake.opening import open_lake
+    from reprolock.lake.open import open_lake
 
     return open_lake(None, Path.cwd(), os.environ, Path.home())
 
@@ -64,7 +64,7 @@ def lake():
 def fill(name: str, count: int) -> None:
     """A repository `bench-NAME` with so many objects of 1 KiB under data/, committed."""
     from reprolock.model.uri import LakeURI
-    from reprolock.steps.data import put_tree
+    from reprolock.steps.data.put import put_tree
 
     opened = lake()
     opened.create_repository(f"bench-{name}", storage=f"s3://lake/bench-{name}")
@@ -104,7 +104,15 @@ def listing(name: str, count: int) -> Iterator[list[str]]:
     ours, theirs = (statistics.median(pair[index] for pair in pairs[1:]) for index in (0, 1))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     met = "met" if ratio <= 2 else "MISSED"
-    yield [f"listing and digest of {count:,} objects", f"{ours:.2f} s", f"paging and json {theirs:.2f} s", f"{ratio:.2f}", "goal 2", met, f"peak {peak:.0f} MB"]
+    yield [
+        f"listing and digest of {count:,} objects",
+        f"{ours:.2f} s",
+        f"paging and json {theirs:.2f} s",
+        f"{ratio:.2f}",
+        "goal 2",
+        met,
+        f"peak {peak:.0f} MB",
+    ]
 
 
 def bare(repository: str) -> int:
@@ -115,7 +123,11 @@ def bare(repository: str) -> int:
     connection = http.client.HTTPConnection(place.hostname or "", place.port)
     count, after = 0, ""
     while True:
-        connection.request("GET", f"/api/v1/repositories/{repository}/refs/main/objects/ls?amount={PAGE}&prefix=data/&after={quote(after)}", headers=headers)
+        connection.request(
+            "GET",
+            f"/api/v1/repositories/{repository}/refs/main/objects/ls?amount={PAGE}&prefix=data/&after={quote(after)}",
+            headers=headers,
+        )
         page = json.loads(connection.getresponse().read())
         count += len(page["results"])
         if not page["pagination"]["has_more"]:
@@ -143,13 +155,20 @@ def comparison(name: str, count: int) -> Iterator[list[str]]:
     ratio = statistics.median(a / b for a, b in pairs[1:])
     ours, theirs = (statistics.median(pair[index] for pair in pairs[1:]) for index in (0, 1))
     met = "met" if ratio <= 0.1 else "MISSED"
-    yield [f"diff of {count:,} objects, ten of them changed", f"{ours:.3f} s", f"one listing {theirs:.2f} s", f"{ratio:.3f}", "goal 0.1", met]
+    yield [
+        f"diff of {count:,} objects, ten of them changed",
+        f"{ours:.3f} s",
+        f"one listing {theirs:.2f} s",
+        f"{ratio:.3f}",
+        "goal 0.1",
+        met,
+    ]
 
 
 def copies(name: str, what: str, goal: float) -> Iterator[list[str]]:
     """A dataset's local tree against `lakectl local clone`, and a second tree against `cp -rl`."""
     from reprolock.model.spec import DatasetSpec
-    from reprolock.steps.resolve import resolve_datasets
+    from reprolock.steps.locking.datasets import resolve_datasets
 
     opened = lake()
     dataset = DatasetSpec(uri=f"lakefs://bench-{name}/main/data/", format="csv")
@@ -164,13 +183,20 @@ def copies(name: str, what: str, goal: float) -> Iterator[list[str]]:
     for title, against, pairs, most in rows[: 1 if name == "large" else 2]:
         ratio = statistics.median(a / b for a, b in pairs[1:])
         ours, theirs = (statistics.median(pair[index] for pair in pairs[1:]) for index in (0, 1))
-        yield [title, f"{ours:.2f} s", f"{against} {theirs:.2f} s", f"{ratio:.2f}", f"goal {most:g}", "met" if ratio <= most else "MISSED"]
+        yield [
+            title,
+            f"{ours:.2f} s",
+            f"{against} {theirs:.2f} s",
+            f"{ratio:.2f}",
+            f"goal {most:g}",
+            "met" if ratio <= most else "MISSED",
+        ]
 
 
 def copied(opened, pin, place: Path, uri: str) -> tuple[float, float, float, float]:
     """Seconds of: our first tree, lakectl's clone, our second tree, `cp -rl`."""
     from reprolock.files.object_cache import ObjectCache
-    from reprolock.steps.materialise import materialise
+    from reprolock.steps.inputs.materialise import materialise
 
     cache = ObjectCache(place / "cache")
     # lakectl writes into the .gitignore of a repository that it finds around it.

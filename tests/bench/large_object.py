@@ -19,10 +19,10 @@ import services
 from command_line import Cli
 
 from reprolock.files.object_cache import ObjectCache
-from reprolock.lake.opening import open_lake
+from reprolock.lake.open import open_lake
 from reprolock.model.spec import DatasetSpec
-from reprolock.steps.materialise import materialised
-from reprolock.steps.resolve import pin_dataset
+from reprolock.steps.inputs.materialise import materialised
+from reprolock.steps.locking.datasets import pin_dataset
 
 SIZE = 5 * 2**30
 NEEDED = 15 * 2**30
@@ -53,7 +53,11 @@ def peak() -> int:
 
 
 def test_five_gibibytes_and_nothing(
-    lakefs: services.LakeFS, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    lakefs: services.LakeFS,
+    tmp_path: Path,
+    cli: Cli,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     free = shutil.disk_usage(tmp_path).free
     if free < NEEDED:
@@ -89,7 +93,9 @@ def test_five_gibibytes_and_nothing(
     shutil.rmtree(tmp_path / "cache")
 
     with closing(open_lake(None, tmp_path, lakefs.lakectl, tmp_path)) as lake:
-        pin = pin_dataset(lake, "large", DatasetSpec(uri=f"{address}/data/", format="binary"), lake.resolve(repository, "main"))
+        pin = pin_dataset(
+            lake, "large", DatasetSpec(uri=f"{address}/data/", format="binary"), lake.resolve(repository, "main")
+        )
         started = time.monotonic()
         made = materialised(lake, pin, ObjectCache(tmp_path / "second"), tmp_path / "data")
         took["materialise"] = time.monotonic() - started

@@ -11,7 +11,7 @@ import pytest
 from project import Project
 from wheelhouse import wheel
 
-from reprolock.environment.manifest import MANIFEST
+from reprolock.environment.python.manifest import MANIFEST
 
 
 @pytest.fixture
@@ -89,8 +89,14 @@ def test_a_size_to_keep(filled: Project, cli) -> None:
     ("options", "message"),
     [
         (("--trim", "--max-size", "much"), '"much" is no size; write "500MB" or "2GB"'),
-        (("--max-size", "1GB"), "--max-size is about what to remove, and nothing is removed without --trim\nhint: add --trim"),
-        (("--older-than", "3"), "--older-than is about what to remove, and nothing is removed without --trim\nhint: add --trim"),
+        (
+            ("--max-size", "1GB"),
+            "--max-size is about what to remove, and nothing is removed without --trim\nhint: add --trim",
+        ),
+        (
+            ("--older-than", "3"),
+            "--older-than is about what to remove, and nothing is removed without --trim\nhint: add --trim",
+        ),
     ],
 )
 def test_options_that_cannot_be_meant(project: Project, cli, options: tuple[str, ...], message: str) -> None:
@@ -102,7 +108,10 @@ def test_options_that_cannot_be_meant(project: Project, cli, options: tuple[str,
 def test_a_folder_that_is_a_file(project: Project, house: Path, cli) -> None:
     cache().write_text("")
     said = cli("cache")
-    assert said.err == f"error: {cache()}/objects cannot be read: not a directory\nhint: look at {cache()}/objects and try again\n"
+    assert (
+        said.err
+        == f"error: {cache()}/objects cannot be read: not a directory\nhint: look at {cache()}/objects and try again\n"
+    )
     assert said.code == 8
 
 

@@ -18,7 +18,11 @@ def shop(tmp_path: Path, bare: None, monkeypatch: pytest.MonkeyPatch, cli) -> Pa
     """A folder with a lake that has one repository with one file."""
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a.csv").write_text("x\n1\n")
-    for arguments in (["create", "lakefs://shop"], ["put", str(tmp_path / "a.csv"), f"{MAIN}/raw/"], ["commit", MAIN, "-m", "First"]):
+    for arguments in (
+        ["create", "lakefs://shop"],
+        ["put", str(tmp_path / "a.csv"), f"{MAIN}/raw/"],
+        ["commit", MAIN, "-m", "First"],
+    ):
         assert cli("data", *arguments).code == 0
     return tmp_path
 
@@ -49,13 +53,24 @@ def test_every_command_in_a_line(shop: Path, cli) -> None:
     assert say(cli, "rm", f"{side}/raw/deep") == f"Staged the removal of 2 objects at {side}/raw/deep\n"
     assert say(cli, "commit", side, "-m", "Fewer").startswith("Committed shop/side: ")
     assert say(cli, "diff", f"{MAIN}/", f"{side}/") == "- raw/deep/b c.csv\n- raw/deep/ü.csv\n"
-    assert re.fullmatch(r"Merged side into shop/main: [0-9a-f]{12}  Merge side into main\n", say(cli, "merge", side, MAIN))
+    assert re.fullmatch(
+        r"Merged side into shop/main: [0-9a-f]{12}  Merge side into main\n", say(cli, "merge", side, MAIN)
+    )
     log = say(cli, "log", MAIN, "-n", "2").splitlines()
-    assert [re.sub(r"^[0-9a-f]{12}  \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  ", "", line) for line in log] == ["Merge side into main", "More"]
+    assert [re.sub(r"^[0-9a-f]{12}  \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  ", "", line) for line in log] == [
+        "Merge side into main",
+        "More",
+    ]
     assert "run = 435" in say(cli, "log", MAIN, "-v")
-    assert say(cli, "get", "lakefs://shop/v1/raw/", str(shop / "got")) == f"Wrote {shop}/got  (3 objects, 2 kB, read-only)\n"
+    assert (
+        say(cli, "get", "lakefs://shop/v1/raw/", str(shop / "got"))
+        == f"Wrote {shop}/got  (3 objects, 2 kB, read-only)\n"
+    )
     assert (shop / "got" / "deep" / "b c.csv").read_text() == "x" * 1500
-    assert say(cli, "get", f"{MAIN}/copy.csv", str(shop / "one.csv")) == f"Wrote {shop}/one.csv  (1 object, 4 B, read-only)\n"
+    assert (
+        say(cli, "get", f"{MAIN}/copy.csv", str(shop / "one.csv"))
+        == f"Wrote {shop}/one.csv  (1 object, 4 B, read-only)\n"
+    )
     undone = say(cli, "revert", MAIN, "v1")
     assert re.fullmatch(r"Undid v1 on shop/main: [0-9a-f]{12}  .+\n", undone)
     assert say(cli, "ls", "-r", f"{MAIN}/") == "      4 B  raw/a.csv\n"
@@ -137,7 +152,9 @@ def test_json(shop: Path, cli) -> None:
 
 
 def test_the_lake_is_that_of_repro_toml(shop: Path, cli) -> None:
-    (shop / "repro.toml").write_text('[project]\nname = "x"\n[lake]\nendpoint = "file:elsewhere"\n[run]\ncommand = ["x"]\n')
+    (shop / "repro.toml").write_text(
+        '[project]\nname = "x"\n[lake]\nendpoint = "file:elsewhere"\n[run]\ncommand = ["x"]\n'
+    )
     said = cli("data", "ls", f"{MAIN}/")
     assert said.err == (
         "error: the lake file:elsewhere is not there yet\n"

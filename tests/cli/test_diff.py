@@ -133,7 +133,10 @@ def test_two_runs(project: Project, cli, tmp_path: Path) -> None:
     said = cli("diff", str(folder), three.run_id)
     assert said.code == 0
     assert said.out.splitlines()[1].startswith("                   (objects not compared: ")
-    assert "                   (code.tar.gz of one of the runs is not at hand, so no lines are compared)" in said.out.splitlines()
+    assert (
+        "                   (code.tar.gz of one of the runs is not at hand, so no lines are compared)"
+        in said.out.splitlines()
+    )
     assert said.out.splitlines()[-1] == "Two things changed."
 
     said = cli("diff", one.run_id, "repro.lock")
@@ -188,7 +191,10 @@ def test_git_revisions_of_a_lock(project: Project, cli) -> None:
     ]  # fmt: skip
     assert cli("diff", "HEAD", "repro.lock").out.splitlines() == [f"data  same  train {new}", "Nothing changed."]
     said = cli("diff", "HEAD:nope.lock", "HEAD")
-    assert (said.code, said.err) == (2, 'error: git revision HEAD has no nope.lock\nhint: write "HEAD:PATH/TO/repro.lock"\n')
+    assert (said.code, said.err) == (
+        2,
+        'error: git revision HEAD has no nope.lock\nhint: write "HEAD:PATH/TO/repro.lock"\n',
+    )
     said = cli("diff", "no such thing", "HEAD")
     assert (said.code, said.err) == (
         2,

@@ -81,7 +81,11 @@ def by_pyproject(project: Project) -> str:
 
 @pytest.mark.parametrize("declare", [by_packages, by_requirements, by_pyproject])
 def test_packages_are_locked_and_the_command_runs_in_them_alone(project: Project, house: Path, cli, declare) -> None:
-    wheel(house, "tool", text="x = 'one'\n", needs=["other"]), wheel(house, "tool", "2.0", text="x = 'two'\n"), wheel(house, "other")
+    (
+        wheel(house, "tool", text="x = 'one'\n", needs=["other"]),
+        wheel(house, "tool", "2.0", text="x = 'two'\n"),
+        wheel(house, "other"),
+    )
     project.edit("[run]", "[run]\nseed = 7")
     project.add(f'[environment]\n{declare(project)}\n[params]\nn = 1\n[outputs.o]\npath = "o.txt"\n')
     project.script(SHOWS)
@@ -109,7 +113,9 @@ def test_packages_are_locked_and_the_command_runs_in_them_alone(project: Project
         (by_pyproject, "pyproject.toml", "tool<2", "tool"),
     ],
 )
-def test_a_requirement_that_was_edited(project: Project, house: Path, cli, declare, file: str, old: str, new: str) -> None:
+def test_a_requirement_that_was_edited(
+    project: Project, house: Path, cli, declare, file: str, old: str, new: str
+) -> None:
     wheel(house, "tool")
     project.add(f"[environment]\n{declare(project)}\n")
     cli("lock")
@@ -149,7 +155,9 @@ def test_packages_as_of_a_time(project: Project, house: Path, cli, monkeypatch: 
 
 
 @pytest.mark.parametrize("way", ['env = { PYTHONPATH = "src" }', 'pass_env = ["PYTHONPATH"]'], ids=["env", "pass_env"])
-def test_a_pythonpath_that_is_asked_for(project: Project, house: Path, cli, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+def test_a_pythonpath_that_is_asked_for(
+    project: Project, house: Path, cli, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     """As with PATH, what reprolock needs stands before it, and not in its place."""
     monkeypatch.setenv("PYTHONPATH", f"src{os.pathsep}lib")
     for folder, name in (("src", "one"), ("lib", "two")):
@@ -165,7 +173,9 @@ def test_a_pythonpath_that_is_asked_for(project: Project, house: Path, cli, monk
     assert (said.code, said.out) == (0, f"one {way.startswith('pass')} train\n"), said.err
 
 
-def test_two_projects_with_the_same_packages_share_one_environment(project: Project, house: Path, cli, tmp_path: Path) -> None:
+def test_two_projects_with_the_same_packages_share_one_environment(
+    project: Project, house: Path, cli, tmp_path: Path
+) -> None:
     wheel(house, "tool")
     locked(project, cli, "tool")
     assert cli("run", "-q").code == 0
@@ -181,7 +191,12 @@ def test_two_projects_with_the_same_packages_share_one_environment(project: Proj
 
 
 def test_extras_and_markers(project: Project, house: Path, cli) -> None:
-    wheel(house, "tool", needs=['helper; extra == "fast"']), wheel(house, "helper"), wheel(house, "winlib"), wheel(house, "elder")
+    (
+        wheel(house, "tool", needs=['helper; extra == "fast"']),
+        wheel(house, "helper"),
+        wheel(house, "winlib"),
+        wheel(house, "elder"),
+    )
     locked(project, cli, "tool[fast]", "winlib; sys_platform == 'win32'", "elder; python_version < '3'")
     pinned = {item.name: item.marker for item in read_lock(project.root).environment.package}
     assert pinned == {"helper": None, "tool": None, "winlib": "sys_platform == 'win32'"}
@@ -218,7 +233,9 @@ def test_what_is_being_built_is_said(project: Project, house: Path, cli) -> None
         ("tool ==", '"tool ==" is no requirement: expected semicolon (after name with no version specifier) or end'),
     ],
 )  # fmt: skip
-def test_what_cannot_be_locked_says_why_and_where(project: Project, house: Path, cli, requirement: str, sentence: str) -> None:
+def test_what_cannot_be_locked_says_why_and_where(
+    project: Project, house: Path, cli, requirement: str, sentence: str
+) -> None:
     project.add(f'[environment]\npackages = [\n  "tool",\n  "{requirement}",\n]\n')
     line = (project.root / "repro.toml").read_text().splitlines().index(f'  "{requirement}",') + 1
     fails(
@@ -323,9 +340,23 @@ def test_what_was_installed_into_it_is_seen_and_the_hint_helps(project: Project,
     wheel(house, "tool"), wheel(house, "sneaky")
     locked(project, cli, "tool")
     assert cli("run", "-q").code == 0
-    install = ["uv", "pip", "install", "-q", "--no-index", "--find-links", str(house), "--python", str(environment() / "bin/python")]
+    install = [
+        "uv",
+        "pip",
+        "install",
+        "-q",
+        "--no-index",
+        "--find-links",
+        str(house),
+        "--python",
+        str(environment() / "bin/python"),
+    ]
     subprocess.run([Path(sys.executable).with_name("uv"), *install[1:], "sneaky"], check=True)
-    fails(cli("run"), 4, f"error: the environment {environment().name} is not as it was built: sneaky 1.0 was installed\n{ANEW}")
+    fails(
+        cli("run"),
+        4,
+        f"error: the environment {environment().name} is not as it was built: sneaky 1.0 was installed\n{ANEW}",
+    )
     assert cli("env", "--prune").out.startswith("Removed 1 environment, ")
     assert cli("run", "-q") == (0, "hello\n", "")
 
@@ -355,7 +386,9 @@ def rewrite(file: Path, old: bytes, new: bytes) -> None:
 
 
 @pytest.mark.parametrize("record", ["as it was", "edited too"])
-def test_a_file_that_was_edited_under_its_old_time_is_seen_by_a_replay(project: Project, house: Path, cli, record: str) -> None:
+def test_a_file_that_was_edited_under_its_old_time_is_seen_by_a_replay(
+    project: Project, house: Path, cli, record: str
+) -> None:
     wheel(house, "tool")
     locked(project, cli, "tool", more='[outputs.o]\npath = "o.txt"\n')
     project.script("import tool; open('o.txt', 'w').write(str(type(tool.x)))")
@@ -363,13 +396,19 @@ def test_a_file_that_was_edited_under_its_old_time_is_seen_by_a_replay(project: 
     folder, module, run = environment(), site_packages() / "tool.py", project.record.run_id
     said = cli("replay", run)
     assert said.code == 0, said.err
-    old, new = (base64.urlsafe_b64encode(hashlib.sha256(text).digest()).rstrip(b"=") for text in (b"x = 1\n", b"x = 2\n"))
+    old, new = (
+        base64.urlsafe_b64encode(hashlib.sha256(text).digest()).rstrip(b"=") for text in (b"x = 1\n", b"x = 2\n")
+    )
     rewrite(module, b"x = 1\n", b"x = 2\n")
     sentence = f"{module.relative_to(folder)} was edited"
     if record == "edited too":
         rewrite(site_packages() / "tool-1.0.dist-info" / "RECORD", old, new)
         sentence = "tool 1.0 was replaced by other files"
-    fails(cli("replay", run), 7, f"error: run {run[:8]} cannot be rebuilt: the environment {folder.name} is not as it was built: {sentence}\n{ANEW}")
+    fails(
+        cli("replay", run),
+        7,
+        f"error: run {run[:8]} cannot be rebuilt: the environment {folder.name} is not as it was built: {sentence}\n{ANEW}",
+    )
     assert cli("env", "--prune").out.startswith("Removed 1 environment, ")
     said = cli("replay", run)
     assert said.code == 0, said.err
@@ -446,7 +485,11 @@ def test_a_lock_of_another_platform(project: Project, house: Path, cli) -> None:
     everywhere = tuple(item.model_copy(update={"marker": None}) for item in old.environment.package)
     made_there = EnvironmentPin.sealed(requirements=("tool",), python=PYTHON, package=everywhere)
     write_lock(project.root, old.model_copy(update={"environment": made_there}), Scanner({}))
-    fails(cli("run"), 8, "error: winlib 1.0 has no wheel for this machine\nhint: run on a platform that winlib has wheels for\n")
+    fails(
+        cli("run"),
+        8,
+        "error: winlib 1.0 has no wheel for this machine\nhint: run on a platform that winlib has wheels for\n",
+    )
 
 
 def test_an_sdist_whose_build_requirements_another_platform_did_not_pin(project: Project, house: Path, cli) -> None:
@@ -466,7 +509,12 @@ def test_an_sdist_whose_build_requirements_another_platform_did_not_pin(project:
 
 @pytest.mark.parametrize("program", [sys.executable, "python3.99"], ids=["by its path", "by a name"])
 def test_python_from_elsewhere_is_refused(
-    project: Project, house: Path, cli, program: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    project: Project,
+    house: Path,
+    cli,
+    program: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tmp_path_factory.mktemp("programs")
     (folder / "python3.99").symlink_to(sys.executable)
@@ -534,7 +582,10 @@ def test_env_shows_the_environment_and_how_this_interpreter_differs(project: Pro
     locked(project, cli, "tool", "click")
     seal = read_lock(project.root).environment.seal[:8]
     before = cli("env").out.splitlines()
-    assert before[:2] == [f"Locked   2 packages for Python {PYTHON}, seal {seal}", "Path     not built here yet; the first run builds it"]
+    assert before[:2] == [
+        f"Locked   2 packages for Python {PYTHON}, seal {seal}",
+        "Path     not built here yet; the first run builds it",
+    ]
     cli("run", "-q")
     assert cli("env").out.splitlines() == [
         before[0], f"Path     {environment()}", "The current interpreter differs in 1 package:", "  tool  locked 1.0  here -",
@@ -561,7 +612,11 @@ def test_env_exports_what_other_tools_install_from(project: Project, house: Path
 
 def test_env_without_packages(project: Project, cli) -> None:
     cli("lock")
-    fails(cli("env"), 2, 'error: repro.toml locks no Python packages\nhint: declare them: packages = ["pandas<3"] under [environment]\n')
+    fails(
+        cli("env"),
+        2,
+        'error: repro.toml locks no Python packages\nhint: declare them: packages = ["pandas<3"] under [environment]\n',
+    )
 
 
 # MLflow of another version
@@ -591,5 +646,7 @@ def test_an_mlflow_that_cannot_open_the_file_is_refused_before_the_run(
         "(the default of mlflow.tracking_uri): it has no sqlalchemy and no alembic\n"
         "hint: lock sqlalchemy and alembic too, or start "
     ) in cli("run", "--dry-run").err
-    project.edit(f'"mlflow-skinny=={version("mlflow")}"', f'"mlflow-skinny=={version("mlflow")}", "sqlalchemy", "alembic"')
+    project.edit(
+        f'"mlflow-skinny=={version("mlflow")}"', f'"mlflow-skinny=={version("mlflow")}", "sqlalchemy", "alembic"'
+    )
     assert cli("lock").code == cli("run", "--dry-run").code == 0

@@ -14,8 +14,8 @@ from maven_folder import Layout
 from project import Project, lines_of
 from wheelhouse import PYTHON, wheel
 
-from reprolock.environment.java import Java, find_java, install_hint
-from reprolock.environment.spark_home import spark_home
+from reprolock.environment.jvm.java import Java, find_java, install_hint
+from reprolock.environment.jvm.spark_home import spark_home
 from reprolock.files.lock_file import read_lock, write_lock
 from reprolock.files.secrets import Scanner
 from reprolock.model.lock import EnvironmentPin
@@ -56,7 +56,11 @@ def pyspark(house: Path, spark: str, hadoop: str) -> None:
     path, own = wheel(house, "pyspark", spark), spark_home()
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist() if name != "pyspark.py"}
-    jars = {f"spark-core_2.13-{spark}.jar": b"", f"spark-sql_2.13-{spark}.jar": b"", f"hadoop-client-api-{hadoop}.jar": b""}
+    jars = {
+        f"spark-core_2.13-{spark}.jar": b"",
+        f"spark-sql_2.13-{spark}.jar": b"",
+        f"hadoop-client-api-{hadoop}.jar": b"",
+    }
     members |= {f"pyspark/jars/{name}": data for name, data in (jars | {own.ivy.name: own.ivy.read_bytes()}).items()}
     members["pyspark/__init__.py"] = f"__version__ = {spark!r}\n".encode()
     record = next(name for name in members if name.endswith("/RECORD"))
@@ -121,9 +125,13 @@ def test_a_java_that_the_lock_does_not_pin(project: Project, house: Path, cli, j
 
 
 @pytest.mark.spark
-def test_a_session_finds_n_and_the_settings_that_decide_results(project: Project, layout: Layout, cli, java: Java) -> None:
+def test_a_session_finds_n_and_the_settings_that_decide_results(
+    project: Project, layout: Layout, cli, java: Java
+) -> None:
     """The script is one for plain spark-submit."""
-    project.edit("[run]", '[spark]\npackages = ["org.acme:app:1.0"]\nconf = { "spark.sql.shuffle.partitions" = 3 }\n[run]')
+    project.edit(
+        "[run]", '[spark]\npackages = ["org.acme:app:1.0"]\nconf = { "spark.sql.shuffle.partitions" = 3 }\n[run]'
+    )
     project.script("""
         import json
         from pyspark.sql import SparkSession
@@ -157,14 +165,19 @@ def test_jars_are_those_of_the_pyspark_that_is_locked(project: Project, house: P
     assert f", Spark 4.1.9, local[{os.cpu_count()}])" in line
     pyspark(house, "4.1.10", "3.4.3")
     said = cli("lock", "--upgrade-package", "pyspark")
-    assert said.out.splitlines()[:2] == ["Updated  package pyspark  4.1.9 → 4.1.10", "Updated  jars             Spark 4.1.9 → 4.1.10"]
+    assert said.out.splitlines()[:2] == [
+        "Updated  package pyspark  4.1.9 → 4.1.10",
+        "Updated  jars             Spark 4.1.9 → 4.1.10",
+    ]
     assert lines_of(cli("run", "--dry-run").err, "Env")[0].count("Spark 4.1.10") == 1
 
 
 def test_hadoop_of_the_pyspark_that_is_locked(project: Project, house: Path, layout: Layout, cli) -> None:
     pyspark(house, "4.1.9", "3.4.3")
     own = spark_home().hadoop
-    project.add(f'[spark]\npackages = ["org.apache.hadoop:hadoop-aws:{own}"]\n[environment]\npackages = ["pyspark==4.1.*"]\n')
+    project.add(
+        f'[spark]\npackages = ["org.apache.hadoop:hadoop-aws:{own}"]\n[environment]\npackages = ["pyspark==4.1.*"]\n'
+    )
     fails(
         cli("lock", "-q"),
         2,
@@ -249,7 +262,9 @@ def test_a_changed_coordinate_is_a_stale_lock(project: Project, layout: Layout, 
 # No network
 
 
-def test_from_the_store_alone(project: Project, house: Path, layout: Layout, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_the_store_alone(
+    project: Project, house: Path, layout: Layout, cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("XDG_CONFIG_HOME")
     project.add('[spark]\npackages = ["org.acme:app:1.0"]\n[environment]\npackages = ["six==1.17.0", "pyspark"]\n')
     monkeypatch.setenv("UV_FIND_LINKS", str(house))
@@ -272,7 +287,9 @@ def test_from_the_store_alone(project: Project, house: Path, layout: Layout, cli
     assert (project.root / "repro.lock").read_bytes() == first
     shutil.rmtree(cache() / "jars")
     said = cli("run", "--offline")
-    assert said.err.startswith("error: jar io.openlineage:openlineage-spark_2.13:1.53.0 and 2 more are not in the store at ")
+    assert said.err.startswith(
+        "error: jar io.openlineage:openlineage-spark_2.13:1.53.0 and 2 more are not in the store at "
+    )
     assert said.err.endswith("and offline nobody is asked for it\nhint: run once without --offline\n")
     assert said.code == 5
     shutil.rmtree(os.environ["UV_CACHE_DIR"])
@@ -329,7 +346,9 @@ def test_doctor_where_nothing_is_on_the_path(project: Project, cli, monkeypatch:
     assert [item["name"] for item in document["findings"] if not item["ok"]] == ["java", "git"]
 
 
-def test_doctor_names_what_the_project_cannot_reach(project: Project, house: Path, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_names_what_the_project_cannot_reach(
+    project: Project, house: Path, cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(house.parent))
     project.edit('endpoint = "file:lake"', f'endpoint = "{DEAD}"')
     project.add(f'[mlflow]\ntracking_uri = "{DEAD}"\n[environment]\npython = "3.99"\npackages = []\n')
@@ -339,7 +358,10 @@ def test_doctor_names_what_the_project_cannot_reach(project: Project, house: Pat
     assert "LAKECTL_CREDENTIALS_ACCESS_KEY_ID" in said.out
     assert found["mlflow"][1].startswith(f"no answer from MLflow at {DEAD} ")
     assert found["python"] == ("-", "3.99  not here; a run lets uv fetch it")
-    assert "hint: python 3.99: install Python 3.99: `apt install python3.99` (Debian, Ubuntu), `uv python install 3.99` or pyenv\n" in said.out
+    assert (
+        "hint: python 3.99: install Python 3.99: `apt install python3.99` (Debian, Ubuntu), `uv python install 3.99` or pyenv\n"
+        in said.out
+    )
     assert said.code == 8
 
 

@@ -19,7 +19,7 @@ from project import Project
 import reprolock
 from reprolock.cli.main import COMMANDS
 from reprolock.files.spec_file import read_spec
-from reprolock.steps.schema import schema_bytes
+from reprolock.steps.maintenance.schema import schema_bytes
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +42,9 @@ def test_init_from_nothing(tmp_path: Path, home: Path, cli) -> None:
     assert (spec.project.name, spec.lake.endpoint, spec.datasets) == (tmp_path.name, "file:lake", {})
     assert spec.run.command == ("python", "train.py")
     said = cli("init")
-    assert said.err == "error: repro.toml is already there\nhint: edit it, or remove it and run `reprolock init` again\n"
+    assert (
+        said.err == "error: repro.toml is already there\nhint: edit it, or remove it and run `reprolock init` again\n"
+    )
     assert (said.code, said.out) == (2, "")
 
 
@@ -99,7 +101,10 @@ def test_init_sees_tabs(tmp_path: Path, home: Path, cli) -> None:
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("example-repo/main/train", '"example-repo/main/train" is not a lake address; write "lakefs://REPOSITORY/REF/PATH"'),
+        (
+            "example-repo/main/train",
+            '"example-repo/main/train" is not a lake address; write "lakefs://REPOSITORY/REF/PATH"',
+        ),
         ("lakefs://example-repo/main/trian/", "nothing is at lakefs://example-repo/main/trian"),
         ("lakefs://exmaple-repo/main/train/", 'no repository "exmaple-repo" in the lake file:lake'),
         ("lakefs://example-repo/mian/train/", 'no branch, tag or commit "mian" in the repository "example-repo"'),
@@ -114,7 +119,9 @@ def test_init_from_data_that_is_not_there(tmp_path: Path, home: Path, cli, uri: 
     assert not (tmp_path / "repro.toml").exists()
 
 
-def test_init_on_lakectls_own_lake(tmp_path: Path, home: Path, cli, lakefs: services.LakeFS, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_init_on_lakectls_own_lake(
+    tmp_path: Path, home: Path, cli, lakefs: services.LakeFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in lakefs.lakectl.items():
         monkeypatch.setenv(name, value)
     repository = f"first-hour-{os.getpid()}"
@@ -190,11 +197,17 @@ def test_a_machine_that_is_not_ready(project: Project, cli, monkeypatch: pytest.
     assert rows["git"] == "-        git     not on PATH"
     assert rows["cache"] == f"missing  cache   {project.root}/in the way/cache cannot be written"
     assert rows["lake"] == 'missing  lake    no repository "exmaple-repo" in the lake file:lake'
-    assert rows["mlflow"] == f"missing  mlflow  no answer from MLflow at {address} (mlflow.tracking_uri in repro.toml) after 1 try"
+    assert (
+        rows["mlflow"]
+        == f"missing  mlflow  no answer from MLflow at {address} (mlflow.tracking_uri in repro.toml) after 1 try"
+    )
     hints = [line for line in said.out.splitlines() if line.startswith("hint")]
     assert "hint: cache: let REPROLOCK_CACHE_DIR name a folder that can" in hints
     assert 'hint: lake: did you mean "example-repo"?' in hints
-    assert said.err == "error: not ready: java, cache, lake, mlflow\nhint: the hints above say how to get what is missing\n"
+    assert (
+        said.err
+        == "error: not ready: java, cache, lake, mlflow\nhint: the hints above say how to get what is missing\n"
+    )
     assert said.code == 8
 
 
@@ -203,7 +216,9 @@ def test_a_faulty_project(project: Project, cli) -> None:
     said = cli("doctor")
     assert said.code == 8
     assert said.err.startswith("error: not ready: project\n")
-    assert any(line.startswith("missing  project  repro.toml:9: datasets.train.format: ") for line in said.out.splitlines())
+    assert any(
+        line.startswith("missing  project  repro.toml:9: datasets.train.format: ") for line in said.out.splitlines()
+    )
 
 
 # schema
@@ -259,7 +274,9 @@ def json_ground(project: Project, cli) -> Project:
     return project
 
 
-def test_json_is_one_object_on_stdout_everywhere(json_ground: Project, cli, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_json_is_one_object_on_stdout_everywhere(
+    json_ground: Project, cli, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     root = json_ground.root
     first, second = (run.info.run_id for run in json_ground.all_stored())
     fresh = tmp_path_factory.mktemp("fresh")
@@ -347,7 +364,9 @@ def test_a_call_that_is_wrong(cli, arguments: list[str], message: str) -> None:
 )
 def test_completion(line: str, position: int, expected: list[str], tmp_path: Path) -> None:
     environ = os.environ | {"_REPROLOCK_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(position)}
-    done = subprocess.run([sys.executable, "-m", "reprolock"], env=environ, capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "reprolock"], env=environ, capture_output=True, text=True, cwd=tmp_path
+    )
     assert sorted(entry.split(",")[1] for entry in done.stdout.split()) == sorted(expected)
 
 

@@ -14,7 +14,7 @@ import pytest
 from project import Project
 from wheelhouse import wheel
 
-from reprolock.lake.embedded_git import GitLake
+from reprolock.lake.git.lake import GitLake
 
 TRAIN = """
     import pathlib
@@ -34,7 +34,9 @@ SPEC = """
 @pytest.fixture
 def trained(project: Project, cli) -> Project:
     """A project that has run once, with `--if-changed`."""
-    project.edit('command = ["python", "train.py"]', 'command = ["python", "train.py"]\nseed = 7\nenv = { MODE = "fast" }')
+    project.edit(
+        'command = ["python", "train.py"]', 'command = ["python", "train.py"]\nseed = 7\nenv = { MODE = "fast" }'
+    )
     project.add(SPEC)
     project.script(TRAIN)
     assert cli("lock").code == 0
@@ -108,7 +110,10 @@ def test_params_that_json_does_not_have_as_they_are(trained: Project, cli) -> No
     for option, why in (
         ("lost=1.5", "params.lost NaN → 1.5"),
         ("far=inf", "params.far -Infinity → Infinity; params.lost 1.5 → NaN"),
-        ("long=1152921504606846976", "params.far Infinity → -Infinity; params.long 1152921504606846977 → 1152921504606846976"),
+        (
+            "long=1152921504606846976",
+            "params.far Infinity → -Infinity; params.long 1152921504606846977 → 1152921504606846976",
+        ),
     ):
         assert f"Why     {why}\n" in cli("run", "--if-changed", "--set", option).err
 
@@ -203,7 +208,9 @@ def replace_output(project: Project) -> None:
 
 
 @pytest.mark.parametrize("change", [delete_output, edit_output, replace_output])
-def test_an_output_that_does_not_match_any_more_is_made_again(trained: Project, cli, change: Callable[[Project], None]) -> None:
+def test_an_output_that_does_not_match_any_more_is_made_again(
+    trained: Project, cli, change: Callable[[Project], None]
+) -> None:
     change(trained)
     said = cli("run", "--if-changed")
     assert (said.code, said.out) == (0, "trained\n")
@@ -235,7 +242,9 @@ def test_a_record_that_is_gone_or_damaged_is_no_equal(trained: Project, cli) -> 
 
 
 def test_what_is_to_be_published_and_is_not_yet_is_run(trained: Project, cli) -> None:
-    trained.edit('path = "out/scores.csv"', 'path = "out/scores.csv"\npublish = "lakefs://example-repo/main/scores.csv"')
+    trained.edit(
+        'path = "out/scores.csv"', 'path = "out/scores.csv"\npublish = "lakefs://example-repo/main/scores.csv"'
+    )
     assert cli("run", "--if-changed").out == "trained\n"
     assert trained.record.published[0].commit
     assert cli("run", "--if-changed").err == skipped(trained)
@@ -274,7 +283,9 @@ def test_another_package_is_run(locked: Project, cli) -> None:
         'error: repro.lock does not answer repro.toml: [environment] declares "tool", pinned for "tool<2"\n'
         "hint: run `reprolock lock` and commit repro.lock\n",
     )
-    assert cli("run", "--if-changed", "--relock").err == skipped(locked)  # the version stays, and what was asked for is no input
+    assert cli("run", "--if-changed", "--relock").err == skipped(
+        locked
+    )  # the version stays, and what was asked for is no input
     assert cli("lock", "--upgrade-package", "tool").code == 0
     assert "Why     packages: tool 1.0 → 2.0\n" in cli("run", "--if-changed").err
 

@@ -15,14 +15,20 @@ from project import Project
 
 from reprolock.model.record import Record
 from reprolock.tracker import open_tracker
-from reprolock.tracker.place import Place
+from reprolock.tracker.tracking_uri import Place
 
 
-def recorded(project: Project, record: Record, commit: str, *, path: str = "train/", ref: str = "main", **changes: object) -> str:
+def recorded(
+    project: Project, record: Record, commit: str, *, path: str = "train/", ref: str = "main", **changes: object
+) -> str:
     """One more recorded run that read a path at a commit; the record of a real one with that put in."""
     tracker = open_tracker(Place(project.database, "the test"), {}, Path("/nonexistent"))
     run_id = tracker.create("flights", None, datetime.now(UTC))
-    place = {"uri": f"lakefs://example-repo/{ref}/{path}", "resolved": f"lakefs://example-repo/{commit}/{path}", "commit": commit}
+    place = {
+        "uri": f"lakefs://example-repo/{ref}/{path}",
+        "resolved": f"lakefs://example-repo/{commit}/{path}",
+        "commit": commit,
+    }
     glob = changes.pop("glob", None)
     dataset = record.datasets[0].model_copy(update={**place, "glob": glob})
     tracker.log(run_id, record.model_copy(update={"run_id": run_id, "datasets": (dataset,), **changes}), {})
@@ -65,7 +71,10 @@ def test_who_read_a_place(project: Project, cli, first: Record) -> None:
     stranger = client.create_run(client.get_run(first.run_id).info.experiment_id, run_name="by hand")
     delta = json.dumps({"path": f"s3://example-repo/{later}/train"})
     bucket = json.dumps({"path": "s3://example-repo/main/train"})
-    client.log_inputs(stranger.info.run_id, [DatasetInput(Dataset("t", "1", "delta_table", source)) for source in (delta, bucket, "{")])
+    client.log_inputs(
+        stranger.info.run_id,
+        [DatasetInput(Dataset("t", "1", "delta_table", source)) for source in (delta, bucket, "{")],
+    )
     by_hand = stranger.info.run_id[:8]
 
     said = cli("impact", "lakefs://example-repo")
@@ -78,7 +87,15 @@ def test_who_read_a_place(project: Project, cli, first: Record) -> None:
     assert f"replay of {run}" in said.out and "run, not by reprolock" in said.out
 
     assert set(readers(cli("impact", "lakefs://example-repo/main"))) == {run, second, replay, other, of_globs, by_hand}
-    assert set(readers(cli("impact", "lakefs://example-repo/side"))) == {run, second, replay, other, of_globs, by_hand, on_side}
+    assert set(readers(cli("impact", "lakefs://example-repo/side"))) == {
+        run,
+        second,
+        replay,
+        other,
+        of_globs,
+        by_hand,
+        on_side,
+    }
     said = cli("impact", f"lakefs://example-repo/{commit}/train/")
     assert set(readers(said)) == {run, replay, of_globs}
     assert said.out.splitlines()[-1] == (

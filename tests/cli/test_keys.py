@@ -10,7 +10,7 @@ from project import Project, lines_of
 
 from reprolock.files.secrets import Scanner
 from reprolock.model.record import OutputRecord
-from reprolock.steps.keys import covered
+from reprolock.steps.recording.redact import covered
 
 KEY = "k3y-that-is-long"
 HINT = "hint: take it out, and read it from a variable (run.pass_env lets one through)\n"
@@ -44,13 +44,17 @@ def test_in_the_spec(project: Project, cli, arguments: list[str]) -> None:
 def test_in_the_spec_in_a_form_that_is_not_the_keys_own(project: Project, cli, arguments: list[str]) -> None:
     project.add('[params.model]\nnames = ["small", "\\u006b3y-that-is-long"]\n')
     cli("lock")
-    assert cli(*arguments) == (2, "", f"error: params.model.names.1 in repro.toml carries the value of SOME_TOKEN\n{HINT}")
+    assert cli(*arguments) == (
+        2,
+        "",
+        f"error: params.model.names.1 in repro.toml carries the value of SOME_TOKEN\n{HINT}",
+    )
     assert project.all_stored() == []
     nowhere(project)
 
 
 def test_in_the_name_of_a_metric(project: Project, cli) -> None:
-    project.edit("[run]", '[run]\nseed = 1')
+    project.edit("[run]", "[run]\nseed = 1")
     project.script("""
         import json, os, pathlib
         import mlflow
@@ -59,7 +63,9 @@ def test_in_the_name_of_a_metric(project: Project, cli) -> None:
     """)
     cli("lock")
     said = cli("run")
-    assert lines_of(said.err, "warning") == ["warning: the name of a metric carries the value of SOME_TOKEN; it is not recorded"]
+    assert lines_of(said.err, "warning") == [
+        "warning: the name of a metric carries the value of SOME_TOKEN; it is not recorded"
+    ]
     assert said.code == 0
     assert project.record.metrics == {"loss": 0.5}
     assert project.stored_record(project.record.run_id) == project.record
@@ -68,7 +74,9 @@ def test_in_the_name_of_a_metric(project: Project, cli) -> None:
 
 @pytest.mark.parametrize("offline", [False, True], ids=["online", "offline"])
 def test_in_an_output_that_would_be_kept(project: Project, cli, offline: bool) -> None:
-    project.add('[outputs.good]\npath = "good.json"\ncompare = "json"\n\n[outputs.leaky]\npath = "leaky.json"\ncompare = "json"\n')
+    project.add(
+        '[outputs.good]\npath = "good.json"\ncompare = "json"\n\n[outputs.leaky]\npath = "leaky.json"\ncompare = "json"\n'
+    )
     project.script("""
         import json, pathlib
         pathlib.Path("good.json").write_text("{}")
@@ -116,7 +124,9 @@ def test_in_the_users_own_spark_settings(project: Project, cli, monkeypatch: pyt
     nowhere(project, "open-sesame-2026")
     project.add('[params]\npassword = "open-\\u0073esame-2026"\n')
     said = cli("run")
-    assert said.err.endswith(f"error: params.password, which would be recorded, carries the value of spark.ssl.keyPassword\n{HINT}")
+    assert said.err.endswith(
+        f"error: params.password, which would be recorded, carries the value of spark.ssl.keyPassword\n{HINT}"
+    )
     assert said.code == 2
     nowhere(project, "open-sesame-2026")
 
@@ -129,7 +139,9 @@ def test_in_what_is_said_of_an_ending(project: Project, cli) -> None:
     scanner = Scanner({"SOME_TOKEN": KEY})
     assert covered(record, record, scanner) == (record, ())
     said = record.ending.model_copy(update={"reason": f"no answer to {KEY}"})
-    leaky = OutputRecord(name="table", path="table", compare="table", files=1, bytes=1, fault=f"Spark: {KEY}: not found")
+    leaky = OutputRecord(
+        name="table", path="table", compare="table", files=1, bytes=1, fault=f"Spark: {KEY}: not found"
+    )
     written, remarks = covered(record.model_copy(update={"ending": said, "outputs": (leaky,)}), record, scanner)
     assert remarks == (
         "ending.reason carries the value of SOME_TOKEN; asterisks are recorded",
@@ -152,7 +164,9 @@ def test_what_passes_may_be_the_projects_own_folder(project: Project, cli, monke
 def test_in_what_git_says(project: Project, cli) -> None:
     """The branch's name is recorded, and so is nothing of a run that is refused for it."""
     for arguments in (["init", "-q", "-b", KEY], ["add", "repro.toml", "train.py"], ["commit", "-q", "-m", "Start"]):
-        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *arguments], cwd=project.root, check=True)
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *arguments], cwd=project.root, check=True
+        )
     cli("lock")
     said = cli("run")
     assert said == (2, "", f"error: code.branch, which would be recorded, carries the value of SOME_TOKEN\n{HINT}")

@@ -71,7 +71,9 @@ def test_what_is_declared(watched: Project, cli) -> None:
     events = [json.loads(line) for line in (folder / "openlineage.jsonl").read_text().splitlines()]
     parent = {"namespace": "reprolock", "name": "flights"}
     assert {event["run"]["facets"]["parent"]["root"]["job"]["name"] for event in events} == {parent["name"]}
-    assert {event["run"]["facets"]["parent"]["root"]["run"]["runId"].replace("-", "") for event in events} == {record.run_id}
+    assert {event["run"]["facets"]["parent"]["root"]["run"]["runId"].replace("-", "") for event in events} == {
+        record.run_id
+    }
     assert not (folder / "spark-events").exists()
     conf = " ".join(record.spark.conf)
     assert "openlineage" not in conf and "eventLog" not in conf
@@ -80,7 +82,9 @@ def test_what_is_declared(watched: Project, cli) -> None:
 
 
 @pytest.mark.spark
-def test_reads_that_nobody_declared_and_settings_past_the_lock(watched: Project, cli, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_reads_that_nobody_declared_and_settings_past_the_lock(
+    watched: Project, cli, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     other = tmp_path_factory.mktemp("elsewhere") / "day=2026-01-01"
     other.mkdir()
     (other / "more.csv").write_text("x,y\n5,6\n")
@@ -110,7 +114,9 @@ def test_reads_that_nobody_declared_and_settings_past_the_lock(watched: Project,
     )
     lineage, said = run(watched, cli)
     [pin] = watched.record.datasets
-    [made] = [read for read in lineage.reads if "/tmp" in read.uri and read.kind == "own"]  # with tempfile, by the script
+    [made] = [
+        read for read in lineage.reads if "/tmp" in read.uri and read.kind == "own"
+    ]  # with tempfile, by the script
     assert tuple(read for read in lineage.reads if read != made) == (
         Read(uri=f"file:{other}", kind="undeclared"),
         Read(uri=f"file:{third}", kind="undeclared"),
@@ -127,7 +133,10 @@ def test_reads_that_nobody_declared_and_settings_past_the_lock(watched: Project,
     )
     assert lineage.unlocked == past
     undeclared = [f"Spark read file:{place}, which no dataset declares" for place in (other, third)]
-    assert said == [*(f"warning: {sentence}" for sentence in undeclared), *(f"warning: past the lock: {sentence}" for sentence in past)]
+    assert said == [
+        *(f"warning: {sentence}" for sentence in undeclared),
+        *(f"warning: past the lock: {sentence}" for sentence in past),
+    ]
 
 
 @pytest.mark.spark
@@ -194,7 +203,10 @@ def test_events_are_sent_on(watched: Project, cli, catalogue, monkeypatch: pytes
     events = [event for _, _, event in catalogue.taken]
     assert {(path, key) for path, key, _ in catalogue.taken} == {("/api/v1/lineage", "Bearer k3y-0f-the-catalogue")}
     assert events[1:-1] == of_spark
-    assert [(event["eventType"], event["job"]["name"]) for event in (events[0], events[-1])] == [("START", "flights"), ("COMPLETE", "flights")]
+    assert [(event["eventType"], event["job"]["name"]) for event in (events[0], events[-1])] == [
+        ("START", "flights"),
+        ("COMPLETE", "flights"),
+    ]
     assert events[0]["run"]["runId"].replace("-", "") == watched.record.run_id
     texts = [file.read_bytes() for file in watched.root.rglob("*") if file.is_file()]
     assert not any(b"k3y-0f-the-catalogue" in text for text in texts)
@@ -208,7 +220,9 @@ def test_a_catalogue_that_takes_nothing(project: Project, cli, catalogue, monkey
     said = cli("run")
     assert said.code == 0
     [warning] = lines_of(said.err, "warning:")
-    assert warning.startswith(f"warning: the events of the run were not sent to OpenLineage: 400 Client Error: Bad Request for url: {address}/")
+    assert warning.startswith(
+        f"warning: the events of the run were not sent to OpenLineage: 400 Client Error: Bad Request for url: {address}/"
+    )
     assert project.stored().info.status == "FINISHED"
 
 

@@ -198,7 +198,10 @@ def test_what_the_glob_leaves_out_is_no_change(ground, cli) -> None:
     )
     ground.put("train/b.csv", b"x,y\n3,4\n")
     said = cli("lock", "--upgrade")
-    assert said.err == "warning: datasets.train: lakefs://example-repo/main/train/ has uncommitted changes, which are not pinned\n"
+    assert (
+        said.err
+        == "warning: datasets.train: lakefs://example-repo/main/train/ has uncommitted changes, which are not pinned\n"
+    )
     assert cli("status").out.splitlines()[0] == f"train  main is still at {head[:12]}  uncommitted changes"
 
 
@@ -266,11 +269,16 @@ def test_data_that_was_put_and_not_committed(ground, cli) -> None:
     head = ground.lake.resolve("example-repo", "main").id[:12]
 
     def missing(uri: str, hint: str) -> tuple[int, str, str]:
-        return 2, "", f"error: datasets.train.uri: nothing is at lakefs://example-repo/{uri} (commit {head})\nhint: {hint}\n"
+        return (
+            2,
+            "",
+            f"error: datasets.train.uri: nothing is at lakefs://example-repo/{uri} (commit {head})\nhint: {hint}\n",
+        )
 
     look = "see what is there with `reprolock data ls -r lakefs://example-repo/{}/`"
     assert cli("lock") == missing(
-        "main/homes/", "commit what is staged there first: `reprolock data commit lakefs://example-repo/main -m MESSAGE`"
+        "main/homes/",
+        "commit what is staged there first: `reprolock data commit lakefs://example-repo/main -m MESSAGE`",
     )
     assert cli("lock", "--as-of", "2999-01-01T00:00:00Z") == missing("main/homes/", look.format("main"))
     ground.edit("main/homes/", "main/home/")
@@ -322,7 +330,14 @@ def test_several_stale_pins_are_all_named(ground, cli) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [("--upgrade",), ("--upgrade-dataset", "train"), ("--upgrade-package", "six"), ("--as-of", "2026-11-22T12:00:00Z"), ("--strict",)]
+    "options",
+    [
+        ("--upgrade",),
+        ("--upgrade-dataset", "train"),
+        ("--upgrade-package", "six"),
+        ("--as-of", "2026-11-22T12:00:00Z"),
+        ("--strict",),
+    ],
 )
 def test_check_takes_no_option_that_it_would_not_obey(ground, cli, options: tuple[str, ...]) -> None:
     cli("lock")
@@ -361,13 +376,16 @@ def test_two_locks_at_once_both_end_well(ground) -> None:
     both = [subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate(timeout=60) for process in both]
     assert [process.returncode for process in both] == [0, 0]
-    assert sorted(out.splitlines()[-1].split(" in ")[0] for out, _ in said) == ["Wrote repro.lock", "repro.lock is up to date"]
+    assert sorted(out.splitlines()[-1].split(" in ")[0] for out, _ in said) == [
+        "Wrote repro.lock",
+        "repro.lock is up to date",
+    ]
     assert read_lock(ground.root) is not None
 
 
 def test_a_second_lock_waits_for_one_that_takes_its_time(ground, cli) -> None:
     """As long as resolving may take, which is more than the seconds that a file is held for otherwise."""
-    hold = "import sys, time; from pathlib import Path; from reprolock.files.whole import guard\n"
+    hold = "import sys, time; from pathlib import Path; from reprolock.files.atomic_write import guard\n"
     hold += "with guard(Path(sys.argv[1]), 'writing repro.lock'):\n    print(flush=True)\n    time.sleep(11)"
     holder = subprocess.Popen([sys.executable, "-c", hold, str(ground.root / "repro.lock")], stdout=subprocess.PIPE)
     assert holder.stdout is not None
@@ -407,7 +425,9 @@ def test_a_lock_that_is_killed_leaves_the_old_one_or_the_new_one(ground, cli) ->
     assert states <= {old, new}
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not Path("/proc/mounts").exists(), reason="mounting a small disk needs root on Linux")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not Path("/proc/mounts").exists(), reason="mounting a small disk needs root on Linux"
+)
 def test_a_full_disk(ground, cli, tmp_path_factory: pytest.TempPathFactory) -> None:
     cli("lock")
     disk = tmp_path_factory.mktemp("disk")
@@ -416,7 +436,9 @@ def test_a_full_disk(ground, cli, tmp_path_factory: pytest.TempPathFactory) -> N
     try:
         for name in ("repro.toml", "repro.lock"):
             (disk / name).write_bytes((ground.root / name).read_bytes())
-        (disk / "repro.toml").write_text((disk / "repro.toml").read_text().replace("file:lake", f"file:{ground.root}/lake"))
+        (disk / "repro.toml").write_text(
+            (disk / "repro.toml").read_text().replace("file:lake", f"file:{ground.root}/lake")
+        )
         before = (disk / "repro.lock").read_bytes()
         cli("lock", root=disk)
         with (disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
@@ -445,7 +467,9 @@ def test_spark_without_pyspark(ground, cli, monkeypatch: pytest.MonkeyPatch) -> 
         "error: [spark] needs pyspark, which is not installed beside reprolock\n"
         "hint: install pyspark beside reprolock (`uv pip install pyspark`) and try again\n",
     )
-    assert "hint: spark: install pyspark beside reprolock (`uv pip install pyspark`) and try again\n" in cli("doctor").out
+    assert (
+        "hint: spark: install pyspark beside reprolock (`uv pip install pyspark`) and try again\n" in cli("doctor").out
+    )
 
 
 def test_spark_on_an_embedded_lake_needs_the_listener_alone(ground, cli, cache, monkeypatch) -> None:

@@ -19,7 +19,9 @@ TRAIN = """
 
 
 @pytest.mark.parametrize("where", ["sqlite", "server"])
-def test_a_registered_model_leads_to_its_lock(project: Project, cli, where: str, request: pytest.FixtureRequest) -> None:
+def test_a_registered_model_leads_to_its_lock(
+    project: Project, cli, where: str, request: pytest.FixtureRequest
+) -> None:
     uri, name = project.database, f"delays-of-{where}"
     if where == "server":
         uri = request.getfixturevalue("mlflow_server").endpoint

@@ -16,7 +16,9 @@ from terminal import on_terminal
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals on Windows")
 
 # "Getting ━━━━━╺━━━━ 40.0/80.0 MB 25.1 MB/s 0:00:02"
-BAR = re.compile(r"(?P<what>.+?) [━╸╺ ]+ (?P<done>[\d.]+)/(?P<whole>[\d.]+ [kM]?B|[\d.]+ bytes) (?P<rate>[\d.]+ [kM]B/s|\?) (?P<left>\d:\d\d:\d\d|-:--:--)")
+BAR = re.compile(
+    r"(?P<what>.+?) [━╸╺ ]+ (?P<done>[\d.]+)/(?P<whole>[\d.]+ [kM]?B|[\d.]+ bytes) (?P<rate>[\d.]+ [kM]B/s|\?) (?P<left>\d:\d\d:\d\d|-:--:--)"
+)
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-8]")
 SLOW = """
 import sys, time
@@ -75,7 +77,9 @@ def test_a_dataset_that_a_script_asks_for(project: Project, cli, tmp_path: Path)
     assert cli("run", "-q").code == 0
     shutil.rmtree(project.root / ".reprolock" / "data")
     folder = project.run_folder(project.record.run_id)
-    drawn = on_terminal([sys.executable, "-m", "reprolock", "materialise", str(folder), str(tmp_path / "empty"), "train"])
+    drawn = on_terminal(
+        [sys.executable, "-m", "reprolock", "materialise", str(folder), str(tmp_path / "empty"), "train"]
+    )
     assert drawn.code == 0, drawn.screens
     [path] = drawn.out.splitlines()
     assert len(list(Path(path).iterdir())) == 41

@@ -26,11 +26,11 @@ from project import NAMES, Project, in_background, lines_of, wait_for
 from replaying import SPEC, TRAIN, Made, edit, edit_code, edit_record, forge, lake_state, make, object_file, reseal
 
 import reprolock
-from reprolock.environment.java import find_java
+from reprolock.environment.jvm.java import find_java
 from reprolock.files.output_tree import measure
-from reprolock.steps.what_if import WhatIf, parse_param
+from reprolock.steps.locking.overrides import WhatIf, parse_param
 from reprolock.tracker import open_tracker
-from reprolock.tracker.place import Place
+from reprolock.tracker.tracking_uri import Place
 
 CHANGED = "the record or an artifact was changed after the run; take them from where the run was first recorded"
 RESTORE = "hint: restore the lake from a backup"
@@ -52,7 +52,9 @@ def made_on_sqlite(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path)
     folder = tmp_path_factory.mktemp("replayed-sqlite")
     shutil.copy(empty_mlflow, folder / "mlflow.db")
     what_if = WhatIf({"n": 5, "day": parse_param("day=2026-01-01")[1]}, {"train": "main~1"})
-    return make(folder, f"sqlite:///{folder}/mlflow.db", folder / "cache", spec=SPEC.split("[metrics]")[0], what_if=what_if)
+    return make(
+        folder, f"sqlite:///{folder}/mlflow.db", folder / "cache", spec=SPEC.split("[metrics]")[0], what_if=what_if
+    )
 
 
 class Auditor:
@@ -68,7 +70,16 @@ class Auditor:
 
     def replay(self, *arguments: str, run: str | Path | None = None, lake: str | None = None) -> Said:
         lake = lake or f"file:{self.made.lake}"
-        return self.cli("replay", str(run or self.run), "--lake", lake, "--tracking-uri", self.made.tracking, *arguments, root=self.root)
+        return self.cli(
+            "replay",
+            str(run or self.run),
+            "--lake",
+            lake,
+            "--tracking-uri",
+            self.made.tracking,
+            *arguments,
+            root=self.root,
+        )
 
     @property
     def newest(self) -> Run:
@@ -79,7 +90,6 @@ class Auditor:
 
     def folder(self, number: int = 1) -> Path:
         return self.root / ".reprolock" / "replays" / f"{self.run[:12]}-{number}"
-
 
     @classmethod
     def of(cls, made: Made, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Auditor:
@@ -166,7 +176,12 @@ def test_a_replay_of_a_replay_of_a_what_if(auditor_of_sqlite: Auditor, made_on_s
 
 @pytest.mark.parametrize("place", ["artifacts", "above", "here"])
 def test_a_downloaded_folder(
-    place: str, auditor_of_sqlite: Auditor, made_on_sqlite: Made, tmp_path: Path, empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch
+    place: str,
+    auditor_of_sqlite: Auditor,
+    made_on_sqlite: Made,
+    tmp_path: Path,
+    empty_mlflow: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another MLflow, which has never heard of the run, takes the replay."""
     auditor, made = auditor_of_sqlite, made_on_sqlite
@@ -175,9 +190,19 @@ def test_a_downloaded_folder(
     given = {"artifacts": folder, "above": folder.parent, "here": "."}[place]
     root = folder if place == "here" else auditor.root
     monkeypatch.chdir(root)
-    said = auditor.cli("replay", str(given), "--lake", f"file:{made.lake}", "--tracking-uri", f"sqlite:///{tmp_path}/other.db", root=root)
+    said = auditor.cli(
+        "replay",
+        str(given),
+        "--lake",
+        f"file:{made.lake}",
+        "--tracking-uri",
+        f"sqlite:///{tmp_path}/other.db",
+        root=root,
+    )
     assert said.code == 0, said.err
-    assert lines_of(said.out, "REPRODUCED") == [f"REPRODUCED   2 of 2 compared   {TURN}   by a record that no MLflow here repeats"]
+    assert lines_of(said.out, "REPRODUCED") == [
+        f"REPRODUCED   2 of 2 compared   {TURN}   by a record that no MLflow here repeats"
+    ]
     assert lines_of(said.err, "warning") == [
         f"warning: run {auditor.short} is not in sqlite:///{tmp_path}/other.db, so it does not name its replay"
     ]
@@ -224,7 +249,10 @@ def test_in_the_projects_own_folder(project: Project, cli: Cli) -> None:
     project.script("raise SystemExit('the working tree has changed')")
     (project.root / "out" / "model.txt").write_text("of later work")
     project.edit('name = "flights"', 'name = "flights"\n# edited since')
-    lake, files = lake_state(project.root / "lake"), {name: (project.root / name).read_bytes() for name in ("repro.toml", "repro.lock")}
+    lake, files = (
+        lake_state(project.root / "lake"),
+        {name: (project.root / name).read_bytes() for name in ("repro.toml", "repro.lock")},
+    )
     said = cli("replay", run.run_id[:8])
     assert said.code == 0, said.err
     assert lines_of(said.out, "REPRODUCED") == ["REPRODUCED   2 of 2 compared   packages not locked, none differ"]
@@ -327,9 +355,13 @@ def test_other_bytes_in_the_cache_are_fetched_again(
     project.add('[outputs.copy]\npath = "copy.csv"\n')
     if asked_for == "by a placeholder":
         project.command("python", "train.py", "{datasets.train.path}")
-        project.script("import pathlib, sys; pathlib.Path('copy.csv').write_bytes((pathlib.Path(sys.argv[1]) / 'b.csv').read_bytes())")
+        project.script(
+            "import pathlib, sys; pathlib.Path('copy.csv').write_bytes((pathlib.Path(sys.argv[1]) / 'b.csv').read_bytes())"
+        )
     else:
-        project.script("import pathlib, reprolock; pathlib.Path('copy.csv').write_bytes((reprolock.current().dataset('train').path / 'b.csv').read_bytes())")
+        project.script(
+            "import pathlib, reprolock; pathlib.Path('copy.csv').write_bytes((reprolock.current().dataset('train').path / 'b.csv').read_bytes())"
+        )
     right = b"x,y\n2,3\n5,7\n"
     project.commit("train/b.csv", right)
     assert cli("lock").code == 0
@@ -370,14 +402,18 @@ def test_a_lake_that_does_not_have_the_commit(auditor: Auditor, tmp_path: Path) 
     other = Project(tmp_path)
     said = auditor.replay(lake=f"file:{other.root}/lake")
     assert said.code == 7
-    assert said.err.startswith(f"error: run {auditor.short} cannot be rebuilt: dataset train is pinned at lakefs://example-repo/")
+    assert said.err.startswith(
+        f"error: run {auditor.short} cannot be rebuilt: dataset train is pinned at lakefs://example-repo/"
+    )
 
 
 def test_a_lake_that_is_not_there(auditor: Auditor, made: Made) -> None:
     """Without --lake the record's own, which is gone with its project."""
     said = auditor.cli("replay", auditor.run, "--tracking-uri", made.tracking, root=auditor.root)
     assert said.code == 7
-    assert said.err.splitlines()[0].startswith(f"error: run {auditor.short} cannot be rebuilt: dataset train is pinned at ")
+    assert said.err.splitlines()[0].startswith(
+        f"error: run {auditor.short} cannot be rebuilt: dataset train is pinned at "
+    )
     assert not (auditor.root / "lake").exists()
 
 
@@ -397,11 +433,23 @@ def stored(made: Made, mlflow_server: services.Server) -> Any:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda folder: edit_record(folder, lambda record: record["metrics"].update(loss=78.0)), "  metrics: not as it was"),
-        (lambda folder: (edit_record(folder, lambda record: record["metrics"].update(loss=78.0)), reseal(folder)), "  reprolock.seal: "),
-        (lambda folder: edit(folder, "repro.toml", "rel = 1e-6", "rel = 0.5"), "  metrics.loss: record.json and repro.toml say different"),
+        (
+            lambda folder: edit_record(folder, lambda record: record["metrics"].update(loss=78.0)),
+            "  metrics: not as it was",
+        ),
+        (
+            lambda folder: (edit_record(folder, lambda record: record["metrics"].update(loss=78.0)), reseal(folder)),
+            "  reprolock.seal: ",
+        ),
+        (
+            lambda folder: edit(folder, "repro.toml", "rel = 1e-6", "rel = 0.5"),
+            "  metrics.loss: record.json and repro.toml say different",
+        ),
         (lambda folder: (edit(folder, "repro.toml", "rel = 1e-6", "rel = 0.5"), forge(folder)), "  reprolock.seal: "),
-        (lambda folder: (edit_code(folder, lambda code: edit(code, "train.py", "= sum(", "= 1 + sum("))), "  code: code.tar.gz has digest"),
+        (
+            lambda folder: edit_code(folder, lambda code: edit(code, "train.py", "= sum(", "= 1 + sum(")),
+            "  code: code.tar.gz has digest",
+        ),
         (lambda folder: (folder / "repro.lock").unlink(), "error: the run has no repro.lock"),
     ],
 )
@@ -435,7 +483,9 @@ def test_an_invented_result(
     reseal(folder)
     said = auditor.replay(run=folder)
     assert said.code == 6
-    assert lines_of(said.out, "DIVERGED") == [f"DIVERGED   1 of 4 differ: {wrong}   {TURN}   by a record that no MLflow here repeats"]
+    assert lines_of(said.out, "DIVERGED") == [
+        f"DIVERGED   1 of 4 differ: {wrong}   {TURN}   by a record that no MLflow here repeats"
+    ]
     assert lines_of(said.out, "Nothing") == ["Nothing differs in the inputs and the observed environment"]
     assert lines_of(said.err, "error") == ["error: the replay of ffffffff diverged: 1 of 4 differ: " + wrong]
 
@@ -475,7 +525,9 @@ def test_a_lake_that_gets_no_keys(auditor: Auditor, made: Made, tmp_path: Path) 
 def test_a_program_that_is_not_here(auditor: Auditor, made: Made, tmp_path: Path) -> None:
     folder = made.copy(tmp_path / "forged")
     edit(folder, "repro.toml", 'command = ["python"', 'command = ["no-such-program"')
-    edit_record(folder, lambda record: (record["command"].__setitem__(0, "no-such-program"), record.update(run_id="f" * 32)))
+    edit_record(
+        folder, lambda record: (record["command"].__setitem__(0, "no-such-program"), record.update(run_id="f" * 32))
+    )
     forge(folder)
     said = auditor.replay(run=folder)
     assert said.code == 7
@@ -546,7 +598,9 @@ def test_several_times(auditor: Auditor) -> None:
     assert len([line for line in said.out.splitlines() if line.startswith(("REPRODUCED", "DIVERGED"))]) == 3
     lines = said.out.splitlines()
     start = lines.index("Spread over 3 replays")
-    low, high, spread = re.fullmatch(r"  loss  3 values  ([\d.]+) to ([\d.]+)  spread ([\d.e-]+)  rel [\d.e-]+", lines[start + 1]).groups()
+    low, high, spread = re.fullmatch(
+        r"  loss  3 values  ([\d.]+) to ([\d.]+)  spread ([\d.e-]+)  rel [\d.e-]+", lines[start + 1]
+    ).groups()
     assert 77 <= float(low) < float(high) < 77.01
     assert float(spread) == pytest.approx(float(high) - float(low), rel=1e-2)
     assert lines[start + 2].split() == ["rows", "3", "values", "3.0", "to", "3.0", "spread", "0", "rel", "0"]
@@ -557,7 +611,9 @@ def test_a_what_if(auditor: Auditor, made: Made) -> None:
     said = auditor.replay("--set", "n=4", "--data", "train=main")
     replay = auditor.newest
     record = made.tracker.read(replay.info.run_id)
-    [before, after] = [[output.compared.partition(":")[2][:8] for output in found.outputs[:2]] for found in (made.record, record)]
+    [before, after] = [
+        [output.compared.partition(":")[2][:8] for output in found.outputs[:2]] for found in (made.record, record)
+    ]
     assert after[1] == hashlib.sha256(b"125").hexdigest()[:8]
     commits = [found.datasets[0].commit[:12] for found in (made.record, record)]
     assert (said.code, said.out.splitlines()) == (
@@ -574,7 +630,9 @@ def test_a_what_if(auditor: Auditor, made: Made) -> None:
     )
     assert (before[0] != after[0], commits[0] != commits[1]) == (True, True)
     assert replay.data.tags["reprolock.verdict"] == "none"
-    assert MlflowClient(made.tracking).get_run(auditor.run).data.tags[f"reprolock.replay.{replay.info.run_id}"] == "none"
+    assert (
+        MlflowClient(made.tracking).get_run(auditor.run).data.tags[f"reprolock.replay.{replay.info.run_id}"] == "none"
+    )
     assert record.what_if == {"n": 4}
 
 
@@ -582,7 +640,7 @@ def test_a_what_if(auditor: Auditor, made: Made) -> None:
     ("arguments", "message"),
     [
         (["--set", "m=4"], 'error: --set m: repro.toml declares no param "m"'),
-        (["--data", "train=nowhere"], 'error: --data train=nowhere: '),
+        (["--data", "train=nowhere"], "error: --data train=nowhere: "),
         (["--data", "test=main"], 'error: --data test: repro.toml declares no dataset "test"'),
     ],
 )
@@ -622,7 +680,9 @@ def test_a_dry_run_shows_what_the_command_would_be_given(project: Project, cli: 
     assert (document["seed"], document["env"]) == (7, {"LD_PRELOAD": "/tmp/a b.so", "LEVEL": "\x1b[2J"})
 
 
-def test_options_that_cannot_be_followed_are_refused_before_anything_runs(project: Project, cli: Cli, tmp_path: Path) -> None:
+def test_options_that_cannot_be_followed_are_refused_before_anything_runs(
+    project: Project, cli: Cli, tmp_path: Path
+) -> None:
     assert cli("lock").code == cli("run").code == 0
     run_id, runs = project.record.run_id, len(project.all_stored())
     said = cli("replay", run_id, "--html", str(tmp_path / "nowhere" / "x.html"))
@@ -631,7 +691,11 @@ def test_options_that_cannot_be_followed_are_refused_before_anything_runs(projec
         f"error: --html {tmp_path}/nowhere/x.html: {tmp_path}/nowhere is no folder\n"
         "hint: make it first; the page is written when the replay has ended\n",
     )
-    for command in (("replay", run_id), ("impact", "lakefs://example-repo/main"), ("data", "ls", "lakefs://example-repo/main/")):
+    for command in (
+        ("replay", run_id),
+        ("impact", "lakefs://example-repo/main"),
+        ("data", "ls", "lakefs://example-repo/main/"),
+    ):
         said = cli(*command, "--lake", "lake")
         assert (said.code, said.err) == (
             2,
@@ -666,12 +730,24 @@ def test_names_of_no_run(auditor: Auditor) -> None:
 
 def hanging(auditor: Auditor) -> Any:
     auditor.set("TURN", "hang")
-    return in_background(auditor.root, "replay", auditor.run, "--lake", f"file:{auditor.made.lake}", "--tracking-uri", auditor.made.tracking)
+    return in_background(
+        auditor.root,
+        "replay",
+        auditor.run,
+        "--lake",
+        f"file:{auditor.made.lake}",
+        "--tracking-uri",
+        auditor.made.tracking,
+    )
 
 
 def is_hanging(auditor: Auditor) -> bool:
     runs = list(auditor.folder().glob("project/.reprolock/runs/*/record.json"))
-    return bool(runs) and auditor.newest.data.tags.get("reprolock.replay_of") == auditor.run and auditor.newest.info.status == "RUNNING"
+    return (
+        bool(runs)
+        and auditor.newest.data.tags.get("reprolock.replay_of") == auditor.run
+        and auditor.newest.info.status == "RUNNING"
+    )
 
 
 def test_ctrl_c(auditor: Auditor) -> None:
@@ -740,7 +816,7 @@ def test_a_run_that_mlflow_has_from_elsewhere(project: Project, cli: Cli) -> Non
 
 
 def test_as_a_function(auditor: Auditor, made: Made) -> None:
-    from reprolock.steps.replay import ReplayOptions  # the library's own way
+    from reprolock.steps.replaying.replay import ReplayOptions  # the library's own way
 
     done = reprolock.replay(
         auditor.root, auditor.short, ReplayOptions(made.tracking, f"file:{made.lake}"), machine=made.machine(TURN="")
@@ -780,7 +856,9 @@ def test_diverged_says_what_differs_in_the_environment(auditor: Auditor, made: M
     assert (said.code, lines[start + 1]) == (6, f"  packages: Python 3.11.0 → {made.record.environment.python}")
 
 
-def test_other_jars_and_another_java(project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_other_jars_and_another_java(
+    project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The record is whole, this machine is not the one for it: exit 8, where another machine may do."""
     cache = tmp_path / "cache"
     monkeypatch.setenv("REPROLOCK_CACHE_DIR", str(cache))
@@ -825,11 +903,15 @@ def test_other_jars_and_another_java(project: Project, cli: Cli, monkeypatch: py
     said = cli("run")
     assert (said.code, lines_of(said.err, "error")) == (
         4,
-        [f"error: jar org.acme:app:1.0 in the store has changed: SHA-256 {found[:12]}, pinned {stored.parent.name[:12]}"],
+        [
+            f"error: jar org.acme:app:1.0 in the store has changed: SHA-256 {found[:12]}, pinned {stored.parent.name[:12]}"
+        ],
     )
     stored.unlink()
 
-    folder = open_tracker(Place(project.database, "the test"), {}, tmp_path).download(run.run_id, tmp_path / "downloaded")
+    folder = open_tracker(Place(project.database, "the test"), {}, tmp_path).download(
+        run.run_id, tmp_path / "downloaded"
+    )
     pinned = hashlib.sha256(maven.jar("org.acme:app:1.0").read_bytes()).hexdigest()
     edit(folder, "repro.lock", pinned, "0" * 64)
     said = cli("replay", str(folder))

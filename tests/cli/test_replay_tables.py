@@ -9,7 +9,9 @@ from project import Project, lines_of
 pytestmark = pytest.mark.spark
 
 
-def test_other_part_files_row_order_and_compression(project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_part_files_row_order_and_compression(
+    project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project.edit("[run]", '[run]\npass_env = ["TURN"]')
     project.add("""
         [spark]
@@ -65,8 +67,12 @@ def test_other_part_files_row_order_and_compression(project: Project, cli: Cli, 
     assert (recorded["scores"].table.rows, recorded["scores"].files) == (125, 5)
     monkeypatch.setenv("TURN", "2")
     said = cli("replay", project.record.run_id)
-    states = {line.split()[0]: line.split("  ")[-1].strip() for line in lines_of(said.out, "scores", "wobbling", "changed")}
-    assert states == {"scores": "identical", "wobbling": "within tolerance", "changed": "different"}, said.out + said.err
+    states = {
+        line.split()[0]: line.split("  ")[-1].strip() for line in lines_of(said.out, "scores", "wobbling", "changed")
+    }
+    assert states == {"scores": "identical", "wobbling": "within tolerance", "changed": "different"}, (
+        said.out + said.err
+    )
     assert lines_of(said.out, "  changed:") == ['  changed: column "score" holds other values'], said.out
     assert lines_of(said.out, "DIVERGED") == [
         "DIVERGED   1 of 3 differ: changed   packages not locked, none differ   TURN passed, with values that are not recorded"

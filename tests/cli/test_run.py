@@ -60,7 +60,9 @@ def test_a_run(project: Project, cli) -> None:
     assert lines[3:6] == ["Why     first run of this project", RULE, RULE]
     assert lines[6] == f"Outputs  scores  out/scores.csv  1 file, 8 B  bytes {record.outputs[0].digest[5:13]}"
     assert re.fullmatch(rf"Recorded run {record.run_id[:8]} \(flights\) in \d+(\.\d)? s", lines[7])
-    assert lines[8:] == [f"Look     reprolock show {record.run_id[:8]}      mlflow ui --backend-store-uri {project.database}"]
+    assert lines[8:] == [
+        f"Look     reprolock show {record.run_id[:8]}      mlflow ui --backend-store-uri {project.database}"
+    ]
 
     stored = project.stored()
     assert stored.info.status == "FINISHED"
@@ -227,7 +229,10 @@ def test_an_output_with_a_link_that_leads_nowhere(project: Project, cli) -> None
         + hint_of(project)
     )
     assert said.code == 1
-    assert project.record.outputs[0].fault == "out/model/weights.bin is a link to ../../cache/weights.bin, where no file is"
+    assert (
+        project.record.outputs[0].fault
+        == "out/model/weights.bin is a link to ../../cache/weights.bin, where no file is"
+    )
 
 
 @pytest.mark.parametrize(("path", "link"), [("out/pred.json", "out"), ("deep/er/model/new.bin", "deep/er/model")])
@@ -326,7 +331,9 @@ def test_variables_are_as_tox_treats_them(project: Project, cli, monkeypatch: py
 
 
 def test_braces_in_a_command_stay(project: Project, cli) -> None:
-    project.command("python", "-c", "import sys; print({'a': 1}, {}, sys.argv[1:])", "{x}", "{datasets.train.path}", "${HOME}")
+    project.command(
+        "python", "-c", "import sys; print({'a': 1}, {}, sys.argv[1:])", "{x}", "{datasets.train.path}", "${HOME}"
+    )
     lock(cli)
     said = cli("run")
     path = f"{project.root}/.reprolock/data/example-repo/{project.record.datasets[0].commit}/train"
@@ -406,14 +413,19 @@ def test_what_the_command_logs_lands_in_the_run(project: Project, cli) -> None:
     assert stored.data.params == {"own": "x", "rate": "0.25"}
     assert stored.data.tags["mine"] == "yes"
     assert record.params == {"rate": 0.5}
-    assert {entry.path for entry in MlflowClient(project.database).list_artifacts(record.run_id)} == {"note.txt", "reprolock"}
+    assert {entry.path for entry in MlflowClient(project.database).list_artifacts(record.run_id)} == {
+        "note.txt",
+        "reprolock",
+    }
     folds = [run for run in project.all_stored() if run.info.run_id != record.run_id]
     assert {run.info.run_name for run in folds} == {"fold", "fold 2"}
     assert {run.data.tags["mlflow.parentRunId"] for run in folds} == {record.run_id}
 
 
 @pytest.mark.parametrize("declared", [False, True], ids=["the caller's", "declared"])
-def test_the_callers_experiment_is_not_the_runs(project: Project, cli, monkeypatch: pytest.MonkeyPatch, declared: bool) -> None:
+def test_the_callers_experiment_is_not_the_runs(
+    project: Project, cli, monkeypatch: pytest.MonkeyPatch, declared: bool
+) -> None:
     """MLflow refuses a run whose experiment is another than MLFLOW_EXPERIMENT_NAME says, nested ones too."""
     if declared:
         project.edit("[run]", '[run]\nenv = { MLFLOW_EXPERIMENT_NAME = "elsewhere" }')
@@ -463,7 +475,9 @@ def test_the_screen_is_the_commands_while_it_runs(project: Project, cli) -> None
     lock(cli)
     ours, theirs = pty.openpty()
     line = [sys.executable, "-m", "reprolock", "-C", str(project.root), "run"]
-    process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm"})
+    process = subprocess.Popen(
+        line, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm"}
+    )
     os.close(theirs)
     seen = b""
     try:
@@ -534,7 +548,11 @@ def test_a_dry_run_makes_ready_and_records_nothing(project: Project, cli) -> Non
     assert list((project.root / ".reprolock/runs").iterdir()) == []
     assert (project.root / "model").read_text() == "stays"
     document = json.loads(cli("run", "--dry-run", "--json").out)
-    assert (document["status"], document["command"], document["sent"]) == ("RUNNING", ["python", "train.py", "1"], False)
+    assert (document["status"], document["command"], document["sent"]) == (
+        "RUNNING",
+        ["python", "train.py", "1"],
+        False,
+    )
     project.edit('"train.py"', '"tarin.py"', "repro.toml")
     project.edit('"python"', '"pyhton"', "repro.toml")
     said = cli("run", "--dry-run")
@@ -545,7 +563,10 @@ def test_a_dry_run_makes_ready_and_records_nothing(project: Project, cli) -> Non
 
 def test_two_dry_runs_at_once(project: Project, cli) -> None:
     lock(cli)
-    with in_background(project.root, "run", "--dry-run") as one, in_background(project.root, "run", "--dry-run") as other:
+    with (
+        in_background(project.root, "run", "--dry-run") as one,
+        in_background(project.root, "run", "--dry-run") as other,
+    ):
         ends = [process.communicate(timeout=90) for process in (one, other)]
     assert [one.returncode, other.returncode] == [0, 0], ends
 
@@ -557,7 +578,11 @@ def test_if_changed(project: Project, cli) -> None:
     assert cli("run", "--if-changed").out == "ran\n"
     run_id = project.record.run_id
     said = cli("run", "--if-changed")
-    assert said == (0, "", f"Skipped: run {run_id[:8]} has finished with the same inputs, and its outputs are as it left them\n")
+    assert said == (
+        0,
+        "",
+        f"Skipped: run {run_id[:8]} has finished with the same inputs, and its outputs are as it left them\n",
+    )
     assert cli("run", "--if-changed", "--set", "n=2").out == "ran\n"
     project.commit("train/b.csv", b"x,y\n")
     assert cli("run", "--if-changed", "--data", "train=main").out == "ran\n"
@@ -572,7 +597,9 @@ def test_what_of_the_machine_can_move_a_result(project: Project, cli, monkeypatc
     monkeypatch.setenv("LC_NUMERIC", "de_DE.UTF-8")
     monkeypatch.setenv("LC_TELEPHONE", "passed")
     project.edit("[run]", '[run]\npass_env = ["LC_TELEPHONE"]')
-    project.script("import os; print('of the command:', len(os.sched_getaffinity(0)), os.environ['LANG'], os.environ['LC_TELEPHONE'])")
+    project.script(
+        "import os; print('of the command:', len(os.sched_getaffinity(0)), os.environ['LANG'], os.environ['LC_TELEPHONE'])"
+    )
     assert cli("lock").code == 0
     said = cli("run")
     environment = project.record.environment

@@ -23,7 +23,7 @@ from project import Project, in_background, lines_of, wait_for
 from reprolock.files.journal import Journal
 from reprolock.files.lock_file import read_lock, write_lock
 from reprolock.files.secrets import Scanner
-from reprolock.lake.embedded_git import GitLake
+from reprolock.lake.git.lake import GitLake
 from reprolock.model.lock import DatasetPin
 
 WAITS = """
@@ -211,7 +211,9 @@ def server(mlflow_server: services.Server) -> Iterator[services.Server]:
         mlflow_server.start()
 
 
-def test_mlflow_goes_down_during_a_run(project: Project, cli, server: services.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_goes_down_during_a_run(
+    project: Project, cli, server: services.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("HERE", str(project.root))
     project.edit("[run]", f"[run]\n{HERE}")
@@ -254,7 +256,11 @@ def test_mlflow_goes_down_during_a_run(project: Project, cli, server: services.S
     assert cli("sync") == (0, f"Sent run {record.run_id[:8]}\n", "")
     assert cli("sync") == (0, "Nothing waits to be sent\n", "")
     stored = project.stored(record.run_id, server.endpoint)
-    assert (stored.info.status, stored.data.params, stored.data.metrics) == ("FINISHED", {"rate": "0.5"}, {"loss": 0.25})
+    assert (stored.info.status, stored.data.params, stored.data.metrics) == (
+        "FINISHED",
+        {"rate": "0.5"},
+        {"loss": 0.25},
+    )
     assert len(stored.inputs.dataset_inputs) == 1
     assert len(project.artifacts(record.run_id, server.endpoint)) == 4
     history = MlflowClient(server.endpoint).get_metric_history(record.run_id, "loss")
@@ -279,7 +285,9 @@ def test_mlflows_answer_is_lost_when_it_has_made_the_run(project: Project, cli, 
     assert (stored.info.run_id, stored.info.status) == (project.record.run_id, "FINISHED")
 
 
-def test_a_reprolock_that_is_killed_before_it_knows_its_run(project: Project, cli, mlflow_server: services.Server) -> None:
+def test_a_reprolock_that_is_killed_before_it_knows_its_run(
+    project: Project, cli, mlflow_server: services.Server
+) -> None:
     with cable(int(mlflow_server.endpoint.rpartition(":")[2])) as wire:
         project.add(f'[mlflow]\ntracking_uri = "{wire.endpoint}"\nexperiment = "killed-early"\n')
         cli("lock")
@@ -355,7 +363,9 @@ def test_a_lakefs_that_cannot_be_asked(project: Project, cli, monkeypatch: pytes
     if set_keys:
         assert said.err.startswith(f"error: no answer from lakeFS at {address} (LAKECTL_SERVER_ENDPOINT_URL) after ")
     else:
-        assert said.err.startswith(f"error: no keys are known for the lakeFS at {address} (repro.toml)\nhint: set LAKECTL_")
+        assert said.err.startswith(
+            f"error: no keys are known for the lakeFS at {address} (repro.toml)\nhint: set LAKECTL_"
+        )
     assert said.code == 5
     assert project.all_stored() == []
 
@@ -368,7 +378,9 @@ def lock_for_lakefs(project: Project) -> None:
     write_lock(project.root, lock.model_copy(update={"dataset": pins}), Scanner({}))
 
 
-def test_a_spec_that_names_another_lakefs_than_the_keys_belong_to(project: Project, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_spec_that_names_another_lakefs_than_the_keys_belong_to(
+    project: Project, cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cli("lock")
     monkeypatch.setenv("LAKECTL_SERVER_ENDPOINT_URL", "https://lakefs.example.com")
     monkeypatch.setenv("LAKECTL_CREDENTIALS_ACCESS_KEY_ID", "AKIAIOSFOLKFSSAMPLES")
@@ -386,7 +398,9 @@ def test_a_spec_that_names_another_lakefs_than_the_keys_belong_to(project: Proje
 # Disks and keys
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not Path("/proc/mounts").exists(), reason="mounting a small disk needs root on Linux")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not Path("/proc/mounts").exists(), reason="mounting a small disk needs root on Linux"
+)
 def test_a_full_disk(project: Project, cli) -> None:
     cli("lock")
     own = project.root / ".reprolock"

@@ -15,7 +15,7 @@ import reprolock
 from reprolock.errors import NotReplayable, UsageError
 from reprolock.model.record import Record
 from reprolock.tracker import open_tracker
-from reprolock.tracker.place import Place
+from reprolock.tracker.tracking_uri import Place
 
 
 def run(project: Project, cli: Cli, *upgrade: str) -> Record:

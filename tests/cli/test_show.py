@@ -46,7 +46,17 @@ def test_a_record(ran: Project, cli) -> None:
     assert lines[8] == "Why       first run of this project"
     assert lines[9].split() == ["Commits", "train", given.resolved, given.digest[:20]]
     assert lines[10:13] == ["Params    max_iter = 20", "          name = a b", "Seed      7"]
-    assert lines[13].split() == ["Outputs", "scores", "scores.csv", "1", "file,", "1", "B", "bytes", output.digest[5:13]]
+    assert lines[13].split() == [
+        "Outputs",
+        "scores",
+        "scores.csv",
+        "1",
+        "file,",
+        "1",
+        "B",
+        "bytes",
+        output.digest[5:13],
+    ]
     assert lines[14:] == [
         "Lineage   plain file access was not observed",
         f"Pinned    {record.pinned.total}",
@@ -106,7 +116,11 @@ def test_the_folder_of_a_runs_artifacts(ran: Project, cli, tmp_path_factory: pyt
         assert (said.code, said.out) == (0, shown)
         assert ran.record.run_id in (elsewhere / "page.html").read_text()
     record = elsewhere / "artifacts" / "reprolock" / "record.json"
-    record.write_text(record.read_text().replace('"project":"flights"', '"project":"fraud"').replace('"project": "flights"', '"project": "fraud"'))
+    record.write_text(
+        record.read_text()
+        .replace('"project":"flights"', '"project":"fraud"')
+        .replace('"project": "flights"', '"project": "fraud"')
+    )
     said = cli("show", str(elsewhere / "artifacts"), root=elsewhere)
     assert (said.code, said.out) == (7, "")
     assert "not as it was when record.json was written" in said.err
@@ -151,7 +165,11 @@ def test_a_diverged_loss_is_shown(project: Project, cli) -> None:
     (project.run_folder(record.run_id) / "record.json").write_bytes(record_bytes(record))
     assert "Metrics   far inf   loss nan   rows 3\n" in cli("show").out
     found = cli("show", "--json")
-    assert json.loads(found.out, parse_constant=pytest.fail)["metrics"] == {"loss": "NaN", "rows": 3.0, "far": "Infinity"}
+    assert json.loads(found.out, parse_constant=pytest.fail)["metrics"] == {
+        "loss": "NaN",
+        "rows": 3.0,
+        "far": "Infinity",
+    }
 
 
 def test_no_lake_and_no_mlflow_are_needed_for_what_is_here(ran: Project, cli) -> None:

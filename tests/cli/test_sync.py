@@ -52,7 +52,10 @@ def test_an_offline_run_is_sent_once(offline: Project, cli) -> None:
     ]  # fmt: skip
     assert not (offline.root / ".reprolock/outbox" / record.run_id).exists()
     # It is still found by the ID that it had, from elsewhere too.
-    assert json.loads(cli("show", record.run_id, "--tracking-uri", offline.database, "--json").out)["run_id"] == record.run_id
+    assert (
+        json.loads(cli("show", record.run_id, "--tracking-uri", offline.database, "--json").out)["run_id"]
+        == record.run_id
+    )
 
 
 def test_several_are_sent_oldest_first(offline: Project, cli) -> None:
@@ -72,9 +75,7 @@ def test_mlflow_is_still_down(offline: Project, cli, monkeypatch: pytest.MonkeyP
     assert found == (
         5,
         "",
-        f"warning: run {offline.record.run_id[:8]} stays: {away}\n"
-        f"error: {away}\n"
-        "hint: see whether it is running\n",
+        f"warning: run {offline.record.run_id[:8]} stays: {away}\nerror: {away}\nhint: see whether it is running\n",
     )
     assert cli("sync").code == 0
 
@@ -82,7 +83,9 @@ def test_mlflow_is_still_down(offline: Project, cli, monkeypatch: pytest.MonkeyP
 def test_a_run_that_another_mlflow_has(project: Project, cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was created there, so that is where its record belongs."""
     cli("lock")
-    project.script(f"import os; os.rename('{project.root}/mlflow.db', '{project.root}/away.db'); open('{project.root}/mlflow.db', 'w').write('x' * 4096)")
+    project.script(
+        f"import os; os.rename('{project.root}/mlflow.db', '{project.root}/away.db'); open('{project.root}/mlflow.db', 'w').write('x' * 4096)"
+    )
     found = cli("run")
     assert found.code == 0
     record = project.record

@@ -60,7 +60,15 @@ def test_what_is_pinned_is_there(locked: Project, cli) -> None:
     assert json.loads(cli("verify", "--deep", "--json").out) == {
         "deep": True,
         "pins": [
-            {"kind": "dataset", "name": "train", "state": "ok", "detail": f"read 2 at {at}", "unverifiable": 0, "hint": None, "fails": False}
+            {
+                "kind": "dataset",
+                "name": "train",
+                "state": "ok",
+                "detail": f"read 2 at {at}",
+                "unverifiable": 0,
+                "hint": None,
+                "fails": False,
+            }
         ],
     }
 
@@ -80,7 +88,9 @@ def test_every_damaged_object_is_counted(locked: Project, cli) -> None:
         file = loose(locked, data)
         overwrite(file, file.read_bytes()[:-4])
     said = cli("verify", "--deep")
-    assert said.out.endswith("train/a.csv is damaged: its bytes do not have the checksum that the commit names, and 1 more\n")
+    assert said.out.endswith(
+        "train/a.csv is damaged: its bytes do not have the checksum that the commit names, and 1 more\n"
+    )
     assert said.code == 4
 
 
@@ -150,7 +160,9 @@ def test_wheels_are_tried_before_there_is_an_environment(packed: Project, cli) -
     assert said.code == 0
 
 
-def test_wheels_that_are_not_on_this_machine_are_no_fault(project: Project, house: Path, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wheels_that_are_not_on_this_machine_are_no_fault(
+    project: Project, house: Path, cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of an index that is asked over the network, as most are."""
     monkeypatch.delenv("XDG_CONFIG_HOME")
     project.add('[environment]\npackages = ["six==1.17.0"]\n')
@@ -233,7 +245,12 @@ def test_a_file_that_was_edited_in_uvs_cache_and_the_hint(packed: Project, cli) 
 def test_this_interpreter_where_it_is_the_environment(packed: Project, cli) -> None:
     packed.add("isolated = false\n")
     said = cli("verify")
-    assert environment_row(said) == ["environment", "of", "this", "interpreter  changed  other is not installed, locked 1.0, and 1 more"]
+    assert environment_row(said) == [
+        "environment",
+        "of",
+        "this",
+        "interpreter  changed  other is not installed, locked 1.0, and 1 more",
+    ]
     failed(
         said,
         "environment of this interpreter: other is not installed, locked 1.0, and 1 more",
@@ -276,7 +293,10 @@ def test_jars_by_their_bytes(jars: Project, cli) -> None:
     assert (said.code, said.out.splitlines()[1]) == (0, "jar      2 of 3  ok  SHA-256 as pinned, 1 not on this machine")
     shutil.rmtree(store)
     said = cli("verify")
-    assert (said.code, said.out.splitlines()[1]) == (0, "jar      0 of 3  absent  SHA-256 as pinned, 3 not on this machine")
+    assert (said.code, said.out.splitlines()[1]) == (
+        0,
+        "jar      0 of 3  absent  SHA-256 as pinned, 3 not on this machine",
+    )
 
 
 def test_a_java_that_is_not_here_is_no_fault(project: Project, house: Path, cli) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 import reprolock.errors
 from reprolock.engine.process import execute, find_program
-from reprolock.engine.tree import MARKER, end_leftovers
+from reprolock.engine.process_tree import MARKER, end_leftovers
 from reprolock.errors import UsageError
 from reprolock.model.outcome import Ending
 
@@ -62,13 +62,16 @@ print("ready", flush=True)
 """
 """A child, a grandchild with a session of its own, one without variables, and a daemon without a parent."""
 
-STUBBORN = FAMILY + """
+STUBBORN = (
+    FAMILY
+    + """
 import signal
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 print("stubborn", flush=True)
 time.sleep(300)
 """
+)
 
 POLITE = """
 import os, signal, sys, time
@@ -125,7 +128,9 @@ def run_id() -> Iterator[str]:
 class Parent:
     """A `PARENT` process with a command, whose output can be waited for."""
 
-    def __init__(self, code: str, run_id: str, seconds: float | None = None, grace: float = 8, stdin: int | None = None) -> None:
+    def __init__(
+        self, code: str, run_id: str, seconds: float | None = None, grace: float = 8, stdin: int | None = None
+    ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-c", PARENT, json.dumps([[sys.executable, "-c", code], seconds, grace])],
             cwd=ROOT,
@@ -255,7 +260,7 @@ def test_a_signal_to_us_lets_the_command_clean_up(number: int, expected: str, ru
     parent.until("ready")
     parent.process.send_signal(number)
     asked = "SIGINT" if number == signal.SIGINT else "SIGTERM"
-    assert parent.until("clean\n") [:1] == [f"cleaning {asked}"]
+    assert parent.until("clean\n")[:1] == [f"cleaning {asked}"]
     assert parent.ending() == expected
 
 

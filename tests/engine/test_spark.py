@@ -137,7 +137,10 @@ def test_packages_of_the_users_folder_do_not_pass_the_lock(tmp_path: Path) -> No
     (tmp_path / "spark-defaults.conf").write_text("spark.jars.packages=org.example:other:1.0\n")
     error = failing(tmp_path, user_conf=tmp_path)
     assert isinstance(error, UsageError)
-    assert error.message == f"{tmp_path}/spark-defaults.conf: spark.jars.packages would bring org.example:other:1.0 past the lock"
+    assert (
+        error.message
+        == f"{tmp_path}/spark-defaults.conf: spark.jars.packages would bring org.example:other:1.0 past the lock"
+    )
     assert error.hint == "declare it in spark.packages of repro.toml, or unset SPARK_CONF_DIR"
 
 
@@ -296,7 +299,10 @@ def _fill(tree: Path) -> None:
 
 
 def _context(tree: Path, folder: Path) -> dict[str, Any]:
-    places = {name: (name, {"header": "true"} if name == "csv" else {}, name, None) for name in ("csv", "parquet", "orc", "json")}
+    places = {
+        name: (name, {"header": "true"} if name == "csv" else {}, name, None)
+        for name in ("csv", "parquet", "orc", "json")
+    }
     places |= {name: (name, {}, name, None) for name in ("text", "binary", "image", "delta")}
     places["glob"] = ("csv", {}, "glob", "*.csv")
     for number, name in enumerate(ODD):
@@ -310,7 +316,13 @@ def _context(tree: Path, folder: Path) -> dict[str, Any]:
         datasets[f"local_{name}"] = given | {"url": local.as_uri(), "path": str(local)}
         datasets[f"s3a_{name}"] = given | {"url": f"s3a://example-repo/{COMMIT}/{path}/", "path": None}
     avro = folder / "out" / "avro"
-    datasets["local_avro"] = common | {"format": "avro", "options": {}, "glob": None, "url": avro.as_uri(), "path": str(avro)}
+    datasets["local_avro"] = common | {
+        "format": "avro",
+        "options": {},
+        "glob": None,
+        "url": avro.as_uri(),
+        "path": str(avro),
+    }
     outputs = {"avro": {"path": str(avro), "url": None}}
     return {
         "version": 1,
@@ -412,10 +424,20 @@ def test_a_delta_table_without_its_package_and_a_jar_in_an_odd_folder(spark_part
     shutil.copy(spark_parts.files[0], jar)
     table = {"url": "file:///x", "path": "/x", "format": "delta", "options": {}, "glob": None, "commit": COMMIT}
     table |= {"repository": "example-repo", "uri": "lakefs://example-repo/main/x", "materialise": None}
-    context = {"version": 1, "run_id": "", "project": "p", "seed": None, "params": {}, "datasets": {"table": table}, "outputs": {}}
+    context = {
+        "version": 1,
+        "run_id": "",
+        "project": "p",
+        "seed": None,
+        "params": {},
+        "datasets": {"table": table},
+        "outputs": {},
+    }
     (tmp_path / "context.json").write_text(json.dumps(context))
     _, environ = plan_spark(SparkSpec(), version="4.2.0", jars=(jar,), cores=1, folder=tmp_path / "conf")
-    message, hint, jars = run_script(WITHOUT_DELTA, environ | {"REPROLOCK_CONTEXT": str(tmp_path / "context.json")}, tmp_path)
+    message, hint, jars = run_script(
+        WITHOUT_DELTA, environ | {"REPROLOCK_CONTEXT": str(tmp_path / "context.json")}, tmp_path
+    )
     assert message == 'dataset "table" is a Delta table, and this Spark has no Delta'
     assert hint == (
         'declare Delta\'s package: packages = ["io.delta:delta-spark_4.2_2.13:4.4.0"] under [spark], and run `reprolock lock`'

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from spark_session import run_script
 
-from reprolock.engine.tables import Pair, Table, compare_tables, digest_tables
+from reprolock.engine.tables.run import Pair, Table, compare_tables, digest_tables
 from reprolock.model.table import TableComparison, TableFault
 
 pytestmark = pytest.mark.spark
@@ -61,7 +61,10 @@ def compared(
     def pair(one: str, other: str, rel: float = 0.0, abs_: float = 0.0) -> Pair:
         return Pair(tables[one], digests[one].digest, tables[other], rel, abs_)  # type: ignore[union-attr]
 
-    pairs = {name: pair("one", name, 1e-6) for name in ("one", "near", "far", "key", "null", "integer", "not a number", "shorter")}
+    pairs = {
+        name: pair("one", name, 1e-6)
+        for name in ("one", "near", "far", "key", "null", "integer", "not a number", "shorter")
+    }
     pairs |= {
         "near, exactly": pair("one", "near"),
         "far, absolutely": pair("one", "far", abs_=0.5),
@@ -127,11 +130,15 @@ def compared(
         ),
     ],
 )
-def test_side_by_side(compared: dict[str, TableComparison | TableFault], name: str, differences: tuple[str, ...]) -> None:
+def test_side_by_side(
+    compared: dict[str, TableComparison | TableFault], name: str, differences: tuple[str, ...]
+) -> None:
     answer = compared[name]
     assert isinstance(answer, TableComparison), answer
     assert answer.differences == differences
 
 
-def test_another_table_in_the_recorded_ones_place_is_no_evidence(compared: dict[str, TableComparison | TableFault]) -> None:
+def test_another_table_in_the_recorded_ones_place_is_no_evidence(
+    compared: dict[str, TableComparison | TableFault],
+) -> None:
     assert compared["another"] == TableFault("one: what is there is not the table that was recorded")

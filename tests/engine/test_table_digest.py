@@ -21,10 +21,10 @@ import pytest
 from spark_session import DELTA, SparkParts, run_script
 from table_environment import QUICK
 
-from reprolock.engine import tables as engine
 from reprolock.engine.spark import plan_spark
-from reprolock.engine.table_digest import of_the_machine
-from reprolock.engine.tables import Table, digest_tables
+from reprolock.engine.tables import run as engine
+from reprolock.engine.tables.run import Table, digest_tables
+from reprolock.engine.tables.script import of_the_machine
 from reprolock.errors import Interrupted, MachineError
 from reprolock.model.spec import OutputSpec, SparkSpec
 from reprolock.model.table import TableDigest, TableFault, table_differences, table_digest
@@ -39,7 +39,10 @@ SAME = {
     "whether a column may hold nulls": ("select 1 as a", "select if(rand() < 2, 1, null) as a"),
     "NaN": ("select double('NaN') as x, float('NaN') as y", "select -double('NaN') as x, -float('NaN') as y"),
     "-0.0 and 0.0": ("select 0D as x, float(0) as y", "select -0D as x, -float(0) as y"),
-    "-0.0 in an array and as a map's value": ("select array(0D) as x, map(1, 0D) as m", "select array(-0D) as x, map(1, -0D) as m"),
+    "-0.0 in an array and as a map's value": (
+        "select array(0D) as x, map(1, 0D) as m",
+        "select array(-0D) as x, map(1, -0D) as m",
+    ),
     "a map's order": ("select map('a', 1, 'b', 2, 'c', null) as m", "select map('c', null, 'b', 2, 'a', 1) as m"),
     "a map's order inside of a map and an array": (
         "select array(map('k', map(1, 'x', 2, 'y'), 'j', map(3, 'z'))) as m",
@@ -226,7 +229,10 @@ def digests(
     by_hand(place)
     tables = {name: Table(place / name, "parquet") for name in (*pairs, *WRITTEN) if name != "days"}
     tables |= {name: Table(place / name, kind) for name, (_, kind, _) in FORMATS.items()}
-    tables |= {name: Table(place / name, "parquet") for name in ("partitioned", "whole", "dense", "sparse", "other", "variant", "nans")}
+    tables |= {
+        name: Table(place / name, "parquet")
+        for name in ("partitioned", "whole", "dense", "sparse", "other", "variant", "nans")
+    }
     tables |= further(place)
     made = Digests(digest_tables(tables, python=Path(sys.executable), environ=spark_environ, folder=folder / "own"))
     made.place, made.environ = place, spark_environ
@@ -250,7 +256,11 @@ def by_hand(place: Path) -> None:
         for number, file in enumerate(("a.parquet", *more)):
             (place / name / file).parent.mkdir(parents=True, exist_ok=True)
             pyarrow.parquet.write_table(pyarrow.table({"k": [number]}), place / name / file)
-    for name, columns in (("one column", {"k": [1, 2]}), ("one column more", {"k": [2], "v": [3]}), ("another v", {"k": [2], "v": [4]})):
+    for name, columns in (
+        ("one column", {"k": [1, 2]}),
+        ("one column more", {"k": [2], "v": [3]}),
+        ("another v", {"k": [2], "v": [4]}),
+    ):
         (place / name).mkdir()
         pyarrow.parquet.write_table(pyarrow.table({"k": [1] * 1000}), place / name / "a.parquet")
         pyarrow.parquet.write_table(pyarrow.table(columns), place / name / "b.parquet")
@@ -269,7 +279,9 @@ def further(place: Path) -> dict[str, Table]:
         "nested, chosen": Table(place / "nested", "parquet", {"pathGlobFilter": "a.*"}),
         "headers": Table(place / "headers", "csv", {"header": "true"}),
         "other headers": Table(place / "other headers", "csv", {"header": "true"}),
-        "other headers, passed over": Table(place / "other headers", "csv", {"header": "true", "enforceSchema": "true"}),
+        "other headers, passed over": Table(
+            place / "other headers", "csv", {"header": "true", "enforceSchema": "true"}
+        ),
         "more nans": Table(place / "more nans", "parquet"),
         "by pyarrow": Table(place / "by pyarrow", "parquet"),
         "history": Table(place / "history", "delta"),
@@ -367,7 +379,10 @@ FOLDERS = "for its folder is no NAME=VALUE as others are; write options = { recu
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("without z", 'as parquet cannot be compared as a parquet table: ignore names "z", and the columns are id, name, x'),
+        (
+            "without z",
+            'as parquet cannot be compared as a parquet table: ignore names "z", and the columns are id, name, x',
+        ),
         ("without all", "as parquet cannot be compared as a parquet table: ignore leaves no column to compare"),
         (
             "variant",
@@ -376,9 +391,18 @@ FOLDERS = "for its folder is no NAME=VALUE as others are; write options = { recu
         ),
         ("empty", "empty cannot be compared as a parquet table: there is no file in it that holds data"),
         ("absent", "absent cannot be compared as a csv table: Path does not exist: absent"),
-        ("nested", "nested cannot be compared as a parquet table: Spark does not read sub/b.parquet and 1 more, " + FOLDERS),
-        ("half partitioned", "half partitioned cannot be compared as a parquet table: Spark does not read a.parquet, " + FOLDERS),
-        ("with blanks", "with blanks cannot be compared as a parquet table: Spark does not read a ü %20/b.parquet, " + FOLDERS),
+        (
+            "nested",
+            "nested cannot be compared as a parquet table: Spark does not read sub/b.parquet and 1 more, " + FOLDERS,
+        ),
+        (
+            "half partitioned",
+            "half partitioned cannot be compared as a parquet table: Spark does not read a.parquet, " + FOLDERS,
+        ),
+        (
+            "with blanks",
+            "with blanks cannot be compared as a parquet table: Spark does not read a ü %20/b.parquet, " + FOLDERS,
+        ),
         (
             "other headers",
             "other headers cannot be compared as a csv table: Encountered error while reading file other headers/2.csv: "
@@ -489,7 +513,10 @@ def test_no_two_rows_have_the_same_bytes(spark_environ: dict[str, str], tmp_path
 
 def test_an_error_that_says_nothing_of_the_table() -> None:
     assert of_the_machine(ConnectionRefusedError())
-    for text in ("Py4JJavaError: : java.lang.OutOfMemoryError: Java heap space", "x: java.io.IOException: No space left on device"):
+    for text in (
+        "Py4JJavaError: : java.lang.OutOfMemoryError: Java heap space",
+        "x: java.io.IOException: No space left on device",
+    ):
         assert of_the_machine(Exception(text))
     assert not of_the_machine(Exception("[PATH_NOT_FOUND] Path does not exist"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reprolock.engine.variables import SYSTEM_PATH, passes, variables
+from reprolock.engine.command_environment import SYSTEM_PATH, passes, variables
 
 CALLER = {
     "HOME": "/home/me",
@@ -37,9 +37,32 @@ def test_the_short_list_passes_and_all_else_is_dropped() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    "PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONHASHSEED VIRTUAL_ENV CONDA_PREFIX SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON "
-    "PYSPARK_SUBMIT_ARGS JAVA_TOOL_OPTIONS _JAVA_OPTIONS JDK_JAVA_OPTIONS AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_PROFILE "
-    "HADOOP_CONF_DIR OMP_NUM_THREADS CUDA_VISIBLE_DEVICES LD_PRELOAD LD_LIBRARY_PATH HOMEBREW XLANG LANGUAGES".split(),
+    [
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "PYTHONSTARTUP",
+        "PYTHONHASHSEED",
+        "VIRTUAL_ENV",
+        "CONDA_PREFIX",
+        "SPARK_HOME",
+        "SPARK_CONF_DIR",
+        "PYSPARK_PYTHON",
+        "PYSPARK_SUBMIT_ARGS",
+        "JAVA_TOOL_OPTIONS",
+        "_JAVA_OPTIONS",
+        "JDK_JAVA_OPTIONS",
+        "AWS_ENDPOINT_URL",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_PROFILE",
+        "HADOOP_CONF_DIR",
+        "OMP_NUM_THREADS",
+        "CUDA_VISIBLE_DEVICES",
+        "LD_PRELOAD",
+        "LD_LIBRARY_PATH",
+        "HOMEBREW",
+        "XLANG",
+        "LANGUAGES",
+    ],
 )
 def test_what_can_change_a_result_is_dropped(name: str) -> None:
     assert not passes(name)
@@ -66,14 +89,21 @@ def test_a_later_source_wins() -> None:
 
 
 def test_a_path_that_is_asked_for_stands_behind_the_environments_own() -> None:
-    assert variables(CALLER, programs=["/env/bin"], pass_env=["PATH"]).environ["PATH"] == "/env/bin:/home/me/bin:/usr/bin"
+    assert (
+        variables(CALLER, programs=["/env/bin"], pass_env=["PATH"]).environ["PATH"] == "/env/bin:/home/me/bin:/usr/bin"
+    )
     assert variables(CALLER, programs=["/env/bin"], set_env={"PATH": "/opt/x"}).environ["PATH"] == "/env/bin:/opt/x"
 
 
 def test_a_pythonpath_that_is_asked_for_stands_behind_reprolocks_own() -> None:
     assert variables(CALLER, programs=[], modules="/rt").environ["PYTHONPATH"] == "/rt"
-    assert variables(CALLER, programs=[], modules="/rt", pass_env=["PYTHONPATH"]).environ["PYTHONPATH"] == "/rt:/home/me/lib"
-    assert variables(CALLER, programs=[], modules="/rt", set_env={"PYTHONPATH": "src"}).environ["PYTHONPATH"] == "/rt:src"
+    assert (
+        variables(CALLER, programs=[], modules="/rt", pass_env=["PYTHONPATH"]).environ["PYTHONPATH"]
+        == "/rt:/home/me/lib"
+    )
+    assert (
+        variables(CALLER, programs=[], modules="/rt", set_env={"PYTHONPATH": "src"}).environ["PYTHONPATH"] == "/rt:src"
+    )
     assert variables(CALLER, programs=[], set_env={"PYTHONPATH": ""}).environ["PYTHONPATH"] == ""
 
 

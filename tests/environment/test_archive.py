@@ -10,14 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from reprolock.environment import archive as module
-from reprolock.environment.archive import archive, unarchive
-from reprolock.environment.code import snapshot
+from reprolock.environment.code import archive as module
+from reprolock.environment.code.archive import archive, unarchive
+from reprolock.environment.code.snapshot import snapshot
 from reprolock.errors import MachineError, NotReplayable
 
 
 def tree(root: Path) -> Path:
-    for path, text in {"train.py": "print(1)\n", "src/ä b.py": "", "src/" + "long" * 40 + ".py": "x", "run.sh": "#!/bin/sh\n"}.items():
+    for path, text in {
+        "train.py": "print(1)\n",
+        "src/ä b.py": "",
+        "src/" + "long" * 40 + ".py": "x",
+        "run.sh": "#!/bin/sh\n",
+    }.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
     (root / "run.sh").chmod(0o755)
@@ -51,7 +56,9 @@ def packed(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
     return gzip.compress(buffer.getvalue())
 
 
-def member(name: str, data: bytes = b"", kind: bytes = tarfile.REGTYPE, target: str = "") -> tuple[tarfile.TarInfo, bytes]:
+def member(
+    name: str, data: bytes = b"", kind: bytes = tarfile.REGTYPE, target: str = ""
+) -> tuple[tarfile.TarInfo, bytes]:
     info = tarfile.TarInfo(name)
     info.size, info.type, info.linkname = len(data), kind, target
     return info, data
@@ -95,11 +102,16 @@ def test_a_foreign_archive_is_refused_before_anything_is_written(data: bytes, re
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "reason"), [("_MOST_BYTES", 5_000_000, "it is larger than 5 MB"), ("_MOST_FILES", 2, "it holds more than 2 files")]
+    ("name", "value", "reason"),
+    [("_MOST_BYTES", 5_000_000, "it is larger than 5 MB"), ("_MOST_FILES", 2, "it holds more than 2 files")],
 )
 def test_a_bomb_is_refused(name: str, value: int, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, name, value)
-    data = packed(member("zeros", bytes(6_000_000))) if name == "_MOST_BYTES" else packed(*(member(f"f{n}") for n in range(3)))
+    data = (
+        packed(member("zeros", bytes(6_000_000)))
+        if name == "_MOST_BYTES"
+        else packed(*(member(f"f{n}") for n in range(3)))
+    )
     with pytest.raises(NotReplayable) as error:
         unarchive(data, tmp_path / "out")
     assert error.value.message.endswith(reason)

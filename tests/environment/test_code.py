@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from reprolock.environment import code
-from reprolock.environment.code import BY_GIT, BY_NAME, BY_WALK, Snapshot, place, snapshot
+from reprolock.environment.code import snapshot as code
+from reprolock.environment.code.snapshot import BY_GIT, BY_NAME, BY_WALK, Snapshot, place, snapshot
 from reprolock.errors import MachineError, UsageError
 from reprolock.files.secrets import Scanner
 
@@ -78,7 +78,13 @@ def test_what_git_tracks_and_what_is_new_and_not_ignored(project: Path) -> None:
 
 
 def test_what_is_never_code(project: Path) -> None:
-    own = {".reprolock/runs/x": "", ".env": "KEY=1", "sub/.env.local": "", "__pycache__/a.pyc": "", "lake/objects/x": ""}
+    own = {
+        ".reprolock/runs/x": "",
+        ".env": "KEY=1",
+        "sub/.env.local": "",
+        "__pycache__/a.pyc": "",
+        "lake/objects/x": "",
+    }
     write(project, {**own, "out/predictions/part-0": "", "outside.py": "", ".repro.lock.aa.reprolock-tmp": ""})
     assert files(snapshot(project, None, ("lake", "out/predictions", "mlflow.db"))) == (
         *(".gitignore", "outside.py", "run.sh", "src/a.py", "src/ä b.py", "train.py"),
@@ -88,7 +94,13 @@ def test_what_is_never_code(project: Path) -> None:
 def test_named_code_is_these_files_and_folders(project: Path) -> None:
     write(project, {"src/new.py": "", "src/x.log": "", "made.log": "", "other.py": ""})
     taken = snapshot(project, ("src/", "./train.py", "made.log"))
-    assert files(taken) == ("made.log", "src/a.py", "src/new.py", "src/ä b.py", "train.py")  # a file named outright counts
+    assert files(taken) == (
+        "made.log",
+        "src/a.py",
+        "src/new.py",
+        "src/ä b.py",
+        "train.py",
+    )  # a file named outright counts
     assert taken.rule == BY_NAME
     assert files(snapshot(project, ("src/a.py",))) == ("src/a.py",)
     assert not snapshot(project, ("src/a.py",)).state.dirty
@@ -151,7 +163,10 @@ def test_the_digest_is_of_the_files_alone(project: Path, tmp_path: Path) -> None
     # The form of the digest is part of every record. In a shell:
     # printf '["a.py","100644","%s"]\n' $(printf x | sha256sum | cut -d' ' -f1) | sha256sum
     write(tmp_path / "one", {"a.py": "x"})
-    assert snapshot(tmp_path / "one", None).state.digest == "5c316dd646979e3ea9f4c63b55dd77584da0e76c2a0d2fb44219d8449c3899d5"
+    assert (
+        snapshot(tmp_path / "one", None).state.digest
+        == "5c316dd646979e3ea9f4c63b55dd77584da0e76c2a0d2fb44219d8449c3899d5"
+    )
 
 
 def test_line_ends_that_git_translates_are_no_change(project: Path) -> None:
@@ -162,7 +177,9 @@ def test_line_ends_that_git_translates_are_no_change(project: Path) -> None:
 
 def test_a_file_that_git_lfs_fetched_is_no_change(project: Path) -> None:
     data = b"weights" * 100
-    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{hashlib.sha256(data).hexdigest()}\nsize {len(data)}\n"
+    pointer = (
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{hashlib.sha256(data).hexdigest()}\nsize {len(data)}\n"
+    )
     write(project, {"model.bin": pointer})
     git(project, "add", "model.bin")
     git(project, "commit", "-q", "-m", "lfs")
@@ -257,7 +274,9 @@ def test_nothing_that_a_repository_configures_is_executed(project: Path) -> None
     assert (project / ".git" / "sprung").exists()  # the trap works
 
 
-def test_variables_of_a_hook_do_not_lead_elsewhere(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_a_hook_do_not_lead_elsewhere(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GIT_DIR", str(tmp_path))
     monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere")
     assert files(snapshot(project, None)) == TRACKED

@@ -13,8 +13,8 @@ import pytest
 from packaging.pylock import Pylock
 from wheelhouse import PYTHON, environ, sdist, wheel
 
-from reprolock.environment.export import hashed_requirements, pylock
-from reprolock.environment.python_lock import resolve
+from reprolock.environment.python.export import hashed_requirements, pylock
+from reprolock.environment.python.lock import resolve
 from reprolock.errors import PinError
 from reprolock.model.lock import EnvironmentPin, PackagePin
 from reprolock.model.spec import EnvironmentSpec
@@ -23,7 +23,9 @@ HASHES = ("1" * 64, "2" * 64)
 
 
 def uv(folder: Path, variables: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "uv", *arguments], cwd=folder, env=variables, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "uv", *arguments], cwd=folder, env=variables, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -64,7 +66,9 @@ def test_uv_installs_the_exported_requirements(tmp_path: Path, house: Path, pin:
     (tmp_path / "requirements.txt").write_text(hashed_requirements(pin))
     uv(tmp_path, variables, "venv", "--python", sys.executable, "there")
     uv(tmp_path, variables, "pip", "install", "--python", "there", "--require-hashes", "-r", "requirements.txt")
-    listed = subprocess.run([tmp_path / "there/bin/python", "-c", "import tool, native, raw"], cwd=tmp_path, check=False)
+    listed = subprocess.run(
+        [tmp_path / "there/bin/python", "-c", "import tool, native, raw"], cwd=tmp_path, check=False
+    )
     assert listed.returncode == 0
 
 
@@ -74,7 +78,9 @@ def test_a_pylock_names_files_and_no_address(tmp_path: Path, house: Path, pin: E
     document = Pylock.from_dict(tomllib.loads(text))
     assert str(document.requires_python) == f"=={PYTHON}.*"
     files = {
-        package.name: sorted(file.filename for file in [*(package.wheels or ()), *([package.sdist] if package.sdist else [])])
+        package.name: sorted(
+            file.filename for file in [*(package.wheels or ()), *([package.sdist] if package.sdist else [])]
+        )
         for package in document.packages
     }
     assert files == {
@@ -88,7 +94,9 @@ def test_a_pylock_names_files_and_no_address(tmp_path: Path, house: Path, pin: E
     }
 
 
-def test_uv_installs_from_the_exported_pylock_with_the_files_beside_it(tmp_path: Path, house: Path, pin: EnvironmentPin) -> None:
+def test_uv_installs_from_the_exported_pylock_with_the_files_beside_it(
+    tmp_path: Path, house: Path, pin: EnvironmentPin
+) -> None:
     variables = environ(tmp_path, house)
     there = tmp_path / "there"
     there.mkdir()
@@ -106,7 +114,12 @@ def test_a_file_that_the_index_no_longer_has(tmp_path: Path, house: Path, pin: E
     with pytest.raises(PinError) as caught:
         pylock(pin, environ=environ(tmp_path, house))
     gone = next(package for package in pin.package if package.name == "native")
-    assert re.fullmatch(r"the index no longer has the file of native 1\.0 with SHA-256 ([0-9a-f]{64})", str(caught.value))[1] in gone.hashes  # type: ignore[index]
+    assert (
+        re.fullmatch(r"the index no longer has the file of native 1\.0 with SHA-256 ([0-9a-f]{64})", str(caught.value))[
+            1
+        ]
+        in gone.hashes
+    )  # type: ignore[index]
     assert caught.value.hints == "run `reprolock lock --upgrade-package native`"
 
 

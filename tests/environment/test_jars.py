@@ -19,15 +19,15 @@ import services
 from maven_folder import LISTENER, Layout
 from spark_session import DELTA, SparkParts
 
-from reprolock.environment.jar_store import JarStore
-from reprolock.environment.jars import implied_packages, resolve
-from reprolock.environment.java import Java, find_java
-from reprolock.environment.maven import central, fetch, path_of, repositories
-from reprolock.environment.spark_home import SparkHome, spark_home
+from reprolock.environment.jvm.jar_store import JarStore
+from reprolock.environment.jvm.java import Java, find_java
+from reprolock.environment.jvm.lock_jars import implied_packages, resolve
+from reprolock.environment.jvm.maven import central, fetch, path_of, repositories
+from reprolock.environment.jvm.spark_home import SparkHome, spark_home
 from reprolock.errors import MachineError, PinError, ReprolockError, ServiceError, UsageError
 from reprolock.model.lock import JarPin, JarsPin
 
-ANYWHERE = "check the spelling; further repositories are named by \"spark.jars.repositories\" in [spark] conf"
+ANYWHERE = 'check the spelling; further repositories are named by "spark.jars.repositories" in [spark] conf'
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +91,14 @@ def test_delta_and_s3a_without_the_bundle(spark_parts: SparkParts) -> None:
     coordinates = [jar.coordinate for jar in spark_parts.pin.jar]
     assert len(coordinates) == 81
     assert coordinates == sorted(coordinates)
-    assert {DELTA, LISTENER, "org.apache.hadoop:hadoop-aws:3.5.0", "software.amazon.awssdk:s3:2.35.4"} <= set(coordinates)
-    unwanted = ("software.amazon.awssdk:bundle", "org.apache.hadoop:hadoop-client-", "io.unitycatalog:unitycatalog-hadoop")
+    assert {DELTA, LISTENER, "org.apache.hadoop:hadoop-aws:3.5.0", "software.amazon.awssdk:s3:2.35.4"} <= set(
+        coordinates
+    )
+    unwanted = (
+        "software.amazon.awssdk:bundle",
+        "org.apache.hadoop:hadoop-client-",
+        "io.unitycatalog:unitycatalog-hadoop",
+    )
     assert [name for name in coordinates if name.startswith(unwanted)] == []
     assert 95_000_000 < spark_parts.pin.bytes < 110_000_000
     assert (spark_parts.pin.packages, spark_parts.pin.spark, spark_parts.pin.intact) == ((DELTA,), "4.2.0", True)
@@ -128,11 +134,11 @@ def test_a_new_store_is_filled_from_coordinates_alone(spark_parts: SparkParts, t
 
 
 def test_a_coordinate_that_is_nowhere(home: SparkHome, java: Java, tmp_path: Path) -> None:
-    error = failure(resolve, ("io.delta:delta-sprak:4.4.0",), spark=home, s3a=False, java=java, store=JarStore(tmp_path))
-    assert isinstance(error, UsageError)
-    assert error.message == (
-        f'"io.delta:delta-sprak:4.4.0" (spark.packages) is in no repository: asked {central()}'
+    error = failure(
+        resolve, ("io.delta:delta-sprak:4.4.0",), spark=home, s3a=False, java=java, store=JarStore(tmp_path)
     )
+    assert isinstance(error, UsageError)
+    assert error.message == (f'"io.delta:delta-sprak:4.4.0" (spark.packages) is in no repository: asked {central()}')
     assert (error.hint, error.exit_code) == (ANYWHERE, 2)
 
 
@@ -150,7 +156,9 @@ def test_nothing_declared_is_the_listener_alone(layout: Layout, home: SparkHome,
     assert resolve((), spark=home, s3a=False, java=nowhere, store=store, offline=True) == pin
 
 
-def test_a_listener_of_a_version_that_the_user_names(layout: Layout, home: SparkHome, java: Java, tmp_path: Path) -> None:
+def test_a_listener_of_a_version_that_the_user_names(
+    layout: Layout, home: SparkHome, java: Java, tmp_path: Path
+) -> None:
     mine = "io.openlineage:openlineage-spark_2.13:9.9.9"
     layout.add(mine)
     pin = resolve((mine,), spark=home, s3a=False, java=java, store=JarStore(tmp_path / "jars", (layout.source,)))
@@ -246,7 +254,9 @@ def test_offline_and_never_seen(home: SparkHome, java: Java, tmp_path: Path) -> 
     error = failure(
         resolve, ("org.acme:app:1.0",), spark=home, s3a=False, java=java, store=JarStore(tmp_path), offline=True
     )
-    assert error.message == '"org.acme:app:1.0" (spark.packages) is not in the store, and offline nobody is asked for it'
+    assert (
+        error.message == '"org.acme:app:1.0" (spark.packages) is not in the store, and offline nobody is asked for it'
+    )
     assert (error.hint, error.exit_code) == ("run once without --offline", 5)
 
 
@@ -255,7 +265,11 @@ def test_a_private_repository_and_its_keys(private: str, home: SparkHome, java: 
     store = JarStore(tmp_path / "jars", repositories(environ, tmp_path, {}))
     pin = resolve(("org.acme:app:1.0",), spark=home, s3a=False, java=java, store=store)
     assert len(JarStore(tmp_path / "other", store.sources).files(pin)) == 4
-    texts = [file.read_bytes() for file in (tmp_path / "jars").rglob("*") if file.is_file() and "openlineage" not in file.name]
+    texts = [
+        file.read_bytes()
+        for file in (tmp_path / "jars").rglob("*")
+        if file.is_file() and "openlineage" not in file.name
+    ]
     assert len(texts) > 6
     assert not any(b"s3" in text and b"cret" in text for text in texts)
     assert "cret" not in repr(store.sources) + str(store.sources[0])
@@ -267,7 +281,10 @@ def test_a_private_repository_without_keys(private: str, home: SparkHome, java: 
     error = failure(resolve, ("org.acme:app:1.0",), spark=home, s3a=False, java=java, store=store)
     where = f"{private} (DEFAULT_ARTIFACT_REPOSITORY)"
     assert error.message == f"the Maven repository at {where} refuses the keys: HTTP 401"
-    assert error.hint == "put the keys into the address in REPROLOCK_MAVEN_REPOSITORY or beside the mirror in ~/.m2/settings.xml"
+    assert (
+        error.hint
+        == "put the keys into the address in REPROLOCK_MAVEN_REPOSITORY or beside the mirror in ~/.m2/settings.xml"
+    )
     assert error.exit_code == 5
 
 
@@ -298,7 +315,10 @@ def test_settings_that_are_no_xml(tmp_path: Path) -> None:
 def test_the_order_of_repositories(tmp_path: Path) -> None:
     assert repositories({}, tmp_path, {}) == (central(),)
     conf = {"spark.jars.repositories": "https://a.example/m2, https://b.example/"}
-    environ = {"REPROLOCK_MAVEN_REPOSITORY": "https://c.example/m2/,file:///srv/m2", "DEFAULT_ARTIFACT_REPOSITORY": "https://d/"}
+    environ = {
+        "REPROLOCK_MAVEN_REPOSITORY": "https://c.example/m2/,file:///srv/m2",
+        "DEFAULT_ARTIFACT_REPOSITORY": "https://d/",
+    }
     urls = [source.url for source in repositories(environ, tmp_path, conf)]
     assert urls == ["https://c.example/m2/", "file:///srv/m2/", "https://a.example/m2/", "https://b.example/"]
 
@@ -318,7 +338,9 @@ def test_the_order_of_repositories(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_addresses_that_are_refused(environ: dict[str, str], conf: dict[str, str], message: str, tmp_path: Path) -> None:
+def test_addresses_that_are_refused(
+    environ: dict[str, str], conf: dict[str, str], message: str, tmp_path: Path
+) -> None:
     error = failure(repositories, environ, tmp_path, conf)
     assert (error.message, error.exit_code) == (message, 2)
     assert "s3cret" not in f"{error} {error.hint}"
@@ -430,7 +452,7 @@ def test_a_disk_that_is_full(stored: tuple[JarStore, JarsPin], layout: Layout, t
         jar.writestr("big", os.urandom(200_000))
     code = (
         "import resource, signal, sys; from pathlib import Path\n"
-        "from reprolock.environment.jar_store import JarStore; from reprolock.errors import ReprolockError\n"
+        "from reprolock.environment.jvm.jar_store import JarStore; from reprolock.errors import ReprolockError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"
         "try: JarStore(Path(sys.argv[1])).add('org.acme:base:1.0', Path(sys.argv[2]))\n"
         "except ReprolockError as error: print(error.exit_code, error.message)"

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from reprolock.environment.java import Java, check_java, find_java, install_hint
+from reprolock.environment.jvm.java import Java, check_java, find_java, install_hint
 from reprolock.errors import MachineError
+from reprolock.model.spec import EnvironmentSpec
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_java_home_comes_before_path(real: Java, tmp_path: Path) -> None:
 
 def test_an_answer_is_remembered_until_the_program_changes(real: Java, tmp_path: Path) -> None:
     memory = tmp_path / "cache" / "java.json"
-    (program, (stamp, *_)), = json.loads(memory.read_text()).items()
+    ((program, (stamp, *_)),) = json.loads(memory.read_text()).items()
     memory.write_text(json.dumps({program: [stamp, "99", "99.1", "Nobody", str(real.home)]}))
     assert find_java(environ(tmp_path)) == Java("99", "99.1", "Nobody", real.home)
     memory.write_text(json.dumps({program: [[1, 2], "99", "99.1", "Nobody", str(real.home)]}))
@@ -91,7 +92,10 @@ def test_a_program_that_only_says_that_there_is_no_java(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("platform", "hint"),
     [
-        ("linux", "run `apt install openjdk-21-jre-headless` (Debian, Ubuntu) or take a build from https://adoptium.net"),
+        (
+            "linux",
+            "run `apt install openjdk-21-jre-headless` (Debian, Ubuntu) or take a build from https://adoptium.net",
+        ),
         ("darwin", "run `brew install openjdk@21`"),
         ("win32", "run `winget install EclipseAdoptium.Temurin.21.JRE`"),
     ],
@@ -102,13 +106,13 @@ def test_how_to_get_java(platform: str, hint: str) -> None:
 
 @pytest.mark.parametrize("requirement", [None, "17", ">=17", ">= 11", "==17"])
 def test_a_java_that_answers(requirement: str | None) -> None:
-    check_java(Java("17", "17.0.15", "Debian", Path("/jdk")), requirement)
+    check_java(Java("17", "17.0.15", "Debian", Path("/jdk")), EnvironmentSpec(java=requirement))
 
 
 @pytest.mark.parametrize("requirement", ["21", ">=21", "==11"])
 def test_a_java_that_does_not(requirement: str) -> None:
     with pytest.raises(MachineError) as caught:
-        check_java(Java("17", "17.0.15", "Debian", Path("/jdk")), requirement)
+        check_java(Java("17", "17.0.15", "Debian", Path("/jdk")), EnvironmentSpec(java=requirement))
     feature = requirement.lstrip("=>")
     assert caught.value.message == f'Java 17.0.15 is at /jdk, and environment.java asks for "{requirement}"'
     assert caught.value.hint == f"{install_hint(feature)}, and let JAVA_HOME name its folder"

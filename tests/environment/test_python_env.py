@@ -14,21 +14,21 @@ from pathlib import Path
 import pytest
 from wheelhouse import PYTHON, environ, sdist, wheel
 
-from reprolock.environment.drift import Difference, drift, refuse_drift
-from reprolock.environment.foreign_python import is_inside, refuse_foreign_python
-from reprolock.environment.interpreter import installed
-from reprolock.environment.manifest import LISTING, MANIFEST
-from reprolock.environment.python_env import Environment, check, ensure, prune
-from reprolock.environment.python_lock import resolve
-from reprolock.environment.pythons import install_hint
-from reprolock.environment.runtime import SCRIPT_MODULES, runtime_folder
+from reprolock.environment.python.drift import Difference, drift, refuse_drift
+from reprolock.environment.python.env_store import Environment, check, ensure, prune
+from reprolock.environment.python.find_python import install_hint
+from reprolock.environment.python.foreign_interpreter import is_inside, refuse_foreign_python
+from reprolock.environment.python.interpreter import installed
+from reprolock.environment.python.lock import resolve
+from reprolock.environment.python.manifest import LISTING, MANIFEST
+from reprolock.environment.python.script_runtime import SCRIPT_MODULES, runtime_folder
 from reprolock.errors import LockError, MachineError, PinError, ServiceError, UsageError
 from reprolock.model.lock import EnvironmentPin, PackagePin
 from reprolock.model.spec import EnvironmentSpec
 
 ROOT = Path(__file__).parents[2]
 BUILD = (
-    "import json, os, sys; from pathlib import Path; from reprolock.environment.python_env import ensure; "
+    "import json, os, sys; from pathlib import Path; from reprolock.environment.python.env_store import ensure; "
     "from reprolock.model.lock import EnvironmentPin; "
     "print(ensure(EnvironmentPin.model_validate_json(sys.stdin.read()), Path(sys.argv[1])).folder)"
 )
@@ -121,7 +121,9 @@ def test_no_packages_give_a_bare_python(bench: Bench) -> None:
 
 
 def test_programs_work_where_the_environment_stands(bench: Bench) -> None:
-    pin = resolve(EnvironmentSpec(packages=("pyflakes==3.4.0",)), bench.root, python=PYTHON, environ=environ(bench.root))
+    pin = resolve(
+        EnvironmentSpec(packages=("pyflakes==3.4.0",)), bench.root, python=PYTHON, environ=environ(bench.root)
+    )
     environment = ensure(pin, bench.store, environ=environ(bench.root))
     done = subprocess.run([environment.programs / "pyflakes", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("3.4.0 ")
@@ -193,7 +195,11 @@ def test_an_environment_without_its_manifest_is_built_anew(bench: Bench) -> None
 
 def test_another_feature_version_is_found_on_this_machine(bench: Bench) -> None:
     other = next(
-        (f"3.{minor}" for minor in (13, 12, 14) if minor != sys.version_info.minor and (Path.home() / ".pyenv/versions").glob(f"3.{minor}.*")),
+        (
+            f"3.{minor}"
+            for minor in (13, 12, 14)
+            if minor != sys.version_info.minor and (Path.home() / ".pyenv/versions").glob(f"3.{minor}.*")
+        ),
         None,
     )
     if other is None:
@@ -232,13 +238,18 @@ def test_a_version_that_is_gone_from_the_index(bench: Bench) -> None:
     with pytest.raises(PinError) as caught:
         bench.ensure(pin)
     assert str(caught.value) == "tool 1.0 is gone: the index that uv asks does not have it"
-    assert caught.value.hints == "name the index that has it in UV_INDEX; `reprolock lock --upgrade-package tool` pins another version"
+    assert (
+        caught.value.hints
+        == "name the index that has it in UV_INDEX; `reprolock lock --upgrade-package tool` pins another version"
+    )
 
 
 def test_a_yanked_version_that_is_pinned_is_still_installed(bench: Bench) -> None:
     variables = environ(bench.root)
     pin = resolve(EnvironmentSpec(packages=("click==8.2.2",)), bench.root, python=PYTHON, environ=variables)
-    assert [(item.name, item.version) for item in ensure(pin, bench.store, environ=variables).manifest.distribution] == [("click", "8.2.2")]
+    assert [
+        (item.name, item.version) for item in ensure(pin, bench.store, environ=variables).manifest.distribution
+    ] == [("click", "8.2.2")]
 
 
 def test_offline_and_not_cached(bench: Bench) -> None:
@@ -262,7 +273,9 @@ def test_an_index_that_is_down(bench: Bench) -> None:
 def test_a_package_that_has_no_wheel_for_this_machine(bench: Bench) -> None:
     wheel(bench.house, "native", tag="py3-none-win_arm64")
     pinned = bench.pin('native; sys_platform == "win32"').package[0]
-    pin = EnvironmentPin.sealed(requirements=("native",), python=PYTHON, package=(pinned.model_copy(update={"marker": None}),))
+    pin = EnvironmentPin.sealed(
+        requirements=("native",), python=PYTHON, package=(pinned.model_copy(update={"marker": None}),)
+    )
     with pytest.raises(MachineError) as caught:
         bench.ensure(pin)
     assert str(caught.value) == "native 1.0 has no wheel for this machine"
@@ -276,7 +289,9 @@ def test_a_lock_of_another_platform_that_pins_no_build_requirements(bench: Bench
     pin = EnvironmentPin.sealed(requirements=("raw",), python=PYTHON, package=found.package)
     with pytest.raises(LockError) as caught:
         bench.ensure(pin)
-    assert str(caught.value) == "raw 1.0 has no wheel for this machine, and repro.lock does not pin maker it is built with"
+    assert (
+        str(caught.value) == "raw 1.0 has no wheel for this machine, and repro.lock does not pin maker it is built with"
+    )
     assert caught.value.hints == (
         "use a machine that raw has wheels for; `reprolock lock --upgrade-package raw` on a machine like this one pins that, too"
     )
@@ -349,7 +364,9 @@ def refused(environment: Environment) -> str:
 
 def pip(bench: Bench, environment: Environment, *arguments: str) -> None:
     subprocess.run(
-        [sys.executable, "-m", "uv", "pip", *arguments, "--quiet", "--python", environment.python], env=bench.environ, check=True
+        [sys.executable, "-m", "uv", "pip", *arguments, "--quiet", "--python", environment.python],
+        env=bench.environ,
+        check=True,
     )
 
 
@@ -423,7 +440,9 @@ def test_python_from_elsewhere_is_refused(bench: Bench, tmp_path: Path) -> None:
         assert not is_inside(tmp_path / name, environment)
         with pytest.raises(UsageError) as caught:
             refuse_foreign_python([tmp_path / name], environment, path, tmp_path)
-        assert str(caught.value) == f"run.command starts {tmp_path / name}, which is not the locked environment's Python"
+        assert (
+            str(caught.value) == f"run.command starts {tmp_path / name}, which is not the locked environment's Python"
+        )
         assert caught.value.hint == f'write "python", {INSTEAD}'
 
 
@@ -475,7 +494,9 @@ def test_prune_takes_what_is_unused_changed_or_half_built(bench: Bench) -> None:
     pruned = prune(bench.store, keep={kept.digest}, now=now)
     assert set(pruned.folders) == {old.folder, changed.folder, half}
     assert pruned.bytes > 1000
-    assert sorted(path.name for path in (bench.store / "envs").iterdir()) == sorted([".reprolock", used.digest, kept.digest])
+    assert sorted(path.name for path in (bench.store / "envs").iterdir()) == sorted(
+        [".reprolock", used.digest, kept.digest]
+    )
     assert set(prune(bench.store, days=0, now=time.time() + 1).folders) == {used.folder, kept.folder}
     assert prune(bench.store / "nowhere") == ((), 0)
 
@@ -485,7 +506,11 @@ def test_scripts_import_reprolock_without_declaring_it(bench: Bench) -> None:
     folder = runtime_folder(bench.store)
     assert folder == runtime_folder(bench.store)
     context = bench.root / "context.json"
-    context.write_text(json.dumps({"version": 1, "run_id": "r", "project": "p", "seed": 7, "params": {"a": 1}, "datasets": {}, "outputs": {}}))
+    context.write_text(
+        json.dumps(
+            {"version": 1, "run_id": "r", "project": "p", "seed": 7, "params": {"a": 1}, "datasets": {}, "outputs": {}}
+        )
+    )
     told = run(
         environment,
         "import reprolock, sys; print(reprolock.current().params['a'], reprolock.__file__)",
@@ -508,16 +533,27 @@ def test_a_runtime_folder_that_was_edited_is_written_anew(bench: Bench) -> None:
 
 
 def pinned(*packages: tuple[str, str, str | None], python: str = PYTHON) -> EnvironmentPin:
-    pins = tuple(PackagePin(name=name, version=version, marker=marker, hashes=("0" * 64,)) for name, version, marker in packages)
+    pins = tuple(
+        PackagePin(name=name, version=version, marker=marker, hashes=("0" * 64,)) for name, version, marker in packages
+    )
     return EnvironmentPin.sealed(requirements=(), python=python, package=pins)
 
 
 def test_drift_is_what_is_missing_or_of_another_version(tmp_path: Path) -> None:
     for name in ("six-1.17.0", "My_Tool-2.0", "extra-3"):
         (tmp_path / f"{name}.dist-info").mkdir()
-    pin = pinned(("six", "1.16.0", None), ("my-tool", "2.0.0", None), ("click", "8.2.1", None), ("winlib", "1.0", "sys_platform == 'nowhere'"))
+    pin = pinned(
+        ("six", "1.16.0", None),
+        ("my-tool", "2.0.0", None),
+        ("click", "8.2.1", None),
+        ("winlib", "1.0", "sys_platform == 'nowhere'"),
+    )
     differences = drift(pin, [str(tmp_path)])
-    assert differences == [Difference("click", "8.2.1", None), Difference("extra", None, "3"), Difference("six", "1.16.0", "1.17.0")]
+    assert differences == [
+        Difference("click", "8.2.1", None),
+        Difference("extra", None, "3"),
+        Difference("six", "1.16.0", "1.17.0"),
+    ]
     with pytest.raises(PinError) as caught:
         refuse_drift(pin, [str(tmp_path)])
     assert str(caught.value) == (

@@ -12,15 +12,17 @@ from pathlib import Path
 import pytest
 from wheelhouse import PYTHON, environ, sdist, wheel
 
-from reprolock.environment.python_lock import resolve, without
-from reprolock.environment.uv_command import Uv
+from reprolock.environment.python.lock import resolve, without
+from reprolock.environment.python.uv import Uv
 from reprolock.errors import MachineError, PinError, ServiceError, UsageError
 from reprolock.files.lock_file import lock_bytes, parse_lock
 from reprolock.model.lock import EnvironmentPin, Lock
 from reprolock.model.spec import EnvironmentSpec
 
 
-def pin(tmp_path: Path, *packages: str, house: Path | None = None, variables: dict[str, str] | None = None, **options) -> EnvironmentPin:
+def pin(
+    tmp_path: Path, *packages: str, house: Path | None = None, variables: dict[str, str] | None = None, **options
+) -> EnvironmentPin:
     spec = EnvironmentSpec(packages=packages)
     options.setdefault("python", PYTHON)
     return resolve(spec, tmp_path, environ=environ(tmp_path, house, **(variables or {})), **options)
@@ -88,10 +90,19 @@ def test_no_packages_is_an_environment_too(tmp_path: Path) -> None:
 
 
 def test_only_files_that_this_python_takes_are_pinned(tmp_path: Path, house: Path) -> None:
-    for tag in ("cp311-cp311-win_amd64", "cp312-cp312-win_amd64", "cp39-abi3-win_amd64", "cp312-abi3-win_amd64", "py2-none-any"):
+    for tag in (
+        "cp311-cp311-win_amd64",
+        "cp312-cp312-win_amd64",
+        "cp39-abi3-win_amd64",
+        "cp312-abi3-win_amd64",
+        "py2-none-any",
+    ):
         wheel(house, "mixed", tag=tag)
     found = pin(tmp_path, 'mixed; sys_platform == "win32"', house=house, python="3.11")
-    taken = [hashlib.sha256((house / f"mixed-1.0-{tag}.whl").read_bytes()).hexdigest() for tag in ("cp311-cp311-win_amd64", "cp39-abi3-win_amd64")]
+    taken = [
+        hashlib.sha256((house / f"mixed-1.0-{tag}.whl").read_bytes()).hexdigest()
+        for tag in ("cp311-cp311-win_amd64", "cp39-abi3-win_amd64")
+    ]
     assert found.package[0].hashes == tuple(sorted(taken))
 
 
@@ -138,7 +149,10 @@ def test_what_is_pinned_stays_until_it_is_upgraded(tmp_path: Path, house: Path) 
     assert versions(one) == {"tool": "1.2", "other": "1.0"}
     exact = pin(tmp_path, "tool", "other", house=house, keep=old, upgrade_packages=("tool==1.1",))
     assert versions(exact) == {"tool": "1.1", "other": "1.0"}
-    assert versions(pin(tmp_path, "tool", "other", house=house, keep=old, upgrade=True)) == {"tool": "1.2", "other": "1.1"}
+    assert versions(pin(tmp_path, "tool", "other", house=house, keep=old, upgrade=True)) == {
+        "tool": "1.2",
+        "other": "1.1",
+    }
 
 
 def test_a_kept_pin_keeps_its_hashes_when_the_index_adds_a_file(tmp_path: Path, house: Path) -> None:
@@ -176,7 +190,11 @@ def test_what_an_sdist_is_built_with_is_pinned_too(tmp_path: Path, house: Path) 
     sdist(house, "raw", requires=["maker>=1"], asks=["late"])
     found = pin(tmp_path, "raw", house=house)
     assert [(package.name, package.source) for package in found.package] == [("raw", "sdist")]
-    assert [(package.name, package.version) for package in found.build] == [("gear", "1.0"), ("late", "1.0"), ("maker", "1.0")]
+    assert [(package.name, package.version) for package in found.build] == [
+        ("gear", "1.0"),
+        ("late", "1.0"),
+        ("maker", "1.0"),
+    ]
     wheel(house, "maker", "1.1")
     assert pin(tmp_path, "raw", house=house, keep=found) == found
     assert [package.version for package in pin(tmp_path, "raw", house=house, upgrade=True).build] == ["1.0", "1.1"]
@@ -188,7 +206,9 @@ def test_an_sdist_without_a_pyproject_is_built_with_setuptools(tmp_path: Path) -
     assert [package.name for package in found.build] == ["setuptools"]
 
 
-def test_a_platform_without_a_wheel_makes_it_an_sdist_unless_the_marker_leaves_that_platform_out(tmp_path: Path, house: Path) -> None:
+def test_a_platform_without_a_wheel_makes_it_an_sdist_unless_the_marker_leaves_that_platform_out(
+    tmp_path: Path, house: Path
+) -> None:
     for tag in ("manylinux_2_28_x86_64", "manylinux_2_28_aarch64", "macosx_11_0_arm64"):
         wheel(house, "native", tag=f"py3-none-{tag}")
     sdist(house, "native")
@@ -212,7 +232,9 @@ def test_an_sdist_whose_build_requirements_are_nowhere(tmp_path: Path, house: Pa
         "the build requirements of raw 1.0, which has no wheel, cannot be found out: "
         "maker was not found in the provided package locations and you require maker"
     )
-    assert caught.value.hint == "ask for a version of raw that has wheels, or see whether it builds with `uv pip install`"
+    assert (
+        caught.value.hint == "ask for a version of raw that has wheels, or see whether it builds with `uv pip install`"
+    )
 
 
 # --- bad input and bad luck ---------------------------------------------------------------------------

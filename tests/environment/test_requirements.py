@@ -4,13 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from reprolock.environment.requirements import Declaration, declared
+from reprolock.environment.python.requirements import Declaration, declared
 from reprolock.errors import UsageError
 from reprolock.model.spec import EnvironmentSpec
 
-GIT = (
-    'a lock takes only what has a SHA-256; name an archive of one commit, as "NAME @ https://HOST/OWNER/REPOSITORY/archive/COMMIT.tar.gz"'
-)
+GIT = 'a lock takes only what has a SHA-256; name an archive of one commit, as "NAME @ https://HOST/OWNER/REPOSITORY/archive/COMMIT.tar.gz"'
 
 
 def write(root: Path, files: dict[str, str]) -> None:
@@ -69,8 +67,14 @@ def test_a_pyproject_with_the_extras_that_are_named(tmp_path: Path) -> None:
             '"./wheels/x.whl" is a path on this machine, which no other machine has; '
             "build a wheel, publish it, and name it by version",
         ),
-        ("x @ file:///tmp/x", "x is a path on this machine, which no other machine has; publish it and name it by version"),
-        ("https://example.com/x.whl", '"https://example.com/x.whl" names no package; write "NAME @ https://example.com/x.whl"'),
+        (
+            "x @ file:///tmp/x",
+            "x is a path on this machine, which no other machine has; publish it and name it by version",
+        ),
+        (
+            "https://example.com/x.whl",
+            '"https://example.com/x.whl" names no package; write "NAME @ https://example.com/x.whl"',
+        ),
         (
             "x @ https://me:pass@example.com/x.whl",
             "an address must not carry a user name or key; keys come from the environment",
@@ -78,7 +82,13 @@ def test_a_pyproject_with_the_extras_that_are_named(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_locked_is_refused_with_its_line(tmp_path: Path, requirement: str, sentence: str) -> None:
-    write(tmp_path, {"repro.toml": f"[environment]\npackages = [\n  'six',\n  '{requirement}',\n]\n", "r.in": f"six\n{requirement}\n"})
+    write(
+        tmp_path,
+        {
+            "repro.toml": f"[environment]\npackages = [\n  'six',\n  '{requirement}',\n]\n",
+            "r.in": f"six\n{requirement}\n",
+        },
+    )
     with pytest.raises(UsageError) as caught:
         declared(EnvironmentSpec(packages=("six", requirement)), tmp_path)
     assert str(caught.value) == f"repro.toml:4: environment.packages[1]: {sentence}"
@@ -155,7 +165,9 @@ def test_every_faulty_requirement_is_named_at_once(tmp_path: Path) -> None:
             "write the dependencies into pyproject.toml, or name a requirements file",
         ),
         (
-            {"pyproject.toml": '[project]\nname = "x"\ndependencies = ["My.Lib"]\n[tool.uv.sources]\nmy-lib = { path = "../lib" }\n'},
+            {
+                "pyproject.toml": '[project]\nname = "x"\ndependencies = ["My.Lib"]\n[tool.uv.sources]\nmy-lib = { path = "../lib" }\n'
+            },
             {"pyproject": "."},
             "pyproject.toml: project.dependencies[0]: [tool.uv.sources] gives My.Lib a source of its own, which a lock cannot repeat",
             "publish it to an index, and name that index in UV_INDEX or uv.toml",

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import reprolock.errors
+from reprolock.files.atomic_write import own_folder
 from reprolock.files.journal import Journal, abandoned
-from reprolock.files.whole import own_folder
 
 ROOT = Path(reprolock.errors.__file__).parents[1]
 STARTED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -71,7 +71,12 @@ def test_a_project_without_runs_has_none_abandoned(tmp_path: Path) -> None:
 def test_a_killed_run_is_found_and_closed(tmp_path: Path) -> None:
     pid = killed(tmp_path, "run1")
     (journal,) = abandoned(tmp_path)
-    assert (journal.run_id, journal.tracking, journal.started, journal.pid) == ("run1", "sqlite:///mlflow.db", STARTED, pid)
+    assert (journal.run_id, journal.tracking, journal.started, journal.pid) == (
+        "run1",
+        "sqlite:///mlflow.db",
+        STARTED,
+        pid,
+    )
     assert abandoned(tmp_path) == []  # it is being closed
     journal.close()
     assert abandoned(tmp_path) == []
@@ -88,7 +93,9 @@ def test_one_that_could_not_be_closed_is_found_again(tmp_path: Path) -> None:
 def test_of_several_commands_one_closes_it(tmp_path: Path) -> None:
     killed(tmp_path, "run1")
     claims = [
-        subprocess.Popen([sys.executable, "-c", CLAIM, tmp_path], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", CLAIM, tmp_path], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         for _ in range(4)
     ]
     counts = [int(process.stdout.readline()) for process in claims if process.stdout]
@@ -100,7 +107,9 @@ def test_of_several_commands_one_closes_it(tmp_path: Path) -> None:
 
 def test_a_command_killed_while_it_closes_a_run_leaves_it_to_the_next(tmp_path: Path) -> None:
     killed(tmp_path, "run1")
-    claim = subprocess.Popen([sys.executable, "-c", CLAIM, tmp_path], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    claim = subprocess.Popen(
+        [sys.executable, "-c", CLAIM, tmp_path], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert claim.stdout and claim.stdout.readline() == b"1\n"
     claim.kill()
     claim.communicate()

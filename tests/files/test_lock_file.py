@@ -128,4 +128,7 @@ def test_another_file_that_is_no_lock() -> None:
     ):
         with pytest.raises(LockError) as error:
             parse_lock(data, "repro.toml")
-        assert (error.value.message, error.value.hint) == (message, "name a lock file as reprolock wrote it in place of repro.toml")
+        assert (error.value.message, error.value.hint) == (
+            message,
+            "name a lock file as reprolock wrote it in place of repro.toml",
+        )

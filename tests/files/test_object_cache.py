@@ -68,7 +68,9 @@ def overwrite(path: Path, data: bytes) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 3 * 2**18 + 1])
 @pytest.mark.parametrize("name", [named, hashed, blob])
-def test_what_goes_in_comes_out_read_only(cache: ObjectCache, tmp_path: Path, size: int, name: Callable[[bytes], Content]) -> None:
+def test_what_goes_in_comes_out_read_only(
+    cache: ObjectCache, tmp_path: Path, size: int, name: Callable[[bytes], Content]
+) -> None:
     data = os.urandom(size)
     draft = cache.draft()
     for start in range(0, size, 2**18):

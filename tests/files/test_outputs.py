@@ -58,8 +58,18 @@ def work(tmp_path: Path) -> Path:
 
 
 def test_what_the_run_wrote_is_put_in_place_and_what_stood_there_kept(project: Path, work: Path) -> None:
-    write(project, {"out/predictions/part-old": "old", "model.bin": "old", "out/report.json": "old", "out/other": "mine"})
-    write(work, {"out/predictions/part-0": "new", "out/predictions/_SUCCESS": "", "out/predictions/.crc": "c", "model.bin": "new!"})
+    write(
+        project, {"out/predictions/part-old": "old", "model.bin": "old", "out/report.json": "old", "out/other": "mine"}
+    )
+    write(
+        work,
+        {
+            "out/predictions/part-0": "new",
+            "out/predictions/_SUCCESS": "",
+            "out/predictions/.crc": "c",
+            "model.bin": "new!",
+        },
+    )
     outputs = collect(DECLARED, work, project, "run1")
     assert [output[:4] for output in outputs] == [
         ("predictions", "out/predictions", 3, 4),
@@ -102,7 +112,15 @@ def test_the_digest_of_a_tree_is_of_paths_sizes_and_bytes(tmp_path: Path) -> Non
 def test_every_change_of_a_tree_changes_its_digest(tmp_path: Path) -> None:
     seen = set()
     for index, files in enumerate(
-        [{"x": "1"}, {"x": "2"}, {"y": "1"}, {"x": "1", "y": ""}, {"x": "1", ".y": ""}, {"d/x": "1"}, {"x": "", "y": "1"}]
+        [
+            {"x": "1"},
+            {"x": "2"},
+            {"y": "1"},
+            {"x": "1", "y": ""},
+            {"x": "1", ".y": ""},
+            {"d/x": "1"},
+            {"x": "", "y": "1"},
+        ]
     ):
         write(tmp_path / str(index), files)
         measured = measure(tmp_path / str(index))
@@ -142,7 +160,10 @@ def test_what_stands_at_an_outputs_path_before_the_run_is_refused(work: Path) ->
     for path in ("out", "out/model", "out/model/weights", "link"):
         with pytest.raises(UsageError) as caught:
             refuse_standing({"new": "out/new", "model": path}, work)
-        assert caught.value.message == f'outputs.model.path: "{path}" is there before the command starts, as a part of the code'
+        assert (
+            caught.value.message
+            == f'outputs.model.path: "{path}" is there before the command starts, as a part of the code'
+        )
         assert caught.value.hint == "name a path that is the output's alone, or leave it out of the code"
         assert caught.value.exit_code == 2
 
@@ -221,7 +242,21 @@ def other_disk(work: Path, project: Path, size: str) -> subprocess.CompletedProc
     """Collect in a mount namespace where the project's `out` is a disk of its own, and list it."""
     script = 'mount -t tmpfs -o size="$5" none "$3/out" && mkdir "$3/out/x" && echo old > "$3/out/x/old"; cd "$1" && "$4" -c "$6" "$2" "$3"; '
     script += 'cd "$3" && find out .reprolock/replaced -type f | sort; find "$2" -type f | wc -l'
-    argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", ROOT, work, project, sys.executable, size, COLLECT]
+    argv = [
+        "unshare",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        ROOT,
+        work,
+        project,
+        sys.executable,
+        size,
+        COLLECT,
+    ]
     try:
         done = subprocess.run([str(word) for word in argv], capture_output=True, text=True)
     except FileNotFoundError:

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import reprolock.errors
-from reprolock.files.scratch import scratch
+from reprolock.files.build_folder import scratch
 
 ROOT = Path(reprolock.errors.__file__).parents[1]
 HOLD = """
 import sys, time
 from pathlib import Path
-from reprolock.files.scratch import scratch
+from reprolock.files.build_folder import scratch
 with scratch(Path(sys.argv[1]), "out") as made:
     (made / "half").touch()
     print(made.name, flush=True)
@@ -71,7 +71,10 @@ def test_many_at_once(tmp_path: Path) -> None:
         "        (made / 'file').write_text('mine')\n"
         "        assert (made / 'file').read_text() == 'mine'\n"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", loop, str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(3)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", loop, str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
     for process in processes:
         assert process.communicate(timeout=60)[1] == b""
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ import pytest
 
 import reprolock.errors
 from reprolock.errors import MachineError
-from reprolock.files.whole import guard, own_folder, write_whole
+from reprolock.files.atomic_write import guard, own_folder, write_whole
 
 ROOT = Path(reprolock.errors.__file__).parents[1]
 
@@ -23,7 +23,7 @@ WRITE = """
 import resource, sys
 from pathlib import Path
 from reprolock.errors import MachineError
-from reprolock.files.whole import write_whole
+from reprolock.files.atomic_write import write_whole
 if sys.argv[2] == "limit":
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 try:
@@ -35,7 +35,7 @@ except MachineError as error:
 WRITE_FOR_EVER = """
 import sys
 from pathlib import Path
-from reprolock.files.whole import write_whole
+from reprolock.files.atomic_write import write_whole
 while True:
     for letter in (b"a", b"b"):
         write_whole(Path(sys.argv[1]), letter * 300_000)
@@ -157,7 +157,7 @@ def test_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from reprolock.files.whole import guard
+from reprolock.files.atomic_write import guard
 with guard(Path(sys.argv[1]), "writing repro.lock"):
     print("held", flush=True)
     time.sleep(60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reprolock.lake.addresses import Address, just_before
+from reprolock.lake.transfer.addresses import Address, just_before
 
 
 @pytest.mark.parametrize("path", ["a", "train/b", "a/\x01", "x/\ue000", "é"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reprolock.errors import ReprolockError, ServiceError, UsageError
-from reprolock.lake.credentials import Credentials, find_credentials, normalised, secrets_in_use
+from reprolock.lake.lakefs.credentials import Credentials, find_credentials, normalised, secrets_in_use
 
 HERE, THERE = "http://127.0.0.1:8000", "https://lakefs.example.com"
 ENVIRON = {

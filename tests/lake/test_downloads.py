@@ -18,8 +18,8 @@ import pytest
 import services
 from certificates import self_signed
 
-from reprolock.lake.addresses import Address
-from reprolock.lake.downloads import Downloads, Store, Unreadable
+from reprolock.lake.transfer.addresses import Address
+from reprolock.lake.transfer.curl import Downloads, Store, Unreadable
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,9 @@ class Refusing(Read):
         raise KeyboardInterrupt
 
 
-def read(*addresses: Address, store: Store | None = None, most: int = 4, reader: type[Read] = Read) -> list[tuple[Read, BaseException | None]]:
+def read(
+    *addresses: Address, store: Store | None = None, most: int = 4, reader: type[Read] = Read
+) -> list[tuple[Read, BaseException | None]]:
     """All of them to their ends, by the order of the addresses."""
     downloads: Downloads[Read] = Downloads(most, store or Store())
     left, readers, errors = list(addresses), [], {}
@@ -82,7 +84,9 @@ def fails(*addresses: Address, store: Store | None = None) -> bool:
 def test_the_bytes(s3: Any, most: int) -> None:
     large, store = b"bytes" * 100_000, Store()
     keys = [("a b/ü%.csv", large), ("empty", b"")] * 6
-    for (_, data), (found, error) in zip(keys, read(*(signed(s3, key) for key, _ in keys), store=store, most=most), strict=True):
+    for (_, data), (found, error) in zip(
+        keys, read(*(signed(s3, key) for key, _ in keys), store=store, most=most), strict=True
+    ):
         assert (found.data, found.said, error) == (data, (hashlib.md5(data).hexdigest(), False), None)
     assert store.gives
 
@@ -111,7 +115,9 @@ def test_what_is_on_its_way_at_the_end_is_named(s3: Any) -> None:
     assert downloads.close() == [one]
 
 
-def test_a_wrong_signature_says_nothing(s3: Any, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_signature_says_nothing(
+    s3: Any, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
     caplog.set_level(logging.DEBUG)
     good = signed(s3, "empty")
     bad = Address(good.path, good.url.replace("Signature=", "Signature=0"))
@@ -159,7 +165,9 @@ def test_an_answer_of_another_kind_is_none(s3: Any) -> None:
         assert fails(address)
     with answering(b"HTTP/1.1 206 Partial Content\r\nContent-Length: 4\r\n\r\npart") as address:
         assert fails(address)
-    with answering(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: 4\r\n\r\ngood") as address:
+    with answering(
+        b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: 4\r\n\r\ngood'
+    ) as address:
         ((found, error),) = read(address)
         assert (found.data, found.said, error) == (b"good", ("e", False), None)
 

@@ -25,9 +25,9 @@ from lake_suite import LakeContract, commit, fault, paths, put, read  # noqa: E4
 
 import reprolock.errors
 from reprolock.errors import Damaged, LakeRefused, MachineError, NotFound, PinError, UsageError
-from reprolock.lake import git_store
-from reprolock.lake.embedded_git import GitLake
-from reprolock.lake.git_objects import LARGE
+from reprolock.lake.git import repository as git_store
+from reprolock.lake.git.blobs import LARGE
+from reprolock.lake.git.lake import GitLake
 
 ROOT = Path(reprolock.errors.__file__).parents[1]
 RESTORE = "restore the lake from a backup; `reprolock lock --upgrade` pins a commit that is whole"
@@ -149,7 +149,9 @@ def test_plain_git_reads_the_lake_and_may_collect_its_garbage(lake: GitLake, wea
     assert lake.resolve(weather, head[:7]).id == head
 
 
-def test_a_commit_that_plain_git_made_under_a_staged_change(lake: GitLake, weather: str, git: pygit2.Repository) -> None:
+def test_a_commit_that_plain_git_made_under_a_staged_change(
+    lake: GitLake, weather: str, git: pygit2.Repository
+) -> None:
     commit(lake, weather, {"a": b"1", "b": b"1", "c": b"1"})
     put(lake, weather, "a", b"staged")
     put(lake, weather, "b", b"staged")
@@ -173,7 +175,9 @@ def test_plain_git_moves_the_head_while_a_commit_is_made(tmp_path: Path) -> None
     def clock() -> datetime:
         if moving:
             author = pygit2.Signature("somebody", "somebody@example.com")
-            git.create_commit("refs/heads/main", author, author, "pushed", git.head.peel(pygit2.Tree).id, [git.head.target])
+            git.create_commit(
+                "refs/heads/main", author, author, "pushed", git.head.peel(pygit2.Tree).id, [git.head.target]
+            )
         return datetime(2026, 1, 2, tzinfo=UTC)
 
     moving = False
@@ -277,7 +281,9 @@ def test_a_large_object_stands_beside_git(lake: GitLake, weather: str, large: Pa
         with lake.open(weather, ref, "data/large.bin") as stream:
             assert stream.read(6) == b"begins"
             assert hashlib.sha256(b"begins" + stream.read()).hexdigest() == stored.checksum
-    blobs = [oid for oid in pygit2.Repository(str(tmp_path / "lake" / "weather.git")) if loose_size(tmp_path, oid) > 1000]
+    blobs = [
+        oid for oid in pygit2.Repository(str(tmp_path / "lake" / "weather.git")) if loose_size(tmp_path, oid) > 1000
+    ]
     assert blobs == []
 
 
@@ -309,7 +315,9 @@ def test_the_largest_object_that_git_gets(lake: GitLake, weather: str, large: Pa
     assert len(read(lake, weather, "main", "a")) == LARGE
 
 
-def test_a_users_file_that_looks_like_a_pointer_is_data(lake: GitLake, weather: str, large: Path, tmp_path: Path) -> None:
+def test_a_users_file_that_looks_like_a_pointer_is_data(
+    lake: GitLake, weather: str, large: Path, tmp_path: Path
+) -> None:
     stored = lake.put(weather, "main", "large", large)
     pointer = f"reprolock large object\nsha256 {stored.checksum}\nsize {stored.size}\n".encode()
     git = pygit2.Repository(str(tmp_path / "lake" / "weather.git"))
@@ -338,7 +346,10 @@ def test_a_large_object_that_is_gone_or_damaged(lake: GitLake, weather: str, lar
     assert fault(Damaged, lake.stat, weather, head, "a/large") == damaged
     assert fault(Damaged, lake.open, weather, head, "a/large") == damaged
     copy.unlink()
-    gone = (f"lakefs://weather/{head}/a/large is gone: the commit names it, but the lake no longer has its bytes", RESTORE)
+    gone = (
+        f"lakefs://weather/{head}/a/large is gone: the commit names it, but the lake no longer has its bytes",
+        RESTORE,
+    )
     for call in (lake.stat, lake.open, lake.list):
         assert fault(PinError, call, weather, head, "a/large") == gone
     # Putting the same bytes again heals the lake.
@@ -347,7 +358,9 @@ def test_a_large_object_that_is_gone_or_damaged(lake: GitLake, weather: str, lar
 
 
 # damage
-def test_a_small_object_that_is_gone_or_damaged(lake: GitLake, weather: str, git: pygit2.Repository, tmp_path: Path) -> None:
+def test_a_small_object_that_is_gone_or_damaged(
+    lake: GitLake, weather: str, git: pygit2.Repository, tmp_path: Path
+) -> None:
     stored = put(lake, weather, "train/a", b"the right bytes")
     other = put(lake, weather, "train/b", b"the wrong bytes")
     head = lake.commit(weather, "main", "one").id
@@ -458,7 +471,7 @@ def test_pipes_are_refused_at_once(lake: GitLake, weather: str, tmp_path: Path) 
 PUTTING = """
 import io, sys
 from pathlib import Path
-from reprolock.lake.embedded_git import GitLake
+from reprolock.lake.git.lake import GitLake
 lake = GitLake(Path(sys.argv[1]), "file:lake")
 for number in range(int(sys.argv[3])):
     lake.put("weather", "main", f"{sys.argv[2]}/{number}", io.BytesIO(b"%d" % number))
@@ -476,7 +489,9 @@ def test_two_processes_put_at_once_and_lose_nothing(lake: GitLake, weather: str,
     for process in processes:
         process.communicate(timeout=60)
         assert process.returncode == 0
-    assert set(paths(lake.list(weather, "main"))) == {f"{name}/{number}" for name in ("one", "two") for number in range(60)}
+    assert set(paths(lake.list(weather, "main"))) == {
+        f"{name}/{number}" for name in ("one", "two") for number in range(60)
+    }
 
 
 def test_a_killed_writer_leaves_whole_objects_and_no_guard(lake: GitLake, weather: str, tmp_path: Path) -> None:

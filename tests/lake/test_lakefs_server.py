@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 import recording
 
-from reprolock.lake.credentials import Credentials
-from reprolock.lake.lakefs_server import LakeFSLake
+from reprolock.lake.lakefs.credentials import Credentials
+from reprolock.lake.lakefs.lake import LakeFSLake
 from reprolock.model.secrecy import looks_secret
 
 pytest.register_assert_rewrite("lake_suite", "lakefs_suite")

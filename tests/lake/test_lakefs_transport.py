@@ -19,10 +19,10 @@ import services
 from certificates import self_signed
 
 from reprolock.errors import ServiceError, UsageError
-from reprolock.lake.credentials import Credentials
-from reprolock.lake.lakefs_server import LakeFSLake
-from reprolock.lake.lakefs_transport import Patience, Route
-from reprolock.lake.opening import open_lake, proxy_for
+from reprolock.lake.lakefs.credentials import Credentials
+from reprolock.lake.lakefs.lake import LakeFSLake
+from reprolock.lake.lakefs.transport import Patience, Route
+from reprolock.lake.open import open_lake, proxy_for
 
 HASTE = Patience(connect=0.5, read=0.3, write=0.3, pause=0.01)
 
@@ -161,9 +161,12 @@ def test_an_upload_of_a_stream_is_sent_once() -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_keys_do_not_follow_a_redirect(status: int) -> None:
-    with gateway(status=200) as (elsewhere, other), gateway(status=status, headers_sent=(("Location", f"{elsewhere}/api?X-Amz-Signature=abc"),)) as (
-        endpoint,
-        _,
+    with (
+        gateway(status=200) as (elsewhere, other),
+        gateway(status=status, headers_sent=(("Location", f"{elsewhere}/api?X-Amz-Signature=abc"),)) as (
+            endpoint,
+            _,
+        ),
     ):
         error = complaint(lake_at(endpoint))
         complaint(lake_at(endpoint), write=True)
@@ -177,7 +180,14 @@ def test_keys_do_not_follow_a_redirect(status: int) -> None:
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(200, b"<html>"), (404, b"<html>"), (400, b"<Error/>"), (200, b"\xff\xfe"), (200, b""), (200, b'{"pagination": {"has_more": false}}')],
+    [
+        (200, b"<html>"),
+        (404, b"<html>"),
+        (400, b"<Error/>"),
+        (200, b"\xff\xfe"),
+        (200, b""),
+        (200, b'{"pagination": {"has_more": false}}'),
+    ],
     ids=["a page", "no page", "XML", "bytes", "nothing", "half of it"],
 )
 def test_something_else_answers(status: int, body: bytes) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from reprolock.errors import UsageError
-from reprolock.lake.embedded_git import GitLake
-from reprolock.lake.lakefs_server import LakeFSLake
-from reprolock.lake.opening import open_lake
+from reprolock.lake.git.lake import GitLake
+from reprolock.lake.lakefs.lake import LakeFSLake
+from reprolock.lake.open import open_lake
 
 ENVIRON = {
     "LAKECTL_SERVER_ENDPOINT_URL": "http://127.0.0.1:8000/",
@@ -56,7 +56,7 @@ def test_the_place_of_a_refused_endpoint_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("endpoint", "loaded"), [("file:lake", "pygit2"), ("http://127.0.0.1:8000", "lakefs_sdk")])
 def test_only_the_lake_s_own_library_is_loaded(tmp_path: Path, endpoint: str, loaded: str) -> None:
     program = (
-        "import sys; from pathlib import Path; from reprolock.lake.opening import open_lake\n"
+        "import sys; from pathlib import Path; from reprolock.lake.open import open_lake\n"
         f"open_lake({endpoint!r}, Path('.'), {ENVIRON!r}, Path('.'))\n"
         "print(*sorted({'pygit2', 'lakefs_sdk', 'yaml'} & set(sys.modules)))"
     )

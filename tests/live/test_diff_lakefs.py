@@ -17,7 +17,7 @@ import services
 from command_line import Cli
 from project import Project
 
-from reprolock.lake.opening import open_lake
+from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
 
 pytestmark = pytest.mark.live
@@ -53,7 +53,9 @@ class Scene(Project):
         for number in range(10):
             (sources / str(number)).write_bytes(b"x\n%d\n" % number)
         names = [f"train/{number:05d}.csv" for number in range(OBJECTS)]
-        assert len(list(lake.put_many(self.repository, "main", ((name, sources / name[-5]) for name in names)))) == OBJECTS
+        assert (
+            len(list(lake.put_many(self.repository, "main", ((name, sources / name[-5]) for name in names)))) == OBJECTS
+        )
         self.first = lake.commit(self.repository, "main", "First").id
         self.spec(SPEC.format(repository=self.repository))
         self.script("print('hello')")
@@ -88,10 +90,16 @@ class Scene(Project):
 
 
 @pytest.fixture(scope="module")
-def server(lakefs: services.LakeFS, minio: services.MinIO, tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.LakeFS]:
+def server(
+    lakefs: services.LakeFS, minio: services.MinIO, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[services.LakeFS]:
     own = services.start_lakefs(tmp_path_factory.mktemp("lakefs-diff"), minio)
     own.server.stop()
-    own.server.environ |= {"LAKEFS_LOGGING_LEVEL": "INFO", "LAKEFS_LOGGING_AUDIT_LOG_LEVEL": "INFO", "LAKEFS_LOGGING_FORMAT": "json"}
+    own.server.environ |= {
+        "LAKEFS_LOGGING_LEVEL": "INFO",
+        "LAKEFS_LOGGING_AUDIT_LOG_LEVEL": "INFO",
+        "LAKEFS_LOGGING_FORMAT": "json",
+    }
     own.server.start()
     yield own
     own.server.stop()
@@ -99,7 +107,13 @@ def server(lakefs: services.LakeFS, minio: services.MinIO, tmp_path_factory: pyt
 
 @pytest.fixture
 def scene(
-    server: services.LakeFS, tmp_path: Path, empty_mlflow: Path, cache: Path, bare: None, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    server: services.LakeFS,
+    tmp_path: Path,
+    empty_mlflow: Path,
+    cache: Path,
+    bare: None,
+    cli: Cli,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Scene]:
     for name, value in {**server.lakectl, "REPROLOCK_CACHE_DIR": str(cache), "HOME": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)

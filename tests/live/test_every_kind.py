@@ -22,7 +22,7 @@ from command_line import Cli
 from project import Project, lines_of
 from spark_session import DELTA
 
-from reprolock.lake.opening import open_lake
+from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
 
 pytestmark = pytest.mark.spark
@@ -105,7 +105,11 @@ class Scene(Project):
         lake.put(self.ours, "main", "csv/part.csv", io.BytesIO(b"a,b\n0,old\n"))
         self.old = lake.commit(self.ours, "main", "Old data").id
         fill(root / "source")
-        files = [(file.relative_to(root / "source").as_posix(), file) for file in (root / "source").rglob("*") if file.is_file()]
+        files = [
+            (file.relative_to(root / "source").as_posix(), file)
+            for file in (root / "source").rglob("*")
+            if file.is_file()
+        ]
         assert len(list(lake.put_many(self.ours, "main", files))) == len(files)
         self.new = lake.commit(self.ours, "main", "New data").id
         lake.put(self.theirs, "main", "notes/read me.txt", io.BytesIO(b"theirs\n"))
@@ -139,7 +143,9 @@ class Scene(Project):
 
 
 @pytest.fixture(params=["git", pytest.param("lakefs", marks=pytest.mark.live)])
-def scene(request: pytest.FixtureRequest, tmp_path: Path, bare: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+def scene(
+    request: pytest.FixtureRequest, tmp_path: Path, bare: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Scene]:
     environ: dict[str, str] = {}
     if request.param == "lakefs":
         server: services.LakeFS = request.getfixturevalue("lakefs")
@@ -162,14 +168,19 @@ def test_all_of_it_in_one_run(scene: Scene, cli: Cli) -> None:
 
     assert found["rows"] == dict.fromkeys(FORMATS, 3) | {"binary": 2, "image": 1, "old": 1, "single": 1, "globbed": 2}
     assert (found["old"], found["single"]) == (["old"], "theirs\n")
-    assert found["pandas"] == found["arrow"] == dict.fromkeys(("csv", "json", "parquet", "orc", "delta"), ["x", "y", "ü"])
+    assert (
+        found["pandas"] == found["arrow"] == dict.fromkeys(("csv", "json", "parquet", "orc", "delta"), ["x", "y", "ü"])
+    )
     assert (found["text"], found["bytes"], found["open"]) == (["one", "two", "three"], ["000102", "03"], "000102")
     assert (found["height"], found["picture"]) == (427, "ffd8ff")
     # Of what Spark reads in place, one object that is opened comes alone.
     brought = sorted(file.name for file in (scene.root / ".reprolock" / "data").rglob("*.bin"))
     assert brought == (["part.bin"] if scene.lake.kind == "lakefs" else ["other.bin", "part.bin"])
     assert found["globbed"] == ["one.csv", "two.csv"]
-    assert found["commits"] == dict.fromkeys((*FORMATS, "globbed"), scene.new) | {"old": scene.old, "single": scene.tagged}
+    assert found["commits"] == dict.fromkeys((*FORMATS, "globbed"), scene.new) | {
+        "old": scene.old,
+        "single": scene.tagged,
+    }
 
     record = scene.record
     assert {given.commit for given in record.datasets} == {scene.old, scene.new, scene.tagged}

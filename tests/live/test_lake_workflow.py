@@ -15,7 +15,7 @@ import services
 from command_line import Cli, Said
 from project import Project, wait_for
 
-from reprolock.lake.opening import open_lake
+from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
 
 ODD = ("with space.csv", "ünïcode-データ.csv", "100%25.csv", "a+b.csv", ".hidden", "[x]{y}*?.csv", "deep/er/b")
@@ -80,7 +80,9 @@ def test_two_experiments(hand: Hand, tmp_path: Path) -> None:
         size = (tmp_path / file).stat().st_size
         said = hand("put", str(tmp_path / file), hand.at(f"{branch}/data/{file}"))
         assert said == f"Staged 1 object, {size} B, at {hand.at(f'{branch}/data/{file}')}\n"
-        hand("commit", hand.at(branch), "-m", f"Experiment {number}", "--meta", f"number={number}", "--meta", "by=me=you")
+        hand(
+            "commit", hand.at(branch), "-m", f"Experiment {number}", "--meta", f"number={number}", "--meta", "by=me=you"
+        )
         said = hand("tag", hand.at(branch), f"my-ml-experiment{number}")
         assert said == f"Tagged {hand.repository} {branch} as my-ml-experiment{number}\n"
         hand("merge", hand.at(branch), hand.at("main"), "--meta", f"from={branch}")
@@ -163,7 +165,11 @@ def test_odd_names_go_in_and_come_out(hand: Hand, tmp_path: Path) -> None:
     hand("commit", hand.at("main"), "-m", "Odd")
     assert hand.listed("main/odd dir/") == sorted((f"odd dir/{name}" for name in (*ODD, "empty")), key=str.encode)
     hand("get", hand.at("main/odd dir/"), str(tmp_path / "out"))
-    found = {file.relative_to(tmp_path / "out").as_posix(): file.read_text() for file in (tmp_path / "out").rglob("*") if file.is_file()}
+    found = {
+        file.relative_to(tmp_path / "out").as_posix(): file.read_text()
+        for file in (tmp_path / "out").rglob("*")
+        if file.is_file()
+    }
     assert found == {name: f"of {name}\n" for name in ODD} | {"empty": ""}
 
 
@@ -194,7 +200,7 @@ def test_what_is_there_already_is_not_sent_again(hand: Hand, tmp_path: Path) -> 
 def test_a_commit_belongs_to_a_run(hand: Hand, project: Project, cli: Cli, tmp_path: Path) -> None:
     write(tmp_path, "model.bin")
     hand.create()
-    project.edit("uri = \"lakefs://example-repo/main/train/\"", f"uri = \"{hand.at('main/train/')}\"")
+    project.edit('uri = "lakefs://example-repo/main/train/"', f'uri = "{hand.at("main/train/")}"')
     hand("put", str(tmp_path / "model.bin"), hand.at("main/train/"))
     hand("commit", hand.at("main"), "-m", "Data")
     project.script("print('trained')")
@@ -218,8 +224,18 @@ def test_a_branch_deleted_under_the_run(hand: Hand, project: Project, cli: Cli, 
     hand("branch", hand.at("main"), "experiment")
     hand("put", str(tmp_path / "a.csv"), hand.at("experiment/train/"))
     hand("commit", hand.at("experiment"), "-m", "Data")
-    project.edit("uri = \"lakefs://example-repo/main/train/\"", f"uri = \"{hand.at('experiment/train/')}\"")
-    command = [sys.executable, "-m", "reprolock", "-C", str(project.root), "data", "branch", "--delete", hand.at("experiment")]
+    project.edit('uri = "lakefs://example-repo/main/train/"', f'uri = "{hand.at("experiment/train/")}"')
+    command = [
+        sys.executable,
+        "-m",
+        "reprolock",
+        "-C",
+        str(project.root),
+        "data",
+        "branch",
+        "--delete",
+        hand.at("experiment"),
+    ]
     project.script(f"""
         import subprocess
         import reprolock
@@ -244,7 +260,12 @@ def fragile(minio: services.MinIO, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.live
 def test_an_upload_that_is_cut_in_the_middle_goes_on_later(
-    lakefs: services.LakeFS, fragile: services.LakeFS, cli: Cli, project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    lakefs: services.LakeFS,
+    fragile: services.LakeFS,
+    cli: Cli,
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     for variable, value in fragile.lakectl.items():
         monkeypatch.setenv(variable, value)

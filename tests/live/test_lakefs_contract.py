@@ -16,9 +16,9 @@ import recording
 import services
 import urllib3
 
-from reprolock.lake.credentials import Credentials
-from reprolock.lake.lakefs_server import LakeFSLake
-from reprolock.lake.opening import open_lake
+from reprolock.lake.lakefs.credentials import Credentials
+from reprolock.lake.lakefs.lake import LakeFSLake
+from reprolock.lake.open import open_lake
 
 pytest.register_assert_rewrite("lake_suite", "lakefs_suite")
 

@@ -16,9 +16,9 @@ import pytest
 import services
 
 from reprolock.errors import MachineError, ServiceError, UsageError
-from reprolock.lake.credentials import Credentials
-from reprolock.lake.lakefs_server import LakeFSLake
-from reprolock.lake.lakefs_transport import Patience
+from reprolock.lake.lakefs.credentials import Credentials
+from reprolock.lake.lakefs.lake import LakeFSLake
+from reprolock.lake.lakefs.transport import Patience
 
 HASTE = Patience(pause=0.01)
 
@@ -193,7 +193,7 @@ def test_a_file_upload_outlives_a_restart(
 
 
 def test_a_file_that_becomes_shorter_is_not_put(lake: LakeFSLake, repository: str, tmp_path: Path) -> None:
-    from reprolock.lake.sources import opened
+    from reprolock.lake.upload_sources import opened
 
     file = tmp_path / "file"
     file.write_bytes(b"x" * 1000)

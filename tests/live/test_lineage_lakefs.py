@@ -21,7 +21,7 @@ from command_line import Cli
 from project import Project, lines_of, wait_for
 from spark_session import DELTA
 
-from reprolock.lake.opening import open_lake
+from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.lineage import Read
 
@@ -142,13 +142,24 @@ class Scene(Project):
     @property
     def expected(self) -> tuple[Read, ...]:
         """Each dataset at the commit that was locked, sorted by address."""
-        places = {"odd": f"{ODD}/", "globbed": "mixed/", "single": "notes/read mé.csv", "versions": "delta tåble/", "days": "days/"}
-        reads = (Read(uri=f"lakefs://{self.repository}/{self.first}/{path}", kind="dataset", dataset=name) for name, path in places.items())
+        places = {
+            "odd": f"{ODD}/",
+            "globbed": "mixed/",
+            "single": "notes/read mé.csv",
+            "versions": "delta tåble/",
+            "days": "days/",
+        }
+        reads = (
+            Read(uri=f"lakefs://{self.repository}/{self.first}/{path}", kind="dataset", dataset=name)
+            for name, path in places.items()
+        )
         return tuple(sorted(reads, key=lambda read: read.uri))
 
 
 @pytest.fixture(scope="module")
-def server(lakefs: services.LakeFS, minio: services.MinIO, tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.LakeFS]:
+def server(
+    lakefs: services.LakeFS, minio: services.MinIO, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[services.LakeFS]:
     own = services.start_lakefs(tmp_path_factory.mktemp("lakefs-lineage"), minio)
     yield own
     own.server.stop()
@@ -210,12 +221,16 @@ def test_a_restart_while_it_runs_and_a_branch_that_moves(scene: Scene, server: s
     assert lines_of(said.out, "moving", "rdd") == ["moving 1", "rdd 8"]
     moving = f"lakefs://{scene.repository}/main/mixed"
     assert lines_of(said.err, "warning") == [f"warning: Spark read {moving}, a ref that moves and no dataset pins"]
-    assert scene.record.lineage.reads == tuple(sorted((*scene.expected, Read(uri=moving, kind="moving")), key=lambda read: read.uri))
+    assert scene.record.lineage.reads == tuple(
+        sorted((*scene.expected, Read(uri=moving, kind="moving")), key=lambda read: read.uri)
+    )
 
     scene.edit("[run]", '[run]\nundeclared_reads = "error"')
     scene.script(NOTHING_ELSE)
     said = cli("run", root=scene.root)
-    reason = f'exit code 0, but Spark read {moving}, a ref that moves and no dataset pins; run.undeclared_reads is "error"'
+    reason = (
+        f'exit code 0, but Spark read {moving}, a ref that moves and no dataset pins; run.undeclared_reads is "error"'
+    )
     assert said.code == 1
     assert lines_of(said.err, "error") == [f"error: the command failed: {reason}"]
     assert (scene.record.status, scene.record.ending.reason) == ("FAILED", reason)

@@ -21,16 +21,16 @@ import services
 
 from reprolock.errors import PinError, ServiceError
 from reprolock.files.object_cache import STAMP, ObjectCache
-from reprolock.lake.credentials import Credentials
-from reprolock.lake.lakefs_server import LakeFSLake
-from reprolock.lake.lakefs_transport import Patience
+from reprolock.lake.lakefs.credentials import Credentials
+from reprolock.lake.lakefs.lake import LakeFSLake
+from reprolock.lake.lakefs.transport import Patience
 from reprolock.model.lock import DatasetPin
 from reprolock.model.spec import DatasetSpec
 from reprolock.model.uri import LakeURI
-from reprolock.steps.data_get import get
-from reprolock.steps.materialise import Materialised, materialised
-from reprolock.steps.progress import SILENT, Progress
-from reprolock.steps.resolve import pin_dataset
+from reprolock.steps.data.get import get
+from reprolock.steps.inputs.materialise import Materialised, materialised
+from reprolock.steps.locking.datasets import pin_dataset
+from reprolock.steps.project.progress import SILENT, Progress
 
 pytestmark = pytest.mark.live
 
@@ -175,7 +175,9 @@ def test_only_what_is_missing_is_fetched_and_nothing_is_asked_the_second_time(gr
     assert ground.make(pin, "elsewhere").fetched == 0
 
 
-def test_few_of_many_that_lie_far_apart(server: services.LakeFS, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_few_of_many_that_lie_far_apart(
+    server: services.LakeFS, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     all_of_them = many(300)
     ground = Ground(server, repository_of(request), tmp_path, all_of_them)
     pin = ground.pin()

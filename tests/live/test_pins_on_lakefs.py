@@ -12,11 +12,11 @@ import pytest
 import services
 
 from reprolock.errors import NotFound
-from reprolock.lake.lakefs_server import LakeFSLake
-from reprolock.lake.opening import open_lake
+from reprolock.lake.lakefs.lake import LakeFSLake
+from reprolock.lake.open import open_lake
 from reprolock.model.spec import DatasetSpec
-from reprolock.steps.pins import check_pins
-from reprolock.steps.resolve import resolve_datasets
+from reprolock.steps.locking.availability import check_pins
+from reprolock.steps.locking.datasets import resolve_datasets
 
 pytestmark = pytest.mark.live
 
@@ -30,13 +30,17 @@ def lake(lakefs: services.LakeFS, tmp_path: Path) -> Iterator[LakeFSLake]:
 
 
 @pytest.mark.parametrize(("glob", "most"), [(None, 2), ("*-9.csv", 13)])
-def test_one_object_and_no_listing(lake: LakeFSLake, monkeypatch: pytest.MonkeyPatch, glob: str | None, most: int) -> None:
+def test_one_object_and_no_listing(
+    lake: LakeFSLake, monkeypatch: pytest.MonkeyPatch, glob: str | None, most: int
+) -> None:
     repository = f"pins-{secrets.token_hex(4)}"
     lake.create_repository(repository, storage=f"s3://lake/{repository}")
     for number in range(30):
         lake.put(repository, "main", f"train/{number:02d}-{number % 10}.csv", io.BytesIO(b"x\n1\n"))
     lake.commit(repository, "main", "Put")
-    pins = resolve_datasets(lake, {"train": DatasetSpec(uri=f"lakefs://{repository}/main/train/", format="csv", glob=glob)})
+    pins = resolve_datasets(
+        lake, {"train": DatasetSpec(uri=f"lakefs://{repository}/main/train/", format="csv", glob=glob)}
+    )
     entries = 0
     ask = lake._transport.ask
 
@@ -61,4 +65,7 @@ def test_data_that_was_put_and_not_committed(lake: LakeFSLake) -> None:
         uri = f"lakefs://{repository}/{ref}/{path}/"
         with pytest.raises(NotFound) as missing:
             resolve_datasets(lake, {"homes": DatasetSpec(uri=uri, format="csv")})
-        assert (missing.value.message, missing.value.hint) == (f"datasets.homes.uri: nothing is at {uri} (commit {head[:12]})", hint)
+        assert (missing.value.message, missing.value.hint) == (
+            f"datasets.homes.uri: nothing is at {uri} (commit {head[:12]})",
+            hint,
+        )

@@ -18,7 +18,7 @@ from publishing import WHOLE, Site, meanwhile
 from test_lakefs_luck import killed
 
 from reprolock.errors import LakeRefused
-from reprolock.lake.opening import open_lake
+from reprolock.lake.open import open_lake
 
 pytestmark = pytest.mark.live
 
@@ -49,7 +49,12 @@ def wire(server: services.LakeFS) -> Iterator[Cable]:
 
 @pytest.fixture
 def site(
-    request: pytest.FixtureRequest, project: Project, cli: Cli, server: services.LakeFS, wire: Cable, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    project: Project,
+    cli: Cli,
+    server: services.LakeFS,
+    wire: Cable,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Site]:
     """What the run says to lakeFS goes by the wire; the test asks lakeFS itself."""
     for name, value in (dict(server.lakectl) | {"LAKECTL_SERVER_ENDPOINT_URL": wire.endpoint}).items():

@@ -15,11 +15,11 @@ from command_line import Cli, Said
 from project import Project, lines_of
 
 from reprolock.errors import PinError
-from reprolock.lake.opening import open_lake
+from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.spec import DatasetSpec
-from reprolock.steps.pins import check_listings
-from reprolock.steps.resolve import pin_dataset
+from reprolock.steps.locking.availability import check_listings
+from reprolock.steps.locking.datasets import pin_dataset
 
 pytestmark = pytest.mark.live
 
@@ -78,7 +78,11 @@ class Recorded(NamedTuple):
     def key_of(self, data: bytes) -> str:
         """Where MinIO keeps the object with these bytes."""
         listed = self.store.list_objects_v2(Bucket="lake", Prefix=f"{self.repository}/data/")["Contents"]
-        [key] = [item["Key"] for item in listed if self.store.get_object(Bucket="lake", Key=item["Key"])["Body"].read() == data]
+        [key] = [
+            item["Key"]
+            for item in listed
+            if self.store.get_object(Bucket="lake", Key=item["Key"])["Body"].read() == data
+        ]
         return str(key)
 
     @property
@@ -88,7 +92,13 @@ class Recorded(NamedTuple):
 
 @pytest.fixture
 def recorded(
-    lakefs: services.LakeFS, minio: services.MinIO, tmp_path: Path, empty_mlflow: Path, cli: Cli, bare: None, monkeypatch: pytest.MonkeyPatch
+    lakefs: services.LakeFS,
+    minio: services.MinIO,
+    tmp_path: Path,
+    empty_mlflow: Path,
+    cli: Cli,
+    bare: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Recorded]:
     """The branch has moved on, the keys' owner is another machine with an empty cache."""
     for name, value in {**lakefs.lakectl, "HOME": str(tmp_path)}.items():
@@ -152,11 +162,15 @@ def test_data_that_is_deleted(recorded: Recorded) -> None:
     assert "train" in error and "gone" in error, error
 
 
-def test_a_repository_that_is_gone(recorded: Recorded, lakefs: services.LakeFS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repository_that_is_gone(
+    recorded: Recorded, lakefs: services.LakeFS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = recorded.replay("--lake", f"file:{tmp_path}/nowhere")
     assert said.code == 7
     [error] = lines_of(said.err, "error")
-    assert error.startswith(f"error: run {recorded.run[:8]} cannot be rebuilt: dataset train is pinned at lakefs://{recorded.repository}/")
+    assert error.startswith(
+        f"error: run {recorded.run[:8]} cannot be rebuilt: dataset train is pinned at lakefs://{recorded.repository}/"
+    )
 
 
 def test_another_lake_gets_no_keys(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +216,9 @@ def test_bytes_that_nobody_can_hold_against_a_checksum(
     project.root.mkdir()
     spec = SPEC.format(endpoint=lakefs.endpoint, repository=recorded.repository)
     project.spec(spec if way == "a placeholder" else spec.replace(', "{datasets.train.path}"', ""))
-    project.script(f"import reprolock, sys\nread = len({WAYS[way]}.read())\nfor name in ('sum.txt', 'copy.csv'): open(name, 'w').write(str(read))")
+    project.script(
+        f"import reprolock, sys\nread = len({WAYS[way]}.read())\nfor name in ('sum.txt', 'copy.csv'): open(name, 'w').write(str(read))"
+    )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", recorded.tracking)
     for command in (("lock",), ("run", "-q")):
         said = recorded.cli(*command, root=project.root)
@@ -211,5 +227,7 @@ def test_bytes_that_nobody_can_hold_against_a_checksum(
     for _ in range(2):  # fetched, and from the cache
         said = recorded._replace(run=project.record.run_id).replay()
         assert said.code == 0, said.err
-        assert lines_of(said.out, "REPRODUCED") == ["REPRODUCED   2 of 2 compared   train: 1 object checked by size alone"]
+        assert lines_of(said.out, "REPRODUCED") == [
+            "REPRODUCED   2 of 2 compared   train: 1 object checked by size alone"
+        ]
         monkeypatch.setenv("REPROLOCK_CACHE_DIR", str(tmp_path / "empty"))

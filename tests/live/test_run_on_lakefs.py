@@ -13,7 +13,7 @@ import services
 from project import Project, wait_for
 
 from reprolock.errors import NotFound
-from reprolock.lake.opening import open_lake
+from reprolock.lake.open import open_lake
 
 pytestmark = pytest.mark.live
 
@@ -45,12 +45,19 @@ class OnLakeFS(Project):
         self.lake.put(self.repository, "main", "train/a.csv", io.BytesIO(b"x\n1\n"))
         self.commit_id = self.lake.commit(self.repository, "main", "First").id
         self.spec(SPEC.format(endpoint=server.endpoint, repository=self.repository))
-        self.script("import reprolock; print(sorted(p.name for p in reprolock.current().dataset('train').path.iterdir()))")
+        self.script(
+            "import reprolock; print(sorted(p.name for p in reprolock.current().dataset('train').path.iterdir()))"
+        )
 
 
 @pytest.fixture
 def on_lakefs(
-    lakefs: services.LakeFS, tmp_path: Path, empty_mlflow: Path, cache: Path, bare: None, monkeypatch: pytest.MonkeyPatch
+    lakefs: services.LakeFS,
+    tmp_path: Path,
+    empty_mlflow: Path,
+    cache: Path,
+    bare: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> OnLakeFS:
     for name, value in {**lakefs.lakectl, "REPROLOCK_CACHE_DIR": str(cache), "HOME": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
@@ -109,7 +116,9 @@ def test_a_repository_that_is_gone(on_lakefs: OnLakeFS, cli) -> None:
     assert said.code == 4
 
 
-def test_offline_takes_what_is_cached(on_lakefs: OnLakeFS, cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_takes_what_is_cached(
+    on_lakefs: OnLakeFS, cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert cli("lock").code == 0
     assert cli("run", "-q").code == 0
     away = f"http://127.0.0.1:{services.free_port()}"

@@ -19,7 +19,7 @@ import pytest
 import services
 from command_line import Cli
 
-from reprolock.engine.tree import MARKER
+from reprolock.engine.process_tree import MARKER
 from reprolock.stack.files import read_keys, stack_folder
 from reprolock.stack.verbs import down, status, up
 
@@ -52,7 +52,10 @@ mlflow.log_text("kept on MinIO", "note.txt")
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A project whose stack is up."""
-    for name, program, reason in (("MinIO", "minio", services.MINIO_ABSENT), ("lakeFS", "lakefs", services.LAKEFS_ABSENT)):
+    for name, program, reason in (
+        ("MinIO", "minio", services.MINIO_ABSENT),
+        ("lakeFS", "lakefs", services.LAKEFS_ABSENT),
+    ):
         if absent := services.missing(name, program, reason):
             pytest.skip(absent)
         services.used.setdefault(name, "")
@@ -125,7 +128,9 @@ def test_env_prints_what_a_shell_and_a_program_take(project: Path, cli: Cli, exp
     assert json.loads(cli("stack", "env", "--json", root=project).out) == exported
 
 
-def test_a_project_without_a_lake_works_on_it(project: Path, cli: Cli, exported: dict[str, str], tmp_path: Path) -> None:
+def test_a_project_without_a_lake_works_on_it(
+    project: Path, cli: Cli, exported: dict[str, str], tmp_path: Path
+) -> None:
     (tmp_path / "repro.toml").write_text(SPEC)
     (tmp_path / "train.py").write_text(SCRIPT)
     (tmp_path / "a.csv").write_text("x,y\n1,2\n3,4\n")
@@ -181,7 +186,11 @@ def test_a_server_that_crashed_comes_back_as_it_was(project: Path, cli: Cli, exp
 def test_down_leaves_nothing_but_the_data(project: Path, cli: Cli) -> None:
     assert cli("stack", "down", root=project) == (0, "Ended MinIO, lakeFS, MLflow\n", "")
     assert processes(project) == []
-    assert [row[:2] for row in rows(cli("stack", "status", root=project).out)] == [["MinIO", "down"], ["lakeFS", "down"], ["MLflow", "down"]]
+    assert [row[:2] for row in rows(cli("stack", "status", root=project).out)] == [
+        ["MinIO", "down"],
+        ["lakeFS", "down"],
+        ["MLflow", "down"],
+    ]
     assert cli("stack", "down", root=project) == (0, "The stack was not up.\n", "")
     assert (stack_folder(project) / "lakefs" / "metadata").is_dir()
 

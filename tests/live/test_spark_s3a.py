@@ -12,7 +12,7 @@ import services
 from spark_session import DELTA, SparkParts, run_script
 
 from reprolock.engine.spark import S3Access, plan_spark
-from reprolock.lake.opening import open_lake
+from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.spec import SparkSpec
 
@@ -81,8 +81,22 @@ def test_spark_reads_the_commit_and_not_the_branch(
         s3=S3Access(lakefs.endpoint, (REPOSITORY,), lakefs.access_key_id, lakefs.secret_access_key),
     )
     odd = {"url": f"s3a://{REPOSITORY}/{commit}/{ODD}/", "path": None, "format": "csv", "options": {"header": "true"}}
-    odd |= {"glob": None, "commit": commit, "repository": REPOSITORY, "uri": f"lakefs://{REPOSITORY}/main/{ODD}/", "materialise": None}
-    context = {"version": 1, "run_id": "0" * 32, "project": "p", "seed": None, "params": {}, "datasets": {"odd": odd}, "outputs": {}}
+    odd |= {
+        "glob": None,
+        "commit": commit,
+        "repository": REPOSITORY,
+        "uri": f"lakefs://{REPOSITORY}/main/{ODD}/",
+        "materialise": None,
+    }
+    context = {
+        "version": 1,
+        "run_id": "0" * 32,
+        "project": "p",
+        "seed": None,
+        "params": {},
+        "datasets": {"odd": odd},
+        "outputs": {},
+    }
     (tmp_path / "context.json").write_text(json.dumps(context))
 
     script = SCRIPT.format(repository=REPOSITORY, commit=commit)

@@ -32,19 +32,36 @@ def key_of(place: OnLakeFS, store: Any, data: bytes) -> str:
     return next(item["Key"] for item in listed if item["ETag"].strip('"') == hashlib.md5(data).hexdigest())
 
 
-def test_what_is_there_what_cannot_be_told_and_what_is_not_there(in_parts: OnLakeFS, minio: services.MinIO, cli) -> None:
+def test_what_is_there_what_cannot_be_told_and_what_is_not_there(
+    in_parts: OnLakeFS, minio: services.MinIO, cli
+) -> None:
     assert cli("lock").code == 0
     at = in_parts.commit_id[:12]
-    assert cli("verify") == (0, f"dataset  train  ok  listing of 2 at {at}\n", "")  # what a checksum is of, lakeFS does not say
+    assert cli("verify") == (
+        0,
+        f"dataset  train  ok  listing of 2 at {at}\n",
+        "",
+    )  # what a checksum is of, lakeFS does not say
     assert cli("verify", "--deep") == (0, f"dataset  train  ok  read 2 at {at}  1 object unverifiable\n", "")
     store = services.s3(minio.endpoint, minio.access_key, minio.secret_key)
-    key, object_ = key_of(in_parts, store, b"x\n1\n"), f"lakefs://{in_parts.repository}/{in_parts.commit_id}/train/a.csv"
+    key, object_ = (
+        key_of(in_parts, store, b"x\n1\n"),
+        f"lakefs://{in_parts.repository}/{in_parts.commit_id}/train/a.csv",
+    )
     store.put_object(Bucket="lake", Key=key, Body=b"x\n7\n")
     assert cli("verify").code == 0
     said = cli("verify", "--deep")
     changed = f"{object_} does not have the bytes that the listing names"
-    assert said == (4, f"dataset  train  changed  {changed}  1 object unverifiable\n", f"error: dataset train: {changed}\n{UPGRADE}")
+    assert said == (
+        4,
+        f"dataset  train  changed  {changed}  1 object unverifiable\n",
+        f"error: dataset train: {changed}\n{UPGRADE}",
+    )
     store.delete_object(Bucket="lake", Key=key)
     said = cli("verify", "--deep")
     gone = f"{object_} is gone: the commit names it, but the lake no longer has its bytes"
-    assert said == (4, f"dataset  train  gone  {gone}  1 object unverifiable\n", f"error: dataset train: {gone}\n{UPGRADE}")
+    assert said == (
+        4,
+        f"dataset  train  gone  {gone}  1 object unverifiable\n",
+        f"error: dataset train: {gone}\n{UPGRADE}",
+    )

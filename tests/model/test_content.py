@@ -42,7 +42,9 @@ def test_which_checksums_can_be_computed(scheme: str, checksum: str, way: str | 
 
 
 @pytest.mark.parametrize(
-    ("scheme", "checksum"), [("git-sha1-1", GIT), ("git-sha1-1", SHA256), ("lakefs-etag-1", MD5)], ids=["git", "sha256", "md5"]
+    ("scheme", "checksum"),
+    [("git-sha1-1", GIT), ("git-sha1-1", SHA256), ("lakefs-etag-1", MD5)],
+    ids=["git", "sha256", "md5"],
 )
 def test_other_bytes_of_the_same_length(scheme: str, checksum: str) -> None:
     with pytest.raises(Mismatch):
@@ -73,7 +75,9 @@ def test_an_encrypting_store_s_checksum_is_none_over_the_bytes() -> None:
         ("lakefs-etag-1", MD5 + "-2", 1, "bytes", False),
     ],
 )
-def test_whether_the_answer_can_be_no_answer(scheme: str, checksum: str, size: int, meaning: Meaning, decides: bool) -> None:
+def test_whether_the_answer_can_be_no_answer(
+    scheme: str, checksum: str, size: int, meaning: Meaning, decides: bool
+) -> None:
     assert Check(Content(scheme, checksum, size), meaning).decides is decides
 
 

@@ -93,4 +93,7 @@ def test_what_is_no_document_says_why(data: bytes, sentence: str) -> None:
 
 
 def test_a_documents_digest_is_pinned() -> None:
-    assert json_digest(b'{"b": [1.5, null], "a": "x"}') == "json:4f8e6aca21128e91ff7530e4c27cd09f03a865e47104df131768f15016e67291"
+    assert (
+        json_digest(b'{"b": [1.5, null], "a": "x"}')
+        == "json:4f8e6aca21128e91ff7530e4c27cd09f03a865e47104df131768f15016e67291"
+    )

@@ -29,7 +29,11 @@ class Given(NamedTuple):
     code: str = HASH
     java: str | None = "17.0.15 (Debian)"
     master: str | None = "local[2]"
-    conf: dict[str, str] = {"spark.sql.session.timeZone": "UTC", "spark.master": "local[2]", "spark.jars": "/here/a.jar"}
+    conf: dict[str, str] = {
+        "spark.sql.session.timeZone": "UTC",
+        "spark.master": "local[2]",
+        "spark.jars": "/here/a.jar",
+    }
 
     def pinned(self) -> Digests:
         spec = Spec.model_validate(self.spec)
@@ -64,9 +68,16 @@ def jars(sha256: str = HASH) -> JarsPin:
     return JarsPin.sealed(packages=("g:a:1",), spark="4.2.0", jar=(JarPin(coordinate="g:a:1", sha256=sha256, bytes=1),))
 
 
-def found(python: str = "3.11.7", version: str = "1.0", wheel: str = HASH, platform: str = "Linux x86_64") -> EnvironmentRecord:
+def found(
+    python: str = "3.11.7", version: str = "1.0", wheel: str = HASH, platform: str = "Linux x86_64"
+) -> EnvironmentRecord:
     return EnvironmentRecord(
-        python=python, implementation="CPython", platform=platform, isolated=True, packages={"tool": version}, wheels={"tool": wheel}
+        python=python,
+        implementation="CPython",
+        platform=platform,
+        isolated=True,
+        packages={"tool": version},
+        wheels={"tool": wheel},
     )
 
 
@@ -78,7 +89,13 @@ BASE = Given(
         "params": {"x": 1, "deep": {"y": [1, 2]}},
         "environment": {"packages": ["tool"], "java": ">=17"},
         "spark": {"master": "local[*]", "packages": ["g:a:1"], "conf": {"spark.sql.ansi.enabled": "true"}},
-        "run": {"command": ["python", "train.py"], "seed": 7, "env": {"A": "1"}, "pass_env": ["B", "C"], "timeout": "2h"},
+        "run": {
+            "command": ["python", "train.py"],
+            "seed": 7,
+            "env": {"A": "1"},
+            "pass_env": ["B", "C"],
+            "timeout": "2h",
+        },
         "outputs": {"o": {"path": "out"}},
         "metrics": {"m": "exact"},
     },
@@ -132,7 +149,9 @@ CHANGES: list[tuple[str, Given, set[str], set[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("given", "pinned", "observed"), [change[1:] for change in CHANGES], ids=[change[0] for change in CHANGES])
+@pytest.mark.parametrize(
+    ("given", "pinned", "observed"), [change[1:] for change in CHANGES], ids=[change[0] for change in CHANGES]
+)
 def test_a_change_is_seen_in_its_own_section_alone(given: Given, pinned: set[str], observed: set[str]) -> None:
     assert changed(BASE.pinned(), given.pinned()) == pinned
     assert changed(BASE.observed(), given.observed()) == observed
@@ -207,7 +226,10 @@ def test_without_spark_or_packages_there_is_still_a_digest_of_each_section() -> 
 @pytest.mark.parametrize("of", [Given.pinned, Given.observed])
 def test_the_digests_are_what_they_were(of: Callable[[Given], Digests]) -> None:
     """A record of today is held against these years later: whoever changes them on purpose changes them here."""
-    assert of(BASE).total == {
-        Given.pinned: "dae9e2ab64518697fac3d8f0852a661463a9ec1aaff5aad69fc90149f11f3c6c",
-        Given.observed: "23b22659a222da94d8a3a561ec9a4c28ff815c976fc0a75523d962fc73320a45",
-    }[of]
+    assert (
+        of(BASE).total
+        == {
+            Given.pinned: "dae9e2ab64518697fac3d8f0852a661463a9ec1aaff5aad69fc90149f11f3c6c",
+            Given.observed: "23b22659a222da94d8a3a561ec9a4c28ff815c976fc0a75523d962fc73320a45",
+        }[of]
+    )

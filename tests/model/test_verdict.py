@@ -111,7 +111,11 @@ def test_equal_digests_are_identical() -> None:
 
 def test_digests_that_differ_are_different_and_say_in_what() -> None:
     compared = output(TABLE, "table:4c7e", "table:91aa", details=['column "x" holds other values'])
-    assert (compared.how, compared.state, compared.differences) == ("table", "different", ('column "x" holds other values',))
+    assert (compared.how, compared.state, compared.differences) == (
+        "table",
+        "different",
+        ('column "x" holds other values',),
+    )
     assert output(BYTES, "file:4c7e", "tree:91aa").state == "different"
 
 
@@ -121,7 +125,7 @@ def test_a_tolerance_needs_both_tables() -> None:
     assert compared.differences == ("what was recorded is not at hand to be compared within the tolerance",)
     assert verdict([compared]).kind == "NOT REPLAYABLE"
     assert output(NEAR, "table:4c7e", "table:91aa", beyond=()).state == "within tolerance"
-    beyond = output(NEAR, "table:4c7e", "table:91aa", beyond=["column \"x\": 1 of 3 rows"])
+    beyond = output(NEAR, "table:4c7e", "table:91aa", beyond=['column "x": 1 of 3 rows'])
     assert (beyond.state, beyond.differences) == ("different", ('column "x": 1 of 3 rows',))
 
 
@@ -146,7 +150,10 @@ def test_what_this_machine_cannot_measure_is_no_other_result() -> None:
         'output "scores" could not be compared: Spark could not digest tables: no Java',
         7,
     )
-    assert verdict([compare_output("scores", TABLE, Measured("table:1"), fault._replace(of_the_machine=False))]).kind == "DIVERGED"
+    assert (
+        verdict([compare_output("scores", TABLE, Measured("table:1"), fault._replace(of_the_machine=False))]).kind
+        == "DIVERGED"
+    )
     assert verdict([compared, compare_metric("loss", EXACT, 1.0, 2.0)]).kind == "DIVERGED"
 
 
@@ -264,7 +271,10 @@ def test_a_tables_digest_is_over_rows_columns_and_all_four_sums() -> None:
         table_digest(3, columns, (1, -1, 2**63, 0)),
         table_digest(2, (Column(name="b", type="int", sum="1"),), (1, -1, 2**63, 0)),
         table_digest(2, (Column(name="a", type="bigint", sum="1"),), (1, -1, 2**63, 0)),
-        *(table_digest(2, columns, tuple(sum_ + (lane == place) for place, sum_ in enumerate((1, -1, 2**63, 0)))) for lane in range(4)),
+        *(
+            table_digest(2, columns, tuple(sum_ + (lane == place) for place, sum_ in enumerate((1, -1, 2**63, 0))))
+            for lane in range(4)
+        ),
     ]
     assert len({made.digest, *(other.digest for other in others)}) == len(others) + 1
     assert table_digest(2, (Column(name="a", type="int", sum="2"),), (1, -1, 2**63, 0)).digest == made.digest

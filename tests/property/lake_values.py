@@ -32,7 +32,9 @@ three_sides = trees.flatmap(lambda base: st.tuples(st.just(base), edited(base), 
 
 any_text = st.text(st.characters(blacklist_categories=()), max_size=12)
 """Text with all that Python allows, lone surrogates and NUL included."""
-_awkward = st.sampled_from([".git", ".GIT", "git~1", "..", ".", "", " ", "a" * 256, "a" * 1100, "%2F", "+", "\n", "con", "é", "é"])
+_awkward = st.sampled_from(
+    [".git", ".GIT", "git~1", "..", ".", "", " ", "a" * 256, "a" * 1100, "%2F", "+", "\n", "con", "é", "é"]
+)
 any_path = st.lists(st.one_of(any_text, _awkward), min_size=1, max_size=4).map("/".join)
 
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reprolock.errors import UsageError
-from reprolock.lake import git_commits
+from reprolock.lake.git import commits as git_commits
 
 pytestmark = pytest.mark.property
 text = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"))

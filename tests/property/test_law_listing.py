@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lake_values import contents, paths
 
 from reprolock.errors import LakeRefused, NotFound
-from reprolock.lake.embedded_git import GitLake
+from reprolock.lake.git.lake import GitLake
 from reprolock.model.uri import is_under
 
 pytestmark = pytest.mark.property

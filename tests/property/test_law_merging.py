@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from lake_values import three_sides, trees
 
-from reprolock.lake.git_objects import Entry
-from reprolock.lake.git_trees import Trees
+from reprolock.lake.git.blobs import Entry
+from reprolock.lake.git.trees import Trees
 
 pytestmark = pytest.mark.property
 Tree = Mapping[str, bytes]

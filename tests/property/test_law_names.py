@@ -11,9 +11,9 @@ from hypothesis import given
 from lake_values import any_path, any_text, in_grammar
 
 from reprolock.errors import LakeRefused, ReprolockError, UsageError
-from reprolock.lake.embedded_git import GitLake
+from reprolock.lake.git.lake import GitLake
 from reprolock.model.uri import LakeURI
-from reprolock.steps.data_names import unsafe
+from reprolock.steps.inputs.portable_names import unsafe
 
 pytestmark = pytest.mark.property
 

@@ -17,14 +17,14 @@ import pytest
 import yaml
 from command_line import Cli
 
-from reprolock.engine.tree import MARKER
+from reprolock.engine.process_tree import MARKER
 from reprolock.errors import MachineError, UsageError
 from reprolock.stack.files import Keys, Seen, make_keys, read_keys, read_seen, stack_folder, write_seen
 from reprolock.stack.ports import choose_ports
 from reprolock.stack.process import end, free_ports, is_running
 from reprolock.stack.programs import MINIO_MODULE, find_programs
 from reprolock.stack.servers import SERVERS, Site
-from reprolock.steps.machine import Machine
+from reprolock.steps.project.machine import Machine
 
 ROOT = Path(__file__).parents[2]
 
@@ -211,7 +211,12 @@ def test_damaged_notes_tell_nothing(tmp_path: Path) -> None:
 
 def test_no_argument_carries_a_key() -> None:
     keys = Keys(*(f"key-{number}-of-six" for number in range(6)))
-    site = Site(Path("/x"), {"minio": 1, "lakefs": 2, "mlflow": 3}, keys, {name: Path(name) for name in ("minio", "lakefs", "python")})
+    site = Site(
+        Path("/x"),
+        {"minio": 1, "lakefs": 2, "mlflow": 3},
+        keys,
+        {name: Path(name) for name in ("minio", "lakefs", "python")},
+    )
     for server in SERVERS:
         assert "key-" not in " ".join(server.arguments(site))
         assert "-of-six" in " ".join(server.variables(site).values())

@@ -21,9 +21,9 @@ from reprolock.model.json_compare import json_digest
 from reprolock.model.lineage import Lineage, Read
 from reprolock.model.record import EndingRecord, Record, SparkRecord
 from reprolock.model.verdict import Verdict
-from reprolock.steps.compare import compare
-from reprolock.steps.kept import LARGEST, pack, unpack
-from reprolock.steps.recorded import Recorded, read_recorded
+from reprolock.steps.recording.kept_outputs import LARGEST, pack, unpack
+from reprolock.steps.recording.load import Recorded, read_recorded
+from reprolock.steps.replaying.compare import compare
 
 IGNORED = ["time"]
 
@@ -67,7 +67,9 @@ class Side:
         model, raw, log = self.recorded.record.outputs
         found = measure(self.folder / "out" / "raw.txt")
         outputs = (
-            model.model_copy(update={"compared": json_digest((self.folder / "out" / "model.json").read_bytes(), IGNORED)}),
+            model.model_copy(
+                update={"compared": json_digest((self.folder / "out" / "model.json").read_bytes(), IGNORED)}
+            ),
             raw.model_copy(update={"compared": found.digest if found else None}),
             log.model_copy(update={"digest": "file:" + "0" * 64}),
         )
@@ -111,7 +113,10 @@ def test_a_document_beyond_the_tolerance(side: Side) -> None:
     side.write(total=total * 1.0011, seed="8")
     found = side.verdict()
     assert (found.kind, found.reason) == ("DIVERGED", "1 of 4 differ: model")
-    assert found.comparisons[0].differences == ('seed is "8", recorded "7"', f"total is {total * 1.0011}, recorded {total:.0f}")
+    assert found.comparisons[0].differences == (
+        'seed is "8", recorded "7"',
+        f"total is {total * 1.0011}, recorded {total:.0f}",
+    )
 
 
 def test_a_recorded_document_that_was_swapped_for_the_replays_own(side: Side, recorded: Recorded) -> None:
@@ -122,7 +127,10 @@ def test_a_recorded_document_that_was_swapped_for_the_replays_own(side: Side, re
     (recorded.folder / "output-model.tar.gz").write_bytes(data)
     found = side.verdict()
     assert (found.kind, states(found)["model"]) == ("NOT REPLAYABLE", "missing")
-    assert found.reason == 'output "model" could not be compared: output-model.tar.gz does not hold the document that was recorded'
+    assert (
+        found.reason
+        == 'output "model" could not be compared: output-model.tar.gz does not hold the document that was recorded'
+    )
 
 
 @pytest.mark.parametrize("kept", [None, "output-gone.tar.gz", "../recorded/output-model.tar.gz"])
@@ -177,13 +185,19 @@ def test_a_metric_that_was_declared_and_never_recorded(side: Side, recorded: Rec
     side.recorded = recorded._replace(record=recorded.record.model_copy(update={"metrics": {"loss": 0.5}}))
     side.changes["metrics"] = {"loss": 0.5, "rows": 3.0}
     found = side.verdict()
-    assert (found.kind, found.reason) == ("NOT REPLAYABLE", 'metric "rows" could not be compared: the recorded run did not log it')
+    assert (found.kind, found.reason) == (
+        "NOT REPLAYABLE",
+        'metric "rows" could not be compared: the recorded run did not log it',
+    )
 
 
 def test_nothing_declared(side: Side, recorded: Recorded) -> None:
     none = {"log": recorded.spec.outputs["log"]}
     side.recorded = recorded._replace(spec=recorded.spec.model_copy(update={"outputs": none, "metrics": {}}))
-    assert side.verdict().reason == 'nothing is declared to compare: repro.toml names no metric, and no output but with compare = "none"'
+    assert (
+        side.verdict().reason
+        == 'nothing is declared to compare: repro.toml names no metric, and no output but with compare = "none"'
+    )
     assert side.verdict().kind == "NOT REPLAYABLE"
 
 
@@ -208,7 +222,9 @@ def test_nothing_declared(side: Side, recorded: Recorded) -> None:
         ),
     ],
 )  # fmt: skip
-def test_endings(status: str, exit_code: int | None, signal: int | None, reason: str, kind: str, said: str, side: Side) -> None:
+def test_endings(
+    status: str, exit_code: int | None, signal: int | None, reason: str, kind: str, said: str, side: Side
+) -> None:
     """A command that ends by itself in another way is another outcome; one that is stopped says nothing about the result."""
     ending = EndingRecord(exit_code=exit_code, signal=signal, reason=reason, seconds=1.0)
     side.changes |= {"status": status, "ending": ending, "outputs": ()}
@@ -222,7 +238,10 @@ def test_endings(status: str, exit_code: int | None, signal: int | None, reason:
 def test_what_differs_is_named_by_section(side: Side, recorded: Recorded) -> None:
     observed = recorded.record.observed
     sections = {**observed.sections, "packages": "0" * 64, "java": "1" * 64}
-    side.changes |= {"observed": observed.model_copy(update={"sections": sections}), "metrics": {"loss": 1.0, "rows": 3.0}}
+    side.changes |= {
+        "observed": observed.model_copy(update={"sections": sections}),
+        "metrics": {"loss": 1.0, "rows": 3.0},
+    }
     found = side.verdict()
     assert (found.kind, found.differing) == ("DIVERGED", ("packages", "java"))
     assert found.inputs == "what differs in the inputs and the observed environment: packages, java"
@@ -238,7 +257,9 @@ def test_remarks(side: Side, recorded: Recorded) -> None:
     assert side.verdict({}).unlocked == ("TURN not set here", left_out)
     side.recorded = recorded._replace(vouched=False)
     assert side.verdict({}).unlocked == ("TURN not set here", left_out, "by a record that no MLflow here repeats")
-    side.changes |= with_environment(recorded.record, python="3.11.99", platform="Plan9 sparc", wheels={"alpha": "0" * 64})
+    side.changes |= with_environment(
+        recorded.record, python="3.11.99", platform="Plan9 sparc", wheels={"alpha": "0" * 64}
+    )
     side.changes["reprolock"] = "9.0"
     found, environment = side.verdict({}), recorded.record.environment
     assert found.unlocked[:4] == (
@@ -251,7 +272,9 @@ def test_remarks(side: Side, recorded: Recorded) -> None:
 
 
 def test_remarks_on_the_machine(side: Side, recorded: Recorded) -> None:
-    record = recorded.record.model_copy(update=with_environment(recorded.record, cores=4, locale={"LANG": "C.UTF-8", "LC_ALL": "de_DE"}))
+    record = recorded.record.model_copy(
+        update=with_environment(recorded.record, cores=4, locale={"LANG": "C.UTF-8", "LC_ALL": "de_DE"})
+    )
     side.recorded = recorded._replace(record=record)
     side.changes |= with_environment(record, cores=64, locale={"LANG": "en_GB.UTF-8", "LC_NUMERIC": "C"})
     assert side.verdict({}).unlocked[:4] == (
@@ -269,11 +292,22 @@ def test_remarks_on_the_machine(side: Side, recorded: Recorded) -> None:
 
 def test_remarks_on_spark(side: Side, recorded: Recorded) -> None:
     """What came past the lock, in either run, and what nobody declared, stands beside every verdict."""
-    spark = SparkRecord(version="4.2.0", master="yarn", conf={"spark.sql.ansi.enabled": "true", "spark.jars": "a.jar"}, jars=1, brought=("core-site.xml",))
-    past, moving = 'spark.sql.ansi.enabled "false", locked "true"', Read(uri="lakefs://flights/main/train/", kind="moving")
+    spark = SparkRecord(
+        version="4.2.0",
+        master="yarn",
+        conf={"spark.sql.ansi.enabled": "true", "spark.jars": "a.jar"},
+        jars=1,
+        brought=("core-site.xml",),
+    )
+    past, moving = (
+        'spark.sql.ansi.enabled "false", locked "true"',
+        Read(uri="lakefs://flights/main/train/", kind="moving"),
+    )
     lineage = Lineage(coverage="Spark was observed", observed=True, sessions=1, reads=(moving,), unlocked=(past,))
     side.recorded = recorded._replace(record=recorded.record.model_copy(update={"spark": spark, "lineage": lineage}))
-    side.changes["spark"] = spark.model_copy(update={"conf": {"spark.sql.ansi.enabled": "false", "spark.jars": "b.jar"}, "brought": ("own.jar",)})
+    side.changes["spark"] = spark.model_copy(
+        update={"conf": {"spark.sql.ansi.enabled": "false", "spark.jars": "b.jar"}, "brought": ("own.jar",)}
+    )
     side.changes["lineage"] = lineage.model_copy(update={"unlocked": (past, "jar mine.jar, not locked"), "reads": ()})
     found = side.verdict({})
     assert found.kind == "REPRODUCED"
@@ -339,7 +373,12 @@ def packed(name: str, kind: bytes = tarfile.REGTYPE, target: str = "", size: int
 def sparse() -> bytes:
     """A file of a terabyte, in a few bytes."""
     member = tarfile.TarInfo("large")
-    member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "large", "GNU.sparse.realsize": str(10**12)}
+    member.pax_headers = {
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.name": "large",
+        "GNU.sparse.realsize": str(10**12),
+    }
     content = b"1\n0\n1\n".ljust(512, b"\0") + b"x"
     member.size = len(content)
     buffer = io.BytesIO()

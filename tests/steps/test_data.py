@@ -13,11 +13,11 @@ import pytest
 
 from reprolock.errors import NotFound, PinError, ReprolockError, UsageError
 from reprolock.files.object_cache import ObjectCache
-from reprolock.lake.embedded_git import GitLake
+from reprolock.lake.git.lake import GitLake
 from reprolock.model.uri import LakeURI
-from reprolock.steps.data import Listed, Moved, ls, put_tree
-from reprolock.steps.data_get import Got, get
-from reprolock.steps.data_names import collisions, ignores_case, unsafe
+from reprolock.steps.data.get import Got, get
+from reprolock.steps.data.put import Listed, Moved, ls, put_tree
+from reprolock.steps.inputs.portable_names import collisions, ignores_case, unsafe
 
 MAIN = LakeURI("weather", "main")
 
@@ -40,7 +40,10 @@ def got(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Got]:
 def folder(tmp_path: Path) -> Path:
     """Files of all ordinary kinds."""
     folder = tmp_path / "source"
-    write(folder, {"a.csv": b"1\r\n", "sub/deep/b": b"", "sub/.hidden": b"h", "sub-a": b"s", "with space/é[1]{}*%.csv": b"x"})
+    write(
+        folder,
+        {"a.csv": b"1\r\n", "sub/deep/b": b"", "sub/.hidden": b"h", "sub-a": b"s", "with space/é[1]{}*%.csv": b"x"},
+    )
     return folder
 
 

@@ -18,9 +18,9 @@ import pytest
 import reprolock.errors
 from reprolock.errors import MachineError, NotFound, PinError
 from reprolock.files.object_cache import STAMP, ObjectCache
-from reprolock.lake.embedded_git import GitLake
+from reprolock.lake.git.lake import GitLake
 from reprolock.model.uri import LakeURI
-from reprolock.steps.data_get import Got, get
+from reprolock.steps.data.get import Got, get
 
 ROOT = Path(reprolock.errors.__file__).parents[1]
 MAIN = LakeURI("weather", "main")
@@ -143,9 +143,9 @@ GET = """
 import sys
 from pathlib import Path
 from reprolock.files.object_cache import ObjectCache
-from reprolock.lake.embedded_git import GitLake
+from reprolock.lake.git.lake import GitLake
 from reprolock.model.uri import LakeURI
-from reprolock.steps.data_get import get
+from reprolock.steps.data.get import get
 root = Path(sys.argv[1])
 get(GitLake(root / "lake", "file:lake"), LakeURI("weather", "main", "many"), root / "out" / "got", ObjectCache(root / "cache"))
 """

@@ -12,7 +12,7 @@ from reprolock.cli.difference import markdown_lines, text_lines
 from reprolock.errors import LockError
 from reprolock.files.lock_file import lock_bytes
 from reprolock.model.lock import DatasetPin, EnvironmentPin, JarPin, JarsPin, Lock, PackagePin
-from reprolock.steps.diff import diff
+from reprolock.steps.inspecting.diff import diff
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -51,7 +51,11 @@ def said(folder: Path, old: Lock, new: Lock) -> list[str]:
 
 
 def test_all_of_a_lock_is_the_same(tmp_path: Path) -> None:
-    lock = Lock(dataset=(dataset("train", "a", "1"),), environment=environment(package("numpy", "2.0")), jars=jars(("g:a:1", "b")))
+    lock = Lock(
+        dataset=(dataset("train", "a", "1"),),
+        environment=environment(package("numpy", "2.0")),
+        jars=jars(("g:a:1", "b")),
+    )
     assert said(tmp_path, lock, lock) == [
         "data         same  train aaaaaaaaaaaa",
         "environment  same  packages 1 for Python 3.11, jars 1 for Spark 4.2.0, java 17",
@@ -67,7 +71,13 @@ def test_each_pin_that_changed_is_named(tmp_path: Path) -> None:
     )
     new = Lock(
         dataset=(dataset("moved", "a", "2", "other/"), dataset("new", "b", "1"), dataset("same_bytes", "b", "1")),
-        environment=environment(package("numpy", "2.0"), package("new", "1"), package("rebuilt", "3", "c"), java="21", requirements=("numpy>=2",)),
+        environment=environment(
+            package("numpy", "2.0"),
+            package("new", "1"),
+            package("rebuilt", "3", "c"),
+            java="21",
+            requirements=("numpy>=2",),
+        ),
         jars=jars(("g:a:2", "b"), ("g:b:1", "c"), ("g:d:1", "b")),
     )
     assert said(tmp_path, old, new) == [
@@ -91,8 +101,16 @@ def test_each_pin_that_changed_is_named(tmp_path: Path) -> None:
 
 
 def test_one_name_under_two_markers(tmp_path: Path) -> None:
-    old = Lock(environment=environment(package("x", "1", marker="os_name == 'nt'"), package("x", "2", marker="os_name != 'nt'")))
-    new = Lock(environment=environment(package("x", "1", marker="os_name == 'nt'"), package("x", "3", marker="os_name != 'nt'")))
+    old = Lock(
+        environment=environment(
+            package("x", "1", marker="os_name == 'nt'"), package("x", "2", marker="os_name != 'nt'")
+        )
+    )
+    new = Lock(
+        environment=environment(
+            package("x", "1", marker="os_name == 'nt'"), package("x", "3", marker="os_name != 'nt'")
+        )
+    )
     assert said(tmp_path, old, new) == [
         "packages  changed  x (os_name != 'nt') 2 → 3",
         "java      same     17",

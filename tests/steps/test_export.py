@@ -59,7 +59,9 @@ def test_openlineage(record: Record, cli, tmp_path: Path) -> None:
     [given], [written] = end.inputs, end.outputs
     assert (given.namespace, given.name) == ("lakefs://example-repo", "train")
     assert given.facets["version"]["datasetVersion"] == commit
-    assert given.facets["symlinks"]["identifiers"] == [{"namespace": "s3://example-repo", "name": f"{commit}/train", "type": "LOCATION"}]
+    assert given.facets["symlinks"]["identifiers"] == [
+        {"namespace": "s3://example-repo", "name": f"{commit}/train", "type": "LOCATION"}
+    ]
     assert [field["name"] for field in given.facets["schema"]["fields"]] == ["x", "y"]
     assert (written.name, written.outputFacets["outputStatistics"]["size"]) == ("scores.csv", 1)
     assert written.facets["version"]["datasetVersion"] == record.outputs[0].compared
@@ -72,12 +74,16 @@ def test_openlineage(record: Record, cli, tmp_path: Path) -> None:
 
 def test_openlineage_of_other_endings(record: Record) -> None:
     for status, kind in (("FAILED", EventType.FAIL), ("KILLED", EventType.ABORT)):
-        ended = record.model_copy(update={"status": status, "ending": record.ending.model_copy(update={"reason": "exit code 3"})})
+        ended = record.model_copy(
+            update={"status": status, "ending": record.ending.model_copy(update={"reason": "exit code 3"})}
+        )
         last = event_of(openlineage.events(ended).splitlines()[-1])
         assert (last.eventType, last.run.facets["errorMessage"]["message"]) == (kind, "exit code 3")
     running = record.model_copy(update={"status": "RUNNING", "ended": None})
     assert [event_of(line).eventType for line in openlineage.events(running).splitlines()] == [EventType.START]
-    foreign = record.model_copy(update={"run_id": "no UUID", "code": record.code.model_copy(update={"remote": "git@host:x y"})})
+    foreign = record.model_copy(
+        update={"run_id": "no UUID", "code": record.code.model_copy(update={"remote": "git@host:x y"})}
+    )
     assert len({event_of(line).run.runId for line in openlineage.events(foreign).splitlines()}) == 1
 
 
@@ -90,7 +96,12 @@ def test_prov(record: Record, cli) -> None:
     assert run.identifier.uri == f"urn:reprolock:run:{record.run_id}"
     assert (run.get_startTime(), run.get_endTime()) == (record.started, record.ended)
     assert len(list(document.get_records(ProvUsage))) == 2  # the dataset and the code
-    digests = {value for entity in document.get_records(ProvEntity) for name, value in entity.attributes if name.localpart == "digest"}
+    digests = {
+        value
+        for entity in document.get_records(ProvEntity)
+        for name, value in entity.attributes
+        if name.localpart == "digest"
+    }
     assert digests == {record.datasets[0].digest, record.code.digest, record.outputs[0].compared}
     odd = record.model_copy(update={"run_id": 'a b:"%/', "replay_of": "other run"})
     again = ProvDocument.deserialize(StringIO(prov.document(odd)), format="json")
@@ -116,7 +127,10 @@ def test_ro_crate(record: Record, cli, tmp_path: Path) -> None:
     said = cli("export", record.run_id, "--format", "ro-crate", "-o", str(folder))
     assert (said.code, said.err) == (2, f"error: {folder} is already there\nhint: name a new folder with --output\n")
     said = cli("export", record.run_id, "--format", "ro-crate")
-    assert (said.code, said.err) == (2, "error: an RO-Crate is a folder, and none is named\nhint: name a new folder with --output\n")
+    assert (said.code, said.err) == (
+        2,
+        "error: an RO-Crate is a folder, and none is named\nhint: name a new folder with --output\n",
+    )
 
 
 def test_a_standard_whose_library_is_not_there(record: Record, tmp_path: Path) -> None:
@@ -139,5 +153,7 @@ def test_a_standard_whose_library_is_not_there(record: Record, tmp_path: Path) -
         "error: --format ro-crate needs the Python package rocrate, which is not installed here\n"
         "hint: install it beside reprolock: `uv pip install openlineage-python prov rocrate`\n",
     )
-    extra = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["optional-dependencies"]["export"]
+    extra = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]["export"]
     assert [Requirement(line).name for line in extra] == ["openlineage-python", "prov", "rocrate"]

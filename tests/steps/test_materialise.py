@@ -20,15 +20,15 @@ import pytest
 import reprolock.errors
 from reprolock.errors import MachineError, PinError, UsageError
 from reprolock.files.object_cache import STAMP, ObjectCache
-from reprolock.lake.embedded_git import GitLake
+from reprolock.lake.git.lake import GitLake
 from reprolock.lake.protocol import Commit, Object
 from reprolock.model.content import Content
 from reprolock.model.lock import DatasetPin
 from reprolock.model.spec import DatasetSpec
 from reprolock.model.uri import LakeURI
-from reprolock.steps.local_tree import LocalTree
-from reprolock.steps.materialise import Materialised, materialise, materialised
-from reprolock.steps.resolve import pin_dataset
+from reprolock.steps.inputs.materialise import Materialised, materialise, materialised
+from reprolock.steps.inputs.tree import LocalTree
+from reprolock.steps.locking.datasets import pin_dataset
 
 ROOT = Path(reprolock.errors.__file__).parents[1]
 FILES = {
@@ -141,7 +141,12 @@ class Foreign:
     """A lake that holds what lakeFS may: names that are no files' names here."""
 
     kind, scheme, endpoint = "lakefs", "lakefs-etag-1", "http://x"
-    data = {"train/a.csv": b"1", "train//a.csv": b"2", "train/x/../a.csv": b"3", "train/../../../../../train.py": b"evil"}
+    data = {
+        "train/a.csv": b"1",
+        "train//a.csv": b"2",
+        "train/x/../a.csv": b"3",
+        "train/../../../../../train.py": b"evil",
+    }
 
     def list(self, *_: object, **__: object) -> Iterator[Object]:
         return iter(Object(path, len(data), hashlib.md5(data).hexdigest()) for path, data in sorted(self.data.items()))
@@ -161,7 +166,10 @@ def test_an_object_whose_name_leads_elsewhere(ground: Ground) -> None:
     for name in ("/a.csv", "x/../a.csv", "../../../../../train.py"):
         with pytest.raises(UsageError) as caught:
             materialised(lake, pin, ground.cache, ground.folder, name=name)
-        assert caught.value.message == f"{name!r} of lakefs://repo/{'c' * 64}/train/ is no name for a file here: it could leave the folder"
+        assert (
+            caught.value.message
+            == f"{name!r} of lakefs://repo/{'c' * 64}/train/ is no name for a file here: it could leave the folder"
+        )
     assert materialised(lake, pin, ground.cache, ground.folder, name="a.csv").path.read_bytes() == b"1"
     assert (ground.root / "train.py").read_text() == "mine"
 
@@ -187,7 +195,10 @@ def test_a_glob_is_held_against_names_and_has_a_tree_of_its_own(ground: Ground) 
     assert files(ground.make(tables).path) == {"a.csv": b"x\n1\n", "deep/er/b.csv": b"x\n2\n"}
     assert files(ground.make(whole).path) == below("train/")
     assert files(ground.make(tables).path) == {"a.csv": b"x\n1\n", "deep/er/b.csv": b"x\n2\n"}
-    assert ground.make(tables).path.parts[-2:] == (f"{tables.commit}-{hashlib.sha256(b'*.csv').hexdigest()[:8]}", "train")
+    assert ground.make(tables).path.parts[-2:] == (
+        f"{tables.commit}-{hashlib.sha256(b'*.csv').hexdigest()[:8]}",
+        "train",
+    )
 
 
 def test_datasets_inside_each_other_share_a_tree(ground: Ground) -> None:
@@ -199,9 +210,14 @@ def test_datasets_inside_each_other_share_a_tree(ground: Ground) -> None:
 
 
 def test_names_that_files_can_have(ground: Ground) -> None:
-    odd = {f"odd/{name}": name.encode() for name in ("a b", "ümläut", "100%25", "a+b", ".dot", "[*]", "'\"", "日本", "e\u0301")}
+    odd = {
+        f"odd/{name}": name.encode()
+        for name in ("a b", "ümläut", "100%25", "a+b", ".dot", "[*]", "'\"", "日本", "e\u0301")
+    }
     ground.commit(odd)
-    assert files(ground.make(ground.pin("odd/")).path) == {name.removeprefix("odd/"): data for name, data in odd.items()}
+    assert files(ground.make(ground.pin("odd/")).path) == {
+        name.removeprefix("odd/"): data for name, data in odd.items()
+    }
 
 
 def test_content_beside_the_repository(ground: Ground) -> None:
@@ -344,7 +360,9 @@ def test_a_damaged_object_in_the_lake(ground: Ground) -> None:
 
 @pytest.mark.parametrize("name", ["../out", "a/../../out", "/out", "a//b", "./a", "a\\b"])
 def test_names_that_would_leave_the_folder(ground: Ground, name: str) -> None:
-    tree = LocalTree(ground.folder, ground.folder / "t", LakeURI("weather", "c0", "train/"), [Object(f"train/{name}", 1, "")])
+    tree = LocalTree(
+        ground.folder, ground.folder / "t", LakeURI("weather", "c0", "train/"), [Object(f"train/{name}", 1, "")]
+    )
     with pytest.raises(UsageError) as error, tree.building():
         raise AssertionError("a place was made for it")
     assert error.value.message == "lakefs://weather/c0/train/ has names that a folder here cannot hold: 1"
@@ -415,9 +433,9 @@ MAKE = """
 import sys
 from pathlib import Path
 from reprolock.files.object_cache import ObjectCache
-from reprolock.lake.embedded_git import GitLake
+from reprolock.lake.git.lake import GitLake
 from reprolock.model.lock import DatasetPin
-from reprolock.steps.materialise import materialised
+from reprolock.steps.inputs.materialise import materialised
 root = Path(sys.argv[1])
 pin = DatasetPin.model_validate_json((root / "pin.json").read_bytes())
 print(materialised(GitLake(root / "lake", "file:lake"), pin, ObjectCache(root / "cache"), root / "data").fetched)

@@ -10,8 +10,8 @@ from ground import Ground
 from reprolock.errors import PinError
 from reprolock.model.spec import DatasetSpec
 from reprolock.model.workspace import Input
-from reprolock.steps.pins import check_listings, in_place
-from reprolock.steps.resolve import pin_dataset
+from reprolock.steps.locking.availability import check_listings, in_place
+from reprolock.steps.locking.datasets import pin_dataset
 
 
 def test_what_spark_may_read_in_place_is_checked_though_there_is_a_copy(tmp_path: Path) -> None:

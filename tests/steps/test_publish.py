@@ -15,12 +15,12 @@ from project import Project, in_background, wait_for
 from publishing import SCRIPT, WHOLE, Site, meanwhile
 
 from reprolock.files.spec_file import read_spec
-from reprolock.lake.embedded_git import GitLake
-from reprolock.lake.opening import open_lake
+from reprolock.lake.git.lake import GitLake
+from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.outcome import Output
-from reprolock.steps.publication import prepare
-from reprolock.steps.publish import Published, publish
+from reprolock.steps.running.publish import Published, publish
+from reprolock.steps.running.run_branches import prepare
 
 
 @pytest.fixture(params=["git", pytest.param("lakefs", marks=pytest.mark.live)])
@@ -162,7 +162,9 @@ def test_a_target_that_is_no_branch(site: Site) -> None:
     site.lake.create_tag(site.repository, "v1", "main")
     site.project.edit("/main/predictions/", "/v1/predictions/")
     said = site.run("--merge")
-    assert said.err.startswith(f'error: outputs.predictions.publish: no branch "v1" in the repository "{site.repository}"\n')
+    assert said.err.startswith(
+        f'error: outputs.predictions.publish: no branch "v1" in the repository "{site.repository}"\n'
+    )
     assert said.code == 2
     assert nothing_ran(site)
 
@@ -201,7 +203,9 @@ def test_offline(site: Site) -> None:
     if site.lake.kind == "git":  # no service is asked
         assert (said.code, site.shown()) == (0, WHOLE)
         return
-    assert said.err == "error: --tag and --merge need the lake, and --offline asks no service\nhint: leave out --offline\n"
+    assert (
+        said.err == "error: --tag and --merge need the lake, and --offline asks no service\nhint: leave out --offline\n"
+    )
     assert said.code == 2
     said = site.run("--offline")
     assert said.code == 0, said.err
@@ -288,7 +292,10 @@ def test_the_target_is_deleted_under_the_run(site: Site) -> None:
 def test_the_target_has_staged_changes(site: Site) -> None:
     with meanwhile(site, lambda: site.lake.put(site.repository, "main", "half", io.BytesIO(b"half"))):
         said = site.run("--merge")
-    assert f'error: outputs.predictions is not published: the branch "main" of the repository "{site.repository}" has staged changes\n' in said.err
+    assert (
+        f'error: outputs.predictions is not published: the branch "main" of the repository "{site.repository}" has staged changes\n'
+        in said.err
+    )
     assert said.code == 9
     assert site.shown("main~0") == {"README": b"about"}
 
@@ -296,7 +303,10 @@ def test_the_target_has_staged_changes(site: Site) -> None:
 def test_the_tag_is_taken_under_the_run(site: Site) -> None:
     with meanwhile(site, lambda: site.lake.create_tag(site.repository, "v1", "main")):
         said = site.run("--merge", "--tag", "v1")
-    assert f'error: outputs.predictions is not published: the tag "v1" is already in the repository "{site.repository}"\n' in said.err
+    assert (
+        f'error: outputs.predictions is not published: the tag "v1" is already in the repository "{site.repository}"\n'
+        in said.err
+    )
     assert said.code == 9
     assert site.shown() == {"README": b"about"}  # not merged, either: what is merged is tagged
     [item] = site.project.record.published

@@ -15,7 +15,7 @@ import pytest
 from replaying import Made, another, edit, edit_code, edit_record, forge, leaves, make, readmit, reseal
 
 from reprolock.errors import NotReplayable
-from reprolock.steps.recorded import Recorded, read_recorded
+from reprolock.steps.recording.load import Recorded, read_recorded
 
 CHANGED = "the record or an artifact was changed after the run; take them from where the run was first recorded"
 TREE = "100644:" + "0" * 64
@@ -117,7 +117,10 @@ RESEALED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "the type of a param": (lambda r: r["params"].update(n=3.0), "params: record.json and repro.toml differ"),
     "a param that is gone": (lambda r: r["params"].pop("day"), "params: record.json and repro.toml differ"),
     "a what-if": (lambda r: r["what_if"].update(n=4), "params: record.json and repro.toml differ"),
-    "a what-if as it was": (lambda r: (r["what_if"].update(n=4), r["params"].update(n=4)), "params: its pinned digest is"),
+    "a what-if as it was": (
+        lambda r: (r["what_if"].update(n=4), r["params"].update(n=4)),
+        "params: its pinned digest is",
+    ),
     "a what-if of nothing": (lambda r: r["what_if"].update(m=4), '--set m: repro.toml declares no param "m"'),
     "the seed": (lambda r: r.update(seed=8), "seed: record.json says 8, repro.toml 7"),
     "no seed": (lambda r: r.update(seed=None), "seed: record.json says None, repro.toml 7"),
@@ -141,25 +144,46 @@ RESEALED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda r: r["datasets"][0].update(what_if=True, digest="git-sha1-1:" + "0" * 64),
         "data: its pinned digest is",
     ),
-    "a dataset's format": (lambda r: r["datasets"][0].update(format="json"), "data: dataset train is not read as repro.toml says"),
-    "a dataset's options": (lambda r: r["datasets"][0].update(options={}), "data: dataset train is not read as repro.toml says"),
-    "a dataset's glob": (lambda r: r["datasets"][0].update(glob="a*"), "data: dataset train in record.json is not that of repro.lock"),
+    "a dataset's format": (
+        lambda r: r["datasets"][0].update(format="json"),
+        "data: dataset train is not read as repro.toml says",
+    ),
+    "a dataset's options": (
+        lambda r: r["datasets"][0].update(options={}),
+        "data: dataset train is not read as repro.toml says",
+    ),
+    "a dataset's glob": (
+        lambda r: r["datasets"][0].update(glob="a*"),
+        "data: dataset train in record.json is not that of repro.lock",
+    ),
     "a dataset removed": (lambda r: r["datasets"].pop(), "data: record.json and repro.toml name different datasets"),
     "a dataset added": (
         lambda r: r["datasets"].append({**r["datasets"][0], "name": "other"}),
         "data: record.json and repro.toml name different datasets",
     ),
     "the code's digest": (lambda r: r["code"].update(digest="0" * 64), "code: code.tar.gz has digest"),
-    "the code's files": (lambda r: r["code"]["tree"].update({"helper.py": TREE}), "code: code.tar.gz does not hold the files that"),
-    "no isolation": (lambda r: r["environment"].update(isolated=False), "packages: record.json says otherwise than repro.toml whether"),
+    "the code's files": (
+        lambda r: r["code"]["tree"].update({"helper.py": TREE}),
+        "code: code.tar.gz does not hold the files that",
+    ),
+    "no isolation": (
+        lambda r: r["environment"].update(isolated=False),
+        "packages: record.json says otherwise than repro.toml whether",
+    ),
     "a package": (lambda r: r["environment"]["packages"].update(alpha="2.0"), "packages: its observed digest is"),
-    "a package's files": (lambda r: r["environment"]["wheels"].update(alpha="0" * 64), "packages: its observed digest is"),
+    "a package's files": (
+        lambda r: r["environment"]["wheels"].update(alpha="0" * 64),
+        "packages: its observed digest is",
+    ),
     "Python": (lambda r: r["environment"].update(python="3.11.0"), "packages: its observed digest is"),
     "an output's comparison": (
         lambda r: r["outputs"][1].update(compare="none"),
         "outputs: those of record.json are not those of repro.toml",
     ),
-    "an output's path": (lambda r: r["outputs"][1].update(path="out/log.txt"), "outputs: those of record.json are not those of repro.toml"),
+    "an output's path": (
+        lambda r: r["outputs"][1].update(path="out/log.txt"),
+        "outputs: those of record.json are not those of repro.toml",
+    ),
     "an output removed": (lambda r: r["outputs"].pop(1), "outputs: those of record.json are not those of repro.toml"),
     "no outputs": (lambda r: r.update(outputs=[]), "outputs: those of record.json are not those of repro.toml"),
     "a tolerance": (
@@ -173,9 +197,15 @@ RESEALED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a pinned section": (lambda r: r["pinned"]["sections"].update(jars="0" * 64), "jars: its pinned digest is"),
     "an observed section": (lambda r: r["observed"]["sections"].update(java="0" * 64), "java: its observed digest is"),
     "a section removed": (lambda r: r["pinned"]["sections"].pop("seed"), "seed: its pinned digest is"),
-    "a section added": (lambda r: r["pinned"]["sections"].update(more="0" * 64), "the pinned digest over all sections is"),
+    "a section added": (
+        lambda r: r["pinned"]["sections"].update(more="0" * 64),
+        "the pinned digest over all sections is",
+    ),
     "the total": (lambda r: r["observed"].update(total="0" * 64), "the observed digest over all sections is"),
-    "the ending": (lambda r: r["ending"].update(exit_code=3), "status: FINISHED, though the command ended otherwise: exit code 0"),
+    "the ending": (
+        lambda r: r["ending"].update(exit_code=3),
+        "status: FINISHED, though the command ended otherwise: exit code 0",
+    ),
     "no ending": (lambda r: r.update(ending=None), "status: FINISHED, though the command ended otherwise: not at all"),
     "an artifact's digest": (lambda r: r["artifacts"].update({"repro.lock": "0" * 64}), "repro.lock: its SHA-256 is"),
     "an artifact that is not named": (lambda r: r["artifacts"].pop("code.tar.gz"), "code.tar.gz: its SHA-256 is"),
@@ -358,7 +388,11 @@ def test_a_record_that_is_none(data: bytes, folder: Path) -> None:
         ("repro.toml", b"\xff", "repro.toml is not UTF-8"),
         ("repro.toml", b"[run]\ncommand = 3\n", "repro.toml of run "),
         ("repro.lock", b"version = 9\n", "repro.lock of run "),
-        ("code.tar.gz", b"\x1f\x8b no archive", "the recorded code (reprolock/code.tar.gz) cannot be unpacked: it is no whole .tar.gz"),
+        (
+            "code.tar.gz",
+            b"\x1f\x8b no archive",
+            "the recorded code (reprolock/code.tar.gz) cannot be unpacked: it is no whole .tar.gz",
+        ),
     ],
 )
 def test_artifacts_that_are_damaged(name: str, data: bytes, message: str, folder: Path) -> None:
@@ -415,7 +449,9 @@ def test_archives_that_mean_harm(data: bytes, reason: str, folder: Path) -> None
         ("RUNNING", None, "RUNNING"),
     ],
 )
-def test_a_run_that_did_not_finish(status: str, ending: dict[str, Any] | None, said: str, made: Made, folder: Path) -> None:
+def test_a_run_that_did_not_finish(
+    status: str, ending: dict[str, Any] | None, said: str, made: Made, folder: Path
+) -> None:
     edit_record(folder, lambda record: record.update(status=status, ending=ending))
     reseal(folder)
     error = refusal(folder)

@@ -14,7 +14,7 @@ from project import Project
 from reprolock.model.lineage import Lineage, Read, Write
 from reprolock.model.record import DatasetRecord, Record
 from reprolock.model.verdict import Comparison, not_replayable, verdict
-from reprolock.steps.report import refusal, report
+from reprolock.steps.inspecting.report.html import refusal, report
 
 HOSTILE = "</title></style></text><script>alert(1)</script><img src=x onerror='alert(1)'>\"\x00\x1b\u202e{{ 7 * 7 }}"
 VOID = {"meta", "br"}
@@ -56,7 +56,11 @@ def checked(page: str) -> Page:
     assert page.startswith("<!DOCTYPE html>")
     found = Page(page)
     assert not found.tags & {"script", "link", "img", "iframe", "object", "embed", "base", "form", "a", "use", "image"}
-    assert not [name for name, _ in found.attributes if name in ("src", "href", "xlink:href", "style", "action") or name.startswith("on")]
+    assert not [
+        name
+        for name, _ in found.attributes
+        if name in ("src", "href", "xlink:href", "style", "action") or name.startswith("on")
+    ]
     assert re.findall(r"url\((.*?)\)", page) == ["#tip"] * page.count("url(")
     assert "@import" not in page
     assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in found.attributes
@@ -85,7 +89,9 @@ def hostile(record: Record) -> Record:
             "env": {HOSTILE: HOSTILE},
             "datasets": tuple(_named(dataset, index) for index in range(30)),
             "outputs": (output.model_copy(update={"name": HOSTILE, "path": HOSTILE, "fault": HOSTILE}),),
-            "code": record.code.model_copy(update={"remote": "javascript:alert(1)", "commit": HOSTILE, "tree": {HOSTILE: HOSTILE}}),
+            "code": record.code.model_copy(
+                update={"remote": "javascript:alert(1)", "commit": HOSTILE, "tree": {HOSTILE: HOSTILE}}
+            ),
             "environment": record.environment.model_copy(
                 update={"platform": HOSTILE, "packages": {HOSTILE: HOSTILE}, "locale": {HOSTILE: HOSTILE}}
             ),
@@ -102,23 +108,45 @@ def hostile(record: Record) -> Record:
 
 def _named(dataset: DatasetRecord, index: int) -> DatasetRecord:
     columns = ({"name": HOSTILE},)
-    return dataset.model_copy(update={"name": f"{HOSTILE}{index}", "uri": HOSTILE, "resolved": HOSTILE, "digest": HOSTILE, "columns": columns})
+    return dataset.model_copy(
+        update={"name": f"{HOSTILE}{index}", "uri": HOSTILE, "resolved": HOSTILE, "digest": HOSTILE, "columns": columns}
+    )
 
 
 def test_a_page_says_what_the_record_says(record: Record) -> None:
     page = checked(report(record))
     text = " ".join(page.text.split())
     assert "✓ FINISHED exit code 0, after" in text
-    for said in (record.run_id, record.datasets[0].resolved, record.outputs[0].compared, record.pinned.total, "max_iter 20", "1 object, 8 B"):
+    for said in (
+        record.run_id,
+        record.datasets[0].resolved,
+        record.outputs[0].compared,
+        record.pinned.total,
+        "max_iter 20",
+        "1 object, 8 B",
+    ):
         assert said in text
     assert text.index("FINISHED") < text.index("From data to outputs") < text.index("Digests")
 
 
 def test_foreign_text_stays_text(record: Record) -> None:
     bad = hostile(record)
-    item = Comparison(name=HOSTILE, kind="output", how=HOSTILE, recorded="table:<b>", found="a", state="different", differences=(HOSTILE,))
+    item = Comparison(
+        name=HOSTILE,
+        kind="output",
+        how=HOSTILE,
+        recorded="table:<b>",
+        found="a",
+        state="different",
+        differences=(HOSTILE,),
+    )
     found = verdict([item], [HOSTILE], [HOSTILE])
-    for page in (report(bad), report(bad, replay=bad), report(bad, replay=bad, verdict=found), refusal(HOSTILE, found, (HOSTILE,), HOSTILE)):
+    for page in (
+        report(bad),
+        report(bad, replay=bad),
+        report(bad, replay=bad, verdict=found),
+        refusal(HOSTILE, found, (HOSTILE,), HOSTILE),
+    ):
         checked(page)
         assert "<script" not in page and "onerror='" not in page
         assert not re.search("[\x00\x1b\u202e]", page)
@@ -129,8 +157,12 @@ def test_foreign_text_stays_text(record: Record) -> None:
 
 
 def test_the_verdict_comes_first(record: Record) -> None:
-    item = Comparison(name="accuracy", kind="metric", how="±1e-6", recorded="0.9473", found="0.9472999", state="within tolerance")
-    text = " ".join(checked(report(record, replay=record, verdict=verdict([item], (), ["on Java 21, recorded 17"]))).text.split())
+    item = Comparison(
+        name="accuracy", kind="metric", how="±1e-6", recorded="0.9473", found="0.9472999", state="within tolerance"
+    )
+    text = " ".join(
+        checked(report(record, replay=record, verdict=verdict([item], (), ["on Java 21, recorded 17"]))).text.split()
+    )
     assert "✓ REPRODUCED 1 of 1 compared on Java 21, recorded 17" in text
     assert "accuracy metric ±1e-6 0.9473 0.9472999 ✓ within tolerance" in text
     refused = checked(refusal("3f9c2d1e", not_replayable("the code is gone"), ("code: x",), "get it again")).text
@@ -146,9 +178,14 @@ def test_what_was_observed(record: Record) -> None:
         coverage="Spark was observed; plain file access was not observed",
         observed=True,
         sessions=1,
-        reads=(Read(uri=dataset.resolved, kind="dataset", dataset="train"), Read(uri="file:/data/more.csv", kind="undeclared")),
+        reads=(
+            Read(uri=dataset.resolved, kind="dataset", dataset="train"),
+            Read(uri="file:/data/more.csv", kind="undeclared"),
+        ),
         writes=(
-            Write(uri="scores.csv", output="scores", columns={"total": (f"{dataset.resolved}#x", "file:/data/more.csv#y")}),
+            Write(
+                uri="scores.csv", output="scores", columns={"total": (f"{dataset.resolved}#x", "file:/data/more.csv#y")}
+            ),
             Write(uri="scratch", columns=many),
         ),
         unlocked=("jar mine.jar, not locked",),
@@ -168,7 +205,11 @@ def test_what_was_observed(record: Record) -> None:
 def test_a_verdict_says_what_differs_whatever_it_is(record: Record) -> None:
     item = Comparison(name="accuracy", kind="metric", how="exact", recorded="1", found="1", state="identical")
     replay = record.model_copy(update={"why": ("pandas 2.2.0 → 2.3.0",)})
-    text = " ".join(checked(report(record, replay=replay, verdict=verdict([item], ["packages"], ["on 64 cores, recorded on 2"]))).text.split())
+    text = " ".join(
+        checked(
+            report(record, replay=replay, verdict=verdict([item], ["packages"], ["on 64 cores, recorded on 2"]))
+        ).text.split()
+    )
     said = "What differs in the inputs and the observed environment: packages pandas 2.2.0 → 2.3.0 on 64 cores, recorded on 2"
     assert f"✓ REPRODUCED 1 of 1 compared {said} The recorded run was rebuilt" in text
     text = " ".join(checked(report(record, replay=replay, verdict=verdict([item]))).text.split())
@@ -180,7 +221,10 @@ def test_show_writes_a_page(record: Record, cli, tmp_path: Path) -> None:
     assert (said.code, said.err) == (0, f"Wrote {tmp_path}/run.html\n")
     assert record.run_id in checked((tmp_path / "run.html").read_text()).text
     said = cli("show", "--lock", "--html", str(tmp_path / "lock.html"))
-    assert (said.code, said.err.splitlines()[0]) == (2, "error: --html shows a run, and there is none yet; it has no page for a lock")
+    assert (said.code, said.err.splitlines()[0]) == (
+        2,
+        "error: --html shows a run, and there is none yet; it has no page for a lock",
+    )
     assert not (tmp_path / "lock.html").exists()
 
 
@@ -204,7 +248,15 @@ def test_replay_writes_a_page(record: Record, project: Project, cli, tmp_path: P
 def test_a_browser_shows_it(record: Record, tmp_path: Path, of: str, flags: list[str]) -> None:
     """Light and dark differ in the first pixel, and the hostile page ran nothing: its body is what was written."""
     bad = hostile(record)
-    item = Comparison(name=HOSTILE, kind="output", how=HOSTILE, recorded="table:<b>", found="a", state="different", differences=(HOSTILE,))
+    item = Comparison(
+        name=HOSTILE,
+        kind="output",
+        how=HOSTILE,
+        recorded="table:<b>",
+        found="a",
+        state="different",
+        differences=(HOSTILE,),
+    )
     page = report(bad) if of == "run" else report(bad, replay=bad, verdict=verdict([item], ["packages"], [HOSTILE]))
     (tmp_path / "page.html").write_text(page)
     address = (tmp_path / "page.html").as_uri()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reprolock.steps.schema import schema
+from reprolock.steps.maintenance.schema import schema
 
 
 def undescribed(document: dict[str, Any]) -> Iterator[str]:

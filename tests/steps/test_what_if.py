@@ -25,7 +25,9 @@ def test_set_changes_one_thing_for_one_run(project: Project, cli) -> None:
 
 
 def test_data_takes_another_ref_for_one_run(project: Project, cli) -> None:
-    project.script("import reprolock; print(sorted(p.name for p in reprolock.current().dataset('train').path.iterdir()))")
+    project.script(
+        "import reprolock; print(sorted(p.name for p in reprolock.current().dataset('train').path.iterdir()))"
+    )
     assert cli("lock").code == 0
     before = (project.root / "repro.lock").read_bytes()
     project.lake.create_branch("example-repo", "more", "main")

@@ -8,19 +8,31 @@ from typing import Any
 
 import pytest
 
+from reprolock.model.changes import why
 from reprolock.model.record import CodeRecord, DatasetRecord, EnvironmentRecord, Record, SparkRecord
 from reprolock.model.sections import SECTIONS, digests
-from reprolock.steps.why import why
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 OLD, NEW = "a" * 32, "b" * 32
-DATA = {"kind": "git", "commit_time": NOW, "objects": 1, "bytes": 8, "digest": f"git-sha1-1:{'0' * 64}", "context": "training", "url": "file:///x"}
+DATA = {
+    "kind": "git",
+    "commit_time": NOW,
+    "objects": 1,
+    "bytes": 8,
+    "digest": f"git-sha1-1:{'0' * 64}",
+    "context": "training",
+    "url": "file:///x",
+}
 
 
-def dataset(name: str = "train", uri: str = "lakefs://repo/main/train/", commit: str = "1" * 40, **more: Any) -> DatasetRecord:
+def dataset(
+    name: str = "train", uri: str = "lakefs://repo/main/train/", commit: str = "1" * 40, **more: Any
+) -> DatasetRecord:
     repository, _, *path = uri.removeprefix("lakefs://").split("/")
     resolved = f"lakefs://{repository}/{commit}/{'/'.join(path)}"
-    return DatasetRecord(**DATA | {"name": name, "uri": uri, "commit": commit, "resolved": resolved, "format": "csv"} | more)
+    return DatasetRecord(
+        **DATA | {"name": name, "uri": uri, "commit": commit, "resolved": resolved, "format": "csv"} | more
+    )
 
 
 def environment(python: str = "3.11.7", **packages: str) -> EnvironmentRecord:
@@ -31,10 +43,18 @@ def environment(python: str = "3.11.7", **packages: str) -> EnvironmentRecord:
 
 
 def spark(java: str = "17.0.15 (Debian)", master: str = "local[2]", **conf: str) -> SparkRecord:
-    return SparkRecord(version="4.2.0", master=master, conf={name.replace("_", "."): value for name, value in conf.items()}, jars=0, java=java)
+    return SparkRecord(
+        version="4.2.0",
+        master=master,
+        conf={name.replace("_", "."): value for name, value in conf.items()},
+        jars=0,
+        java=java,
+    )
 
 
-def record(run_id: str = NEW, pinned: dict[str, Any] | None = None, observed: dict[str, Any] | None = None, **fields: Any) -> Record:
+def record(
+    run_id: str = NEW, pinned: dict[str, Any] | None = None, observed: dict[str, Any] | None = None, **fields: Any
+) -> Record:
     """A record that has just begun; each section that is not given has one value in all of them."""
     given: dict[str, Any] = {
         "project": "p", "experiment": "p", "status": "RUNNING", "started": NOW, "reprolock": "0", "mode": "isolated",
@@ -42,7 +62,10 @@ def record(run_id: str = NEW, pinned: dict[str, Any] | None = None, observed: di
     }  # fmt: skip
     same = {name: 0 for name in SECTIONS}
     return Record(
-        **given | fields, run_id=run_id, pinned=digests(same | (pinned or {})), observed=digests(same | (pinned or {}) | (observed or {}))
+        **given | fields,
+        run_id=run_id,
+        pinned=digests(same | (pinned or {})),
+        observed=digests(same | (pinned or {}) | (observed or {})),
     )
 
 
@@ -111,8 +134,16 @@ def test_data(old: DatasetRecord, new: DatasetRecord, sentences: tuple[str, ...]
         (environment(tool="1.0"), environment(tool="2.0"), "packages: tool 1.0 → 2.0"),
         (environment(tool="1.0"), environment(tool="1.0", other="1"), "packages: other is new"),
         (environment(), environment("3.12.1"), "packages: Python 3.11.7 → 3.12.1"),
-        (environment(a="1", b="1", c="1", d="1", e="1"), environment(), "packages: a is gone, b is gone, c is gone and 2 more"),
-        (environment(tool="1.0"), environment(tool="1.0").model_copy(update={"wheels": {"tool": "1" * 64}}), "packages: tool has other files"),
+        (
+            environment(a="1", b="1", c="1", d="1", e="1"),
+            environment(),
+            "packages: a is gone, b is gone, c is gone and 2 more",
+        ),
+        (
+            environment(tool="1.0"),
+            environment(tool="1.0").model_copy(update={"wheels": {"tool": "1" * 64}}),
+            "packages: tool has other files",
+        ),
         (environment(tool="1.0"), environment(tool="1.0"), "packages: what is locked, not what is installed"),
     ],
 )
@@ -128,14 +159,23 @@ def test_java_is_told_from_what_is_asked_of_it() -> None:
 
 
 def test_spark() -> None:
-    old, new = spark(spark_master="local[2]", spark_sql_ansi_enabled="true"), spark(master="local[4]", spark_master="local[4]", spark_sql_ansi_enabled="false")
-    assert told("spark", {"spark": old}, {"spark": new}) == ("spark: master local[2] → local[4], spark.sql.ansi.enabled true → false",)
+    old, new = (
+        spark(spark_master="local[2]", spark_sql_ansi_enabled="true"),
+        spark(master="local[4]", spark_master="local[4]", spark_sql_ansi_enabled="false"),
+    )
+    assert told("spark", {"spark": old}, {"spark": new}) == (
+        "spark: master local[2] → local[4], spark.sql.ansi.enabled true → false",
+    )
     assert told("spark", {"spark": old}, {"spark": old}) == ("spark changed",)
 
 
 def test_code_names_its_files() -> None:
     def code(**tree: str) -> dict[str, CodeRecord]:
-        return {"code": CodeRecord(digest="0" * 64, tree={f"{name}.py": mode for name, mode in tree.items()}, files=1, bytes=1)}
+        return {
+            "code": CodeRecord(
+                digest="0" * 64, tree={f"{name}.py": mode for name, mode in tree.items()}, files=1, bytes=1
+            )
+        }
 
     assert told("code", code(train="100644:1"), code(train="100644:2")) == ("code: train.py",)
     assert told("code", code(a="1", b="1", c="1", d="1"), code(a="1")) == ("code: b.py, c.py, d.py",)
@@ -145,7 +185,9 @@ def test_code_names_its_files() -> None:
 def test_seed_jars_and_command() -> None:
     assert told("seed", {"seed": None}, {"seed": 0}) == ("seed none → 0",)
     assert told("jars", {}, {}) == ("jars changed",)
-    assert told("command", {}, {"command": ("python", "train.py", "-v")}) == ("command python train.py → python train.py -v",)
+    assert told("command", {}, {"command": ("python", "train.py", "-v")}) == (
+        "command python train.py → python train.py -v",
+    )
     assert told("command", {"env": {"A": "1"}}, {"env": {"A": "2", "B": ""}}) == ("env.A 1 → 2", "env.B is new")
     assert told("command", {"pass_env": ("A",)}, {"pass_env": ("B",)}) == ("pass_env: A, B",)
     assert told("command", {}, {}) == ("command: its outputs",)

@@ -76,7 +76,9 @@ def record(dataset: DatasetRecord) -> Record:
 def ended(record: Record) -> Record:
     """The same run, finished."""
     ending = EndingRecord(exit_code=0, reason="exit code 0", seconds=31.333)
-    return record.model_copy(update={"status": "FINISHED", "ended": ENDED, "ending": ending, "metrics": {"accuracy": 0.9473}}).sealed()
+    return record.model_copy(
+        update={"status": "FINISHED", "ended": ENDED, "ending": ending, "metrics": {"accuracy": 0.9473}}
+    ).sealed()
 
 
 @pytest.fixture
@@ -84,7 +86,12 @@ def files(tmp_path: Path) -> dict[str, Path]:
     """What a run leaves beside its record; the artifact's name is not always the file's."""
     folder = tmp_path / "run"
     folder.mkdir()
-    for name, content in (("repro.toml", b"[project]\n"), ("repro.lock", b"version = 1\n"), ("tree", b"\x1f\x8b code"), ("none", b"")):
+    for name, content in (
+        ("repro.toml", b"[project]\n"),
+        ("repro.lock", b"version = 1\n"),
+        ("tree", b"\x1f\x8b code"),
+        ("none", b""),
+    ):
         (folder / name).write_bytes(content)
     return {
         "repro.toml": folder / "repro.toml",

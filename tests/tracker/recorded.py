@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reprolock.tracker import open_tracker
 from reprolock.tracker.mlflow_tracker import MlflowTracker
-from reprolock.tracker.place import Place
+from reprolock.tracker.tracking_uri import Place
 
 COMMIT = "6aa6b3436f5bd8f4a9d4c3b2a1908f7e6d5c4b3a29180f7e6d5c4b3a2918f7e6"
 STARTED = datetime(2026, 11, 22, 10, 0, 0, 123000, tzinfo=UTC)

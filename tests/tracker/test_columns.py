@@ -18,7 +18,7 @@ import services
 from pyarrow import csv
 from recorded import COMMIT
 
-from reprolock.tracker.columns import MOST_FOOTERS, Gateway, Shape, read_shape
+from reprolock.lake.table_schema import MOST_FOOTERS, Gateway, Shape, read_shape
 
 TABLE = pa.table(
     {
@@ -69,7 +69,13 @@ def test_parquet_and_orc(folder: Path) -> None:
 
 def test_rows_of_parquet_are_those_of_all_footers(folder: Path) -> None:
     partitioned = folder / "partitioned"
-    pyarrow.dataset.write_dataset(pa.table({"_k": [1, 2, 2], "n": [1, 2, 3]}), partitioned, format="parquet", partitioning=["_k"], partitioning_flavor="hive")
+    pyarrow.dataset.write_dataset(
+        pa.table({"_k": [1, 2, 2], "n": [1, 2, 3]}),
+        partitioned,
+        format="parquet",
+        partitioning=["_k"],
+        partitioning_flavor="hive",
+    )
     assert read(partitioned, "parquet").rows == 3
     for hidden in ("_temporary", ".hidden"):
         (partitioned / hidden).mkdir()
@@ -105,12 +111,18 @@ def test_a_delta_table_and_its_version(tmp_path: Path) -> None:
     for _ in range(2):
         deltalake.write_deltalake((folder / "table").as_uri(), table, mode="append")
     shape = read(folder / "table", "delta")
-    assert (types(shape), shape.table_version, shape.rows) == ({name: type for name, type in TYPES.items() if name != "u"}, 1, 4)
+    assert (types(shape), shape.table_version, shape.rows) == (
+        {name: type for name, type in TYPES.items() if name != "u"},
+        1,
+        4,
+    )
     assert read(folder / "table", "delta", {"versionAsOf": "0"}).rows is None
 
 
 def test_rows_of_a_delta_table_that_its_log_does_not_say(tmp_path: Path) -> None:
-    deltalake.write_deltalake((tmp_path / "deleted").as_uri(), TABLE.drop(["u"]), configuration={"delta.enableDeletionVectors": "true"})
+    deltalake.write_deltalake(
+        (tmp_path / "deleted").as_uri(), TABLE.drop(["u"]), configuration={"delta.enableDeletionVectors": "true"}
+    )
     shape = read(tmp_path / "deleted", "delta")  # a file may hold rows that the table has no more
     assert (types(shape), shape.rows) == ({name: type for name, type in TYPES.items() if name != "u"}, None)
     deltalake.write_deltalake((tmp_path / "untold").as_uri(), pa.table({"i": [1]}))
@@ -173,7 +185,11 @@ def test_over_a_gateway_on_a_real_store(minio: services.MinIO, tmp_path: Path) -
             s3.upload_file(str(file), "columns-repo", f"{COMMIT}/{file.relative_to(folder)}")
     root = f"s3a://columns-repo/{COMMIT}"
     delta = read_shape(f"{root}/a table/", "delta", {}, gateway=gateway)
-    assert (types(delta), delta.table_version, delta.rows) == ({name: type for name, type in TYPES.items() if name != "u"}, 0, 2)
+    assert (types(delta), delta.table_version, delta.rows) == (
+        {name: type for name, type in TYPES.items() if name != "u"},
+        0,
+        2,
+    )
     parquet = read_shape(f"{root}/", "parquet", {}, files=[f"{root}/x=1 é%.parquet"] * 20, gateway=gateway)
     assert (types(parquet), parquet.rows) == (TYPES, 40)
     escaped = f"{root}/at=10%3A00/a.parquet"  # as Hive and Spark write names of partitions
@@ -200,4 +216,7 @@ def test_a_delta_table_at_a_commit_of_a_real_lakefs(lakefs: services.LakeFS, tmp
                 branch.object(name).upload(file.read_bytes(), mode="wb")
         commit = branch.commit(f"version {version}").get_commit().id
         shape = read_shape(f"s3a://columns-of-delta/{commit}/data/a table/", "delta", {}, gateway=gateway)
-        assert (types(shape), shape.table_version) == ({name: type for name, type in TYPES.items() if name != "u"}, version)
+        assert (types(shape), shape.table_version) == (
+            {name: type for name, type in TYPES.items() if name != "u"},
+            version,
+        )

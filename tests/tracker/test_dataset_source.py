@@ -13,11 +13,11 @@ from mlflow import MlflowClient
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 
 from reprolock.errors import MachineError, NotFound, PinError, UsageError
-from reprolock.lake.embedded_git import GitLake
+from reprolock.lake.git.lake import GitLake
 from reprolock.model.digest import summarise
 from reprolock.model.record import DatasetRecord, Record
+from reprolock.tracker.dataset_source import LakeDatasetSource
 from reprolock.tracker.mlflow_tracker import MlflowTracker
-from reprolock.tracker.source import LakeDatasetSource
 
 FILES = {"data/a.csv": b"x\n1\n", "data/sub dir/b é.csv": b"x\n2\n", "data/notes.md": b"#\n", "other": b"no"}
 
@@ -27,7 +27,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with an embedded lake, in which the process stands."""
     root = tmp_path / "project"
     (root / "deep").mkdir(parents=True)
-    (root / "repro.toml").write_text('[project]\nname = "x"\n[lake]\nendpoint = "file:lake"\n[run]\ncommand = ["true"]\n')
+    (root / "repro.toml").write_text(
+        '[project]\nname = "x"\n[lake]\nendpoint = "file:lake"\n[run]\ncommand = ["true"]\n'
+    )
     monkeypatch.chdir(root / "deep")
     return root
 
@@ -86,7 +88,9 @@ def test_another_listing_than_the_runs(pinned: DatasetRecord) -> None:
     assert changed.value.message == f"{pinned.resolved} is not what the run read: its listing has changed"
 
 
-def test_a_lake_that_is_gone_or_not_named(pinned: DatasetRecord, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lake_that_is_gone_or_not_named(
+    pinned: DatasetRecord, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.move(project / "lake", tmp_path / "moved")
     source = LakeDatasetSource(pinned.resolved, kind="git", digest=pinned.digest)
     with pytest.raises(NotFound, match=r"^the lake file:lake is not there yet\nhint: "):
@@ -125,7 +129,9 @@ def test_what_stood_there_stays_until_an_object_is_whole(
             source_of(pinned).load(str(target))
     assert {path: data for path, data in tree(str(target)).items()} == {"a.csv": b"mine"}
     source_of(pinned).load(str(target))
-    assert tree(str(target)) == {path.removeprefix("data/"): data for path, data in FILES.items() if path.startswith("data/")}
+    assert tree(str(target)) == {
+        path.removeprefix("data/"): data for path, data in FILES.items() if path.startswith("data/")
+    }
 
 
 def test_a_folder_that_cannot_be_written(pinned: DatasetRecord, tmp_path: Path) -> None:

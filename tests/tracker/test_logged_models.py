@@ -14,10 +14,14 @@ Files = dict[str, Path]
 
 
 def tags(client: MlflowClient, model_id: str) -> dict[str, str]:
-    return {name: value for name, value in client.get_logged_model(model_id).tags.items() if name.startswith("reprolock.")}
+    return {
+        name: value for name, value in client.get_logged_model(model_id).tags.items() if name.startswith("reprolock.")
+    }
 
 
-def test_models_of_a_run_and_of_what_it_nests(tracker: MlflowTracker, record: Record, ended: Record, files: Files) -> None:
+def test_models_of_a_run_and_of_what_it_nests(
+    tracker: MlflowTracker, record: Record, ended: Record, files: Files
+) -> None:
     run_id = tracker.create(record.experiment, None, record.started)
     client = MlflowClient(tracker.place.uri)
     experiment = client.get_run(run_id).info.experiment_id
@@ -25,7 +29,10 @@ def test_models_of_a_run_and_of_what_it_nests(tracker: MlflowTracker, record: Re
     inner = client.create_run(experiment, start_time=now, tags={"mlflow.parentRunId": run_id}).info.run_id
     innermost = client.create_run(experiment, start_time=now, tags={"mlflow.parentRunId": inner}).info.run_id
     stranger = client.create_run(experiment, start_time=now, tags={"mlflow.parentRunId": "0" * 32}).info.run_id
-    models = [client.create_logged_model(experiment, name="m", source_run_id=found).model_id for found in (run_id, inner, innermost, stranger)]
+    models = [
+        client.create_logged_model(experiment, name="m", source_run_id=found).model_id
+        for found in (run_id, inner, innermost, stranger)
+    ]
     assert tracker.log(run_id, record, files) == ()
     assert tags(client, models[0]) == {}  # what a model belongs to is certain when the run has ended
     logged = ended.model_copy(update={"run_id": run_id})
@@ -37,7 +44,11 @@ def test_models_of_a_run_and_of_what_it_nests(tracker: MlflowTracker, record: Re
     tied = {"reprolock.run_id": run_id, "reprolock.pinned": logged.pinned.total, "reprolock.seal": seal.total}
     assert [tags(client, model) for model in models] == [tied, tied, tied, {}]
     assert tracker.tags(run_id).items() >= tied.items()
-    assert [client.get_run(found).info.status for found in (inner, innermost, stranger)] == ["FINISHED", "FINISHED", "RUNNING"]
+    assert [client.get_run(found).info.status for found in (inner, innermost, stranger)] == [
+        "FINISHED",
+        "FINISHED",
+        "RUNNING",
+    ]
 
 
 def test_more_models_than_a_page(tracker: MlflowTracker, record: Record, ended: Record, files: Files) -> None:

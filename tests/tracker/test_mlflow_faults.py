@@ -49,7 +49,11 @@ def test_nobody_listens(record: Record, tmp_path: Path) -> None:
 def test_a_fresh_process_says_it_once(tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{services.free_port()}"
     said = create_at(address, tmp_path)
-    assert said == [f"no answer from MLflow at {address} ({DECLARED}) after 3 tries", f"see whether it is running; {OFFLINE}", "5"]
+    assert said == [
+        f"no answer from MLflow at {address} ({DECLARED}) after 3 tries",
+        f"see whether it is running; {OFFLINE}",
+        "5",
+    ]
 
 
 def test_the_users_own_patience_counts(record: Record, tmp_path: Path) -> None:
@@ -96,7 +100,9 @@ def test_something_else_listens(record: Record, tmp_path: Path, not_mlflow: str)
     )
 
 
-def test_a_server_that_ends_and_comes_back(own_server: services.Server, record: Record, files: dict[str, Path], tmp_path: Path) -> None:
+def test_a_server_that_ends_and_comes_back(
+    own_server: services.Server, record: Record, files: dict[str, Path], tmp_path: Path
+) -> None:
     tracker = tracker_at(own_server.endpoint, tmp_path)
     run_id = tracker.create(record.experiment, None, record.started)
     own_server.stop()
@@ -114,7 +120,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from reprolock.errors import ReprolockError
 from reprolock.tracker import open_tracker
-from reprolock.tracker.place import Place
+from reprolock.tracker.tracking_uri import Place
 try:
     tracker = open_tracker(Place(sys.argv[1], "mlflow.tracking_uri in repro.toml"), {}, Path("/nowhere"))
     print(len(tracker.create("x", None, datetime.now(UTC))))
@@ -233,7 +239,7 @@ def test_a_disk_that_is_read_only(tmp_path: Path, record: Record) -> None:
 
 
 def test_a_locked_file(record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reprolock.tracker.sqlite_file._WAIT_SECONDS", 0.2)  # not to wait the whole twenty
+    monkeypatch.setattr("reprolock.tracker.stores.sqlite_check._WAIT_SECONDS", 0.2)  # not to wait the whole twenty
     file = tmp_path / "mlflow.db"
     with sqlite3.connect(file, isolation_level=None) as holder:
         holder.execute("BEGIN EXCLUSIVE")

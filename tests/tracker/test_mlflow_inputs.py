@@ -14,8 +14,8 @@ from mlflow.types.utils import _infer_schema
 from recorded import COMMIT
 
 from reprolock.model.record import DatasetRecord
-from reprolock.tracker.inputs import input_of
-from reprolock.tracker.source import LakeDatasetSource
+from reprolock.tracker.dataset_source import LakeDatasetSource
+from reprolock.tracker.encoding.inputs import input_of
 
 COLUMNS = """
     yes boolean, b byte, s short, i int, l long, f float, d double, t string, x binary, day date, at timestamp,
@@ -29,14 +29,19 @@ def test_a_delta_table_has_the_source_of_load_delta(dataset: DatasetRecord) -> N
     assert entry.schema is not None
     path = f"s3://example-repo/{COMMIT}/training_dataset"
     schema = Schema.from_json(json.dumps(json.loads(entry.schema)["mlflow_colspec"]))
-    mlflows = MetaDataset(DeltaDatasetSource(path, delta_table_version=7), name="train", digest=entry.digest, schema=schema)
+    mlflows = MetaDataset(
+        DeltaDatasetSource(path, delta_table_version=7), name="train", digest=entry.digest, schema=schema
+    )
     assert entry._asdict() == {**mlflows.to_dict(), "profile": None, "context": "training"}
 
 
 def test_rows_stand_where_mlflows_own_datasets_have_them(dataset: DatasetRecord) -> None:
     profile = input_of(dataset.model_copy(update={"rows": 3})).profile
     assert profile is not None
-    assert json.loads(profile)["num_rows"] == mlflow.data.from_pandas(pandas.DataFrame({"x": [1, 2, 3]})).profile["num_rows"]
+    assert (
+        json.loads(profile)["num_rows"]
+        == mlflow.data.from_pandas(pandas.DataFrame({"x": [1, 2, 3]})).profile["num_rows"]
+    )
 
 
 def test_version_0_of_a_table_is_named(dataset: DatasetRecord) -> None:
@@ -80,8 +85,14 @@ def test_a_schema_that_mlflow_refuses_is_left_out(dataset: DatasetRecord) -> Non
 
 
 def test_types_that_mlflow_has_no_name_for(dataset: DatasetRecord) -> None:
-    types = ("decimal(10,2)", {"type": "map", "keyType": "string", "valueType": "double", "valueContainsNull": True}, {"type": "udt"})
-    columns = tuple({"name": f"c{index}", "type": type, "nullable": True, "metadata": {}} for index, type in enumerate(types))
+    types = (
+        "decimal(10,2)",
+        {"type": "map", "keyType": "string", "valueType": "double", "valueContainsNull": True},
+        {"type": "udt"},
+    )
+    columns = tuple(
+        {"name": f"c{index}", "type": type, "nullable": True, "metadata": {}} for index, type in enumerate(types)
+    )
     schema = input_of(dataset.model_copy(update={"columns": columns})).schema
     assert schema is not None
     assert json.loads(schema)["mlflow_colspec"] == [

@@ -18,7 +18,11 @@ def test_versions_by_run(tracker: MlflowTracker) -> None:
     for run_id in (one, two, one):
         client.create_model_version(name, f"runs:/{run_id}/model", run_id)
     assert tracker.models([one]) == [ModelVersion(name, "1", one), ModelVersion(name, "3", one)]
-    assert tracker.models([one, two]) == [ModelVersion(name, "1", one), ModelVersion(name, "2", two), ModelVersion(name, "3", one)]
+    assert tracker.models([one, two]) == [
+        ModelVersion(name, "1", one),
+        ModelVersion(name, "2", two),
+        ModelVersion(name, "3", one),
+    ]
     assert tracker.models([three]) == []
     assert tracker.models([]) == []
     assert tracker.models(["no' run"]) == []

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_param_name  # MLflow's own rule
 
-from reprolock.tracker.params import flatten, safe_key
+from reprolock.tracker.encoding.params import flatten, safe_key
 
 
 def test_tables_become_dotted_keys() -> None:

@@ -44,7 +44,9 @@ def guarded(tmp_path: Path) -> Iterator[services.Server]:
     server.stop()
 
 
-def test_keys_that_are_missing_wrong_and_right(guarded: services.Server, record: Record, files: dict[str, Path], tmp_path: Path) -> None:
+def test_keys_that_are_missing_wrong_and_right(
+    guarded: services.Server, record: Record, files: dict[str, Path], tmp_path: Path
+) -> None:
     wrong = {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": "wrong-Zq81xx"}
     for environ in ({}, wrong, {"MLFLOW_TRACKING_TOKEN": "wrong-Zq81xx"}):
         with pytest.raises(ServiceError) as refused:
@@ -83,7 +85,9 @@ def test_a_server_that_leaves_artifacts_to_its_clients(record: Record, files: di
         server.stop()
 
 
-def test_what_only_mlflows_client_can_do_is_left_to_it(mlflow_server: services.Server, record: Record, tmp_path: Path) -> None:
+def test_what_only_mlflows_client_can_do_is_left_to_it(
+    mlflow_server: services.Server, record: Record, tmp_path: Path
+) -> None:
     tracker = tracker_at(mlflow_server.endpoint, tmp_path, {"MLFLOW_TRACKING_AUTH": "some-plug-in"})
     tracker.create("x", None, record.started)
     assert type(tracker._store).__name__ == "ClientStore"

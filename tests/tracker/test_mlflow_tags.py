@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reprolock.model.record import DatasetRecord, PublishedRecord, Record
-from reprolock.tracker.tags import tags_of
+from reprolock.tracker.encoding.tags import tags_of
 
 
 def lake_tags(record: Record) -> list[str | None]:
@@ -14,7 +14,8 @@ def lake_tags(record: Record) -> list[str | None]:
 
 
 @pytest.mark.parametrize(
-    ("contexts", "chosen"), [(("training", "training"), "one"), (("testing", "training"), "two"), (("testing", "eval"), "one")]
+    ("contexts", "chosen"),
+    [(("training", "training"), "one"), (("testing", "training"), "two"), (("testing", "eval"), "one")],
 )
 def test_the_first_training_dataset_is_the_lakes(
     record: Record, dataset: DatasetRecord, contexts: tuple[str, str], chosen: str
@@ -53,7 +54,9 @@ def test_a_replay_and_what_was_published(record: Record) -> None:
         PublishedRecord(name="refused", fault="the branch is protected", **way),
     )
     tags = tags_of(record.model_copy(update={"replay_of": "f" * 32, "published": published}))
-    assert {name: value for name, value in tags.items() if name.startswith(("reprolock.published", "reprolock.replay"))} == {
+    assert {
+        name: value for name, value in tags.items() if name.startswith(("reprolock.published", "reprolock.replay"))
+    } == {
         "reprolock.replay_of": "f" * 32,
         "reprolock.published.merged": "m1",
         "reprolock.published.committed": "c2",

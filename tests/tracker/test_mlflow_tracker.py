@@ -38,7 +38,9 @@ def in_mlflow(run_id: str, record: Record) -> Record:
 
 def command(tracker: MlflowTracker, run_id: str, script: str, folder: Path) -> None:
     """A user's own script, in a process of its own and a folder of its own."""
-    environ = dict(os.environ) | tracker.command_environment(run_id, "flight-delays") | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    environ = (
+        dict(os.environ) | tracker.command_environment(run_id, "flight-delays") | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    )
     folder.mkdir(exist_ok=True)
     subprocess.run([sys.executable, "-c", script], env=environ, cwd=folder, check=True, capture_output=True)
 
@@ -55,13 +57,20 @@ def test_a_run_from_its_start_to_its_end(tracker: MlflowTracker, record: Record,
     running = client.get_run(run_id)
     assert (running.info.status, running.info.end_time, running.data.params) == ("RUNNING", None, {})
     names = sorted(entry.path for entry in client.list_artifacts(run_id, "reprolock"))
-    assert names == [f"reprolock/{name}" for name in ("code.tar.gz", "record.json", "repro.lock", "repro.toml", "spark")]
+    assert names == [
+        f"reprolock/{name}" for name in ("code.tar.gz", "record.json", "repro.lock", "repro.toml", "spark")
+    ]
     assert tracker.read(run_id) == in_mlflow(run_id, record)
 
     assert tracker.log(run_id, in_mlflow(run_id, ended), files) == ()
     finished = client.get_run(run_id)
     assert (finished.info.status, finished.info.end_time) == ("FINISHED", int(ENDED.timestamp() * 1000))
-    assert finished.data.params == {"max_iter": "20", "optimiser.name": "adam", "optimiser.lr": "0.1", "layers": "[8, 16]"}
+    assert finished.data.params == {
+        "max_iter": "20",
+        "optimiser.name": "adam",
+        "optimiser.lr": "0.1",
+        "layers": "[8, 16]",
+    }
     assert tracker.read(run_id) == in_mlflow(run_id, ended)
     tags = {name: value for name, value in finished.data.tags.items() if name != "mlflow.user"}
     assert tags == {
@@ -105,7 +114,9 @@ def test_logging_twice_leaves_what_logging_once_leaves(tracker: MlflowTracker, e
     assert twice.to_dictionary() == once.to_dictionary()
 
 
-def test_the_commands_own_logging_lands_in_the_run(tracker: MlflowTracker, ended: Record, files: Files, tmp_path: Path) -> None:
+def test_the_commands_own_logging_lands_in_the_run(
+    tracker: MlflowTracker, ended: Record, files: Files, tmp_path: Path
+) -> None:
     run_id = create(tracker, ended)
     script = """
 import mlflow
@@ -124,13 +135,21 @@ with mlflow.start_run(nested=True, run_name="inner"):
     assert metrics.pop("nan") != metrics.get("nan")
     assert metrics == {"accuracy": 0.9}
 
-    failed = ended.model_copy(update={"status": "FAILED", "ending": EndingRecord(exit_code=3, reason="exit code 3", seconds=1.0)})
+    failed = ended.model_copy(
+        update={"status": "FAILED", "ending": EndingRecord(exit_code=3, reason="exit code 3", seconds=1.0)}
+    )
     assert tracker.log(run_id, failed, files) == (
         "params.max_iter is '20' in repro.toml, and the command logged '99'; MLflow keeps the command's",
     )
     run = client.get_run(run_id)
     assert (run.info.status, run.info.end_time) == ("FAILED", int(ENDED.timestamp() * 1000))
-    assert run.data.params == {"max_iter": "99", "own": "1", "optimiser.name": "adam", "optimiser.lr": "0.1", "layers": "[8, 16]"}
+    assert run.data.params == {
+        "max_iter": "99",
+        "own": "1",
+        "optimiser.name": "adam",
+        "optimiser.lr": "0.1",
+        "layers": "[8, 16]",
+    }
     inner = client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'")
     assert [(found.info.run_name, found.info.status) for found in inner] == [("inner", "FINISHED")]
     assert [artifact.path for artifact in client.list_artifacts(run_id)] == ["note.txt", "reprolock"]
@@ -166,7 +185,9 @@ def test_the_commands_own_set_experiment(tracker: MlflowTracker, ended: Record, 
     assert b"active experiment ID does not match environment run ID" in other.value.stderr
 
 
-def test_a_killed_commands_nested_run_is_closed_too(tracker: MlflowTracker, ended: Record, files: Files, tmp_path: Path) -> None:
+def test_a_killed_commands_nested_run_is_closed_too(
+    tracker: MlflowTracker, ended: Record, files: Files, tmp_path: Path
+) -> None:
     run_id = create(tracker, ended)
     script = """
 import mlflow, os
@@ -184,10 +205,14 @@ os._exit(0)
 def test_an_input_names_the_commit_and_loads_as_mlflows_source(
     tracker: MlflowTracker, record: Record, dataset: DatasetRecord, files: Files
 ) -> None:
-    delta = dataset.model_copy(update={"name": "table", "format": "delta", "options": {}, "table_version": 3, "context": "testing"})
+    delta = dataset.model_copy(
+        update={"name": "table", "format": "delta", "options": {}, "table_version": 3, "context": "testing"}
+    )
     run_id = create(tracker, record)
     tracker.log(run_id, record.model_copy(update={"datasets": (dataset, delta)}), files)
-    train, table = sorted(own_client(tracker).get_run(run_id).inputs.dataset_inputs, key=lambda entry: entry.dataset.name != "train")
+    train, table = sorted(
+        own_client(tracker).get_run(run_id).inputs.dataset_inputs, key=lambda entry: entry.dataset.name != "train"
+    )
 
     assert [(tag.key, tag.value) for tag in train.tags] == [("mlflow.data.context", "training")]
     assert [(tag.key, tag.value) for tag in table.tags] == [("mlflow.data.context", "testing")]
@@ -209,12 +234,15 @@ def test_an_input_names_the_commit_and_loads_as_mlflows_source(
 def test_equal_data_at_another_commit_is_shown_at_its_own_commit(
     tracker: MlflowTracker, record: Record, dataset: DatasetRecord, files: Files
 ) -> None:
-    later = dataset.model_copy(update={"commit": "f" * 64, "resolved": f"lakefs://example-repo/{'f' * 64}/training_dataset/"})
+    later = dataset.model_copy(
+        update={"commit": "f" * 64, "resolved": f"lakefs://example-repo/{'f' * 64}/training_dataset/"}
+    )
     first, second = create(tracker, record), create(tracker, record)
     tracker.log(first, record, files)
     tracker.log(second, record.model_copy(update={"datasets": (later,)}), files)
     sources = [
-        json.loads(own_client(tracker).get_run(run_id).inputs.dataset_inputs[0].dataset.source)["uri"] for run_id in (first, second)
+        json.loads(own_client(tracker).get_run(run_id).inputs.dataset_inputs[0].dataset.source)["uri"]
+        for run_id in (first, second)
     ]
     assert sources == [dataset.resolved, later.resolved]
 
@@ -228,7 +256,9 @@ def test_columns_that_come_with_the_closing_record_make_no_second_input(
     assert len(own_client(tracker).get_run(run_id).inputs.dataset_inputs) == 1
 
 
-def test_find_by_id_beginning_and_offline_id(tracker: MlflowTracker, record: Record, ended: Record, files: Files) -> None:
+def test_find_by_id_beginning_and_offline_id(
+    tracker: MlflowTracker, record: Record, ended: Record, files: Files
+) -> None:
     local_id = uuid.uuid4().hex
     offline = ended.model_copy(update={"run_id": local_id})
     run_id = tracker.create(record.experiment, None, record.started, local_id)
@@ -256,7 +286,9 @@ def test_an_ambiguous_beginning(tracker: MlflowTracker, ended: Record, files: Fi
         made.append(tracker.create(ended.experiment, None, ended.started, local_id))
     with pytest.raises(UsageError) as several:
         tracker.find(beginning)
-    assert several.value.message == f'"{beginning}" is the beginning of more than one run ID in MLflow at {tracker.place}'
+    assert (
+        several.value.message == f'"{beginning}" is the beginning of more than one run ID in MLflow at {tracker.place}'
+    )
     assert several.value.hint == f"write more of it: {', '.join(sorted(made))}"
 
 
@@ -264,7 +296,9 @@ def test_runs_lists_what_was_recorded_newest_first(tracker: MlflowTracker, ended
     experiment = f"of {uuid.uuid4().hex}, with 'quotes'"
     assert tracker.runs(experiment) == []
     older, newer = (
-        ended.model_copy(update={"experiment": experiment, "started": datetime(year, 1, 1, tzinfo=UTC), "project": f"of {year}"})
+        ended.model_copy(
+            update={"experiment": experiment, "started": datetime(year, 1, 1, tzinfo=UTC), "project": f"of {year}"}
+        )
         for year in (2024, 2025)
     )
     ids = [create(tracker, found) for found in (older, newer)]
@@ -282,7 +316,9 @@ def test_runs_lists_what_was_recorded_newest_first(tracker: MlflowTracker, ended
     assert {ids[0], ids[1]} <= {row.run_id for row in tracker.runs(tags={"reprolock.mode": "isolated"})}
 
 
-def test_download_gives_the_folder_that_was_logged(tracker: MlflowTracker, ended: Record, files: Files, tmp_path: Path) -> None:
+def test_download_gives_the_folder_that_was_logged(
+    tracker: MlflowTracker, ended: Record, files: Files, tmp_path: Path
+) -> None:
     run_id = create(tracker, ended)
     tracker.log(run_id, ended, files)
     folder = tracker.download(run_id, tmp_path / "copy")
@@ -291,7 +327,9 @@ def test_download_gives_the_folder_that_was_logged(tracker: MlflowTracker, ended
     assert found == {name: file.read_bytes() for name, file in files.items()}
 
 
-def test_an_artifact_that_would_leave_its_folder(sqlite_tracker: MlflowTracker, ended: Record, files: Files, tmp_path: Path) -> None:
+def test_an_artifact_that_would_leave_its_folder(
+    sqlite_tracker: MlflowTracker, ended: Record, files: Files, tmp_path: Path
+) -> None:
     run_id = create(sqlite_tracker, ended)
     sqlite_tracker.log(run_id, ended, files)
     assert sqlite_tracker.place.file is not None
@@ -355,7 +393,11 @@ def test_many_params_and_long_ones(tracker: MlflowTracker, ended: Record, files:
 
 
 def test_metrics_of_a_command_that_logged_them_elsewhere(tracker: MlflowTracker, ended: Record, files: Files) -> None:
-    metrics = {f"m{index:03}": float(index) for index in range(150)} | {"nan": math.nan, "inf": math.inf, "less": -math.inf}
+    metrics = {f"m{index:03}": float(index) for index in range(150)} | {
+        "nan": math.nan,
+        "inf": math.inf,
+        "less": -math.inf,
+    }
     run_id = create(tracker, ended)
     for _ in range(2):
         tracker.log(run_id, ended.model_copy(update={"metrics": metrics}), files)
@@ -386,9 +428,17 @@ def test_reading_makes_no_database(tmp_path: Path, sqlite_tracker: MlflowTracker
     assert list(tmp_path.iterdir()) == []
 
 
-def test_artifacts_of_an_sqlite_file_stand_beside_it(sqlite_tracker: MlflowTracker, ended: Record, files: Files) -> None:
+def test_artifacts_of_an_sqlite_file_stand_beside_it(
+    sqlite_tracker: MlflowTracker, ended: Record, files: Files
+) -> None:
     run_id = create(sqlite_tracker, ended)
     sqlite_tracker.log(run_id, ended, files)
     assert sqlite_tracker.place.file is not None
     folder = sqlite_tracker.place.file.parent / "mlruns" / "flight-delays" / run_id / "artifacts" / "reprolock"
-    assert sorted(path.name for path in folder.iterdir()) == ["code.tar.gz", "record.json", "repro.lock", "repro.toml", "spark"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "code.tar.gz",
+        "record.json",
+        "repro.lock",
+        "repro.toml",
+        "spark",
+    ]

@@ -17,7 +17,7 @@ from recorded import tracker_at
 
 from reprolock.errors import MachineError
 from reprolock.model.record import Record
-from reprolock.tracker.faults import Unreachable
+from reprolock.tracker.errors import Unreachable
 from reprolock.tracker.mlflow_tracker import MlflowTracker
 from reprolock.tracker.outbox import Outbox, Sent, log_or_keep, sync
 
@@ -32,7 +32,9 @@ def outbox(tmp_path: Path) -> Outbox:
 
 def offline(ended: Record, minute: int = 0) -> Record:
     """A run that no MLflow saw."""
-    return ended.model_copy(update={"run_id": uuid.uuid4().hex, "started": ended.started.replace(minute=minute)}).sealed()
+    return ended.model_copy(
+        update={"run_id": uuid.uuid4().hex, "started": ended.started.replace(minute=minute)}
+    ).sealed()
 
 
 def test_an_offline_run_is_sent_once(tracker: MlflowTracker, outbox: Outbox, ended: Record, files: Files) -> None:
@@ -49,7 +51,12 @@ def test_an_offline_run_is_sent_once(tracker: MlflowTracker, outbox: Outbox, end
     assert tracker.find(record.run_id) == sent.mlflow_run
     assert tracker.read(sent.mlflow_run) == record
     (row,) = tracker.runs(tags={"reprolock.run_id": record.run_id})
-    assert (row.run_id, row.status, row.started, row.ended) == (sent.mlflow_run, "FINISHED", record.started, record.ended)
+    assert (row.run_id, row.status, row.started, row.ended) == (
+        sent.mlflow_run,
+        "FINISHED",
+        record.started,
+        record.ended,
+    )
 
 
 def test_a_server_that_is_away_at_the_end(
@@ -101,7 +108,7 @@ import sys
 from pathlib import Path
 from reprolock.tracker import open_tracker
 from reprolock.tracker.outbox import Outbox, sync
-from reprolock.tracker.place import Place
+from reprolock.tracker.tracking_uri import Place
 tracker = open_tracker(Place(sys.argv[1], "test"), {}, Path("/nowhere"))
 print([str(sent.error) for sent in sync(Outbox(Path(sys.argv[2])), tracker)])
 """
@@ -154,7 +161,9 @@ def test_oldest_first_and_nobody_there_ends_it(outbox: Outbox, ended: Record, fi
     assert len(list(outbox.pending())) == 2
 
 
-def test_a_run_of_another_mlflow_stays(sqlite_tracker: MlflowTracker, outbox: Outbox, ended: Record, files: Files) -> None:
+def test_a_run_of_another_mlflow_stays(
+    sqlite_tracker: MlflowTracker, outbox: Outbox, ended: Record, files: Files
+) -> None:
     other = offline(ended, 1)
     outbox.keep(other, files, mlflow_run="0" * 32, tracking_uri="http://mlflow.example.com")
     mine = offline(ended, 2)
@@ -185,7 +194,9 @@ def test_a_half_written_entry_is_none(outbox: Outbox, ended: Record, files: File
     assert len(list(outbox.pending())) == 1
 
 
-@pytest.mark.parametrize(("name", "content"), [("outbox.json", b"{"), ("record.json", b"{}"), ("outbox.json", json.dumps([]).encode())])
+@pytest.mark.parametrize(
+    ("name", "content"), [("outbox.json", b"{"), ("record.json", b"{}"), ("outbox.json", json.dumps([]).encode())]
+)
 def test_a_damaged_entry_is_named(outbox: Outbox, ended: Record, files: Files, name: str, content: bytes) -> None:
     folder = outbox.keep(ended, files)
     (folder / name).write_bytes(content)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reprolock.errors import UsageError
-from reprolock.tracker.place import find_place
+from reprolock.tracker.tracking_uri import find_place
 
 ROOT = Path("/project")
 

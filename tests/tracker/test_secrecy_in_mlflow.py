@@ -35,7 +35,7 @@ import os
 from reprolock.model.record import Record
 from reprolock.tracker import open_tracker
 from reprolock.tracker.outbox import Outbox, log_or_keep
-from reprolock.tracker.place import find_place
+from reprolock.tracker.tracking_uri import find_place
 root = Path(sys.argv[1])
 record = Record.model_validate_json((root / "record").read_bytes())
 tracker = open_tracker(find_place(None, root / "project", os.environ), os.environ, root)
@@ -60,7 +60,9 @@ def test_no_password_of_the_address_is_kept_on_disk(tmp_path: Path, ended: Recor
     tracker = tracker_at(uri, tmp_path, {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"})
     outbox = Outbox(tmp_path / "outbox")
     kept = log_or_keep(tracker, outbox, "0" * 32, ended, files)
-    assert str(kept.error) == "no answer from MLflow at http://127.0.0.1:1 (mlflow.tracking_uri in repro.toml) after 1 try"
+    assert (
+        str(kept.error) == "no answer from MLflow at http://127.0.0.1:1 (mlflow.tracking_uri in repro.toml) after 1 try"
+    )
     written = bytes_under(tmp_path / "outbox")
     assert b'"tracking_uri": "http://127.0.0.1:1"' in written
     assert b"Zq81xx" not in written

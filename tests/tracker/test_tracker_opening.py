@@ -14,7 +14,7 @@ START = """
 import os, sys, threading
 from pathlib import Path
 from reprolock.tracker import open_tracker, warm
-from reprolock.tracker.place import find_place
+from reprolock.tracker.tracking_uri import find_place
 heavy = HEAVY
 place = find_place(None, Path.cwd(), os.environ)
 tracker = open_tracker(place, os.environ, Path.home())
@@ -33,7 +33,9 @@ TELEMETRY = "import mlflow.telemetry; print(mlflow.telemetry.get_telemetry_clien
 
 def say(script: str, environ: dict[str, str], folder: Path) -> list[str]:
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT)} | environ
-    done = subprocess.run([sys.executable, "-c", script], cwd=folder, env=environ, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, env=environ, capture_output=True, text=True, check=True
+    )
     assert done.stderr == ""
     return done.stdout.splitlines()
 

@@ -1,0 +1,1 @@
+"""The digest of a table, and the comparison of two, computed by Spark."""

@@ -1,0 +1,192 @@
+"""Digests and compares tables in a Spark session of its own. A script, for the Python of a run: only pyspark is needed.
+
+    python script.py TASKS ANSWER LOG
+
+In: TASKS, a JSON list of `{"name", "tables", "rel", "abs"}`, where a table is `{"url", "format", "options",
+"ignore"}`; one is digested, of two (recorded, found) both are digested and, with their numbers within
+rel and abs, compared. Out: ANSWER, `{NAME: {"digests": […], "comparison": … or null} or {"fault": …, "machine": …}}`, as
+sums.py makes them (`machine`: the table itself may be well), or `{"fault": …}` alone where there is
+no Spark. All that Spark says goes to LOG.
+
+row_encoding.py and sums.py stand beside this file; nothing else of reprolock is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+SETTINGS = {
+    # Sums wrap around, and numbers may be cast to bytes.
+    "spark.sql.ansi.enabled": "false",
+    # A difference of decimals is exact, or null.
+    "spark.sql.decimalOperations.allowPrecisionLoss": "false",
+    # Two columns may differ by case alone.
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.session.timeZone": "UTC",
+    # What cannot be read must not count as not being there.
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
+    # Nobody watches this session, and its reads are none of the run's.
+    "spark.api.mode": "classic",
+    "spark.extraListeners": "",
+    "spark.sql.queryExecutionListeners": "",
+    "spark.plugins": "",
+    "spark.eventLog.enabled": "false",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+"""Laid over the run's own settings, so that a digest depends on the table alone."""
+
+_WHOLE = {
+    "csv": {
+        "mode": "FAILFAST",
+        "enforceSchema": "false",
+    },  # the latter holds each file's header against the first one's
+    "json": {"mode": "FAILFAST"},
+    "parquet": {"mergeSchema": "true"},
+    "orc": {"mergeSchema": "true"},
+}
+"""Without these, lines that cannot be read are dropped, and columns that the first file does not have."""
+
+_LISTING = {"pathglobfilter", "modifiedbefore", "modifiedafter"}
+"""Options by which a user leaves files out."""
+
+_MACHINE = re.compile(
+    r"OutOfMemory|out of memory|No space left on device|Disk quota exceeded|Too many open files|Py4JNetworkError|"
+    r"SparkContext was shut down|stopped SparkContext|ExecutorLostFailure|Answer from Java side is empty"
+)
+
+_CONDITION = re.compile(r"\[[A-Z][A-Z_0-9.]+\] ")
+
+
+def main(tasks_file: str, answer_file: str, log_file: str) -> None:
+    """Answer every task; a table at fault spoils its own answer alone."""
+    log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    with open(tasks_file, encoding="utf-8") as stream:
+        tasks = json.load(stream)
+    try:
+        answers = answer_all(tasks)
+    except Exception as error:  # no pyspark, no Java, a jar that is not there: whatever it is, it is the answer
+        print(repr(error), file=sys.stderr)
+        answers = {"fault": sentence_of(error)}
+    with open(answer_file, "w", encoding="utf-8") as stream:
+        json.dump(answers, stream)
+
+
+def answer_all(tasks: list[dict[str, Any]]) -> dict[str, Any]:
+    """Start Spark, once, and go through the tasks."""
+    from pyspark.sql import SparkSession  # here, so that its absence is an answer
+
+    # The tables are on this machine's disk, which the executors of a cluster need not see.
+    builder = SparkSession.builder.appName("reprolock").master("local[*]")
+    for name, value in SETTINGS.items():
+        builder = builder.config(name, value)
+    spark = builder.getOrCreate()
+    try:
+        return {task["name"]: answer(spark, task) for task in tasks}
+    finally:
+        spark.stop()
+
+
+def answer(spark: SparkSession, task: dict[str, Any]) -> dict[str, Any]:
+    """One task's digests and comparison, or what is wrong with its tables."""
+    from sums import Refused, compare, digest, without  # these need pyspark
+
+    try:
+        frames = [without(read(spark, table), table["ignore"]) for table in task["tables"]]
+        digests = [digest(frame) for frame in frames]
+        comparison = None
+        if len(frames) == 2 and same_columns(*digests):
+            comparison = compare(*frames, task["rel"], task["abs"])
+        return {"digests": digests, "comparison": comparison}
+    except Refused as refused:
+        return {"fault": str(refused)}
+    except Exception as error:  # what Spark and its data sources raise has no common class
+        print(repr(error), file=sys.stderr)
+        return {"fault": sentence_of(error), "machine": of_the_machine(error)}
+
+
+def read(spark: SparkSession, table: dict[str, Any]) -> DataFrame:
+    """The table, of all its files, columns and lines: what Spark would pass over in silence is an error.
+
+    The options may say otherwise of columns and lines (mergeSchema, enforceSchema, mode).
+    """
+    options = _WHOLE.get(table["format"], {}) | table["options"]
+    frame = spark.read.format(table["format"]).options(**options).load(table["url"])
+    if table["format"] != "delta":  # it says itself which files are its own
+        _refuse_unread(spark, frame, table)
+    return frame
+
+
+def _refuse_unread(spark: SparkSession, frame: DataFrame, table: dict[str, Any]) -> None:
+    """Refused for a file below the table's folder that Spark leaves out. Hidden ones are no data: names with `_` or `.` first.
+
+    1. Of folders Spark reads the top one, and those called NAME=VALUE: what is in others is not among `inputFiles`.
+    2. Where there are such folders, files above them are among `inputFiles`, and not read either.
+    """
+    from row_encoding import Refused  # this needs pyspark
+
+    given = {name.lower(): value for name, value in table["options"].items()}
+    listing = {name: given[name] for name in _LISTING & given.keys()} | {"recursivefilelookup": "true"}
+    there = sorted(spark.read.format("binaryFile").options(**listing).load(table["url"]).inputFiles())
+    known = set(frame.inputFiles())
+    root = posixpath.commonpath([posixpath.dirname(file) for file in there]) if there else ""
+    depth = {file: posixpath.dirname(posixpath.relpath(file, root)).count("=") for file in there}
+    if given.get("recursivefilelookup", "").lower() == "true":
+        depth = dict.fromkeys(there, 0)
+    deepest = max(depth.values(), default=0)
+    if left_out := [file for file in there if file not in known or depth[file] < deepest]:
+        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        raise Refused(
+            f"Spark does not read {unquote(posixpath.relpath(left_out[0], root))}{more}, for its folder is no NAME=VALUE as others are; "
+            "write options = { recursiveFileLookup = true }"
+        )
+
+
+def same_columns(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two digests are of tables with the same names and types, in the same order."""
+    return [column[:2] for column in one["columns"]] == [column[:2] for column in other["columns"]]
+
+
+def of_the_machine(error: Exception) -> bool:
+    """Whether an error says nothing of the table: no memory, no space, a Spark that is gone."""
+    return isinstance(error, OSError) or _MACHINE.search(f"{type(error).__name__}: {error}") is not None
+
+
+def sentence_of(error: Exception) -> str:
+    """The line in which an error says what is wrong, without names of classes, codes and a full stop.
+
+    Of an error that came through several hands, Spark's own words come first, else those of the last cause.
+    """
+    lines = str(error).splitlines() or [type(error).__name__]
+    causes = [line for line in lines if re.match(r"(: |Caused by: )", line)]
+    own = [line for line in causes if _CONDITION.search(line)]
+    line = (own or causes[-1:] or lines)[0]
+    if "[UNABLE_TO_INFER_SCHEMA]" in line:
+        return "there is no file in it that holds data"
+    if "[FAILED_READ_FILE" in line and causes[-1] != line:  # which says no more than which file it was
+        return f"{_plain(line)}: {_plain((own[1:] or causes[-1:])[0])}"
+    return _plain(line)
+
+
+def _plain(line: str) -> str:
+    line = re.sub(r"^(: |Caused by: )?([\w$]+\.)*[\w$]*(Exception|Error): ", "", line)
+    line = re.sub(r"\.\s+SQLSTATE: \w+", "", _CONDITION.sub("", line, count=1))
+    return line.strip().rstrip(".")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

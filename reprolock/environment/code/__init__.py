@@ -1,0 +1,1 @@
+"""The code that runs: which files it is, and its archive."""

@@ -1,0 +1,269 @@
+"""The code that runs: which files it is, what they hold, and a copy of exactly these for one run.
+
+In: the project's folder and `[run] code`. Out: a `Snapshot`. Taking one reads each file once: it is
+hashed, looked through for keys and compared with the commit at the same time. `place` refuses a
+file that is no longer what the snapshot says, so what is recorded is what runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from reprolock.environment.code import git
+from reprolock.errors import MachineError, UsageError
+from reprolock.files.atomic_write import OWN_FOLDER, TEMPORARY
+from reprolock.files.os_errors import cannot_read, cannot_write
+from reprolock.files.secrets import Scanner
+from reprolock.model.uri import check_path, is_under
+from reprolock.model.workspace import CodeState
+
+LARGEST = 100_000_000
+"""Bytes. Code is logged with every run; what is larger is data."""
+
+BY_GIT = "what git tracks, and what is new and not ignored"
+BY_NAME = "what run.code names"
+BY_WALK = "all but hidden folders, virtual environments and caches, for there is no git here"
+
+_NO_KEYS = Scanner({})
+_CACHES = ("__pycache__", "node_modules", "spark-warehouse", "metastore_db")
+
+
+class CodeFile(NamedTuple):
+    """One file. `mode` as git writes it: 100644, 100755 (executable) or 120000 (a link, whose bytes are its target)."""
+
+    path: str
+    mode: str
+    size: int
+    sha256: str
+
+
+class Snapshot(NamedTuple):
+    """The code at one moment. `files` are sorted by UTF-8; `rule` says in words how they were chosen."""
+
+    state: CodeState
+    files: tuple[CodeFile, ...]
+    rule: str
+
+    @property
+    def tree(self) -> dict[str, str]:
+        """Path → MODE:SHA-256."""
+        return {file.path: f"{file.mode}:{file.sha256}" for file in self.files}
+
+
+def snapshot(
+    root: Path, code: tuple[str, ...] | None, exclude: tuple[str, ...] = (), scanner: Scanner = _NO_KEYS
+) -> Snapshot:
+    """Look at the code below `root`.
+
+    `code` names files and folders; None is what git tracks and what is new and not ignored. `exclude`
+    are paths that are never code: lakes, outputs, MLflow's files. UsageError for a name that is not
+    there, a link that leaves the project, more than 100 MB, or a file that carries a key.
+    """
+    with_git = git.is_work_tree(root)
+    paths = sorted(
+        {
+            path
+            for path in _chosen(root, code, exclude, with_git)
+            if not _never(path, exclude) and os.path.lexists(root / path)
+        },
+        key=lambda path: path.encode("utf-8", "surrogateescape"),
+    )
+    _refuse_large(root, paths)
+    committed = git.committed(root) if with_git else None
+    files, clean = [], committed is not None
+    for path in paths:
+        mode, data = _read(root, path)
+        _refuse_keys(scanner, data, path)
+        files.append(CodeFile(path, mode, len(data), hashlib.sha256(data).hexdigest()))
+        clean = clean and path in committed and committed[path].holds(data, mode)  # type: ignore[operator, index]
+    gone = set(committed or ()) - set(paths)
+    clean = clean and not any(_in_scope(path, code) and not _never(path, exclude) for path in gone)
+    found = git.facts(root) if with_git else git.Facts(None, None, None)
+    state = CodeState(
+        digest=digest_of(files),
+        files=tuple(paths),
+        bytes=sum(file.size for file in files),
+        commit=found.commit,
+        remote=found.remote,
+        branch=found.branch,
+        dirty=with_git and not clean,
+    )
+    return Snapshot(state, tuple(files), BY_NAME if code is not None else BY_GIT if with_git else BY_WALK)
+
+
+def digest_of(files: Iterable[CodeFile]) -> str:
+    """SHA-256 over one JSON line a file, in the order given: path, mode, SHA-256 of its bytes."""
+    state = hashlib.sha256()
+    for file in files:
+        line = json.dumps([file.path, file.mode, file.sha256], ensure_ascii=False, separators=(",", ":"))
+        state.update(line.encode() + b"\n")
+    return state.hexdigest()
+
+
+def contents(taken: Snapshot, root: Path) -> Iterator[tuple[CodeFile, bytes]]:
+    """Each file with its bytes, read again. MachineError when it is not what the snapshot saw."""
+    for file in taken.files:
+        mode, data = _read(root, file.path)
+        if (mode, hashlib.sha256(data).hexdigest()) != (file.mode, file.sha256):
+            raise MachineError(f"{file.path} was changed while the run was being prepared", hint="start the run again")
+        yield file, data
+
+
+def check_keys(taken: Snapshot, root: Path, scanner: Scanner) -> None:
+    """UsageError for a file that carries a key which was not known yet when the snapshot was taken."""
+    for file, data in contents(taken, root):
+        _refuse_keys(scanner, data, file.path)
+
+
+def place(taken: Snapshot, root: Path, work: Path) -> None:
+    """Copy exactly these files into a folder, which is made; modes and links are kept."""
+    write_tree(work, contents(taken, root))
+
+
+def write_tree(folder: Path, files: Iterable[tuple[CodeFile, bytes]]) -> None:
+    """Make files below a folder. Links come last, so that no file is ever written through one."""
+    links: list[tuple[Path, bytes]] = []
+    target = folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, data in files:
+            target = folder / file.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if file.mode == "120000":
+                links.append((target, data))
+                continue
+            mode = 0o755 if file.mode == "100755" else 0o644
+            with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+                stream.write(data)
+        for target, data in links:
+            target.symlink_to(os.fsdecode(data))
+    except OSError as error:
+        raise cannot_write(target, error) from error
+
+
+def stays_inside(path: str, target: str, is_link: Callable[[str], bool]) -> bool:
+    """Whether a link at `path`, relative to the root, leads to a place below the root.
+
+    `..` counts from where a link leads to and not from where it stands, so none may follow one.
+    """
+    if target.startswith("/") or os.path.isabs(target):
+        return False
+    here, through_link = path.split("/")[:-1], False
+    for part in target.split("/"):
+        if part == "..":
+            if not here or through_link:
+                return False
+            here.pop()
+        elif part not in ("", "."):
+            here.append(part)
+            through_link = through_link or is_link("/".join(here))
+    return True
+
+
+def _chosen(root: Path, code: tuple[str, ...] | None, exclude: tuple[str, ...], with_git: bool) -> Iterator[str]:
+    if code is None:
+        yield from git.listed(root) if with_git else _walk(root, "")
+        return
+    for name in code:
+        name = name.removeprefix("./").rstrip("/")
+        path = root / name
+        if not os.path.lexists(path):
+            raise UsageError(f'run.code names "{name}", which is not there', hint="correct it, or make the file")
+        if _never(name, exclude):
+            hint = "take it out: reprolock's files, .env*, lakes, outputs and MLflow's files are left out of every run"
+            raise UsageError(f'run.code names "{name}", which is never part of the code', hint=hint)
+        if path.is_symlink() or not path.is_dir():
+            yield name  # named outright: whether git ignores it does not matter
+            continue
+        found = list(git.listed(root, (name,)) if with_git else _walk(root, name))
+        if with_git and not found and any(path.iterdir()):
+            hint = "name its files one by one, or take it out of .gitignore"
+            raise UsageError(f'run.code names "{name}", of which git ignores every file', hint=hint)
+        yield from found
+
+
+def _walk(root: Path, start: str) -> Iterator[str]:
+    """Files below a folder where there is no git to ask."""
+    for folder, folders, names in os.walk(root / start):
+        here = Path(folder)
+        links = [name for name in folders if (here / name).is_symlink()]
+        folders[:] = [name for name in folders if name not in links and not _is_aside(here / name)]
+        for name in (*names, *links):
+            if stat.S_IFMT((here / name).lstat().st_mode) in (stat.S_IFREG, stat.S_IFLNK):
+                yield (here / name).relative_to(root).as_posix()
+
+
+def _is_aside(folder: Path) -> bool:
+    """Hidden, a virtual environment, or a cache that says so (https://bford.info/cachedir/)."""
+    return (
+        folder.name.startswith(".")
+        or folder.name in _CACHES
+        or (folder / "pyvenv.cfg").exists()
+        or (folder / "CACHEDIR.TAG").exists()
+    )
+
+
+def _never(path: str, exclude: tuple[str, ...]) -> bool:
+    """What is no code wherever it stands: reprolock's own, git's own, keys, bytecode, and what the caller excludes."""
+    segments = path.split("/")
+    return (
+        path in ("repro.toml", "repro.lock")
+        or any(part in (OWN_FOLDER, ".git", "__pycache__") or part.startswith(".env") for part in segments)
+        or path.endswith((TEMPORARY, ".pyc"))
+        or any(is_under(path, place) for place in exclude)
+    )
+
+
+def _in_scope(path: str, code: tuple[str, ...] | None) -> bool:
+    return code is None or any(is_under(path, name.removeprefix("./")) for name in code)
+
+
+def _read(root: Path, path: str) -> tuple[str, bytes]:
+    """A file's mode and bytes; UsageError for a name or link that no other machine could rebuild."""
+    try:
+        path.encode()
+        check_path(path)
+    except ValueError as error:
+        reason = "is not UTF-8" if isinstance(error, UnicodeError) else "holds a character that no path may have"
+        shown = path.encode("utf-8", "backslashreplace").decode()
+        raise UsageError(f'the name of the code file "{shown}" {reason}', hint="rename it, or name run.code") from error
+    try:
+        mode = (root / path).lstat().st_mode
+        if stat.S_ISLNK(mode):
+            target = os.readlink(root / path)
+            if not stays_inside(path, target, lambda place: (root / place).is_symlink()):
+                hint = "put the file itself there, have git ignore it, or name what the command needs in run.code"
+                raise UsageError(
+                    f'the code file "{path}" is a link to "{target}", which is outside the project', hint=hint
+                )
+            return "120000", os.fsencode(target)
+        return "100755" if mode & 0o100 else "100644", (root / path).read_bytes()
+    except OSError as error:
+        raise cannot_read(root / path, error) from error
+
+
+def _refuse_keys(scanner: Scanner, data: bytes, path: str) -> None:
+    try:
+        scanner.check(data, path)
+    except UsageError as error:
+        hint = (
+            "take it out, and read it from a variable; or name what the command needs in run.code, and leave this out"
+        )
+        raise UsageError(error.message, hint=hint) from error
+
+
+def _refuse_large(root: Path, paths: Iterable[str]) -> None:
+    sizes = sorted(((root / path).lstat().st_size, path) for path in paths)
+    total = sum(size for size, _ in sizes)
+    if total > LARGEST:
+        largest = ", ".join(f"{path} ({size / 1e6:.0f} MB)" for size, path in sizes[:-4:-1])
+        raise UsageError(
+            f"the code is {total / 1e6:.0f} MB, more than {LARGEST // 10**6} MB: {largest}",
+            hint="name what the command needs in run.code, or have git ignore the rest; data belongs in a lake",
+        )

@@ -1,0 +1,1 @@
+"""Java, and the jars of a Spark session: resolved, locked, stored."""

@@ -1,0 +1,44 @@
+"""What the file system says, as one of our sentences. In: an OSError and the path. Out: the error to raise."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from reprolock.errors import MachineError
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+_DENIED = (errno.EACCES, errno.EPERM)
+
+
+def cannot_write(path: Path, error: OSError) -> MachineError:
+    """The sentence for a file or folder that could not be written, made or moved."""
+    if error.errno in _FULL:
+        reason, hint = "the disk is full", f"free space on the disk that holds {path.parent} and try again"
+    elif error.errno == errno.EFBIG:
+        reason, hint = "it is larger than files may be here", "raise the limit (`ulimit -f`) and try again"
+    elif error.errno in _DENIED:
+        reason, hint = "permission denied", f"allow yourself to write in {path.parent} and try again"
+    elif error.errno == errno.EROFS:
+        reason, hint = "the file system is read-only", "use a folder on a disk that can be written"
+    elif error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
+        reason, hint = "something else is in its place", f"move away what stands at {_in_the_way(path)} and try again"
+    else:
+        reason, hint = (error.strerror or str(error)).lower(), f"look at {path.parent} and try again"
+    return MachineError(f"{path} cannot be written: {reason}", hint=hint)
+
+
+def _in_the_way(path: Path) -> Path:
+    """The first folder on the way to `path` that is none; `path` itself where all of them are folders."""
+    return next(
+        (folder for folder in reversed(path.parents) if os.path.lexists(folder) and not os.path.isdir(folder)), path
+    )
+
+
+def cannot_read(path: Path, error: OSError) -> MachineError:
+    """The sentence for a file or folder that is there, or was a moment ago, and could not be read."""
+    if error.errno in _DENIED:
+        return MachineError(f"{path} cannot be read: permission denied", hint="allow yourself to read it and try again")
+    reason = "it is gone" if error.errno == errno.ENOENT else (error.strerror or str(error)).lower()
+    return MachineError(f"{path} cannot be read: {reason}", hint=f"look at {path} and try again")

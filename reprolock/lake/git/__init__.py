@@ -1,0 +1,1 @@
+"""`GitLake`: the embedded lake, bare Git repositories in a folder."""

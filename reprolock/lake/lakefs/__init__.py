@@ -1,0 +1,1 @@
+"""`LakeFSLake`: a lakeFS server over its API."""

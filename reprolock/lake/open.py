@@ -1,0 +1,60 @@
+"""Which lake a project works on: `lake.endpoint` and the environment in, an open `Lake` out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from reprolock.errors import UsageError
+from reprolock.lake.lakefs.credentials import find_credentials
+from reprolock.lake.protocol import Lake
+from reprolock.lake.proxies import proxy_for
+
+FILE_SCHEME = "file:"
+_AUTHORITIES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+
+
+def open_lake(
+    endpoint: str | None, root: Path, environ: Mapping[str, str], home: Path, *, declared_in: str = "repro.toml"
+) -> Lake:
+    """The lake of an endpoint: "file:FOLDER" (relative to `root`), an http(s) address, or None for lakectl's own.
+
+    `declared_in` says in messages where the endpoint stands. Nothing is contacted yet. UsageError for
+    an endpoint that is none or may not have the keys, ServiceError where there are no keys.
+    """
+    if endpoint is not None and endpoint.startswith(FILE_SCHEME):
+        folder = endpoint.removeprefix(FILE_SCHEME)
+        if not folder:
+            raise UsageError(
+                f'the endpoint in {declared_in} names no folder: "{endpoint}"', hint='write `endpoint = "file:lake"`'
+            )
+        # libgit2 loads in 0.1 s; a project on a lakeFS server has no use for it.
+        from reprolock.lake.git.lake import GitLake
+
+        return GitLake(root / folder, endpoint)
+    credentials = find_credentials(endpoint, environ, home, declared_in=declared_in)
+    # The lakefs SDK takes more than a second to load; a project on an embedded lake has no use for it.
+    from reprolock.lake.lakefs.lake import LakeFSLake
+    from reprolock.lake.lakefs.transport import Route
+
+    return LakeFSLake(credentials, route=Route(_authorities(environ), proxy_for(credentials.endpoint, environ)))
+
+
+def _authorities(environ: Mapping[str, str]) -> str | None:
+    """The file of trusted certificates that the environment names; None for the system's own."""
+    for name in _AUTHORITIES:
+        if path := environ.get(name):
+            if not Path(path).is_file():
+                raise UsageError(f"{name} names {path}, which is no file", hint=f"correct {name}, or unset it")
+            return path
+    return None
+
+
+def check_endpoint(endpoint: str, given_as: str) -> None:
+    """UsageError for what cannot be a lake's endpoint; `given_as` names where it stands."""
+    if not re.match(r"file:.|https?://.", endpoint):
+        raise UsageError(
+            f'{given_as} names no lake: "{endpoint}"',
+            hint=f'write "file:{endpoint}" for an embedded lake in a folder, or the address of a lakeFS, "https://lakefs.example.com"',
+        )

@@ -1,0 +1,1 @@
+"""The lake by hand: files into it and out of it."""

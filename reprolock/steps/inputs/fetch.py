@@ -1,0 +1,158 @@
+"""Listed objects in, what the cache calls them out: what it has, and from the lake what it has not.
+
+What is fetched comes by many transfers at a time, size and checksum checked as the bytes come in. What has come
+stays in the cache, whatever happens next, so that a second go has less to do. `fill` makes a tree of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from reprolock.errors import MachineError, ServiceError
+from reprolock.files.object_cache import ObjectCache
+from reprolock.lake.protocol import Lake, Object
+from reprolock.lake.transfer.transfer import transfer
+from reprolock.model.content import Check, Content, Meaning
+from reprolock.model.uri import LakeURI
+from reprolock.steps.inputs.tree import LocalTree
+from reprolock.steps.project.progress import Progress
+
+_ROUNDS = 3
+_OWN = "sha256"  # the scheme by which the cache names bytes of which the lake's checksum says nothing
+
+
+class Source:
+    """Where the bytes of the objects at one place come from: the cache, and the lake for what is not in it.
+
+    `title` names what they are, at the start of a sentence; without a lake nobody is asked. `fetched` objects were. Of
+    `unverified` ones, fetched now or before, the checksum could not be computed from the bytes: their size alone was checked.
+    """
+
+    def __init__(
+        self, lake: Lake | None, place: LakeURI, scheme: str, cache: ObjectCache, title: str, progress: Progress
+    ) -> None:
+        self.cache = cache
+        self.fetched = self.fetched_bytes = self.unverified = 0
+        self._lake = lake
+        self._place = place
+        self._scheme = scheme
+        self._title = title
+        self._progress = progress
+
+    def begin(self, items: Sequence[Object], missing: Sequence[Object]) -> None:
+        """Say what is to come, and what stands already."""
+        objects, size = len(items), sum(item.size for item in items)
+        self._progress.expect(objects, size)
+        self._progress.advance(objects - len(missing), size - sum(item.size for item in missing))
+
+    def held(self, items: Sequence[Object]) -> dict[str, Content]:
+        """Path → content of what the cache has."""
+        found = {item.path: content for item in items if (content := self._held(item))}
+        self._progress.advance(len(found), sum(content.size for content in found.values()))
+        return found
+
+    def fetch(self, items: Sequence[Object]) -> dict[str, Content]:
+        """Read objects into the cache; path → content. What has come stays there, also when this ends with an error.
+
+        PinError where an object is gone or damaged, ServiceError when the lake stays away or nobody may be asked.
+        """
+        if not items:
+            return {}
+        if self._lake is None:
+            raise not_cached(self._title, self.cache)
+        firsts = {item[1:]: item for item in reversed(items)}  # equal size and checksum: equal bytes, which come once
+        wanted = sorted(firsts.values(), key=lambda item: item.path.encode())
+        fetched: dict[tuple[int, str], Content] = {}
+        for step in transfer(self._lake, self._place, wanted, self._receive):
+            for item, content in step.received:
+                fetched[item[1:]] = content
+                self.fetched, self.fetched_bytes = self.fetched + 1, self.fetched_bytes + item.size
+            self._progress.advance(len(step.received), step.bytes)
+        twins = [item for item in items if firsts[item[1:]] is not item]
+        self._progress.advance(len(twins), sum(item.size for item in twins))
+        return {item.path: fetched[item[1:]] for item in items}
+
+    def count(self, placed: Iterable[Content]) -> None:
+        """Of the objects that the tree was given, these are unverified: those that the cache had to name by itself."""
+        self.unverified = sum(content.scheme != self._scheme for content in placed)
+
+    def _held(self, item: Object) -> Content | None:
+        content = item.content(self._scheme)
+        if self.cache.holds(content):
+            return content
+        note = self.cache.note(self._opaque(item))
+        named = Content(_OWN, note.decode("latin-1"), item.size) if note else None
+        return named if named and self.cache.holds(named) else None
+
+    def _opaque(self, item: Object) -> bytes:
+        """All that is known of bytes whose checksum only its maker understands: it names them in its repository alone."""
+        return repr((self._scheme, self._place.repository, item.checksum, item.size)).encode()
+
+    def _receive(self, item: Object, meaning: Meaning) -> _Incoming:
+        content = item.content(self._scheme)
+        return _Incoming(item, content, Check(content, meaning), self.cache, self._opaque(item))
+
+
+class _Incoming:
+    """An object on its way into the cache, held against its checksum as it comes, where that says anything about it."""
+
+    def __init__(self, item: Object, content: Content, check: Check, cache: ObjectCache, opaque: bytes) -> None:
+        self._item = item
+        self._content = content
+        self._check = check
+        self._cache = cache
+        self._opaque = opaque
+        self._sha256 = None if check.decides else hashlib.sha256()
+        self._draft = cache.draft()
+
+    def write(self, data: bytes) -> None:
+        self._check.write(data)
+        if self._sha256:
+            self._sha256.update(data)
+        self._draft.write(data)
+
+    def end(self) -> tuple[Object, Content]:
+        content = self._content
+        if not self._check.finish():
+            assert self._sha256
+            content = Content(_OWN, self._sha256.hexdigest(), content.size)
+            self._cache.write_note(self._opaque, content.checksum.encode())
+        self._draft.keep(content)
+        return self._item, content
+
+    def drop(self) -> None:
+        self._draft.drop()
+
+
+def not_cached(title: str, cache: ObjectCache) -> ServiceError:
+    """Nobody may be asked for what the cache has not; `title` names it, at the start of a sentence."""
+    return ServiceError(
+        f"{title} is not whole in the cache at {cache.folder}, and offline nobody is asked for it",
+        hint="leave out --offline while the lake answers",
+    )
+
+
+def fill(tree: LocalTree, missing: Sequence[Object], source: Source) -> None:
+    """Make the missing files of a tree. The transfers come first: a process killed in one leaves nothing beside the tree.
+
+    Errors as `Source.fetch`; UsageError (2) for names that a folder here cannot hold; MachineError (8) for a full disk
+    or a folder that cannot be written.
+    """
+    tree.check()
+    here = source.held(missing)
+    here |= source.fetch([item for item in missing if item.path not in here])
+    with tree.building():
+        left = missing
+        for _ in range(_ROUNDS):
+            # A cache may lose an object meanwhile: damaged and thrown away, or trimmed by somebody else.
+            here |= source.fetch([item for item in left if item.path not in here])
+            left = [item for item in left if not tree.put(source.cache, here[item.path], item)]
+            if not left:
+                return source.count(here.values())
+            for item in left:
+                del here[item.path]
+        raise MachineError(
+            f"the cache in {source.cache.folder} loses what is put into it",
+            hint="keep other programs from changing it and try again",
+        )

@@ -1,0 +1,1 @@
+"""Questions about locks, records and lakes. They change nothing."""

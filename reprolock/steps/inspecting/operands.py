@@ -1,0 +1,148 @@
+"""The two sides of a comparison: what a person names on the command line in, a lock or a recorded run out.
+
+A file is a lock. A folder with a record.json is a run. `REV:PATH` is a lock in git, and so is a bare
+revision: its repro.lock. All else is a run's ID. MLflow is opened only for a run that is not on this disk.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack, closing, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from reprolock.environment.code.archive import files_in
+from reprolock.environment.code.git import blob_at, is_revision
+from reprolock.errors import NotReplayable, ReprolockError, UsageError
+from reprolock.files.lock_file import NAME as LOCK
+from reprolock.files.lock_file import parse_lock
+from reprolock.files.spec_file import NAME as SPEC
+from reprolock.files.spec_file import parse_spec, read_spec
+from reprolock.model.lock import Lock
+from reprolock.model.record import Record
+from reprolock.model.spec import Spec
+from reprolock.steps.project.machine import Machine
+from reprolock.steps.project.run_folders import local_record, runs_folder
+from reprolock.steps.recording.load import CODE, artifacts_in
+from reprolock.tracker import open_tracker
+from reprolock.tracker.protocol import RECORD, Tracker
+from reprolock.tracker.tracking_uri import find_place
+
+
+class LockSide(NamedTuple):
+    """A lock, and what people call it."""
+
+    label: str
+    lock: Lock
+
+
+class RunSide(NamedTuple):
+    """A recorded run and what could be read of its artifacts; None for what is not at hand.
+
+    `code`: path → (mode, bytes). A record is foreign input, and nothing of it is held against the rest here.
+    """
+
+    label: str
+    record: Record
+    folder: Path
+    spec: Spec | None
+    lock: Lock | None
+    code: Mapping[str, tuple[str, bytes]] | None
+
+
+Side = LockSide | RunSide
+
+
+class Sides:
+    """Finds sides. A context manager: what it downloads is removed at its end."""
+
+    def __init__(self, root: Path, machine: Machine, tracking_uri: str | None = None) -> None:
+        """`root` is the project's folder, or any other for runs that are in MLflow."""
+        self.root = root.resolve()
+        self.machine = machine
+        self.tracking_uri = tracking_uri
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Sides:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def find(self, name: str) -> Side:
+        """The side that `name` stands for. UsageError where it is nothing, or two things."""
+        path = self.root / name
+        if (folder := artifacts_in(path)) is not None:
+            return _run_side(folder)
+        if path.is_file():
+            return LockSide(name, parse_lock(path.read_bytes(), name))
+        if path.is_dir():
+            raise UsageError(
+                f"{name} is a folder without {RECORD}", hint="name a lock file, or the folder of a run's artifacts"
+            )
+        revision, colon, inside = name.partition(":")
+        if colon and is_revision(self.root, revision):
+            return self._locked(revision, inside)
+        local = local_record(self.root, name)
+        if is_revision(self.root, name):
+            if local is not None:
+                raise UsageError(
+                    f"{name} is a run and a git revision",
+                    hint=f'write "{name}:{LOCK}" for the lock, or more of the run\'s ID',
+                )
+            return self._locked(name, f"./{LOCK}")
+        if local is not None:
+            return _run_side(runs_folder(self.root) / local.run_id)
+        if not re.fullmatch(r"[\w-]+", name):
+            raise UsageError(
+                f"{name} is no file, no git revision and no run's ID",
+                hint='name two lock files, two revisions ("HEAD~1"), or two runs',
+            )
+        return self.run(name)
+
+    def run(self, name: str) -> RunSide:
+        """A run that is in MLflow, or on this disk, by its ID or the folder of its artifacts."""
+        if (folder := artifacts_in(self.root / name)) is not None:
+            return _run_side(folder)
+        if self.tracking_uri is None and (local := local_record(self.root, name)) is not None:
+            return _run_side(runs_folder(self.root) / local.run_id)
+        fresh = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="reprolock-")))
+        return _run_side(self.tracker.download(self.tracker.find(name), fresh / "run"))
+
+    def _locked(self, revision: str, path: str) -> LockSide:
+        shown = path.removeprefix("./")
+        data = blob_at(self.root, revision, path)
+        if data is None:
+            raise UsageError(f"git revision {revision} has no {shown}", hint=f'write "{revision}:PATH/TO/{LOCK}"')
+        return LockSide(f"{shown} at {revision}", parse_lock(data, f"{shown} at {revision}"))
+
+    @cached_property
+    def tracker(self) -> Tracker:
+        """MLflow, opened when it is first asked for."""
+        given = self.tracking_uri
+        declared = read_spec(self.root).mlflow.tracking_uri if given is None and (self.root / SPEC).exists() else None
+        place = find_place(declared, self.root, self.machine.environ, given)
+        return self._stack.enter_context(closing(open_tracker(place, self.machine.environ, self.machine.home)))
+
+
+def _run_side(folder: Path) -> RunSide:
+    try:
+        record = Record.model_validate_json((folder / RECORD).read_bytes())
+    except (OSError, ValidationError):
+        raise NotReplayable(
+            f"{folder / RECORD} is no record that this reprolock reads",
+            hint="get it again from where the run was recorded",
+        ) from None
+    spec, lock, code = None, None, None
+    with suppress(OSError, ReprolockError):
+        spec = parse_spec((folder / SPEC).read_bytes().decode("utf-8", "replace"))
+    with suppress(OSError, ReprolockError):
+        lock = parse_lock((folder / LOCK).read_bytes())
+    with suppress(OSError, ReprolockError):
+        code = {file.path: (file.mode, data) for file, data in files_in((folder / CODE).read_bytes())}
+    return RunSide(f"run {record.run_id[:8]}", record, folder, spec, lock, code)

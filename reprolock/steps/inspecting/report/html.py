@@ -1,0 +1,123 @@
+"""Reports: a record, and a verdict where there is one, in; one HTML page out, which needs nothing but itself.
+
+The page loads nothing and runs nothing. Records are foreign input: Jinja escapes whatever stands in one, no
+text of one becomes an address that could be followed, and a policy in the page forbids what it has no use for.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from reprolock import __version__
+from reprolock.files.atomic_write import write_whole
+from reprolock.model.changes import flattened
+from reprolock.model.lineage import Lineage
+from reprolock.model.record import Record
+from reprolock.model.verdict import Verdict
+from reprolock.model.words import counted, size
+from reprolock.steps.inspecting.report.lineage_graph import HEIGHT, WIDTH, picture
+from reprolock.steps.project.machine import Machine
+
+_TEMPLATE = "report.html.jinja"
+_MOST = 500
+"""Packages, files of code and columns that are named; how many more there are is said."""
+_MOST_SOURCES = 20
+# What HTML has no character for, and what turns the direction of the text around it.
+_UNSHOWN = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
+
+def report(record: Record, *, replay: Record | None = None, verdict: Verdict | None = None) -> str:
+    """The page of a run, or of its replay; without a verdict a replay is a what-if, and the page a comparison."""
+    return _rendered(
+        record=record, replay=replay, verdict=verdict, picture=picture(record), refused=None, faults=(), hint=None
+    )
+
+
+def refusal(run: str, verdict: Verdict, faults: tuple[str, ...] = (), hint: str | None = None) -> str:
+    """The page of a run that could not even be tried; `faults` and `hint` as errors have them."""
+    return _rendered(record=None, replay=None, verdict=verdict, picture=None, refused=run, faults=faults, hint=hint)
+
+
+def write_report(path: Path, page: str, machine: Machine) -> None:
+    """Write a page whole. UsageError where it carries a key that is in use here, MachineError where it cannot be written."""
+    machine.scanner().check(page, path.name)
+    write_whole(path, page.encode())
+
+
+def _rendered(**values: Any) -> str:
+    template = _environment().get_template(_TEMPLATE)
+    return template.render(**values, version=__version__, most=_MOST, box_width=WIDTH, box_height=HEIGHT).lstrip()
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("reprolock.steps.inspecting.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: _UNSHOWN.sub("\ufffd", value) if type(value) is str else value,
+    )
+    environment.filters |= {
+        "size": size,
+        "number": _number,
+        "counted": counted,
+        "brief": _brief,
+        "time": _time,
+        "flattened": flattened,
+    }
+    environment.filters |= {"warnings": _warnings, "made_from": _made_from}
+    return environment
+
+
+def _warnings(lineage: Lineage) -> list[str]:
+    """What nobody declared or locked, one sentence each."""
+    return [
+        *(read.sentence for read in lineage.undeclared),
+        *(f"past the lock: {sentence}" for sentence in lineage.unlocked),
+    ]
+
+
+def _made_from(lineage: Lineage) -> list[tuple[str, str, str, str]]:
+    """What Spark wrote, column by column: the output, where, the column, and what that was made from, by datasets' names."""
+    names = {read.uri: read.dataset for read in lineage.reads if read.dataset}
+    rows = []
+    for write in lineage.writes:
+        where = (write.output or "none", write.uri)
+        for column, sources in sorted(write.columns.items()):
+            said = [
+                f"{names.get(uri, uri)}#{name}"
+                for uri, _, name in (source.rpartition("#") for source in sources[:_MOST_SOURCES])
+            ]
+            more = [f"{len(sources) - _MOST_SOURCES} more"] if len(sources) > _MOST_SOURCES else []
+            rows.append((*where, column, ", ".join([*said, *more])))
+        if not write.columns:
+            rows.append((*where, "–", "not reported"))
+    return rows
+
+
+def _brief(value: str | None) -> str:
+    """A digest by its scheme and its first digits: both of a pair are to be seen at one glance."""
+    if value is None:
+        return "–"
+    scheme, colon, digits = value.partition(":")
+    return f"{scheme}:{digits[:16]}" if colon else value
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

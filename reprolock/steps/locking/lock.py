@@ -1,0 +1,200 @@
+"""Spec in, Lock out: resolve what is not pinned yet, keep the pins that still answer, write the file whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from reprolock.errors import LakeRefused, ServiceError, UsageError
+from reprolock.files.atomic_write import guard
+from reprolock.files.lock_file import NAME, write_lock
+from reprolock.files.spec_file import read_spec
+from reprolock.lake.open import open_lake
+from reprolock.lake.protocol import Lake
+from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin, Lock
+from reprolock.model.spec import Spec
+from reprolock.model.uri import LakeURI
+from reprolock.steps.locking.datasets import is_staged, resolve_datasets
+from reprolock.steps.locking.options import LockOptions
+from reprolock.steps.locking.staleness import dataset_fault, jars_fault
+from reprolock.steps.project.machine import Machine
+from reprolock.steps.project.progress import SILENT, Progress
+from reprolock.steps.project.project import read_project
+
+_OTHER_SECONDS = 3600.0
+"""How long a second `lock` waits for the first, which may have a world of packages to resolve."""
+
+Pin = DatasetPin | EnvironmentPin | JarsPin
+
+
+class Change(NamedTuple):
+    """One thing that `lock` did. `name` is a dataset's, "packages" or "jars"; the pins are before and after."""
+
+    kind: Literal["Added", "Updated", "Removed"]
+    name: str
+    before: Pin | None
+    after: Pin | None
+
+
+class LockResult(NamedTuple):
+    """The lock, what changed against the one before, remarks for people, and whether the file was written."""
+
+    lock: Lock
+    changes: tuple[Change, ...]
+    remarks: tuple[str, ...]
+    written: bool
+
+
+def lock(
+    root: Path, options: LockOptions = LockOptions(), machine: Machine | None = None, *, progress: Progress = SILENT
+) -> LockResult:
+    """Resolve and write repro.lock. Writes nothing when nothing changed, or with `dry_run`."""
+    machine = machine or Machine.here()
+    root = root.resolve()
+    read_spec(root)  # a faulty repro.toml is reported before anything is waited for
+    with guard(root / NAME, f"writing {NAME}", seconds=_OTHER_SECONDS, step=progress.step) as waited:
+        if waited:
+            progress.step("Resolving")
+        _, spec, old = read_project(root)
+        old = old or Lock()
+        _check_options(spec, options)
+        datasets, remarks = _datasets(root, spec, old, options, machine)
+        environment = _environment(root, spec, old.environment, options, machine, remarks.append, progress)
+        jars = _jars(spec, environment, old.jars, options, machine)
+        new = Lock(dataset=tuple(sorted(datasets, key=lambda pin: pin.name)), environment=environment, jars=jars)
+        changes = changes_between(old, new)
+        written = not options.dry_run and (new != old or not (root / NAME).exists())
+        if written:
+            write_lock(root, new, machine.scanner())
+    return LockResult(new, changes, tuple(remarks), written)
+
+
+def _check_options(spec: Spec, options: LockOptions) -> None:
+    for name in options.upgrade_datasets:
+        if name not in spec.datasets:
+            raise UsageError(
+                f'--upgrade-dataset {name}: repro.toml declares no dataset "{name}"',
+                hint=f"it declares {', '.join(sorted(spec.datasets)) or 'none'}",
+            )
+    if options.as_of is not None and options.as_of.tzinfo is None:
+        raise UsageError("--as-of has no offset from UTC", hint='write "2026-11-22T12:00:00Z" or "+01:00"')
+
+
+def _datasets(
+    root: Path, spec: Spec, old: Lock, options: LockOptions, machine: Machine
+) -> tuple[list[DatasetPin], list[str]]:
+    """Kept and new pins, and remarks about staged data and about siblings of different moments."""
+    anew = options.upgrade or (options.as_of is not None and not options.upgrade_datasets)
+    kept: dict[str, DatasetPin] = {}
+    for name, dataset in spec.datasets.items():
+        pin = old.dataset_pin(name)
+        if (
+            pin
+            and not anew
+            and name not in options.upgrade_datasets
+            and not dataset_fault(name, dataset, spec.lake, pin)
+        ):
+            kept[name] = pin
+    wanted = {name: dataset for name, dataset in spec.datasets.items() if name not in kept}
+    if not wanted:
+        return list(kept.values()), []
+    if options.offline and not (spec.lake.endpoint or "").startswith("file:"):
+        raise ServiceError(
+            f"--offline: {_needing_the_lake(wanted, old)}, and pinning asks the lake",
+            hint="run `reprolock lock` without --offline",
+        )
+    lake = open_lake(spec.lake.endpoint, root, machine.environ, machine.home)
+    try:
+        new = resolve_datasets(lake, wanted, as_of=options.as_of)
+        remarks = _staged(lake, spec, wanted, strict=options.strict)
+    finally:
+        lake.close()
+    return [*kept.values(), *new], remarks + _siblings(kept.values(), new)
+
+
+def _staged(lake: Lake, spec: Spec, names: Iterable[str], *, strict: bool) -> list[str]:
+    """A branch with uncommitted changes under the path is not what gets pinned: said, or with --strict refused."""
+    remarks = []
+    for name in names:
+        place = spec.datasets[name].place
+        if is_staged(lake, place, spec.datasets[name].glob):
+            sentence = f"datasets.{name}: {spec.datasets[name].uri} has uncommitted changes, which are not pinned"
+            if strict:
+                raise LakeRefused(
+                    f"--strict: {sentence}",
+                    hint=f"commit them: `reprolock data commit lakefs://{place.repository}/{place.ref} -m TEXT`",
+                )
+            remarks.append(sentence)
+    return remarks
+
+
+def _siblings(kept: Iterable[DatasetPin], new: Iterable[DatasetPin]) -> list[str]:
+    """Kept pins that are of another moment than a new pin of the same repository and ref."""
+    fresh = {LakeURI.parse(pin.uri)[:2]: pin for pin in new}
+    remarks = []
+    for pin in kept:
+        repository, ref = LakeURI.parse(pin.uri)[:2]
+        sibling = fresh.get((repository, ref))
+        if sibling and sibling.commit != pin.commit:
+            remarks.append(
+                f"datasets.{pin.name} stays at {pin.commit[:12]}, while datasets.{sibling.name}, "
+                f"of the same {repository}/{ref}, is now at {sibling.commit[:12]}"
+            )
+    return remarks
+
+
+def _needing_the_lake(names: Iterable[str], old: Lock) -> str:
+    """`dataset a is not pinned yet and datasets b, c are to be resolved anew`."""
+    missing, anew = [], []
+    for name in names:
+        (missing if old.dataset_pin(name) is None else anew).append(name)
+    told = ((missing, "not pinned yet"), (anew, "to be resolved anew"))
+    return " and ".join(
+        f"dataset {listed[0]} is {what}" if len(listed) == 1 else f"datasets {', '.join(listed)} are {what}"
+        for listed, what in told
+        if listed
+    )
+
+
+def _environment(
+    root: Path,
+    spec: Spec,
+    old: EnvironmentPin | None,
+    options: LockOptions,
+    machine: Machine,
+    remark: Callable[[str], None],
+    progress: Progress,
+) -> EnvironmentPin | None:
+    if not spec.environment.locks_python:
+        return None
+    from reprolock.steps.locking.python import lock_environment  # brings uv's side, needed only here
+
+    return lock_environment(spec, root, old, options, machine, remark, progress.step)
+
+
+def _jars(
+    spec: Spec, environment: EnvironmentPin | None, old: JarsPin | None, options: LockOptions, machine: Machine
+) -> JarsPin | None:
+    """The jars' closure: kept while it answers, resolved with the JVM's own resolver otherwise."""
+    if spec.spark is None:
+        return None
+    if old is not None and not jars_fault(spec, environment, old) and not options.upgrade:
+        return old
+    from reprolock.steps.locking.jars import lock_jars  # brings the JVM's resolver, needed only here
+
+    return lock_jars(spec, environment, machine, offline=options.offline)
+
+
+def changes_between(old: Lock, new: Lock) -> tuple[Change, ...]:
+    """What differs from one lock to the next: datasets by name, then packages, then jars."""
+    names = sorted({pin.name for pin in (*old.dataset, *new.dataset)})
+    pairs: list[tuple[str, Pin | None, Pin | None]] = [
+        (name, old.dataset_pin(name), new.dataset_pin(name)) for name in names
+    ]
+    pairs += [("packages", old.environment, new.environment), ("jars", old.jars, new.jars)]
+    return tuple(
+        Change("Added" if before is None else "Removed" if after is None else "Updated", name, before, after)
+        for name, before, after in pairs
+        if before != after
+    )

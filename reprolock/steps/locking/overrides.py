@@ -1,0 +1,108 @@
+"""`--set` and `--data`: one thing changes for one run, all else stays, and repro.lock stays too."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from reprolock.errors import NotFound, UsageError
+from reprolock.lake.protocol import Lake
+from reprolock.model.lock import DatasetPin
+from reprolock.model.placeholders import as_argument
+from reprolock.model.spec import Spec
+from reprolock.steps.locking.datasets import resolve_datasets
+
+
+class WhatIf(NamedTuple):
+    """Params by dotted name, as TOML values; datasets by name, as refs."""
+
+    params: Mapping[str, Any] = {}
+    data: Mapping[str, str] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.params or self.data)
+
+
+def parse_param(text: str) -> tuple[str, Any]:
+    """`max_iter=50` as a name and a TOML value; what is no TOML value is taken as text. UsageError."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(
+            f'--set "{text}" is not NAME=VALUE', hint="name a param and its value, such as `--set max_iter=50`"
+        )
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value
+
+
+def with_params(spec: Spec, params: Mapping[str, Any]) -> Spec:
+    """The spec with some params replaced. UsageError for a name that repro.toml does not declare, or another type."""
+    table: dict[str, Any] = dict(spec.params)
+    for name, value in params.items():
+        *above, last = name.split(".")
+        inner = table
+        for part in above:
+            if not isinstance(inner.get(part), dict):
+                raise _unknown(name, spec)
+            inner[part] = dict(inner[part])
+            inner = inner[part]
+        if last not in inner:
+            raise _unknown(name, spec)
+        old = inner[last]
+        if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if type(old) is not type(value):
+            hint = (
+                f"write it in quotes: --set '{name}=\"{as_argument(value)}\"'"
+                if isinstance(old, str)
+                else "give a value of the same type"
+            )
+            raise UsageError(f"--set {name}: repro.toml has {_shown(old)} there, not {_shown(value)}", hint=hint)
+        inner[last] = value
+    return spec.model_copy(update={"params": table})
+
+
+def with_data(spec: Spec, pins: tuple[DatasetPin, ...], lake: Lake, data: Mapping[str, str]) -> tuple[DatasetPin, ...]:
+    """The pins with some datasets resolved at other refs, for this run only."""
+    for name in data:
+        if name not in spec.datasets:
+            raise UsageError(
+                f'--data {name}: repro.toml declares no dataset "{name}"',
+                hint=f"it declares {', '.join(sorted(spec.datasets)) or 'none'}",
+            )
+    others = {
+        name: spec.datasets[name].model_copy(update={"uri": str(spec.datasets[name].place.at(ref))})
+        for name, ref in data.items()
+    }
+    try:
+        found = {pin.name: pin for pin in resolve_datasets(lake, others)}
+    except NotFound as error:
+        key, _, rest = error.message.partition(": ")
+        name = key.split(".")[1]  # it was asked for here, and not by repro.toml
+        raise NotFound(f"--data {name}={data[name]}: {rest}", hint=error.hint) from None
+    return tuple(found.get(pin.name, pin) for pin in pins)
+
+
+def _unknown(name: str, spec: Spec) -> UsageError:
+    return UsageError(
+        f'--set {name}: repro.toml declares no param "{name}"',
+        hint=f"it declares {', '.join(sorted(spec.params)) or 'none'}",
+    )
+
+
+_WORDS = {
+    bool: "the truth value",
+    int: "the integer",
+    float: "the number",
+    str: "the text",
+    list: "the list",
+    dict: "the table",
+}
+
+
+def _shown(value: Any) -> str:
+    """A TOML value with its type, in words."""
+    text = f'"{value}"' if isinstance(value, str) else as_argument(value)
+    return f"{_WORDS.get(type(value), 'the time')} {text}"

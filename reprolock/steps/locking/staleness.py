@@ -1,0 +1,135 @@
+"""Spec and Lock in, what is stale out. No lake, no network, no clock.
+
+A lock is stale when repro.toml no longer matches it or a seal is broken; never because the world
+moved on. Decided pin by pin, so that one changed line of repro.toml re-resolves one pin.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from reprolock.errors import LockError
+from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin, Lock
+from reprolock.model.spec import DatasetSpec, LakeSpec, Spec
+from reprolock.steps.project.project import Project, read_project
+
+
+class Stale(NamedTuple):
+    """One pin that does not answer: which, and a sentence about it."""
+
+    section: Literal["dataset", "environment", "jars"]
+    name: str
+    sentence: str
+
+
+def check(root: Path) -> Lock:
+    """`lock --check`: the lock, when it answers repro.toml; else LockError. No lake, no network."""
+    return require_fresh(read_project(root))
+
+
+def stale_pins(root: Path, spec: Spec, lock: Lock) -> tuple[Stale, ...]:
+    """Everything about `lock` that does not answer `spec`, datasets first. Empty: the lock answers.
+
+    `root` is where the files stand that `[environment]` names.
+    """
+    found: list[Stale] = []
+    for name, dataset in spec.datasets.items():
+        pin = lock.dataset_pin(name)
+        sentence = dataset_fault(name, dataset, spec.lake, pin)
+        if sentence:
+            found.append(Stale("dataset", name, sentence))
+    for pin in lock.dataset:
+        if pin.name not in spec.datasets:
+            found.append(
+                Stale("dataset", pin.name, f'dataset "{pin.name}" is pinned, and repro.toml does not declare it')
+            )
+    if sentence := environment_fault(spec, root, lock.environment):
+        found.append(Stale("environment", "environment", sentence))
+    if sentence := jars_fault(spec, lock.environment, lock.jars):
+        found.append(Stale("jars", "jars", sentence))
+    return tuple(found)
+
+
+def require_fresh(project: Project) -> Lock:
+    """The lock, when there is one and it answers; else LockError (exit 3) naming what does not."""
+    root, spec, lock = project
+    if lock is None:
+        raise LockError("no repro.lock beside repro.toml", hint="run `reprolock lock` and commit repro.lock")
+    stale = stale_pins(root, spec, lock)
+    if not stale:
+        return lock
+    hint = "run `reprolock lock` and commit repro.lock"
+    if len(stale) == 1:
+        raise LockError(f"repro.lock does not answer repro.toml: {stale[0].sentence}", hint=hint)
+    raise LockError(
+        f"repro.lock does not answer repro.toml in {len(stale)} places",
+        faults=tuple(item.sentence for item in stale),
+        hint=hint,
+    )
+
+
+def dataset_fault(name: str, dataset: DatasetSpec, lake: LakeSpec, pin: DatasetPin | None) -> str | None:
+    """Why a pin does not answer its declaration, None when it does."""
+    if pin is None:
+        return f"datasets.{name} is not pinned"
+    if pin.uri != dataset.uri:
+        return f'datasets.{name}.uri is "{dataset.uri}", pinned for "{pin.uri}"'
+    if pin.glob != dataset.glob:
+        return f"datasets.{name}.glob is {_quoted(dataset.glob)}, pinned for {_quoted(pin.glob)}"
+    if pin.kind != lake.kind:
+        return f"datasets.{name} is pinned on a {pin.kind} lake, and lake.endpoint names a {lake.kind} one"
+    if not pin.intact:
+        return f'the pin of dataset "{name}" was edited by hand: its seal is broken'
+    return None
+
+
+def jars_fault(spec: Spec, environment: EnvironmentPin | None, pin: JarsPin | None) -> str | None:
+    """Why the jars do not answer `[spark]` and the pyspark that is pinned, None when they do."""
+    if spec.spark is None:
+        return None if pin is None else "jars are pinned, and repro.toml has no [spark]"
+    if pin is None:
+        return "the jars of [spark] are not pinned"
+    if pin.packages != spec.spark.packages:
+        return f"spark.packages is {_listed(spec.spark.packages)}, pinned for {_listed(pin.packages)}"
+    pyspark = environment.version_of("pyspark") if environment else None
+    if pyspark is not None and pyspark != pin.spark:
+        return f"pyspark is pinned at {pyspark}, and the jars for Spark {pin.spark}"
+    if spec.uses_gateway and not pin.brings("hadoop-aws"):
+        return "the jars lack hadoop-aws, which reads from a lakeFS lake"
+    if not pin.brings("openlineage-spark"):
+        return "the jars lack openlineage-spark, which sees what Spark reads"
+    if not pin.intact:
+        return "the jars were edited or merged by hand: their seal is broken"
+    return None
+
+
+def environment_fault(spec: Spec, root: Path, pin: EnvironmentPin | None) -> str | None:
+    """Why the packages do not answer `[environment]` and the files it names, None when they do."""
+    environment = spec.environment
+    if not environment.locks_python:
+        return None if pin is None else "packages are pinned, and [environment] declares none"
+    if pin is None:
+        return "the packages of [environment] are not pinned"
+    from reprolock.environment.python.requirements import declared  # brings a parser that other projects need not load
+
+    lines = declared(environment, root).lines
+    if pin.requirements != lines:
+        return f"[environment] declares {_listed(lines)}, pinned for {_listed(pin.requirements)}"
+    if environment.python is not None and environment.python != pin.python:
+        return f'environment.python is "{environment.python}", pinned for "{pin.python}"'
+    if spec.spark is not None and pin.java is None:
+        return "Java is not pinned, and [spark] needs it"
+    if pin.java is not None and not environment.accepts_java(pin.java):
+        return f'environment.java is "{environment.java}", pinned for "{pin.java}"'
+    if not pin.intact:
+        return "the packages were edited or merged by hand: their seal is broken"
+    return None
+
+
+def _quoted(text: str | None) -> str:
+    return "not set" if text is None else f'"{text}"'
+
+
+def _listed(items: tuple[str, ...]) -> str:
+    return ", ".join(f'"{item}"' for item in items) or "empty"

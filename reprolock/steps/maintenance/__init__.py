@@ -1,0 +1,1 @@
+"""The machine: what it lacks, its environments and caches, the schemas."""

@@ -1,0 +1,1 @@
+"""Outcome → Record, and back: built, logged, kept, loaded again."""

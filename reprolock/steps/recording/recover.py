@@ -1,0 +1,76 @@
+"""Runs whose reprolock was killed: closed as KILLED by the next command, from their journals."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from reprolock.engine.process_tree import end_leftovers
+from reprolock.errors import ReprolockError, UsageError
+from reprolock.files.atomic_write import own_folder, write_whole
+from reprolock.files.journal import Journal, abandoned
+from reprolock.steps.project.locate import which_mlflow
+from reprolock.steps.project.machine import Machine
+from reprolock.steps.project.run_folders import read_record, runs_folder
+from reprolock.steps.recording.build import killed_record
+from reprolock.steps.recording.log import offline_place
+from reprolock.tracker import open_tracker
+from reprolock.tracker.mlflow_tracker import record_bytes
+from reprolock.tracker.outbox import Outbox, log_or_keep
+from reprolock.tracker.protocol import RECORD, Tracker
+
+REASON = "reprolock was killed"
+
+
+def close_abandoned(root: Path, machine: Machine) -> tuple[str, ...]:
+    """Close them all, replays too; their IDs. What MLflow does not take waits in the outbox. Costs nothing where there are none."""
+    homes = (root, *sorted((root / ".reprolock").glob("replays/*/project")))
+    found = [(journal, home) for home in homes for journal in abandoned(home)]
+    if not found:
+        return ()
+    try:
+        place = which_mlflow(root, machine)
+    except ReprolockError:
+        for journal, _ in found:
+            journal.release()  # a faulty repro.toml is somebody else's to report
+        return ()
+    tracker = open_tracker(place, machine.environ, machine.home)
+    try:
+        for journal, home in found:
+            _close(journal, root, home, tracker, machine)
+    finally:
+        tracker.close()
+    return tuple(journal.run_id for journal, _ in found)
+
+
+def _close(journal: Journal, root: Path, home: Path, tracker: Tracker, machine: Machine) -> None:
+    """`home` has the run's folder; a replay's is not the project's."""
+    end_leftovers(journal.run_id)  # what the command left running must not go on writing
+    folder = runs_folder(home) / journal.run_id
+    record = read_record(folder / RECORD)
+    here = journal.tracking == tracker.place.shown
+    if record is not None:
+        if record.status == "RUNNING":  # else it was killed between its last line and MLflow
+            record = killed_record(record, REASON, machine.now())
+            write_whole(folder / RECORD, record_bytes(record))
+        files = {
+            path.name: path for path in folder.iterdir() if path.name in ("repro.toml", "repro.lock", "code.tar.gz")
+        }
+        outbox = Outbox(own_folder(root) / "outbox")
+        if journal.tracking == offline_place(root).shown:
+            outbox.keep(record, files)
+        elif here:
+            log_or_keep(tracker, outbox, record.run_id, record, files)
+        else:
+            outbox.keep(record, files, mlflow_run=record.run_id, tracking_uri=journal.tracking)
+    elif here:
+        try:
+            # It may have been killed before it knew the ID that MLflow gave.
+            tracker.end(tracker.find(journal.run_id), "KILLED", REASON, machine.now())
+        except UsageError:
+            pass  # and before MLflow had made it
+        except ReprolockError:
+            journal.release()  # MLflow is away: a later command tries again
+            return
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    journal.close()

@@ -1,0 +1,1 @@
+"""Record → Verdict: a recorded run again, and the two compared."""

@@ -1,0 +1,284 @@
+"""`replay`: a recorded run again, from its record alone, in a folder of its own; then the two held side by side.
+
+1. The record is fetched and held against its artifacts (`recorded`): what does not agree is NOT REPLAYABLE.
+2. Code, data, packages, jars, Java and N are rebuilt from it, as `run` rebuilds them from a lock.
+3. The command runs; nothing is published, repro.lock and the lake stay as they are.
+4. Outputs and metrics are compared by the record's own rules, and a verdict is given (`compare`).
+5. The replay is an MLflow run of its own; the two name one another.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import NamedTuple
+
+from reprolock.errors import LockError, NotReplayable, PinError, ReprolockError, UsageError
+from reprolock.files.atomic_write import OWN_FOLDER, own_folder
+from reprolock.files.lock_file import NAME as LOCK
+from reprolock.files.os_errors import cannot_read
+from reprolock.files.spec_file import NAME as SPEC
+from reprolock.lake.open import check_endpoint, open_lake
+from reprolock.lake.protocol import Lake
+from reprolock.model.record import Record
+from reprolock.model.spec import LakeSpec, Spec
+from reprolock.model.verdict import Verdict, not_replayable
+from reprolock.steps.locking.availability import check_listings, in_place
+from reprolock.steps.locking.overrides import WhatIf, with_params
+from reprolock.steps.project.locate import which_mlflow
+from reprolock.steps.project.machine import Machine
+from reprolock.steps.project.progress import SILENT, Progress
+from reprolock.steps.recording.load import Recorded, artifacts_in, read_record, read_recorded
+from reprolock.steps.recording.log import Reporter
+from reprolock.steps.recording.recover import close_abandoned
+from reprolock.steps.replaying.compare import compare
+from reprolock.steps.running.execute import Performance, RunResult, Unwatched, Watcher
+from reprolock.steps.running.options import RunOptions
+from reprolock.steps.running.prepare import make_ready
+from reprolock.tracker import open_tracker, warm
+from reprolock.tracker.protocol import RECORD, Tracker
+from reprolock.tracker.tracking_uri import Place
+
+REPLAYS = "replays"
+"""Where replays have their folders: `.reprolock/replays/<run>-<number>/`, with `recorded`, `code` and `project` in it."""
+
+
+class ReplayOptions(NamedTuple):
+    """What `reprolock replay` was asked for. `lake` is an endpoint in the place of the record's; `stdout` as in RunOptions."""
+
+    tracking_uri: str | None = None
+    lake: str | None = None
+    what_if: WhatIf = WhatIf()
+    dry_run: bool = False
+    stdout: int | None = None
+
+
+class Replayed(NamedTuple):
+    """The recorded run and its replay. `folder` has the replay's outputs, `code` is what was recorded.
+
+    `verdict` is None where a what-if changed something, for then it is a comparison; where the replay was
+    interrupted; and for a dry run.
+    """
+
+    recorded: Record
+    replay: Record
+    folder: Path
+    code: Path
+    verdict: Verdict | None
+
+
+def replay(
+    root: Path,
+    run: str,
+    options: ReplayOptions = ReplayOptions(),
+    watcher: Watcher = Unwatched(),
+    progress: Progress = SILENT,
+    machine: Machine | None = None,
+) -> Replayed:
+    """Replay a run that is named by its ID, a beginning of it, or a folder with its artifacts.
+
+    `root` is any folder; the replay gets one of its own below it. NotReplayable (exit 7) where the record or the
+    lake does not allow it, MachineError (exit 8) where this machine does not and another may; a result that
+    differs is data, not an error.
+    """
+    machine = machine or Machine.here()
+    root = root.resolve()
+    place = which_mlflow(root, machine, options.tracking_uri)
+    warm(place)
+    with ExitStack() as stack:
+        tracker = stack.enter_context(closing(open_tracker(place, machine.environ, machine.home)))
+        recorded = _fetched(root, run, tracker)
+        if not options.dry_run:
+            close_abandoned(root, machine)
+        try:
+            return _replayed(recorded, root, tracker, place, options, watcher, progress, machine, stack)
+        except (PinError, LockError) as error:
+            raise _impossible(recorded, error) from None
+
+
+def _replayed(
+    recorded: Recorded,
+    root: Path,
+    tracker: Tracker,
+    place: Place,
+    options: ReplayOptions,
+    watcher: Watcher,
+    progress: Progress,
+    machine: Machine,
+    stack: ExitStack,
+) -> Replayed:
+    folder = recorded.folder.parent / "project"
+    folder.mkdir()
+    spec = with_params(_on_lake(recorded.spec, root, options.lake), options.what_if.params)
+    for name in (SPEC, LOCK):
+        shutil.copy(recorded.folder / name, folder / name)
+    machine = machine._replace(cores=_cores(recorded.record, machine.cores))
+    lake = stack.enter_context(closing(_lake(recorded, spec, root, options.lake, machine))) if spec.datasets else None
+    try:
+        sources, materials = make_ready(
+            folder,
+            spec,
+            recorded.lock,
+            lake,
+            machine,
+            code=lambda: recorded.snapshot,
+            what_if=options.what_if,
+            offline=False,
+            progress=progress,
+            replay_of=recorded.record.run_id,
+        )
+        if lake is not None:
+            # What is copied to this machine is held against its pin then; what Spark reads in place never is.
+            check_listings(lake, in_place(sources.pins, materials.inputs))
+    except UsageError as error:
+        raise error if options.what_if else _impossible(recorded, error) from None
+    sources = sources._replace(what_if=_all_what_ifs(recorded, options.what_if))
+    materials = materials._replace(code_root=recorded.code)
+    reporter = Reporter(root, tracker, online=True, warn=watcher.warn)
+    performance = Performance(folder, sources, materials, reporter, machine, recorded.record)
+    run_options = RunOptions(
+        what_if=options.what_if,
+        publishing_off=True,
+        name=f"replay of {recorded.record.run_id[:8]}",
+        stdout=options.stdout,
+    )
+    try:
+        if options.dry_run:
+            done = performance.rehearse(run_options, watcher, place)
+            return Replayed(recorded.record, done.record, folder, recorded.code, None)
+        done = performance.perform(run_options, watcher, place)
+    except UsageError as error:  # a program that the record names and that is not here
+        raise _impossible(recorded, error) from None
+    if done.incomplete is not None:
+        raise done.incomplete  # there is nothing to compare
+    verdict = None
+    if not options.what_if and not interrupted(done.record):
+        verdict = _verdict(recorded, done, performance)
+    _link(tracker, recorded.record, done.record, verdict, watcher)
+    return Replayed(recorded.record, done.record, folder, recorded.code, verdict)
+
+
+def interrupted(record: Record) -> bool:
+    """Whether somebody ended reprolock, and the command with it: then there is no verdict."""
+    return record.status == "KILLED" and record.ending is not None and record.ending.signal is not None
+
+
+def _verdict(recorded: Recorded, done: RunResult, performance: Performance) -> Verdict:
+    if not done.sent and any(name not in done.record.metrics for name in recorded.spec.metrics):
+        return not_replayable("MLflow went away, and could not be asked for the metrics that the replay logged")
+    return compare(
+        recorded,
+        done.record,
+        performance.root,
+        python=performance.python,
+        environ=performance.environ,
+        unmeasured=performance.unmeasured,
+    )
+
+
+def _all_what_ifs(recorded: Recorded, given: WhatIf) -> WhatIf:
+    """What --set and --data changed in the recorded run, and what they change now: repro.toml and repro.lock know neither."""
+    data = {item.name: item.commit for item in recorded.record.datasets if item.what_if}
+    return WhatIf({**recorded.record.what_if, **given.params}, {**data, **given.data})
+
+
+def _impossible(recorded: Recorded, error: ReprolockError) -> NotReplayable:
+    return NotReplayable(
+        f"run {recorded.record.run_id[:8]} cannot be rebuilt: {error.message}", faults=error.faults, hint=error.hint
+    )
+
+
+def _fetched(root: Path, run: str, tracker: Tracker) -> Recorded:
+    """The run's artifacts in a folder of this replay's own, held against one another and, where MLflow has the run, its tags."""
+    given = Path(run)
+    replays = own_folder(root) / REPLAYS
+    if (folder := artifacts_in(given)) is not None:
+        run_id = read_record(folder / RECORD).run_id
+        target = _fresh(replays, run_id)
+        return read_recorded(_copied(folder, target / "recorded"), target / "code", _tags(tracker, run_id))
+    if given.is_dir():
+        raise UsageError(
+            f"{run} is a folder without {RECORD}", hint="name the folder of a run's artifacts, or a run's ID"
+        )
+    run_id = tracker.find(run)
+    target = _fresh(replays, run_id)
+    return read_recorded(tracker.download(run_id, target / "recorded"), target / "code", tracker.tags(run_id))
+
+
+def _tags(tracker: Tracker, run_id: str) -> Mapping[str, str] | None:
+    """The tags of a run whose artifacts came as a folder, None where this MLflow does not have it."""
+    try:
+        return tracker.tags(tracker.find(run_id))
+    except ReprolockError:
+        return None
+
+
+def _copied(folder: Path, target: Path) -> Path:
+    """The files of a folder; what else may be in it is none of a record's."""
+    try:
+        for here, folders, names in os.walk(folder):
+            folders[:] = [name for name in folders if name != OWN_FOLDER]  # a replay in this very folder
+            for path in (Path(here, name) for name in names):
+                if path.is_file():
+                    copy = target / path.relative_to(folder)
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(path, copy)
+    except OSError as error:
+        raise cannot_read(folder, error) from error
+    return target
+
+
+def _fresh(folder: Path, name: str) -> Path:
+    """A folder for this replay, numbered: two replays of a run never meet."""
+    number = 1
+    while True:
+        made = folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)[:12]}-{number}"
+        try:
+            made.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return made
+
+
+def _lake(recorded: Recorded, spec: Spec, root: Path, given: str | None, machine: Machine) -> Lake:
+    """UsageError where --lake is at fault; NotReplayable where the record names a lake that gets no keys."""
+    where = "--lake" if given else "the record"
+    try:
+        return open_lake(spec.lake.endpoint, root, machine.environ, machine.home, declared_in=where)
+    except UsageError as error:
+        raise error if given else _impossible(recorded, error) from None
+
+
+def _on_lake(spec: Spec, root: Path, given: str | None) -> Spec:
+    """The spec with an endpoint that does not depend on where the replay's folder stands."""
+    if given is not None:
+        check_endpoint(given, "--lake")
+    endpoint = given or spec.lake.endpoint
+    if endpoint and endpoint.startswith("file:"):
+        endpoint = f"file:{root / endpoint.removeprefix('file:')}"
+    return spec.model_copy(update={"lake": LakeSpec(endpoint=endpoint)})
+
+
+def _cores(record: Record, here: int) -> int:
+    """The recorded N of `local[N]`: partitions decide sums and samples."""
+    match = re.match(r"local\[(\d+)", record.spark.master) if record.spark else None
+    return int(match[1]) if match else here
+
+
+def _link(tracker: Tracker, recorded: Record, replayed: Record, verdict: Verdict | None, watcher: Watcher) -> None:
+    """Both runs name one another. The recorded run may be in another MLflow, or in none."""
+    kind = verdict.kind if verdict else "none"
+    try:
+        tracker.tag(replayed.run_id, {"reprolock.verdict": kind})
+    except ReprolockError as error:
+        watcher.warn(f"the verdict could not be noted in MLflow: {error.message}")
+        return
+    try:
+        tracker.tag(tracker.find(recorded.run_id), {f"reprolock.replay.{replayed.run_id}": kind})
+    except ReprolockError:
+        watcher.warn(f"run {recorded.run_id[:8]} is not in {tracker.place.shown}, so it does not name its replay")

@@ -1,0 +1,105 @@
+"""The Python and the jars of a run: the locked environment is built and checked, pinned jars are taken from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from reprolock.environment.caches import cache_folder
+from reprolock.environment.jvm.spark_home import spark_home
+from reprolock.environment.python.drift import refuse_drift
+from reprolock.environment.python.env_store import Environment, check, ensure, find
+from reprolock.environment.python.interpreter import observe, usable_cores
+from reprolock.environment.python.script_runtime import runtime_folder
+from reprolock.errors import PinError
+from reprolock.model.lock import EnvironmentPin, JarsPin
+from reprolock.model.record import EnvironmentRecord
+from reprolock.model.spec import Spec
+from reprolock.steps.locking.jars import jar_store
+from reprolock.steps.project.machine import Machine
+from reprolock.steps.project.progress import Progress
+
+
+class Interpreter(NamedTuple):
+    """The Python that runs the command. `programs` is its folder for PATH; `built` is the locked environment, None for
+    reprolock's own interpreter; `runtime` goes on PYTHONPATH where reprolock is not installed in it."""
+
+    programs: Path
+    built: Environment | None
+    runtime: Path | None
+    record: EnvironmentRecord
+
+    @property
+    def pyspark(self) -> Path | None:
+        """The folder of its pyspark; None: reprolock's own."""
+        return self.built.packages / "pyspark" if self.built else None
+
+
+def ready_environment(
+    spec: Spec,
+    pin: EnvironmentPin | None,
+    machine: Machine,
+    *,
+    offline: bool,
+    hashing: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> Interpreter:
+    """The locked environment, whole and as it was built; or this interpreter, which must not drift from the lock.
+
+    `hashing`: what its packages list is hashed, whatever sizes and times say.
+
+    PinError (exit 4) where an environment was changed, or this interpreter drifts.
+    """
+    if pin is None or not spec.environment.isolated:
+        return _current(pin, machine)
+    built = ensure(pin, cache_folder(machine.environ), offline=offline, environ=machine.environ, progress=say)
+    return _locked(built, machine, hashing=hashing)
+
+
+def built_environment(spec: Spec, pin: EnvironmentPin | None, machine: Machine) -> Interpreter | None:
+    """As `ready_environment`, where nothing has to be built for it; None where the environment is not on this machine."""
+    if pin is None or not spec.environment.isolated:
+        return _current(pin, machine)
+    built = find(pin, cache_folder(machine.environ), environ=machine.environ)
+    return _locked(built, machine) if built else None
+
+
+def _current(pin: EnvironmentPin | None, machine: Machine) -> Interpreter:
+    if pin is not None:
+        refuse_drift(pin)
+    return Interpreter(machine.python.parent, None, None, observe())
+
+
+def _locked(built: Environment, machine: Machine, *, hashing: bool = False) -> Interpreter:
+    check(built, hashing=hashing)
+    manifest = built.manifest
+    record = EnvironmentRecord(
+        python=manifest.python,
+        implementation=manifest.implementation,
+        platform=manifest.platform,
+        cores=usable_cores(),
+        isolated=True,
+        packages={item.name: item.version for item in manifest.distribution},
+        wheels={item.name: item.digest for item in manifest.distribution},
+    )
+    return Interpreter(built.programs, built, runtime_folder(cache_folder(machine.environ)), record)
+
+
+def ready_jars(
+    spec: Spec, pin: JarsPin | None, machine: Machine, pyspark: Path | None, progress: Progress, *, offline: bool
+) -> tuple[Path, ...]:
+    """The pinned files, every byte checked. PinError where one does not match, or Spark is not the one they are for.
+
+    `pyspark` is the folder of the command's own; None: the one beside reprolock.
+    """
+    if pin is None:
+        return ()
+    found = spark_home(pyspark).version
+    if found != pin.spark:
+        raise PinError(
+            f"repro.lock pins jars for Spark {pin.spark}, and pyspark {found} is installed here",
+            hint=f"install it beside reprolock (`uv pip install pyspark=={pin.spark}`)",
+            owner_hint="`reprolock lock --upgrade` pins what is here",
+        )
+    return jar_store(spec, machine).files(pin, offline=offline, progress=progress)

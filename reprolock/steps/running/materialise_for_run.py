@@ -1,0 +1,75 @@
+"""A dataset's local tree, or one object of it, made while a run's command is running: `run.dataset(…).path` and `.open`.
+
+What was checked by its size alone is noted in the run's folder, a line for each time, and stands in the record at the end.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from reprolock.errors import UsageError
+from reprolock.files.object_cache import ObjectCache
+from reprolock.files.os_errors import cannot_read, cannot_write
+from reprolock.lake.open import open_lake
+from reprolock.model.lock import DatasetPin
+from reprolock.steps.inputs.materialise import materialised
+from reprolock.steps.project.machine import Machine
+from reprolock.steps.project.progress import SILENT, Progress
+from reprolock.steps.running.workspace import PINS
+
+_UNVERIFIED = "unverified.jsonl"
+
+
+def materialise_for_run(
+    folder: Path,
+    cache: Path,
+    name: str,
+    item: str | None = None,
+    progress: Progress = SILENT,
+    *,
+    machine: Machine | None = None,
+) -> Path:
+    """`folder` is the run's, `cache` this user's; `item` is one object of the dataset `name`. Errors as `materialise`."""
+    machine = machine or Machine.here()
+    try:
+        document = json.loads((folder / PINS).read_bytes())
+        pins = {pin["name"]: DatasetPin.model_validate_json(json.dumps(pin)) for pin in document["pins"]}
+        root, pin, hashing = Path(document["root"]), pins[name], document["hashing"]
+    except (OSError, ValueError, KeyError):
+        raise UsageError(f"{folder} is no folder of a run that has a dataset {name}") from None
+    lake = open_lake(document["lake"], root, machine.environ, machine.home)
+    try:
+        objects = ObjectCache(cache / "objects", hashing=hashing)
+        made = materialised(lake, pin, objects, root / ".reprolock" / "data", progress, name=item)
+    finally:
+        lake.close()
+    if made.unverified:
+        _note(folder, {"dataset": name, "object": item, "unverified": made.unverified})
+    return made.path
+
+
+def unverified(folder: Path) -> dict[str, int]:
+    """Dataset → how many of its objects were copied for the run in `folder` and checked by their size alone."""
+    try:
+        lines = (folder / _UNVERIFIED).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise cannot_read(folder / _UNVERIFIED, error) from error
+    wholes: dict[str, int] = {}
+    singles: dict[str, set[str]] = {}
+    for made in map(json.loads, lines):
+        if made["object"] is None:
+            wholes[made["dataset"]] = max(wholes.get(made["dataset"], 0), made["unverified"])
+        else:
+            singles.setdefault(made["dataset"], set()).add(made["object"])
+    return {name: max(wholes.get(name, 0), len(singles.get(name, ()))) for name in wholes.keys() | singles.keys()}
+
+
+def _note(folder: Path, made: dict[str, str | int | None]) -> None:
+    try:
+        with (folder / _UNVERIFIED).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(made) + "\n")  # in one write: another process of the command may be at it, too
+    except OSError as error:
+        raise cannot_write(folder / _UNVERIFIED, error) from error

@@ -1,0 +1,138 @@
+"""`run`: Lock in, Record out. Rebuilds what the lock pins, executes the command, records it; never resolves.
+
+1. What can fail is done before anything is recorded: pins are checked, code, data and jars made ready.
+2. The MLflow run is created. From here on, whatever happens is recorded.
+3. The command runs; the opening record is logged beside it.
+4. Outputs are put at their paths; the closing record is logged, and kept on disk where MLflow does not take it.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from reprolock.errors import UsageError
+from reprolock.lake.open import open_lake
+from reprolock.lake.protocol import Lake
+from reprolock.model.spec import Spec
+from reprolock.steps.locking.lock import lock
+from reprolock.steps.locking.options import LockOptions
+from reprolock.steps.locking.overrides import with_params
+from reprolock.steps.locking.staleness import require_fresh
+from reprolock.steps.project.machine import Machine
+from reprolock.steps.project.progress import SILENT, Progress
+from reprolock.steps.project.project import read_project
+from reprolock.steps.project.run_folders import latest, runs_folder
+from reprolock.steps.recording.log import Reporter, offline_place
+from reprolock.steps.recording.recover import close_abandoned
+from reprolock.steps.running.execute import Performance, RunResult, Unwatched, Watcher
+from reprolock.steps.running.if_changed import equal_run
+from reprolock.steps.running.options import RunOptions
+from reprolock.steps.running.prepare import make_ready, project_code
+from reprolock.steps.running.run_branches import check_targets
+from reprolock.steps.running.send_openlineage import forwarding
+from reprolock.tracker import open_tracker, warm
+from reprolock.tracker.tracking_uri import find_place
+
+
+def run(
+    root: Path,
+    options: RunOptions = RunOptions(),
+    watcher: Watcher = Unwatched(),
+    progress: Progress = SILENT,
+    machine: Machine | None = None,
+) -> RunResult:
+    """Run the project's command on what is pinned.
+
+    A failing command is no error here: the record says FAILED or KILLED. LockError for a missing or stale
+    lock, PinError for pinned things that are gone, ServiceError for a lake or an MLflow that is down.
+    """
+    machine = machine or Machine.here()
+    root = root.resolve()
+    _check_options(options, machine)
+    if options.relock:
+        lock(root, LockOptions(offline=options.offline), machine, progress=progress)
+    project = read_project(root)
+    if (options.tag or options.merge) and not project.spec.published:
+        raise UsageError(
+            "--tag and --merge are about what is published, and no output has publish",
+            hint='write publish = "lakefs://…" under an output',
+        )
+    locked = require_fresh(project)
+    spec = with_params(project.spec, options.what_if.params)
+    place = offline_place(root) if options.offline else find_place(spec.mlflow.tracking_uri, root, machine.environ)
+    if options.if_changed and not options.what_if.data:  # a dataset at another ref is known once the lake is asked
+        equal = equal_run(root, spec, locked, machine, in_place=options.in_place)
+        if equal is not None:
+            return RunResult(equal, True, place.shown, skipped=True)
+    forward = forwarding(options.openlineage, machine.environ, offline=options.offline)
+    options = _with_publishing(project.spec, options, watcher)
+    warm(place)  # MLflow takes seconds to load; the lake is asked meanwhile
+    with ExitStack() as stack:
+        lake = stack.enter_context(closing(_lake(root, spec, machine))) if _uses_lake(spec) else None
+        if lake is not None and not options.publishing_off:
+            check_targets(lake, spec, options.tag)
+        sources, materials = make_ready(
+            root,
+            spec,
+            locked,
+            lake,
+            machine,
+            code=lambda: project_code(root, spec, machine),
+            what_if=options.what_if,
+            offline=options.offline,
+            progress=progress,
+        )
+        tracker = stack.enter_context(closing(open_tracker(place, machine.environ, machine.home)))
+        reporter = Reporter(root, tracker, online=not options.offline, warn=watcher.warn)
+        attempt = Performance(root, sources, materials, reporter, machine, latest(root))
+        if options.dry_run:
+            return attempt.rehearse(options, watcher, place)
+        close_abandoned(root, machine)
+        done = attempt.perform(options, watcher, place)
+        if forward and (fault := forward(done.record, runs_folder(root) / done.record.run_id)):
+            watcher.warn(fault)
+        return done
+
+
+def _check_options(options: RunOptions, machine: Machine) -> None:
+    if options.locked and options.relock:
+        raise UsageError("--locked and --relock exclude one another", hint="leave one out")
+    if options.locked and options.what_if:
+        raise UsageError("--set and --data change what is locked, and --locked forbids it", hint="leave out --locked")
+    if options.relock and options.dry_run:
+        raise UsageError(
+            "--relock writes repro.lock, and --dry-run writes nothing", hint="run `reprolock lock --dry-run` first"
+        )
+    texts = {f"--set {name}": str(value) for name, value in options.what_if.params.items()}
+    texts |= {option: value for option, value in (("--name", options.name), ("--tag", options.tag)) if value}
+    scanner = machine.scanner()
+    for place, text in texts.items():
+        scanner.check(text, place, lines=False)
+    for option, given in (("--tag", options.tag), ("--merge", options.merge), ("--name", options.name)):
+        if options.if_changed and given:
+            raise UsageError(
+                f"--if-changed and {option} exclude one another: a skipped run takes neither", hint="leave one out"
+            )
+
+
+def _with_publishing(spec: Spec, options: RunOptions, watcher: Watcher) -> RunOptions:
+    """Whether outputs are published at all: with --offline only to an embedded lake, which is no service."""
+    if not options.offline or spec.lake.kind == "git":
+        return options
+    if options.what_if.data:
+        raise UsageError("--data needs the lake, and --offline asks no service", hint="leave out --offline")
+    if not spec.published:
+        return options
+    if options.tag or options.merge:
+        raise UsageError("--tag and --merge need the lake, and --offline asks no service", hint="leave out --offline")
+    watcher.warn("outputs are not published: --offline asks no service")
+    return options._replace(publishing_off=True)
+
+
+def _uses_lake(spec: Spec) -> bool:
+    return bool(spec.datasets or spec.published)
+
+
+def _lake(root: Path, spec: Spec, machine: Machine) -> Lake:
+    return open_lake(spec.lake.endpoint, root, machine.environ, machine.home)

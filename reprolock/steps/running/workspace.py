@@ -1,0 +1,274 @@
+"""Pins, code and settings in, a `Workspace` out: everything that one command is given, in a folder of its own.
+
+1. code: exactly the recorded files, in `work` (or the project's folder, with --in-place)
+2. inputs: an address at the commit where Spark reads the lake in place, else a read-only tree
+3. Spark: generated defaults, local jars, keys as references to variables
+4. variables, as tox treats them, and REPROLOCK_CONTEXT for `reprolock.current()`
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from reprolock.engine.command_environment import Variables, variables
+from reprolock.engine.spark import S3Access, plan_spark
+from reprolock.engine.spark_listener import Watch
+from reprolock.environment.caches import cache_folder
+from reprolock.environment.code.snapshot import Snapshot, place
+from reprolock.environment.jvm.java import Java
+from reprolock.environment.jvm.spark_home import spark_home
+from reprolock.errors import ServiceError
+from reprolock.files.atomic_write import write_whole
+from reprolock.files.object_cache import ObjectCache
+from reprolock.files.os_errors import cannot_write
+from reprolock.lake.lakefs.credentials import find_credentials
+from reprolock.lake.protocol import Lake
+from reprolock.model.lock import DatasetPin
+from reprolock.model.placeholders import expand
+from reprolock.model.record import run_uuid
+from reprolock.model.spec import Spec
+from reprolock.model.workspace import Input, SparkPlan, Workspace
+from reprolock.steps.inputs.materialise import Materialised, materialised
+from reprolock.steps.project.machine import Machine
+from reprolock.steps.project.progress import Progress
+from reprolock.steps.running.interpreter import Interpreter
+from reprolock.steps.running.run_branches import Publication
+
+PINS = "pins.json"
+"""In a run's folder: what `reprolock materialise` needs to make a dataset's tree while the command runs."""
+
+
+class Materials(NamedTuple):
+    """What has been made ready before the run has an ID: code, inputs, Python, jars, Java, and the lake they came from.
+
+    `hashing`: a dataset that the command asks for while it is running is taken from this user's cache as `inputs_of` took the others.
+    """
+
+    snapshot: Snapshot
+    code_root: Path
+    inputs: tuple[Input, ...]
+    interpreter: Interpreter
+    jars: tuple[Path, ...]
+    listener: Path | None
+    java: Java | None
+    lake: Lake | None
+    hashing: bool = False
+
+
+class OutputPlace(NamedTuple):
+    """Where the command writes an output: a path, and an address that Spark may write to instead."""
+
+    path: Path
+    url: str
+
+
+def inputs_of(
+    lake: Lake | None,
+    spec: Spec,
+    pins: tuple[DatasetPin, ...],
+    root: Path,
+    machine: Machine,
+    progress: Progress,
+    *,
+    offline: bool = False,
+    hashing: bool = False,
+) -> tuple[Input, ...]:
+    """Where the command finds each dataset. What Spark cannot read in place, or a placeholder asks for, is materialised.
+
+    Offline everything is, out of this user's cache. `hashing`: the cache's objects are hashed as they are taken.
+    """
+    if lake is None:
+        return ()
+    asked = " ".join((*spec.run.command, *spec.run.env.values()))
+    inputs = []
+    for pin in pins:
+        url = lake.address(pin.place) if spec.spark and not offline else None
+        if url is None or f"{{datasets.{pin.name}.path}}" in asked:
+            made = local_tree(
+                None if offline and lake.kind == "lakefs" else lake, pin, root, machine, progress, hashing=hashing
+            )
+            inputs.append(Input(pin.name, url or f"file://{made.path}", made.path, made.unverified))
+        else:
+            inputs.append(Input(pin.name, url, None))
+    return tuple(inputs)
+
+
+def local_tree(
+    lake: Lake | None, pin: DatasetPin, root: Path, machine: Machine, progress: Progress, *, hashing: bool
+) -> Materialised:
+    """The dataset's read-only tree in the project, made of links into this user's cache; None asks no lake."""
+    cache = ObjectCache(cache_folder(machine.environ) / "objects", hashing=hashing)
+    return materialised(lake, pin, cache, root / ".reprolock" / "data", progress)
+
+
+def rebuild(
+    run_id: str,
+    root: Path,
+    spec: Spec,
+    pins: tuple[DatasetPin, ...],
+    materials: Materials,
+    machine: Machine,
+    *,
+    in_place: bool,
+    tracking: Mapping[str, str],
+    publication: Publication | None = None,
+) -> tuple[Workspace, Variables]:
+    """Lay out `.reprolock/runs/<run_id>`. `tracking` are MLflow's variables for the command."""
+    folder = root / ".reprolock" / "runs" / run_id
+    work = root if in_place else folder / "work"
+    for made in (folder, work):
+        try:
+            made.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(made, error) from error
+    if not in_place:
+        place(materials.snapshot, materials.code_root, work)
+    outputs = {name: work / output.path for name, output in spec.outputs.items()}
+    direct = publication if spec.spark else None  # the keys to the lake are Spark's alone
+    places = {
+        name: OutputPlace(path, (direct and direct.url(name)) or f"file://{path}") for name, path in outputs.items()
+    }
+    published = {branch.repository for branch in direct.branches} if direct else set()
+    plan, spark_environ = _spark(spec, pins, materials, machine, folder, published)
+    values = _values(spec, materials.inputs, places)
+    context = folder / "context.json"
+    fetch = (
+        str(machine.python),
+        "-I",
+        "-m",
+        "reprolock",
+        "materialise",
+        str(folder),
+        str(cache_folder(machine.environ)),
+    )
+    document = context_document(run_id, spec, pins, materials.inputs, places, fetch)
+    write_whole(context, _json(document))
+    asked_for = {
+        "root": str(root),
+        "lake": spec.lake.endpoint,
+        "hashing": materials.hashing,
+        "pins": [pin.model_dump(mode="json") for pin in pins],
+    }
+    write_whole(folder / PINS, _json(asked_for))
+    composed = variables(
+        machine.environ,
+        programs=[str(materials.interpreter.programs), *([str(materials.java.home / "bin")] if materials.java else [])],
+        modules=str(materials.interpreter.runtime) if materials.interpreter.runtime else None,
+        seed=spec.run.seed,
+        set_env={name: expand(text, values) for name, text in spec.run.env.items()},
+        pass_env=spec.run.pass_env,
+        extra={
+            "REPROLOCK_CONTEXT": str(context),
+            "REPROLOCK_RUN_ID": run_id,
+            **({"JAVA_HOME": str(materials.java.home)} if materials.java else {}),
+            **spark_environ,
+            **tracking,
+        },
+    )
+    workspace = Workspace(
+        run_id=run_id,
+        folder=folder,
+        work=work,
+        mode="in-place" if in_place else "isolated",
+        argv=tuple(expand(argument, values) for argument in spec.run.command),
+        environ=composed.environ,
+        inputs=materials.inputs,
+        outputs=outputs,
+        params=spec.params,
+        code=materials.snapshot.state,
+        spark=plan,
+        timeout_seconds=spec.run.timeout_seconds,
+    )
+    return workspace, composed
+
+
+def _spark(
+    spec: Spec, pins: tuple[DatasetPin, ...], materials: Materials, machine: Machine, folder: Path, published: set[str]
+) -> tuple[SparkPlan | None, dict[str, str]]:
+    if spec.spark is None:
+        return None, {}
+    user_conf = machine.environ.get("SPARK_CONF_DIR")
+    home = spark_home(materials.interpreter.pyspark)
+    listener = materials.listener
+    return plan_spark(
+        spec.spark,
+        version=home.version,
+        jars=materials.jars,
+        cores=machine.cores,
+        folder=folder / "spark-conf",
+        java=str(materials.java) if materials.java else None,
+        user_conf=Path(user_conf) if user_conf else None,
+        s3=s3_access(spec, pins, machine, published),
+        watch=Watch(listener, home.folder, folder, spec.project.name, run_uuid(folder.name)) if listener else None,
+    )
+
+
+def s3_access(
+    spec: Spec, pins: tuple[DatasetPin, ...], machine: Machine, published: Collection[str] = ()
+) -> S3Access | None:
+    """The lake's S3 gateway and the keys to it; None for an embedded lake. ServiceError where it takes no key pair.
+
+    `published` are further repositories, which the command may write to.
+    """
+    if spec.lake.kind == "git" or not (pins or published):
+        return None
+    keys = find_credentials(spec.lake.endpoint, machine.environ, machine.home)
+    if keys.session_token:
+        raise ServiceError(
+            f"Spark reads lakeFS through its S3 gateway, which takes no session token ({keys.keys_place})",
+            hint="set an access key ID and a secret access key",
+        )
+    repositories = tuple(sorted({pin.place.repository for pin in pins}.union(published)))
+    return S3Access(keys.endpoint, repositories, keys.access_key_id, keys.secret_access_key)
+
+
+def context_document(
+    run_id: str,
+    spec: Spec,
+    pins: tuple[DatasetPin, ...],
+    inputs: tuple[Input, ...],
+    outputs: Mapping[str, OutputPlace],
+    fetch: tuple[str, ...],
+) -> dict[str, Any]:
+    """What REPROLOCK_CONTEXT holds; `reprolock.script` reads it. No key is in it.
+
+    `fetch` and a dataset's name are a command that makes the dataset's local tree and prints its path.
+    """
+    given = {item.name: item for item in inputs}
+    return {
+        "version": 1,
+        "run_id": run_id,
+        "project": spec.project.name,
+        "seed": spec.run.seed,
+        "params": spec.params,
+        "datasets": {
+            pin.name: {
+                "url": given[pin.name].url,
+                "path": str(given[pin.name].path) if given[pin.name].path else None,
+                "format": spec.datasets[pin.name].format,
+                "options": spec.datasets[pin.name].options,
+                "glob": pin.glob,
+                "commit": pin.commit,
+                "repository": pin.place.repository,
+                "uri": pin.uri,
+                "materialise": [*fetch, pin.name],
+            }
+            for pin in pins
+        },
+        "outputs": {name: {"path": str(place.path), "url": place.url} for name, place in outputs.items()},
+    }
+
+
+def _values(spec: Spec, inputs: tuple[Input, ...], outputs: Mapping[str, OutputPlace]) -> dict[str, Any]:
+    values = spec.placeholder_names()
+    values["seed"] = spec.run.seed
+    values["datasets"] = {item.name: {"url": item.url, "path": str(item.path or "")} for item in inputs}
+    values["outputs"] = {name: {"url": place.url, "path": str(place.path)} for name, place in outputs.items()}
+    return values
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, indent=2, default=str).encode()

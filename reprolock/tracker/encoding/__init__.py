@@ -1,0 +1,1 @@
+"""What a record is in the words of MLflow: inputs, params, tags."""

@@ -1,0 +1,153 @@
+"""The sentences about MLflow: one builder per fault, so that server and file speak alike.
+
+In go the place and what happened, out comes the error to raise. No builder quotes an exception of
+requests, SQLAlchemy or MLflow: those repeat addresses, and an address may carry a password.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reprolock.errors import MachineError, NotReplayable, PinError, ServiceError, UsageError
+from reprolock.model.secrecy import redacted
+from reprolock.tracker.tracking_uri import Place, without_userinfo
+
+_OFFLINE = "`reprolock run --offline` records on disk and `reprolock sync` sends it later"
+
+
+class Unreachable(ServiceError):
+    """Nobody answers: what is tried next will not be answered either."""
+
+
+def no_answer(place: Place, tries: int) -> Unreachable:
+    """Nobody listens, or nobody answers in time."""
+    attempts = "1 try" if tries == 1 else f"{tries} tries"
+    return Unreachable(
+        f"no answer from MLflow at {place} after {attempts}", hint="see whether it is running", owner_hint=_OFFLINE
+    )
+
+
+def refused(place: Place, status: int) -> ServiceError:
+    """401 or 403."""
+    if status == 401:
+        return ServiceError(
+            f"MLflow at {place} does not accept the user name and password",
+            hint="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+        )
+    return ServiceError(
+        f"MLflow at {place} does not allow this user to do that", hint="ask its owner for permission to edit"
+    )
+
+
+def not_mlflow(place: Place) -> ServiceError:
+    """Something answers, and not as MLflow's REST API does."""
+    return ServiceError(f"what answers at {place} is no MLflow tracking server", hint="correct the address")
+
+
+def failed(place: Place, what: str, reason: str) -> ServiceError:
+    """MLflow answers with an error of its own. `what` completes "could not …"; of `reason` the first line is kept."""
+    first = without_userinfo(redacted(reason.strip().partition("\n")[0])).rstrip(".")[:300]
+    return ServiceError(
+        f"MLflow at {place} could not {what}: {first or 'it gave no reason'}",
+        hint="look at the server's log and try again",
+    )
+
+
+def experiment_deleted(place: Place, name: str, experiment_id: str) -> UsageError:
+    """MLflow keeps the name of a deleted experiment and takes no runs for it."""
+    return UsageError(
+        f'the experiment "{name}" (mlflow.experiment in repro.toml) is deleted in MLflow at {place}',
+        hint=f"restore it with `mlflow experiments restore --experiment-id {experiment_id}`, or name another one",
+    )
+
+
+def no_run(place: Place, run: str) -> UsageError:
+    """Nothing that was recorded answers to the name."""
+    return UsageError(
+        f'no run "{run}" in MLflow at {place}',
+        hint="look its ID up in MLflow, or name another MLflow with --tracking-uri",
+    )
+
+
+def several_runs(place: Place, run: str, found: list[str]) -> UsageError:
+    """The beginning of more than one run's ID."""
+    return UsageError(
+        f'"{run}" is the beginning of more than one run ID in MLflow at {place}',
+        hint=f"write more of it: {', '.join(sorted(found)[:5])}",
+    )
+
+
+def short_name(run: str) -> UsageError:
+    """A beginning of an ID that is too short to name a run."""
+    return UsageError(f'"{run}" is too short to name a run', hint="write at least four characters of the run ID")
+
+
+def no_record(place: Place, run_id: str) -> NotReplayable:
+    """A run of MLflow that reprolock did not record."""
+    return NotReplayable(
+        f"the run {run_id} in MLflow at {place} has no reprolock/record.json: reprolock did not record it",
+        hint="name a run that `reprolock run` made",
+    )
+
+
+def unreadable_record(place: Place, run_id: str, newer: bool) -> NotReplayable:
+    """record.json is there and is not what this reprolock reads."""
+    if newer:
+        return NotReplayable(
+            f"the record of run {run_id} in MLflow at {place} was written by a newer reprolock",
+            hint="install the newest reprolock and try again",
+        )
+    return NotReplayable(
+        f"reprolock/record.json of run {run_id} in MLflow at {place} is damaged",
+        hint="name another run, or replay a copy of it",
+    )
+
+
+def unsafe_artifact(place: Place, run_id: str, path: str) -> NotReplayable:
+    """An artifact whose name would leave the folder that it is copied to."""
+    return NotReplayable(
+        f'the run {run_id} in MLflow at {place} has an artifact named "{path[:200]}", which would leave its folder',
+        hint="do not trust this run: somebody has put that name there",
+    )
+
+
+def other_schema(place: Place, file: Path, found: str, needed: str, mlflow: str, older: bool) -> PinError:
+    """An SQLite file whose schema is not that of the MLflow here. `older`: this MLflow knows it and can upgrade it."""
+    message = (
+        f"{file} ({place.declared}) has the schema {found} of {'an older' if older else 'another'} MLflow, "
+        f"and MLflow {mlflow} needs {needed}"
+    )
+    upgrade = f"copy the file, then run `mlflow db upgrade {place.shown}`"
+    return PinError(
+        message, hint=upgrade if older else "use the MLflow that made it, or name another file in mlflow.tracking_uri"
+    )
+
+
+def not_a_database(place: Place, file: Path) -> MachineError:
+    """The file is there and is not SQLite's."""
+    return MachineError(
+        f"{file} ({place.declared}) is no SQLite database, or is damaged", hint="move it away, or name another file"
+    )
+
+
+def database_locked(place: Place, file: Path) -> MachineError:
+    """Another program has held the file for too long."""
+    return MachineError(
+        f"{file} ({place.declared}) is locked by another program", hint="end that program and try again"
+    )
+
+
+def database_not_writable(place: Place, file: Path) -> MachineError:
+    """SQLite may read the file, or its folder, and not write there."""
+    return MachineError(
+        f"{file} ({place.declared}) cannot be written: permission denied or read-only",
+        hint=f"allow yourself to write in {file.parent}, or name another file in mlflow.tracking_uri",
+    )
+
+
+def database_full(place: Place, file: Path) -> MachineError:
+    """SQLite could not grow the file."""
+    return MachineError(
+        f"{file} ({place.declared}) cannot be written: the disk is full",
+        hint=f"free space on the disk that holds {file.parent} and try again",
+    )

@@ -1,0 +1,1 @@
+"""`Store`: the single calls of MLflow, over its REST API or through its own client."""

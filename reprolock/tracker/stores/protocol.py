@@ -1,0 +1,136 @@
+"""`Store`: the few single calls of MLflow that a tracker is made of, and the plain values they answer with.
+
+Two real implementations: `RestStore` (an MLflow server, over its documented REST API, without loading
+MLflow) and `ClientStore` (MLflow's own client: SQLite files, Databricks, whatever else MLflow knows).
+Times are milliseconds since 1970, as MLflow keeps them. Errors are those of `reprolock.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from reprolock.tracker.encoding.inputs import DatasetInput
+from reprolock.tracker.protocol import ModelVersion
+
+BATCH = 100
+"""How many params, tags or metrics are sent in one call; MLflow takes no more than 100 params or tags."""
+PAGE = 1000
+"""How many runs or experiments are asked for at once; MLflow takes up to 50,000."""
+
+
+class StoredRun(NamedTuple):
+    """One run as MLflow holds it. `inputs` are pairs of a dataset's name and its source's JSON."""
+
+    run_id: str
+    experiment_id: str
+    name: str
+    status: str
+    start_time: int
+    end_time: int | None
+    artifact_uri: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    inputs: frozenset[tuple[str, str]]
+
+
+class StoredExperiment(NamedTuple):
+    """One experiment; `deleted` ones keep their name until they are purged."""
+
+    experiment_id: str
+    name: str
+    deleted: bool
+
+
+class LoggedModel(NamedTuple):
+    """One model as a command has logged it: an entity of MLflow's own since version 3."""
+
+    model_id: str
+    tags: Mapping[str, str]
+
+
+class Store(Protocol):
+    """MLflow, call by call. Every call but `create_run` may be repeated without harm."""
+
+    def experiment(self, name: str) -> StoredExperiment | None:
+        """The experiment of that name, deleted or not; None where there is none."""
+        ...
+
+    def create_experiment(self, name: str) -> str:
+        """The ID of a new experiment, or of the one that somebody else made of that name a moment ago."""
+        ...
+
+    def experiments(self) -> list[StoredExperiment]:
+        """All that are not deleted."""
+        ...
+
+    def create_run(self, experiment_id: str, name: str | None, start_time: int, tags: Mapping[str, str]) -> StoredRun:
+        """A new run with status RUNNING."""
+        ...
+
+    def run(self, run_id: str) -> StoredRun | None:
+        """None where there is no such run."""
+        ...
+
+    def search(self, experiment_ids: Sequence[str], where: str, limit: int) -> list[StoredRun]:
+        """Runs, newest first, that an MLflow filter string selects."""
+        ...
+
+    def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:
+        """Versions of registered models that these runs made; at most `BATCH` runs a call."""
+        ...
+
+    def logged_models(self, experiment_id: str, run_ids: Sequence[str]) -> list[LoggedModel]:
+        """Models that these runs have logged; at most `BATCH` runs a call. None of an MLflow that knows none."""
+        ...
+
+    def tag_model(self, model_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a logged model, replacing earlier values."""
+        ...
+
+    def tag_version(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
+        """Set tags of a version of a registered model, replacing earlier values."""
+        ...
+
+    def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        """Params that the run does not have yet; MLflow refuses another value for one that it has."""
+        ...
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float], time: int) -> None:
+        """One value of each at step 0 and `time`; MLflow takes the same value of the same time for one."""
+        ...
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags, replacing earlier values."""
+        ...
+
+    def log_inputs(self, run_id: str, inputs: Sequence[DatasetInput]) -> None:
+        """Add inputs, each with its `mlflow.data.context`."""
+        ...
+
+    def end_run(self, run_id: str, status: str, end_time: int) -> None:
+        """Set the final status and time."""
+        ...
+
+    def artifacts(self, run: StoredRun, folder: str) -> dict[str, int]:
+        """Every file under a folder of the run's artifacts: path from that folder → bytes. {} where it is not there."""
+        ...
+
+    def upload(self, run: StoredRun, file: Path, path: str) -> None:
+        """Store a file at a path among the run's artifacts, replacing what is there."""
+        ...
+
+    def fetch(self, run: StoredRun, path: str, target: Path) -> None:
+        """Copy an artifact into a local file whose folder exists."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections."""
+        ...
+
+
+def made_by(run_ids: Sequence[str], attribute: str = "run_id") -> str:
+    """MLflow's filter for what runs have made: model versions, or by `source_run_id` logged models."""
+    return f"{attribute} IN ({', '.join(repr(run_id) for run_id in run_ids)})"

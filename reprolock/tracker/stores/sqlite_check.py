@@ -1,0 +1,73 @@
+"""Is MLflow's SQLite file usable? Asked of SQLite itself, before MLflow is loaded.
+
+MLflow answers an unusable file with ten tries over a minute and a half; SQLite alone says at once
+what is wrong. A place in, silence or a `MachineError` out.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from reprolock.errors import ReprolockError
+from reprolock.files.os_errors import cannot_write
+from reprolock.tracker import errors
+from reprolock.tracker.tracking_uri import Place
+
+_WAIT_SECONDS = 20.0
+"""How long another writer may hold the file; MLflow itself waits as long."""
+
+
+def check(place: Place, file: Path, *, writing: bool) -> None:
+    """Open the file as SQLite would, and take the right to write and give it back where that is asked.
+
+    With `writing` the file and its folder are made where they are missing. Without, the file must be there.
+    """
+    if writing:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(file.parent, error) from error
+    address = f"{file.absolute().as_uri()}?mode={'rwc' if writing else 'ro'}"
+    try:
+        with closing(sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS, isolation_level=None)) as connection:
+            connection.execute("PRAGMA schema_version")
+            if writing:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise fault_of(place, file, str(error)) from error
+
+
+def is_made(file: Path) -> bool:
+    """False where nothing has been recorded yet: no file, or the empty one that `check` makes."""
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def revision(file: Path) -> str | None:
+    """The revision of MLflow's schema that the file has (Alembic's one row); None where it has none, or cannot be read."""
+    try:
+        with closing(
+            sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT_SECONDS)
+        ) as connection:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error:
+        return None
+    return str(row[0]) if row else None
+
+
+def fault_of(place: Place, file: Path, message: str) -> ReprolockError:
+    """Our sentence for one of SQLite's: its messages are fixed texts of its C library."""
+    if "not a database" in message or "malformed" in message:
+        return errors.not_a_database(place, file)
+    if "locked" in message:
+        return errors.database_locked(place, file)
+    if "full" in message:
+        return errors.database_full(place, file)
+    if "readonly" in message or "unable to open" in message:
+        return errors.database_not_writable(place, file)
+    return errors.failed(place, "use its database", message.partition("[SQL")[0])
