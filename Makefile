@@ -8,7 +8,7 @@ CACHE ?= $(HOME)/.cache/reprolock-dev
 MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 export PATH := $(CURDIR)/$(BIN):$(CACHE)/bin:$(PATH)
 
-.PHONY: help install minio test large demo demo-stack bench schemas relock clean
+.PHONY: help install minio check test test-fast test-laws docs large demo demo-stack bench schemas relock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,6 +26,13 @@ minio: ## Get MinIO by its own documented way, once, when Go is here and minio i
 	@command -v minio >/dev/null || ! command -v go >/dev/null || \
 	  { echo "Installing MinIO $(MINIO_VERSION) into $(CACHE)/bin (some minutes, once)"; \
 	    GOBIN=$(CACHE)/bin go install github.com/minio/minio@$(MINIO_VERSION); }
+
+check: install ## Lint, format, types, the order of imports, the declared dependencies
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/deptry reprolock
 
 test: install minio ## Run every test; says at the end which real services it ran against
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
@@ -45,9 +52,9 @@ bench: install minio ## Measure, as ratios in one run
 schemas: install ## Write schemas/ anew from the models
 	@$(BIN)/reprolock schema --write schemas
 
-relock: install ## Resolve .ci/requirements.lock anew
+relock: install ## Resolve .ci/requirements.lock anew (RELOCK_ARGS=--upgrade takes what is newer)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --upgrade --group dev pyproject.toml -o .ci/requirements.lock
+	  $(RELOCK_ARGS) --no-emit-package reprolock --extra all --group dev pyproject.toml -o .ci/requirements.lock
 
 clean: ## Remove what was installed and built here
 	@rm -rf $(VENV) .cache build dist .pytest_cache

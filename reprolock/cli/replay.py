@@ -14,7 +14,7 @@ import click
 import reprolock
 from reprolock.cli.options import Settings, shared
 from reprolock.cli.progress import progress
-from reprolock.cli.run import RULE, Screen, pairs
+from reprolock.cli.screen import RULE, Screen, pairs
 from reprolock.errors import CommandFailed, Diverged, Interrupted, NotReplayable, UsageError
 from reprolock.model.words import counted, plain, short
 

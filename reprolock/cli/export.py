@@ -1,0 +1,41 @@
+"""`export`: a recorded run in the format of a standard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import reprolock
+from reprolock.cli.options import Settings, shared
+
+if TYPE_CHECKING:
+    from reprolock.steps.inspecting.standards import Format
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "--format", "standard", type=click.Choice(["openlineage", "prov", "ro-crate"]), required=True, help="The standard."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A file, or the new folder of an RO-Crate; else stdout.",
+)
+@click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
+@shared
+def export(settings: Settings, run: str, standard: Format, output: Path | None, tracking_uri: str | None) -> None:
+    """Write a recorded run as OpenLineage events, a W3C PROV document, or an RO-Crate.
+
+    RUN is a run's ID, the beginning of one, or a folder with its artifacts.
+    """
+    text = reprolock.export(settings.root, run, standard, output, tracking_uri=tracking_uri)
+    if text is not None and not settings.json:
+        click.echo(text, nl=False)
+    if output is not None:
+        settings.remark(f"Wrote {output}")
+    settings.result({"format": standard, "output": output, "document": text})

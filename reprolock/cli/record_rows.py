@@ -1,0 +1,82 @@
+"""Rows that show a record: its inputs, its outputs, what was observed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reprolock.model.words import counted, short, size
+
+if TYPE_CHECKING:
+    from reprolock.model.record import DatasetRecord, Record
+
+
+def opening_rows(record: Record) -> list[list[str]]:
+    """Inputs, code, environment and why, as rows."""
+    rows = [
+        ["Inputs" if index == 0 else "", item.name, _shortened(item.url, item.commit), _extent(item)]
+        for index, item in enumerate(record.datasets)
+    ]
+    code = record.code
+    state = (
+        f" at {code.commit[:7]} ({'dirty' if code.dirty else 'clean'})"
+        if code.commit
+        else f", digest {code.digest[:8]}"
+    )
+    rows.append(["Code", f"{counted(code.files, 'file')}{state}"])
+    rows.append(["Env", _environment(record)])
+    if record.why:
+        rows.append(["Why", "; ".join(record.why)])
+    return rows
+
+
+def _extent(item: DatasetRecord) -> str:
+    rows = () if item.rows is None else (counted(item.rows, "row"),)
+    return ", ".join([counted(item.objects, "object"), size(item.bytes), *rows])
+
+
+def closing_rows(record: Record) -> list[list[str]]:
+    """Outputs and metrics, as rows."""
+    rows = []
+    for index, output in enumerate(record.outputs):
+        found = "missing" if output.digest is None else f"{counted(output.files, 'file')}, {size(output.bytes)}"
+        digest = f"{output.compare} {short(output.compared or output.digest)[:8]}" if output.digest else ""
+        digest = output.fault or digest
+        rows.append(["Outputs" if index == 0 else "", output.name, output.path, found, digest])
+    for index, item in enumerate(record.published):
+        where = f"commit {short(item.commit)}" if item.commit else "no commit"
+        state = [
+            f"tagged {item.tag}" if item.tag else "",
+            f"merged in {short(item.merged)}" if item.merged else f"on {item.branch}",
+        ]
+        rows.append(["Published" if index == 0 else "", item.name, item.uri, where, ", ".join(filter(None, state))])
+    if record.metrics:
+        rows.append(
+            ["Metrics", "   ".join(f"{name} {_number(value)}" for name, value in sorted(record.metrics.items()))]
+        )
+    return rows
+
+
+def lineage_rows(record: Record) -> list[list[str]]:
+    """What was observed, and what nobody declared, as rows."""
+    if record.lineage is None:
+        return []
+    rows = [["Lineage", record.lineage.coverage]]
+    rows += [["", read.sentence] for read in record.lineage.undeclared]
+    rows += [["", f"past the lock: {sentence}"] for sentence in record.lineage.unlocked]
+    return rows
+
+
+def _environment(record: Record) -> str:
+    parts = [counted(len(record.environment.packages), "package"), f"Python {record.environment.python}"]
+    if record.spark:
+        java = f"Java {record.spark.java}" if record.spark.java else ""
+        parts = [*parts[:1], *([java] if java else parts[1:]), f"Spark {record.spark.version}", record.spark.master]
+    return f"{record.observed.sections['packages'][:8]} ({', '.join(parts)})"
+
+
+def _shortened(url: str, commit: str) -> str:
+    return url.replace(commit, f"{commit[:12]}…")
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"

@@ -1,0 +1,119 @@
+"""`show`: the lock, or a recorded run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import reprolock
+from reprolock.cli.options import Settings, shared
+from reprolock.model.words import counted, duration, short, size
+
+if TYPE_CHECKING:
+    from reprolock.model.lock import Lock
+    from reprolock.model.record import Record
+from reprolock.cli.record_rows import closing_rows, lineage_rows, opening_rows
+
+
+@click.command()
+@click.argument("target", metavar="[RUN]", required=False)
+@click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
+@click.option("--lock", "of_lock", is_flag=True, help="Show repro.lock.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the run as one self-contained page.",
+)
+@shared
+def show(settings: Settings, target: str | None, tracking_uri: str | None, of_lock: bool, html: Path | None) -> None:
+    """Show a recorded run (the newest, where none is named), or the lock where nothing has run yet.
+
+    RUN is a run's ID, the beginning of one, or a folder with its artifacts.
+    """
+    found = reprolock.show(settings.root, target, tracking_uri=tracking_uri, of_lock=of_lock)
+    if html is not None:
+        _write_page(settings, html, found)
+    settings.result(_document(found))
+    if hasattr(found, "run_id"):
+        settings.rows(record_rows(found))
+    else:
+        settings.rows(lock_rows(found))
+
+
+def _write_page(settings: Settings, html: Path, found: Record | Lock) -> None:
+    from reprolock.model.record import Record  # the library is loaded when a command runs
+    from reprolock.steps.inspecting.report.html import report, write_report
+    from reprolock.steps.project.machine import Machine
+
+    if not isinstance(found, Record):
+        raise click.UsageError("--html shows a run, and there is none yet; it has no page for a lock")
+    write_report(html, report(found), Machine.here())
+    settings.remark(f"Wrote {html}")
+
+
+def _document(found: Record | Lock) -> dict[str, object]:
+    """As JSON has it: NaN by its name."""
+    document: dict[str, object] = json.loads(found.model_dump_json())
+    return document
+
+
+def record_rows(record: Record) -> list[list[str]]:
+    """A record for people."""
+    ended = f"{record.status}" + (
+        f" in {duration(record.ending.seconds)}, {record.ending.reason}" if record.ending else ""
+    )
+    rows = [
+        ["Run", f"{record.run_id}  {record.run_name}" if record.run_name else record.run_id],
+        ["Project", f"{record.project} (experiment {record.experiment})"],
+        ["Started", f"{record.started:%Y-%m-%d %H:%M:%S}Z"],
+        ["Status", ended],
+        ["Command", " ".join(record.command)],
+    ]
+    rows += opening_rows(record)
+    rows += [
+        ["Commits" if index == 0 else "", item.name, item.resolved, item.digest[:20]]
+        for index, item in enumerate(record.datasets)
+    ]
+    rows += [
+        ["Params" if index == 0 else "", f"{name} = {value}"]
+        for index, (name, value) in enumerate(record.params.items())
+    ]
+    if record.seed is not None:
+        rows.append(["Seed", str(record.seed)])
+    rows += closing_rows(record)
+    rows += lineage_rows(record)
+    rows += [["Unpublished", item.name, item.fault] for item in record.published if item.fault]
+    rows.append(["Pinned", record.pinned.total])
+    rows.append(["Observed", record.observed.total])
+    return rows
+
+
+def lock_rows(lock: Lock) -> list[list[str]]:
+    """A lock for people."""
+    rows = [
+        [
+            f"dataset {pin.name}",
+            pin.uri,
+            f"→ {short(pin.commit)}",
+            f"{pin.time:%Y-%m-%d %H:%M}Z",
+            f"{counted(pin.objects, 'object')}, {size(pin.bytes)}",
+        ]
+        for pin in lock.dataset
+    ]
+    if lock.environment:
+        rows.append(
+            [
+                "packages",
+                f"{len(lock.environment.package)} for Python {lock.environment.python}",
+                lock.environment.seal[:8],
+            ]
+        )
+    if lock.jars:
+        rows.append(
+            ["jars", f"{len(lock.jars.jar)} for Spark {lock.jars.spark}", size(lock.jars.bytes), lock.jars.seal[:8]]
+        )
+    return rows

@@ -1,0 +1,73 @@
+"""`status`: the pins compared with the lake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+import reprolock
+from reprolock.cli.options import Settings, shared
+from reprolock.model.words import counted, short
+
+if TYPE_CHECKING:
+    from reprolock.steps.inspecting.status import DatasetStatus, Status
+
+
+@click.command()
+@shared
+def status(settings: Settings) -> None:
+    """Compare the pins with the world: which branches moved on and by how much, what is stale."""
+    found = reprolock.status(settings.root)
+    settings.rows([_status_row(dataset) for dataset in found.datasets])
+    for stale in found.stale:
+        settings.line(f"stale: {stale.sentence}")
+    settings.line(_closing(found))
+    settings.result(
+        {
+            "stale": [stale._asdict() for stale in found.stale],
+            "datasets": [{**dataset._asdict(), "moved": dataset.moved} for dataset in found.datasets],
+        }
+    )
+
+
+def _closing(found: Status) -> str:
+    """What follows from all of it, and what to do."""
+    if found.stale:
+        return "The lock does not answer repro.toml; `reprolock lock` pins what is missing."
+    moved = [dataset for dataset in found.datasets if dataset.moved]
+    with_new = [dataset.name for dataset in moved if any(dataset.changes.values())]
+    if with_new:
+        many = "--upgrade" if len(with_new) > 1 else f"--upgrade-dataset {with_new[0]}"
+        return f"The lock answers repro.toml; `reprolock lock {many}` takes the new data."
+    if moved:
+        return "The lock answers repro.toml, and no pinned data changed."
+    if any(dataset.gone for dataset in found.datasets):
+        return "The lock answers repro.toml; `reprolock verify` says whether the pinned commits are still there."
+    return "The lock answers repro.toml, and no branch moved on."
+
+
+def _status_row(dataset: DatasetStatus) -> list[str]:
+    staged = "uncommitted changes" if dataset.uncommitted else ""
+    if dataset.gone:
+        return [dataset.name, f"gone: {dataset.gone}"]
+    if not dataset.moved:
+        return [dataset.name, f"{dataset.ref} is still at {short(dataset.pinned)}", staged]
+    move = f"{short(dataset.pinned)} → {short(dataset.head)}"
+    if dataset.behind is None:
+        return [dataset.name, f"{dataset.ref} went another way, {move}", _changes(dataset.changes), staged]
+    return [
+        dataset.name,
+        f"{dataset.ref} moved on by {counted(dataset.behind, 'commit')}, {move}",
+        _changes(dataset.changes),
+        staged,
+    ]
+
+
+def _changes(changes: dict[str, int]) -> str:
+    """`1 object removed, 1 changed`."""
+    parts = [(changes[kind], kind) for kind in ("added", "removed", "changed") if changes.get(kind)]
+    if not parts:
+        return "nothing under the path changed"
+    (first, kind), *rest = parts
+    return ", ".join([f"{counted(first, 'object')} {kind}", *(f"{count} {kind}" for count, kind in rest)])
