@@ -1,7 +1,7 @@
 """What `LakeFSLake` must do: the contract of every lake, and what only lakeFS can answer.
 
 One text, run against a running lakeFS (tests/live/test_lakefs_contract.py) and against its recorded
-answers (tests/lake/test_lakefs_server.py). A module that subclasses gives three fixtures: `lake`,
+answers (tests/lake/lakefs/test_lake.py). A module that subclasses gives three fixtures: `lake`,
 `stranger` (the same server, spoken to with wrong keys) and `outside`, for what happens to a lakeFS
 behind a user's back; on recorded answers nothing needs to happen, the recording shows it.
 """

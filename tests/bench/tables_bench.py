@@ -36,8 +36,10 @@ def cases() -> Iterator[Case | list[str]]:
     )
     frame.write.parquet(str(folder / "table"))
     table = spark.read.parquet(str(folder / "table"))
-    sys.path.insert(0, str(Path(__file__).parents[2] / "reprolock" / "engine"))  # its scripts know one another by name
-    from table_sums import digest  # the very expressions of a digest
+    sys.path.insert(
+        0, str(Path(__file__).parents[2] / "reprolock" / "engine" / "tables")
+    )  # its scripts know one another by name
+    from sums import digest  # the very expressions of a digest
 
     text = functions.sha2(
         functions.concat_ws("|", *(functions.col(name).cast("string") for name in table.columns)), 256

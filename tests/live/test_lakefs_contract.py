@@ -22,7 +22,7 @@ from reprolock.lake.open import open_lake
 
 pytest.register_assert_rewrite("lake_suite", "lakefs_suite")
 
-from lakefs_suite import LakeFSContract  # noqa: E402 - after its asserts are rewritten
+from lakefs_suite import LakeFSContract
 
 pytestmark = pytest.mark.live
 

@@ -153,7 +153,7 @@ def test_a_standard_whose_library_is_not_there(record: Record, tmp_path: Path) -
         "error: --format ro-crate needs the Python package rocrate, which is not installed here\n"
         "hint: install it beside reprolock: `uv pip install openlineage-python prov rocrate`\n",
     )
-    extra = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
+    extra = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]["export"]
     assert [Requirement(line).name for line in extra] == ["openlineage-python", "prov", "rocrate"]

@@ -21,7 +21,7 @@ import pytest
 
 pytest.register_assert_rewrite("lake_suite")
 
-from lake_suite import LakeContract, commit, fault, paths, put, read  # noqa: E402 - after its asserts are rewritten
+from lake_suite import LakeContract, commit, fault, paths, put, read
 
 import reprolock.errors
 from reprolock.errors import Damaged, LakeRefused, MachineError, NotFound, PinError, UsageError

@@ -17,7 +17,7 @@ from reprolock.model.secrecy import looks_secret
 
 pytest.register_assert_rewrite("lake_suite", "lakefs_suite")
 
-from lakefs_suite import LakeFSContract  # noqa: E402 - after its asserts are rewritten
+from lakefs_suite import LakeFSContract
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Two tables side by side within a tolerance, in a real Spark: one run of table_digest.py compares all pairs."""
+"""Two tables side by side within a tolerance, in a real Spark: one run of script.py compares all pairs."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from reprolock.errors import LockError, MachineError, PinError, ServiceError, Us
 from reprolock.model.lock import EnvironmentPin, PackagePin
 from reprolock.model.spec import EnvironmentSpec
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BUILD = (
     "import json, os, sys; from pathlib import Path; from reprolock.environment.python.env_store import ensure; "
     "from reprolock.model.lock import EnvironmentPin; "

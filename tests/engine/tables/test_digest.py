@@ -1,6 +1,6 @@
 """Tables that are the same and tables that are not, in a real Spark: each pair is a trap of its own.
 
-One Spark writes all of them, one run of table_digest.py digests them, and each test looks at its two.
+One Spark writes all of them, one run of script.py digests them, and each test looks at its two.
 """
 
 from __future__ import annotations
@@ -489,7 +489,7 @@ import itertools, json, sys
 sys.path.insert(0, sys.argv[1] if len(sys.argv) > 1 else ENGINE)
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from table_sums import _bytes
+from sums import _bytes
 
 spark = SparkSession.builder.config("spark.sql.ansi.enabled", "false").getOrCreate()
 texts = [None, "", "0", "00", "\\x00"]
