@@ -49,7 +49,8 @@ def read(name: str, path: Path, form: str, options: Mapping[str, str], glob: str
     """
     given = _checked(name, form, options)
     if form in _COLUMNAR:
-        return _columnar(name, path, form, given, glob).to_pandas()
+        frame: pandas.DataFrame = _columnar(name, path, form, given, glob).to_pandas()
+        return frame
     files = _files(name, path, form, glob, deep=_true(given, "recursivefilelookup"))
     readers: dict[str, Callable[[Path, Mapping[str, str]], pandas.DataFrame]] = {
         "csv": _csv,
@@ -122,14 +123,16 @@ def _files(name: str, path: Path, form: str, glob: str | None, *, deep: bool) ->
 def _csv(file: Path, options: Mapping[str, str]) -> pandas.DataFrame:
     arguments: dict[str, Any] = {_CSV[option]: value for option, value in options.items() if option in _CSV}
     header = _true(options, "header")
-    frame = pandas.read_csv(file, header=0 if header else None, **arguments)
+    frame: pandas.DataFrame = pandas.read_csv(file, header=0 if header else None, **arguments)
     return frame if header else frame.rename(columns=lambda number: f"_c{number}")
 
 
 def _json(file: Path, options: Mapping[str, str]) -> pandas.DataFrame:
     # Left to itself pandas makes the text "007" a number, and text in columns named like dates a date.
-    types = {"dtype": False, "convert_dates": False, "precise_float": True}
-    return pandas.read_json(file, lines=not _true(options, "multiline"), encoding=options.get("encoding"), **types)
+    types: dict[str, Any] = {"dtype": False, "convert_dates": False, "precise_float": True}
+    lines = not _true(options, "multiline")
+    frame: pandas.DataFrame = pandas.read_json(file, lines=lines, encoding=options.get("encoding"), **types)
+    return frame
 
 
 def _text(file: Path, options: Mapping[str, str]) -> pandas.DataFrame:

@@ -13,7 +13,7 @@ from reprolock.errors import UsageError
 from reprolock.model.words import counted, size
 
 
-class Bytes(click.ParamType):
+class Bytes(click.ParamType[int]):
     """`500MB`, `2 GB`, `10000`."""
 
     name = "size"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reprolock.lake.protocol import Commit, Lake
 
 
-class Address(click.ParamType):
+class Address(click.ParamType[LakeURI]):
     """`lakefs://REPO/REF/PATH`; `kind` says how much of it there has to be."""
 
     def __init__(self, kind: str) -> None:
@@ -270,7 +270,10 @@ def _run_metadata(settings: Settings, run: str) -> dict[str, str]:
 
 
 def _metadata(pairs: tuple[str, ...]) -> dict[str, str]:
+    found = {}
     for pair in pairs:
-        if "=" not in pair:
+        key, equals, value = pair.partition("=")
+        if not equals:
             raise click.BadParameter(f'"{pair}" is not KEY=VALUE', param_hint="--meta")
-    return dict(pair.split("=", 1) for pair in pairs)  # type: ignore[misc]
+        found[key] = value
+    return found

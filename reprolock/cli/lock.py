@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reprolock.steps.locking.lock import Pin
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType["datetime"]):
     """A date and time with an offset from UTC, as ISO 8601 writes it."""
 
     name = "time"

@@ -49,7 +49,7 @@ def _closing(found: Status) -> str:
 
 def _status_row(dataset: DatasetStatus) -> list[str]:
     staged = "uncommitted changes" if dataset.uncommitted else ""
-    if dataset.gone:
+    if dataset.head is None:
         return [dataset.name, f"gone: {dataset.gone}"]
     if not dataset.moved:
         return [dataset.name, f"{dataset.ref} is still at {short(dataset.pinned)}", staged]

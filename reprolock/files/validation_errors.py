@@ -138,5 +138,6 @@ def _meaning(model: type[BaseModel], path: Path) -> str:
     if field is not None and _fields(model, path):
         return f"write [{name}]"
     if field is not None and field.description:
-        return field.description[0].lower() + field.description[1:].rstrip(".")
+        description: str = field.description
+        return description[0].lower() + description[1:].rstrip(".")
     return f"write {name} = …"

@@ -16,7 +16,7 @@ from reprolock.model.digest import digest_of
 from reprolock.model.uri import LakeURI
 from reprolock.model.value import Value
 
-VERSION = 1
+VERSION: Literal[1] = 1
 """The version of the file's format that this reprolock writes, and the newest that it reads."""
 
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

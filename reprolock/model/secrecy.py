@@ -29,8 +29,10 @@ _VALUE = re.compile(
     r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"
     r"|[?&](?:X-Amz-Signature|X-Amz-Credential|AWSAccessKeyId|Signature)=[\w%+/=.~-]{6,}"
 )
-_ANCHORS = ("AKIA", "ASIA", "PRIVATE KEY-----", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "hf_", "eyJ")
-_ANCHORS += ("Signature=", "X-Amz-Credential=", "AWSAccessKeyId=")
+_ANCHORS = (
+    *("AKIA", "ASIA", "PRIVATE KEY-----", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "hf_", "eyJ"),
+    *("Signature=", "X-Amz-Credential=", "AWSAccessKeyId="),
+)
 """Every form carries one of these; looking for them first makes whole code trees cheap to scan."""
 _USERINFO = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s]*@", re.IGNORECASE)
 

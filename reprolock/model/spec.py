@@ -26,7 +26,7 @@ from pydantic_core import PydanticCustomError
 from reprolock.model.placeholders import as_argument
 from reprolock.model.secrecy import has_userinfo, is_secret_name, looks_secret
 from reprolock.model.spec_rules import OWN_FILES as OWN_FILES
-from reprolock.model.spec_rules import SOURCES, Faults, Tables, consistent_output, disagreements, one_source
+from reprolock.model.spec_rules import SOURCES, Faults, Loc, Tables, consistent_output, disagreements, one_source
 from reprolock.model.uri import LakeURI, check_path
 from reprolock.model.value import Value
 
@@ -371,7 +371,9 @@ class Spec(Value):
 
     @model_validator(mode="after")
     def _tables_agree(self) -> Spec:
-        texts = [(("run", "command", index), text) for index, text in enumerate(self.run.command)]
+        texts: list[tuple[Loc, str]] = [
+            (("run", "command", index), text) for index, text in enumerate(self.run.command)
+        ]
         texts += [(("run", "env", name), text) for name, text in self.run.env.items()]
         paths = {name: output.path for name, output in self.outputs.items()}
         names = self.placeholder_names()
@@ -439,7 +441,7 @@ def further_faults(document: Mapping[str, Any]) -> Faults:
         if compare in ("bytes", "table", "json", "none"):
             faults += [(("outputs", name, *loc), sentence) for loc, sentence in consistent_output(compare, output)]
     command, code = run.get("command"), run.get("code")
-    texts = [
+    texts: list[tuple[Loc, Any]] = [
         (("run", "command", index), text) for index, text in enumerate(command if isinstance(command, list) else ())
     ]
     texts += [(("run", "env", name), text) for name, text in _table(run.get("env")).items()]

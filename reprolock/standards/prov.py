@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from prov.model import PROV_LABEL, PROV_TYPE, ProvDocument
@@ -34,14 +35,14 @@ def document(record: Record) -> str:
     )
     prov.association(run, agent)
     for item in record.datasets:
-        data = {
+        data: dict[Any, str] = {  # prov's own names beside ours
             PROV_LABEL: item.name,
             "about:address": item.resolved,
             "about:commit": item.commit,
             "about:digest": item.digest,
         }
         prov.usage(run, prov.entity(f"data:{quote(item.resolved, safe='')}", data))
-    code = {
+    code: dict[Any, str] = {
         PROV_LABEL: "code",
         "about:digest": record.code.digest,
         **({"about:commit": record.code.commit} if record.code.commit else {}),
@@ -50,7 +51,7 @@ def document(record: Record) -> str:
     for output in record.outputs:
         if output.digest is not None:
             name = quote(f"{record.run_id}/{output.name}", safe="")
-            about = {
+            about: dict[Any, str] = {
                 PROV_LABEL: output.name,
                 "about:path": output.path,
                 "about:digest": output.compared or output.digest,

@@ -121,7 +121,7 @@ def _settings(folder: Path, sources: Sequence[Repository], cache: Path, names: i
             keys |= {user: source.user or "", password: source.password or ""}
             host = urlsplit(source.url).hostname or ""
             references = {"username": f"${{env.{user}}}", "passwd": f"${{env.{password}}}"}
-            SubElement(root, "credentials", host=host, realm=asked, **references)
+            SubElement(root, "credentials", {"host": host, "realm": asked, **references})
     resolution = str(folder / "resolution")
     SubElement(
         root, "caches", lockStrategy="artifact-lock-nio", defaultCacheDir=str(cache), resolutionCacheDir=resolution
@@ -136,7 +136,7 @@ def _settings(folder: Path, sources: Sequence[Repository], cache: Path, names: i
         # No .sha1 is asked for beside each file: that halves the time of a first resolution, and a checksum out
         # of the same repository proves no more than TLS and the length do.
         form = {"m2compatible": "true", "usepoms": "true", "checksums": "", "timeoutConstraint": "patience"}
-        SubElement(chain, "ibiblio", name=f"repository-{index}", root=url, **form)
+        SubElement(chain, "ibiblio", {"name": f"repository-{index}", "root": url, **form})
     return root, keys
 
 

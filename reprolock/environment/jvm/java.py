@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reprolock.environment.caches import cache_folder
 from reprolock.errors import MachineError
@@ -134,7 +134,7 @@ def _no_java() -> MachineError:
     return MachineError("no Java on this machine: JAVA_HOME is not set and PATH has no java", hint=install_hint())
 
 
-def _remembered(memory: Path) -> dict[str, list[object]]:
+def _remembered(memory: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         known = json.loads(memory.read_bytes())
         if isinstance(known, dict):

@@ -103,7 +103,7 @@ def _package(found: Package, pinned: PackagePin, address: str | None) -> Package
     if found.archive:
         fields["archive"] = PackageArchive(url=address, hashes={"sha256": pinned.hashes[0]})
         return Package(**fields)
-    files = [*(found.wheels or ()), *([found.sdist] if found.sdist else [])]
+    files: list[PackageWheel | PackageSdist] = [*(found.wheels or ()), *([found.sdist] if found.sdist else [])]
     listed = {file.hashes.get("sha256"): file for file in files}
     if missing := [value for value in pinned.hashes if value not in listed]:
         raise PinError(
@@ -126,7 +126,7 @@ def _package(found: Package, pinned: PackagePin, address: str | None) -> Package
 
 def _addresses(declared: Sequence[str]) -> dict[str, str]:
     """Normalised name → address of the requirements that name one."""
-    found = {}
+    found: dict[str, str] = {}
     for line in declared:
         try:
             requirement = Requirement(line.removeprefix("-c "))

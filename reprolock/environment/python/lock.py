@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from packaging.markers import InvalidMarker, Marker
-from packaging.pylock import Package, Pylock, PylockValidationError
+from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock, PylockValidationError
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
@@ -196,14 +196,14 @@ class _Resolver:
             )
         if package.archive:
             hashes = {package.archive.hashes.get("sha256", "")}
-            source = (
+            source: Literal["sdist"] | None = (
                 "sdist"
                 if not re.search(r"\.whl(?:[?#]|$)", package.archive.url or package.archive.path or "")
                 else None
             )
         else:
             wheels = [wheel for wheel in package.wheels or () if suits(wheel.filename, self.question.python)]
-            files = [*wheels, *([package.sdist] if package.sdist else [])]
+            files: list[PackageWheel | PackageSdist] = [*wheels, *([package.sdist] if package.sdist else [])]
             hashes = {file.hashes.get("sha256", "") for file in files}
             names = [wheel.filename for wheel in wheels]
             source = "sdist" if package.sdist and needs_build(names, self.question.python, marker) else None

@@ -184,14 +184,14 @@ def _edited(
     owners: dict[str, tuple[str, str]] = {}
     for info in packages.glob("*.dist-info"):
         name, _ = _named(info)
-        for path, value in _record(info):
-            place = os.path.relpath(packages / path, folder).replace(os.sep, "/")
-            owners[place] = (name, "" if Path(path).name in _BY_THE_INSTALLER else value)
+        for listed, digest in _record(info):
+            place = os.path.relpath(packages / listed, folder).replace(os.sep, "/")
+            owners[place] = (name, "" if Path(listed).name in _BY_THE_INSTALLER else digest)
     sentences = []
     for path in sorted(before.keys() | after.keys()):
         if before.get(path) == after.get(path):
             continue
-        owner, value = owners.get(path, (None, None))
+        owner, value = owners.get(path) or (None, None)
         if owner in moved or (owner is None and moved) or value == "":
             continue
         if path not in after:

@@ -151,7 +151,8 @@ def _file_lines(path: Path, root: Path, *, constraint: bool, above: tuple[Path, 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """(number of the first line, text) with continuations joined, comments and empty lines left out."""
-    start, parts = 1, []
+    start = 1
+    parts: list[str] = []
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
         if not parts:
             start = number

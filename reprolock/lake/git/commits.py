@@ -83,9 +83,10 @@ def target_of(repository: pygit2.Repository, ref: str) -> pygit2.Oid | None:
     if "\0" in ref:  # where libgit2 would stop reading
         return None
     try:
-        return repository.lookup_reference(ref).target
+        target = repository.lookup_reference(ref).target
     except (KeyError, ValueError):  # not there, or no name that Git has
         return None
+    return target if isinstance(target, pygit2.Oid) else None  # a symbolic reference holds a name
 
 
 def load(repository: pygit2.Repository, name: str, oid: pygit2.Oid) -> pygit2.Commit:
@@ -146,7 +147,8 @@ def write(
     """A new head of a branch, which must still be at the first parent: pygit2.GitError when it is not."""
     author = pygit2.Signature(AUTHOR, _ADDRESS, int(time.timestamp()), 0)
     text = encode(message, metadata)
-    return repository[repository.create_commit(f"refs/heads/{branch}", author, author, text, tree, list(parents))]
+    written = repository.create_commit(f"refs/heads/{branch}", author, author, text, tree, list(parents))
+    return repository[written].peel(pygit2.Commit)
 
 
 def encode(message: str, metadata: Mapping[str, str]) -> str:

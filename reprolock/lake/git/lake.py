@@ -108,8 +108,8 @@ class GitLake:
 
     def _changes(self, store: Store, before: pygit2.Oid, after: pygit2.Oid, path: str) -> Iterator[Change]:
         path = path.rstrip("/")
-        sides = (store.trees.find(tree, path) for tree in (before, after))
-        for name, one, other in store.trees.diff(*sides, path):
+        left, right = (store.trees.find(tree, path) for tree in (before, after))
+        for name, one, other in store.trees.diff(left, right, path):
             yield Change("added" if one is None else "removed" if other is None else "changed", name)
 
     # writing

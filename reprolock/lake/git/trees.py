@@ -74,7 +74,7 @@ class Trees:
         for child in self._tree(entry.id, path):
             # A commit in a tree is another repository's (a submodule); it has no bytes here.
             if child.filemode != FileMode.COMMIT:
-                yield from self.walk(Entry(child.id, child.filemode), _join(path, child.name))
+                yield from self.walk(Entry(child.id, child.filemode), _join(path, _name(child)))
 
     def edit(self, root: pygit2.Oid, changes: Iterable[tuple[str, Entry | None]]) -> pygit2.Oid:
         """A tree with objects put (an entry) or objects and folders removed (None). A later change wins.
@@ -133,8 +133,8 @@ class Trees:
         as long as there are no conflicts to settle.
         """
         conflicts: list[str] = []
-        roots = (Entry(tree, FileMode.TREE) for tree in (base, ours, theirs))
-        merged = self._merge(*roots, "", conflicts)
+        before, mine, other = (Entry(tree, FileMode.TREE) for tree in (base, ours, theirs))
+        merged = self._merge(before, mine, other, "", conflicts)
         return Merged(merged.id if merged else self.empty, sorted(conflicts, key=str.encode))
 
     def _merge(
@@ -168,7 +168,7 @@ class Trees:
     def _names(self, entry: Entry | None, path: str) -> Mapping[str, Entry]:
         if entry is None or not entry.is_folder:
             return {}
-        return {child.name: Entry(child.id, child.filemode) for child in self._tree(entry.id, path)}
+        return {_name(child): Entry(child.id, child.filemode) for child in self._tree(entry.id, path)}
 
     def _builder(self, tree: pygit2.Oid | None, path: str) -> pygit2.TreeBuilder:
         if tree is None:
@@ -185,8 +185,12 @@ class Trees:
 
     def _read(self, tree: pygit2.Oid) -> pygit2.Tree:
         read_loose(self._repository.path, tree)
-        found: pygit2.Tree = self._repository[tree]
-        return found
+        return self._repository[tree].peel(pygit2.Tree)
+
+
+def _name(child: pygit2.Object) -> str:
+    assert child.name is not None, "what a tree holds has a name in it"
+    return child.name
 
 
 def _lookup(tree: pygit2.Tree, name: str) -> Entry | None:

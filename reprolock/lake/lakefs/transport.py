@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
@@ -79,7 +79,8 @@ class Transport:
     def __init__(self, credentials: Credentials, route: Route = Route(), patience: Patience = Patience()) -> None:
         self.credentials = credentials
         self.patience = patience
-        configuration = Configuration(
+        # The SDK says of some attributes that they are None, and of its methods nothing.
+        configuration: Any = Configuration(
             host=credentials.endpoint + "/api/v1",
             username=None if credentials.session_token else credentials.access_key_id,
             password=None if credentials.session_token else credentials.secret_access_key,
@@ -94,7 +95,7 @@ class Transport:
             if proxy.username:
                 login = f"{proxy.username}:{proxy.password or ''}"
                 configuration.proxy_headers = urllib3.make_headers(proxy_basic_auth=login)
-        self._client = ApiClient(configuration)
+        self._client: Any = ApiClient(configuration)
         self._client.user_agent = "reprolock"
         self._pool: urllib3.PoolManager = self._client.rest_client.pool_manager
         self._pool.connection_pool_kw["blocksize"] = _BLOCK
@@ -188,7 +189,7 @@ class Transport:
             response = self._pool.request(
                 "POST",
                 self._address(place, query),
-                body=body,
+                body=cast(BinaryIO, body),  # urllib3 asks for read(size) alone
                 headers=headers,
                 timeout=urllib3.Timeout(connect=self.patience.connect, read=self.patience.write),
                 retries=self._retries({"GET"} if size is None else {"POST"}, passing),

@@ -104,12 +104,13 @@ def _of_locks(old: Lock, new: Lock) -> Iterator[Section]:
     if not packages and before != after and (before and before.java) == (after and after.java):
         packages = [Change(name="packages", note="pinned otherwise")]
     detail = f"{len(after.package)} for Python {after.python}" if after else ""
-    pythons = ({"Python": side.python} if side else {} for side in (before, after))
+    pythons = [{"Python": side.python} if side else {} for side in (before, after)]
+    javas = [{"Java": side.java} if side and side.java else {} for side in (before, after)]
     jars = _jars(old.jars, new.jars)
     if not jars and old.jars != new.jars:
         jars = [Change(name="jars", note="pinned otherwise")]
     found = (
-        Section(name="packages", detail=detail, changes=(*changes(*pythons), *packages)),
+        Section(name="packages", detail=detail, changes=(*changes(pythons[0], pythons[1]), *packages)),
         Section(
             name="jars",
             detail=f"{len(new.jars.jar)} for Spark {new.jars.spark}" if new.jars else "",
@@ -118,7 +119,7 @@ def _of_locks(old: Lock, new: Lock) -> Iterator[Section]:
         Section(
             name="java",
             detail=(after and after.java) or "",
-            changes=tuple(changes(*({"Java": side.java} if side and side.java else {} for side in (before, after)))),
+            changes=tuple(changes(javas[0], javas[1])),
         ),
     )
     return iter(found)
@@ -183,34 +184,35 @@ def _of_runs(old: RunSide, new: RunSide) -> Iterator[Section]:
     was, now = old.record, new.record
     yield _installed(was, now)
     yield _given_jars(old, new)
-    javas = ({"Java": side.spark.java} if side.spark and side.spark.java else {} for side in (was, now))
-    yield Section(name="java", detail=(now.spark and now.spark.java) or "", changes=tuple(changes(*javas)))
-    settings = (
-        {"version": side.spark.version, "master": side.spark.master, **deciding_settings(side.spark.conf)}
-        if side.spark
-        else {}
-        for side in (was, now)
-    )
+    javas = [{"Java": side.spark.java} if side.spark and side.spark.java else {} for side in (was, now)]
+    detail = (now.spark and now.spark.java) or ""
+    yield Section(name="java", detail=detail, changes=tuple(changes(javas[0], javas[1])))
     detail = f"{now.spark.version} {now.spark.master}" if now.spark else ""
-    yield Section(name="spark", detail=detail, changes=tuple(changes(*settings)))
+    yield Section(name="spark", detail=detail, changes=tuple(changes(_spark_settings(was), _spark_settings(now))))
     yield _code(old, new)
     params = [{name: _shown(value) for name, value in flattened(side.params).items()} for side in (was, now)]
     yield Section(
         name="params",
         detail=", ".join(f"{name} {value}" for name, value in params[1].items()),
-        changes=tuple(changes(*params)),
+        changes=tuple(changes(params[0], params[1])),
     )
-    seeds = ({"seed": str(side.seed)} if side.seed is not None else {} for side in (was, now))
-    yield Section(name="seed", detail="" if now.seed is None else str(now.seed), changes=tuple(changes(*seeds)))
-    commands = [_command(side) for side in (old, new)]
-    yield Section(name="command", detail=commands[1]["command"], changes=tuple(changes(*commands)))
+    seeds = [{"seed": str(side.seed)} if side.seed is not None else {} for side in (was, now)]
+    detail = "" if now.seed is None else str(now.seed)
+    yield Section(name="seed", detail=detail, changes=tuple(changes(seeds[0], seeds[1])))
+    before, after = _command(old), _command(new)
+    yield Section(name="command", detail=after["command"], changes=tuple(changes(before, after)))
     metrics = [{name: number(value) for name, value in side.metrics.items()} for side in (was, now)]
     yield Section(
         name="metrics",
         detail=", ".join(f"{name} {value}" for name, value in sorted(metrics[1].items())),
-        changes=tuple(changes(*metrics)),
+        changes=tuple(changes(metrics[0], metrics[1])),
     )
     yield _outputs(was, now)
+
+
+def _spark_settings(record: Record) -> dict[str, str]:
+    spark = record.spark
+    return {"version": spark.version, "master": spark.master, **deciding_settings(spark.conf)} if spark else {}
 
 
 def _installed(old: Record, new: Record) -> Section:
@@ -283,8 +285,8 @@ def _patch(path: str, old: tuple[str, bytes] | None, new: tuple[str, bytes] | No
     if any(b"\0" in data or len(data) > _LARGEST for data in sides):
         yield f"{names[0]} and {names[1]} differ; binary, or too large to show"
         return
-    texts = [data.decode("utf-8", "replace").splitlines() for data in sides]
-    yield from difflib.unified_diff(*texts, *names, lineterm="")
+    before, after = (data.decode("utf-8", "replace").splitlines() for data in sides)
+    yield from difflib.unified_diff(before, after, names[0], names[1], lineterm="")
 
 
 def _outputs(old: Record, new: Record) -> Section:

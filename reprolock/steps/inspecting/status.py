@@ -76,7 +76,7 @@ def _against(lake: Lake, pin: DatasetPin) -> DatasetStatus:
         if head.id == pin.commit:
             return DatasetStatus(pin.name, place.ref, pin.commit, head.id, uncommitted=uncommitted)
         found = lake.diff(place.repository, pin.commit, head.id, place.path)
-        changes = Counter(change.kind for change in found if matches(change.path, pin.glob))
+        changes: Counter[str] = Counter(change.kind for change in found if matches(change.path, pin.glob))
     except NotFound as error:
         return DatasetStatus(pin.name, place.ref, pin.commit, None, None, gone=error.message)
     behind = _distance(lake, place, pin.commit)

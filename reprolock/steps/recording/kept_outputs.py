@@ -42,8 +42,8 @@ def members(data: bytes) -> Iterator[tuple[str, bytes]]:
 def unpack(data: bytes, folder: Path) -> None:
     """Unpack what `pack` made. Foreign input: NotReplayable for what is damaged, too large or would leave the folder."""
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            plain = stream.read(2 * LARGEST + 1)
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            plain = packed.read(2 * LARGEST + 1)
         if len(plain) > 2 * LARGEST:
             raise NotReplayable("a kept output is larger than any that is kept")
         with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as tar:

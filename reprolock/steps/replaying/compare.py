@@ -151,7 +151,8 @@ def _outputs(
         if declared.compare == "none":
             continue
         old, new = before[name], after[name]
-        beyond, details = None, ()
+        beyond: tuple[str, ...] | None = None
+        details: tuple[str, ...] = ()
         if old.compared != new.compared and old.compared and new.compared:
             beyond, details = _side_by_side(recorded, declared, old, new, folder, python, environ)
         yield compare_output(

@@ -278,7 +278,7 @@ def _unlocked(plan: SparkPlan, sessions: Iterable[Session]) -> Iterator[str]:
                 settings.setdefault(name, set()).update(values - {plan.given.get(name), ""})
     for name in sorted(jars):
         yield f"jar {name}, not locked"
-    for name, values in sorted(settings.items()):
+    for name, others in sorted(settings.items()):
         was = f'locked "{plan.given[name]}"' if name in plan.given else "not locked"
-        for value in sorted(values):
+        for value in sorted(others):
             yield f'{name} "{value}", {was}'

@@ -104,7 +104,9 @@ def _compared(
         case "table" if isinstance(table, TableDigest):
             return {"compared": table.digest, "table": table}
         case "table":
-            return {"fault": table.sentence if table else f"{record.path} is not on this machine"}
+            return {
+                "fault": table.sentence if isinstance(table, TableFault) else f"{record.path} is not on this machine"
+            }
     return {}
 
 

@@ -117,7 +117,7 @@ class ClientStore:
         while True:
             with self._calls("search its registered models"):
                 page = self._client.search_model_versions(made_by(run_ids), max_results=PAGE, page_token=token)
-            found += (ModelVersion(entry.name, str(entry.version), entry.run_id) for entry in page)
+            found += (ModelVersion(entry.name, str(entry.version), entry.run_id) for entry in page if entry.run_id)
             token = page.token
             if not token:
                 return found
@@ -237,7 +237,7 @@ class ClientStore:
         known_kind = _KINDS.get(error.error_code)  # first, for MLflow quotes SQLite when a name is taken
         if known_kind is None and (fault := self._database_fault(text)):
             return fault
-        status = error.get_http_status_code()
+        status = error.get_http_status_code()  # type: ignore[no-untyped-call]  # MLflow gives it no types
         if status in (401, 403):
             return errors.refused(self._place, status)
         if text.startswith("API request to") and "exception" in text:
@@ -272,7 +272,9 @@ def _make_database(file: Path) -> None:
         temporary = file.with_name(f".{file.name}{TEMPORARY}")
         temporary.unlink(missing_ok=True)
         try:
-            SqlAlchemyStore(f"sqlite:///{temporary.absolute()}", _artifact_root(file)).engine.dispose()
+            address = f"sqlite:///{temporary.absolute()}"
+            store = SqlAlchemyStore(address, _artifact_root(file))  # type: ignore[no-untyped-call]  # MLflow gives it no types
+            store.engine.dispose()
             os.replace(temporary, file)
         finally:
             temporary.unlink(missing_ok=True)
