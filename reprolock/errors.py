@@ -73,7 +73,7 @@ class Damaged(PinError):
 
 
 class ServiceError(ReprolockError):
-    """A service cannot be reached, or refuses the keys."""
+    """A service cannot be reached, or rejects the credentials."""
 
     exit_code = 5
 

@@ -8,7 +8,7 @@ In: the JSON file that REPROLOCK_CONTEXT names. Out: a frozen `Run`. The file (v
                          "materialise": [ARGUMENT, …] | null}},
      "outputs": {NAME: {"path": "/…", "url": "…" | null}}}
 
-`url` is a Hadoop path, taken to the letter. `materialise` is a command that makes the dataset's local tree, or, with
+`url` is a Hadoop path, taken literally. `materialise` is a command that makes the dataset's local tree, or, with
 the name of one object after it, that one file of it, and prints its path as the last line; null where `path` is there already.
 """
 
@@ -200,7 +200,7 @@ def current() -> Run:
 
 
 def literal_path(url: str, format: str) -> str:
-    """An address as Spark's reader wants it, taken to the letter.
+    """An address as Spark's reader wants it, taken literally.
 
     Spark takes `[ab]`, `{a,b}`, `*` and `?` for patterns unless they are escaped; Delta takes nothing for one.
     """

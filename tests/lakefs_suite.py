@@ -100,7 +100,7 @@ class LakeFSContract(LakeContract):
 
     def test_wrong_keys(self, stranger: LakeFSLake) -> None:
         expected = (
-            f"lakeFS at {stranger.endpoint} refuses the keys of LAKECTL_CREDENTIALS_ACCESS_KEY_ID: "
+            f"lakeFS at {stranger.endpoint} rejects the credentials of LAKECTL_CREDENTIALS_ACCESS_KEY_ID: "
             "error authenticating request",
             f"check the keys in LAKECTL_CREDENTIALS_ACCESS_KEY_ID, and that they are for {stranger.endpoint}",
         )

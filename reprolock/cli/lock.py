@@ -46,7 +46,7 @@ class Moment(click.ParamType["datetime"]):
 )
 @click.option("--strict", is_flag=True, help="Refuse a branch with uncommitted changes under a dataset's path.")
 @click.option("--offline", is_flag=True, help="Ask no service; use what is stored.")
-@click.option("--check", is_flag=True, help="Change nothing, ask nothing; exit 3 when repro.lock does not answer.")
+@click.option("--check", is_flag=True, help="Change nothing, ask nothing; exit 3 when repro.lock is out of date.")
 @click.option("--dry-run", is_flag=True, help="Say what would change.")
 @shared
 def lock(
@@ -69,10 +69,10 @@ def lock(
         given |= {"--as-of": as_of, "--strict": strict}
         if other := next((option for option, value in given.items() if value), None):
             raise UsageError(
-                f"--check and {other} exclude one another: --check asks nobody and pins nothing", hint="leave one out"
+                f"--check and {other} exclude one another: --check asks no service and pins nothing", hint="leave one out"
             )
         found = reprolock.check(settings.root)
-        settings.line(f"repro.lock answers repro.toml ({counted(len(found.dataset), 'dataset')})")
+        settings.line(f"repro.lock is up to date ({counted(len(found.dataset), 'dataset')})")
         settings.result({"fresh": True, "datasets": len(found.dataset)})
         return
     from reprolock.cli.changes import change_rows  # these two are loaded past --check, which has to be quick

@@ -62,7 +62,7 @@ def lineage_rows(record: Record) -> list[list[str]]:
         return []
     rows = [["Lineage", record.lineage.coverage]]
     rows += [["", read.sentence] for read in record.lineage.undeclared]
-    rows += [["", f"past the lock: {sentence}"] for sentence in record.lineage.unlocked]
+    rows += [["", f"outside the lock: {sentence}"] for sentence in record.lineage.unlocked]
     return rows
 
 

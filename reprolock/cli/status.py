@@ -34,17 +34,17 @@ def status(settings: Settings) -> None:
 def _closing(found: Status) -> str:
     """What follows from all of it, and what to do."""
     if found.stale:
-        return "The lock does not answer repro.toml; `reprolock lock` pins what is missing."
+        return "repro.lock is out of date; `reprolock lock` pins what is missing."
     moved = [dataset for dataset in found.datasets if dataset.moved]
     with_new = [dataset.name for dataset in moved if any(dataset.changes.values())]
     if with_new:
         many = "--upgrade" if len(with_new) > 1 else f"--upgrade-dataset {with_new[0]}"
-        return f"The lock answers repro.toml; `reprolock lock {many}` takes the new data."
+        return f"repro.lock is up to date; `reprolock lock {many}` takes the new data."
     if moved:
-        return "The lock answers repro.toml, and no pinned data changed."
+        return "repro.lock is up to date, and no pinned data changed."
     if any(dataset.gone for dataset in found.datasets):
-        return "The lock answers repro.toml; `reprolock verify` says whether the pinned commits are still there."
-    return "The lock answers repro.toml, and no branch moved on."
+        return "repro.lock is up to date; `reprolock verify` says whether the pinned commits are still there."
+    return "repro.lock is up to date, and no branch moved on."
 
 
 def _status_row(dataset: DatasetStatus) -> list[str]:

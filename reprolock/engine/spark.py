@@ -75,7 +75,7 @@ class EffectiveSettings(NamedTuple):
 
 
 def check(spec: SparkSpec) -> None:
-    """UsageError (exit 2) for a setting in `[spark] conf` that would go past the lock, or that Spark cannot read back."""
+    """UsageError (exit 2) for a setting in `[spark] conf` that would bypass the lock, or that Spark cannot read back."""
     for name, value in spec.conf.items():
         if name in _REFUSED:
             raise UsageError(f"spark.conf.{name} is not taken from [spark] conf", hint=_REFUSED[name])
@@ -101,7 +101,7 @@ def plan_spark(
 
     `version` is pyspark's, `jars` absolute paths, `cores` the N of `local[*]`, `java` what is recorded,
     `user_conf` the caller's own SPARK_CONF_DIR, `watch` who looks on. UsageError (exit 2) for settings that go
-    past the lock.
+    outside the lock.
     """
     settings = effective_settings(spec, cores, user_conf)
     conf, environ = settings.conf, settings.environ
@@ -142,7 +142,7 @@ def local_master(master: str, cores: int) -> str:
 
 
 def settings_text(conf: Mapping[str, str]) -> str:
-    """spark-defaults.conf, sorted: Java's properties in ASCII, which Spark reads back to the letter."""
+    """spark-defaults.conf, sorted: Java's properties in ASCII, which Spark reads back exactly."""
     return javaproperties.dumps(dict(conf), sort_keys=True, timestamp=False, separator=" ")
 
 
@@ -208,7 +208,7 @@ def _user_settings(folder: Path | None, packages: Sequence[str]) -> tuple[dict[s
     brought = [name.strip() for name in conf.pop("spark.jars.packages", "").split(",") if name.strip()]
     if unlocked := [name for name in brought if name not in packages]:
         raise UsageError(
-            f"{file}: spark.jars.packages would bring {unlocked[0]} past the lock",
+            f"{file}: spark.jars.packages would bring {unlocked[0]} from outside the lock",
             hint="declare it in spark.packages of repro.toml, or unset SPARK_CONF_DIR",
         )
     environ: dict[str, str] = {}

@@ -74,7 +74,7 @@ def read_shape(
     files: Sequence[str] | None = None,
     gateway: Gateway | None = None,
 ) -> Shape:
-    """The columns of what stands at `url` (`s3a://…` at a commit, to the letter, or `file://…`), and its rows.
+    """The columns of what stands at `url` (`s3a://…` at a commit, literally, or `file://…`), and its rows.
 
     `files` are the addresses of its first data objects, one more than `MOST_FOOTERS` at most; None: they are looked
     for in a local tree. An empty `Shape` for what cannot be told without reading all (Avro, several lines a record) and
@@ -121,7 +121,7 @@ def passed_over(path: str) -> bool:
 def _delta(url: str, options: Mapping[str, str], gateway: Gateway | None) -> Shape:
     import deltalake  # see read_shape
 
-    # delta-rs takes an address and decodes it, where Hadoop and pyarrow take names to the letter.
+    # delta-rs takes an address and decodes it, where Hadoop and pyarrow take names literally.
     address = f"s3://{quote(url.removeprefix('s3a://'))}" if url.startswith("s3a://") else url
     table = deltalake.DeltaTable(address, storage_options=_storage_options(gateway))
     features = table.protocol().reader_features or ()

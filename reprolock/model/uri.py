@@ -16,7 +16,7 @@ _DOTS = {".", ".."}
 class LakeURI(NamedTuple):
     """A place in a lake. `ref` is a branch, tag or commit ID; `path` has no leading slash, "" is all.
 
-    The path is taken to the letter: no percent-decoding, as in lakectl.
+    The path is taken literally: no percent-decoding, as in lakectl.
     """
 
     repository: str

@@ -70,7 +70,7 @@ class Tracker(Protocol):
 
         `local_id` is a name of the run's that `find` knows it by from its first moment: where an earlier call has
         already created its MLflow run, that one's ID is the answer. `again=False`: there was no such call.
-        ServiceError when nobody answers or the keys are refused.
+        ServiceError when nobody answers or the credentials are rejected.
         """
         ...
 

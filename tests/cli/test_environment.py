@@ -120,7 +120,7 @@ def test_a_requirement_that_was_edited(
     project.add(f"[environment]\n{declare(project)}\n")
     cli("lock")
     project.edit(old, new, file)
-    stale = f'error: repro.lock does not answer repro.toml: [environment] declares "tool", pinned for "tool<2"\n{LOCK}'
+    stale = f'error: repro.lock is out of date: [environment] declares "tool", pinned for "tool<2"\n{LOCK}'
     for command in (["run"], ["run", "--locked"], ["lock", "--check"], ["env"]):
         fails(cli(*command), 3, stale)
     assert cli("lock").code == cli("lock", "--check").code == 0
@@ -311,7 +311,7 @@ def merged(project: Project, house: Path, cli):
 def test_packages_that_git_merged_cleanly_are_nobodys_resolution(project: Project, cli, merged) -> None:
     assert merged("-X", "ours") == 0
     assert cli("lock", "--check").err == (
-        f"error: repro.lock does not answer repro.toml: the packages were edited or merged by hand: their seal is broken\n{LOCK}"
+        f"error: repro.lock is out of date: the packages were edited or merged by hand: their seal is broken\n{LOCK}"
     )
     assert [cli(*command).code for command in (["run"], ["lock", "--check"], ["verify"], ["env"])] == [3, 3, 3, 3]
     said = cli("lock")

@@ -113,7 +113,7 @@ def test_a_java_that_the_lock_does_not_pin(project: Project, house: Path, cli, j
     fails(
         cli("run"),
         3,
-        f'error: repro.lock does not answer repro.toml: environment.java is "{java.feature}", pinned for "99"\n'
+        f'error: repro.lock is out of date: environment.java is "{java.feature}", pinned for "99"\n'
         "hint: run `reprolock lock` and commit repro.lock\n",
     )
     said = cli("lock")
@@ -253,7 +253,7 @@ def test_a_changed_coordinate_is_a_stale_lock(project: Project, layout: Layout, 
     fails(
         cli("run"),
         3,
-        'error: repro.lock does not answer repro.toml: spark.packages is "org.acme:base:1.0", pinned for "org.acme:app:1.0"\n'
+        'error: repro.lock is out of date: spark.packages is "org.acme:base:1.0", pinned for "org.acme:app:1.0"\n'
         "hint: run `reprolock lock` and commit repro.lock\n",
     )
     assert cli("lock").out.splitlines()[0] == "Removed  jar org.acme:app  1.0"

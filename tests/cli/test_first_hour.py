@@ -158,9 +158,9 @@ def test_the_whole_way_by_hand(tmp_path: Path, home: Path, cache: Path, cli, mon
     assert said[0].out == "Created lakefs://clinic with branch main\n"
     assert said[1].out == "Staged 1 object, 8 B, at lakefs://clinic/main/notes/\n"
     assert said[3].out == 'Wrote repro.toml  (dataset "notes", text, 1 object, 8 B)\nNext: reprolock lock\n'
-    assert said[5].out == "repro.lock answers repro.toml (1 dataset)\n"
+    assert said[5].out == "repro.lock is up to date (1 dataset)\n"
     assert said[6].out == "2 words\n"
-    assert said[7].out.endswith("The lock answers repro.toml, and no branch moved on.\n")
+    assert said[7].out.endswith("repro.lock is up to date, and no branch moved on.\n")
 
 
 # doctor

@@ -280,7 +280,7 @@ def test_another_package_is_run(locked: Project, cli) -> None:
     said = cli("run", "--if-changed")
     assert (said.code, said.err) == (
         3,
-        'error: repro.lock does not answer repro.toml: [environment] declares "tool", pinned for "tool<2"\n'
+        'error: repro.lock is out of date: [environment] declares "tool", pinned for "tool<2"\n'
         "hint: run `reprolock lock` and commit repro.lock\n",
     )
     assert cli("run", "--if-changed", "--relock").err == skipped(

@@ -135,7 +135,7 @@ def test_reads_that_nobody_declared_and_settings_past_the_lock(
     undeclared = [f"Spark read file:{place}, which no dataset declares" for place in (other, third)]
     assert said == [
         *(f"warning: {sentence}" for sentence in undeclared),
-        *(f"warning: past the lock: {sentence}" for sentence in past),
+        *(f"warning: outside the lock: {sentence}" for sentence in past),
     ]
 
 
@@ -274,7 +274,7 @@ def test_a_lock_without_the_listener_is_stale(project: Project, cli) -> None:
     lock.write_text(text[: text.index("[[jar]]")].replace(pin.seal, without.seal))
     said = cli("lock", "--check")
     assert said.err == (
-        "error: repro.lock does not answer repro.toml: the jars lack openlineage-spark, which sees what Spark reads\n"
+        "error: repro.lock is out of date: the jars lack openlineage-spark, which sees what Spark reads\n"
         "hint: run `reprolock lock` and commit repro.lock\n"
     )
     assert said.code == 3

@@ -48,12 +48,12 @@ def test_a_branch_that_moves_on_changes_nothing_until_asked(ground, cli) -> None
     said = cli("status")
     assert said.out == (
         f"train  main moved on by 1 commit, {old[:12]} → {new[:12]}  1 object added\n"
-        "The lock answers repro.toml; `reprolock lock --upgrade-dataset train` takes the new data.\n"
+        "repro.lock is up to date; `reprolock lock --upgrade-dataset train` takes the new data.\n"
     )
     said = cli("lock", "--upgrade-dataset", "train")
     assert said.out.splitlines()[0] == f"Updated  dataset train  {old[:12]} → {new[:12]}  2 objects, 16 B"
     assert cli("status").out == (
-        f"train  main is still at {new[:12]}\nThe lock answers repro.toml, and no branch moved on.\n"
+        f"train  main is still at {new[:12]}\nrepro.lock is up to date, and no branch moved on.\n"
     )
 
 
@@ -76,7 +76,7 @@ def test_a_branch_that_moved_on_elsewhere_has_no_new_data(ground, cli) -> None:
     head = ground.lake.resolve("example-repo", "main").id
     assert cli("status").out == (
         f"train  main moved on by 1 commit, {first[:12]} → {head[:12]}  nothing under the path changed\n"
-        "The lock answers repro.toml, and no pinned data changed.\n"
+        "repro.lock is up to date, and no pinned data changed.\n"
     )
 
 
@@ -89,7 +89,7 @@ def test_a_branch_that_is_gone_leaves_the_question_of_the_commit(ground, cli) ->
     assert said == (
         0,
         'train  gone: no branch, tag or commit "dev" in the repository "example-repo"\n'
-        "The lock answers repro.toml; `reprolock verify` says whether the pinned commits are still there.\n",
+        "repro.lock is up to date; `reprolock verify` says whether the pinned commits are still there.\n",
         "",
     )
 
@@ -112,7 +112,7 @@ def test_a_changed_line_resolves_its_pin_alone(ground, cli) -> None:
     ground.edit("main/other/", "main/third/")
     said = cli("lock", "--check")
     assert said.err == (
-        'error: repro.lock does not answer repro.toml: datasets.second.uri is "lakefs://example-repo/main/third/", '
+        'error: repro.lock is out of date: datasets.second.uri is "lakefs://example-repo/main/third/", '
         'pinned for "lakefs://example-repo/main/other/"\n'
         "hint: run `reprolock lock` and commit repro.lock\n"
     )
@@ -147,7 +147,7 @@ def test_removed_dataset(ground, cli) -> None:
     ground.edit(SECOND.format(path="other"), "")
     said = cli("lock", "--check")
     assert said.err.startswith(
-        'error: repro.lock does not answer repro.toml: dataset "second" is pinned, and repro.toml does not declare it\n'
+        'error: repro.lock is out of date: dataset "second" is pinned, and repro.toml does not declare it\n'
     )
     assert cli("lock").out.splitlines()[0].startswith("Removed  dataset second  ")
 
@@ -188,13 +188,13 @@ def test_what_the_glob_leaves_out_is_no_change(ground, cli) -> None:
     ground.put("train/notes.txt", b"hello")
     assert cli("lock", "--strict").code == 0
     first = pin(ground).commit
-    closing = "The lock answers repro.toml, and no branch moved on.\n"
+    closing = "repro.lock is up to date, and no branch moved on.\n"
     assert cli("status").out == f"train  main is still at {first[:12]}\n{closing}"
     ground.commit("train/more.txt", b"hello")
     head = ground.lake.resolve("example-repo", "main").id
     assert cli("status").out == (
         f"train  main moved on by 1 commit, {first[:12]} → {head[:12]}  nothing under the path changed\n"
-        "The lock answers repro.toml, and no pinned data changed.\n"
+        "repro.lock is up to date, and no pinned data changed.\n"
     )
     ground.put("train/b.csv", b"x,y\n3,4\n")
     said = cli("lock", "--upgrade")
@@ -309,7 +309,7 @@ def test_a_hand_edited_lock(ground, cli) -> None:
     ground.edit("objects = 1", "objects = 2", "repro.lock")
     said = cli("lock", "--check")
     assert said.err == (
-        'error: repro.lock does not answer repro.toml: the pin of dataset "train" was edited by hand: its seal is broken\n'
+        'error: repro.lock is out of date: the pin of dataset "train" was edited by hand: its seal is broken\n'
         "hint: run `reprolock lock` and commit repro.lock\n"
     )
     assert said.code == 3
@@ -322,7 +322,7 @@ def test_several_stale_pins_are_all_named(ground, cli) -> None:
     ground.edit("[datasets.train]", "[datasets.training]")
     said = cli("lock", "--check")
     assert said.err == (
-        "error: repro.lock does not answer repro.toml in 2 places\n"
+        "error: repro.lock is out of date: 2 entries do not match repro.toml\n"
         "  datasets.training is not pinned\n"
         '  dataset "train" is pinned, and repro.toml does not declare it\n'
         "hint: run `reprolock lock` and commit repro.lock\n"
@@ -342,7 +342,7 @@ def test_several_stale_pins_are_all_named(ground, cli) -> None:
 def test_check_takes_no_option_that_it_would_not_obey(ground, cli, options: tuple[str, ...]) -> None:
     cli("lock")
     assert cli("lock", "--check", *options) == (
-        2, "", f"error: --check and {options[0]} exclude one another: --check asks nobody and pins nothing\nhint: leave one out\n"
+        2, "", f"error: --check and {options[0]} exclude one another: --check asks no service and pins nothing\nhint: leave one out\n"
     )  # fmt: skip
     assert cli("lock", "--check", "--offline", "--dry-run").code == 0  # it does so anyway
 

@@ -155,7 +155,7 @@ def test_a_stale_lock(project: Project, cli) -> None:
     for arguments in (["run"], ["run", "--locked"], ["run", "--dry-run"]):
         said = cli(*arguments)
         assert said.err == (
-            'error: repro.lock does not answer repro.toml: datasets.train.glob is "*.csv", pinned for not set\n'
+            'error: repro.lock is out of date: datasets.train.glob is "*.csv", pinned for not set\n'
             "hint: run `reprolock lock` and commit repro.lock\n"
         )
         assert (said.code, said.out) == (3, "")

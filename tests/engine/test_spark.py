@@ -139,7 +139,7 @@ def test_packages_of_the_users_folder_do_not_pass_the_lock(tmp_path: Path) -> No
     assert isinstance(error, UsageError)
     assert (
         error.message
-        == f"{tmp_path}/spark-defaults.conf: spark.jars.packages would bring org.example:other:1.0 past the lock"
+        == f"{tmp_path}/spark-defaults.conf: spark.jars.packages would bring org.example:other:1.0 from outside the lock"
     )
     assert error.hint == "declare it in spark.packages of repro.toml, or unset SPARK_CONF_DIR"
 

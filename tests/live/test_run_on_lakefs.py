@@ -81,7 +81,7 @@ def test_keys_that_are_wrong(on_lakefs: OnLakeFS, cli, monkeypatch: pytest.Monke
     monkeypatch.setenv("LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY", "not-the-right-key-at-all")
     said = cli("run")
     assert said.err.splitlines()[0] == (
-        f"error: lakeFS at {on_lakefs.server.endpoint} refuses the keys of LAKECTL_CREDENTIALS_ACCESS_KEY_ID: "
+        f"error: lakeFS at {on_lakefs.server.endpoint} rejects the credentials of LAKECTL_CREDENTIALS_ACCESS_KEY_ID: "
         "error authenticating request"
     )
     assert "not-the-right-key-at-all" not in said.err
@@ -136,7 +136,7 @@ def test_offline_takes_what_is_cached(
     assert said == (
         5,
         "",
-        f"error: dataset train is not whole in the cache at {tmp_path}/empty/objects, and offline nobody is asked for it\n"
+        f"error: dataset train is not whole in the cache at {tmp_path}/empty/objects, and --offline does not download it\n"
         "hint: leave out --offline while the lake answers\n",
     )
     said = cli("run", "--offline", "--data", "train=main")

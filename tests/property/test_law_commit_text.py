@@ -1,4 +1,4 @@
-"""Law: a commit's message and metadata come back to the letter, through Git itself."""
+"""Law: a commit's message and metadata come back exactly, through Git itself."""
 
 from __future__ import annotations
 

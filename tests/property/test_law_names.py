@@ -1,4 +1,4 @@
-"""Law: a path that an address can carry comes back to the letter, or is refused with a sentence. No other is taken."""
+"""Law: a path that an address can carry comes back exactly, or is refused with a sentence. No other is taken."""
 
 from __future__ import annotations
 

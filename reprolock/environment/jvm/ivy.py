@@ -63,7 +63,7 @@ def closure(
 ) -> Closure:
     """Resolve `roots` (GROUP:ARTIFACT:VERSION) without `excludes` (GROUP:ARTIFACT, "*" for any group).
 
-    `program` is Ivy's jar, `cache` its folder. Offline nobody is asked: what is not in the cache is
+    `program` is Ivy's jar, `cache` its folder. Offline, no service is asked: what is not in the cache is
     unresolved. MachineError when Ivy itself fails, UsageError for a file that is not a jar.
     """
     try:

@@ -74,7 +74,7 @@ class JarStore:
                 return jar
         if offline:
             raise ServiceError(
-                f'"{coordinate}" is not in the store, and offline nobody is asked for it',
+                f'"{coordinate}" is not in the store, and --offline does not download it',
                 hint="run once without --offline",
             )
         with TemporaryDirectory() as scratch:
@@ -104,7 +104,7 @@ class JarStore:
         if missing and offline:
             more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
             raise ServiceError(
-                f"jar {missing[0].coordinate}{more} not in the store at {self.folder}, and offline nobody is asked for it",
+                f"jar {missing[0].coordinate}{more} not in the store at {self.folder}, and --offline does not download it",
                 hint="run once without --offline",
             )
         if missing:

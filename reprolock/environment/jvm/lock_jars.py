@@ -148,7 +148,7 @@ def _unresolvable(
         what += f", which {first.callers[0]} needs,"
     if offline:
         return ServiceError(
-            f"{what} is not in the store, and offline nobody is asked for it", hint="run once without --offline"
+            f"{what} is not in the store, and --offline does not download it", hint="run once without --offline"
         )
     with TemporaryFile() as scratch:
         known = fetch(store.sources, path_of(first.coordinate, "pom"), scratch)

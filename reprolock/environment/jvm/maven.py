@@ -94,7 +94,7 @@ def path_of(coordinate: str, extension: str = "jar") -> str:
 def fetch(sources: Sequence[Repository], path: str, into: BinaryIO) -> Repository | None:
     """Write the first repository's copy of `path` into an empty file and say whose it was; None: nobody has it.
 
-    ServiceError (exit 5) when one that does not answer, or refuses the keys, might have had it.
+    ServiceError (exit 5) when one that does not answer, or rejects the credentials, might have had it.
     """
     silent: ServiceError | None = None
     for source in sources:
@@ -149,7 +149,7 @@ def _copy(source: Repository, path: str, into: BinaryIO) -> bool:
         ) from None  # urllib3's own sentence repeats the whole address
     if answer.status in (401, 403, 407):
         raise ServiceError(
-            f"the Maven repository at {source} refuses the keys: HTTP {answer.status}",
+            f"the Maven repository at {source} rejects the credentials: HTTP {answer.status}",
             hint=f"put the keys into the address in {VARIABLES[0]} or beside the mirror in ~/.m2/settings.xml",
         )
     if answer.status in (404, 410):

@@ -1,7 +1,7 @@
 """Commits of the embedded lake: found by a ref expression, read into `Commit`, written with their metadata.
 
 A commit's metadata is JSON on the message's last line, after `Reprolock-Metadata:`, so that plain
-`git log` shows it. Whatever the message and the metadata are, both come back to the letter.
+`git log` shows it. Whatever the message and the metadata are, both come back exactly.
 """
 
 from __future__ import annotations

@@ -255,11 +255,11 @@ class LakeFSLake:
 
     # Spark and other clients
     def address(self, place: LakeURI) -> str:
-        """`s3a://REPOSITORY/REF/PATH`: a Hadoop path, which is taken to the letter, so nothing is percent-encoded."""
+        """`s3a://REPOSITORY/REF/PATH`: a Hadoop path, which is taken literally, so nothing is percent-encoded."""
         return f"s3a://{place.repository}/{place.ref}/{place.path}"
 
     def version(self) -> str:
-        """The server's version, as it states it. ServiceError where none answers, or refuses the keys."""
+        """The server's version, as it states it. ServiceError where none answers, or rejects the credentials."""
         return str(self._transport.ask("GET", ("config",))["version_config"]["version"])
 
     def close(self) -> None:

@@ -263,7 +263,7 @@ class Transport:
         if error.status == 401:
             keys = self.credentials.keys_place
             return ServiceError(
-                f"{server} refuses the keys of {keys}{words}",
+                f"{server} rejects the credentials of {keys}{words}",
                 hint=f"check the keys in {keys}, and that they are for {self.credentials.endpoint}",
             )
         if error.status == 429 or error.status >= 500:

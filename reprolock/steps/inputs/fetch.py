@@ -128,7 +128,7 @@ class _Incoming:
 def not_cached(title: str, cache: ObjectCache) -> ServiceError:
     """Nobody may be asked for what the cache has not; `title` names it, at the start of a sentence."""
     return ServiceError(
-        f"{title} is not whole in the cache at {cache.folder}, and offline nobody is asked for it",
+        f"{title} is not whole in the cache at {cache.folder}, and --offline does not download it",
         hint="leave out --offline while the lake answers",
     )
 

@@ -61,9 +61,9 @@ def require_fresh(project: Project) -> Lock:
         return lock
     hint = "run `reprolock lock` and commit repro.lock"
     if len(stale) == 1:
-        raise LockError(f"repro.lock does not answer repro.toml: {stale[0].sentence}", hint=hint)
+        raise LockError(f"repro.lock is out of date: {stale[0].sentence}", hint=hint)
     raise LockError(
-        f"repro.lock does not answer repro.toml in {len(stale)} places",
+        f"repro.lock is out of date: {len(stale)} entries do not match repro.toml",
         faults=tuple(item.sentence for item in stale),
         hint=hint,
     )

@@ -120,7 +120,7 @@ def _of_host(recorded: EnvironmentRecord, replay: EnvironmentRecord) -> Iterator
 
 
 def _of_spark(recorded: Record, replay: Record) -> Iterator[str]:
-    """Settings that differ, and what came past the lock, in the recorded run or in this one."""
+    """Settings that differ, and what came from outside the lock, in the recorded run or in this one."""
     old, new = (deciding_settings(record.spark.conf) if record.spark else {} for record in (recorded, replay))
     if names := sorted({name for name, _ in old.items() ^ new.items()}):
         yield f"Spark's settings differ: {', '.join(names)}"
@@ -128,7 +128,7 @@ def _of_spark(recorded: Record, replay: Record) -> Iterator[str]:
     if brought:
         yield f"not locked: {', '.join(sorted(brought))}"
     lineages = [record.lineage for record in (recorded, replay) if record.lineage]
-    yield from sorted({f"past the lock: {sentence}" for lineage in lineages for sentence in lineage.unlocked})
+    yield from sorted({f"outside the lock: {sentence}" for lineage in lineages for sentence in lineage.unlocked})
     yield from sorted({read.sentence for lineage in lineages for read in lineage.undeclared})
 
 

@@ -105,7 +105,7 @@ def judged(ending: Ending, lineage: Lineage, spec: Spec, warn: Callable[[str], N
             f"Spark read {len(undeclared) - _WARNINGS} more places that no dataset declares; `reprolock show` names them"
         )
     for sentence in lineage.unlocked:
-        warn(f"past the lock: {sentence}")
+        warn(f"outside the lock: {sentence}")
     return ending
 
 

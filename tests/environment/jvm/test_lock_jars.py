@@ -173,7 +173,7 @@ def test_a_listener_that_is_nowhere(layout: Layout, home: SparkHome, tmp_path: P
     assert error.message == f'"{LISTENER}" is in no repository: asked {layout.source.url} (a test)'
     assert (error.hint, error.exit_code) == ("every Spark run is given it; put it into the repository", 2)
     error = failure(resolve, (), spark=home, s3a=False, java=nowhere, store=store, offline=True)
-    assert error.message == f'"{LISTENER}" is not in the store, and offline nobody is asked for it'
+    assert error.message == f'"{LISTENER}" is not in the store, and --offline does not download it'
     assert (error.hint, error.exit_code) == ("run once without --offline", 5)
     layout.jar(LISTENER).write_text("<html>Please log in</html>")
     error = failure(resolve, (), spark=home, s3a=False, java=nowhere, store=store)
@@ -255,7 +255,7 @@ def test_offline_and_never_seen(home: SparkHome, java: Java, tmp_path: Path) -> 
         resolve, ("org.acme:app:1.0",), spark=home, s3a=False, java=java, store=JarStore(tmp_path), offline=True
     )
     assert (
-        error.message == '"org.acme:app:1.0" (spark.packages) is not in the store, and offline nobody is asked for it'
+        error.message == '"org.acme:app:1.0" (spark.packages) is not in the store, and --offline does not download it'
     )
     assert (error.hint, error.exit_code) == ("run once without --offline", 5)
 
@@ -280,7 +280,7 @@ def test_a_private_repository_without_keys(private: str, home: SparkHome, java: 
     store = JarStore(tmp_path / "jars", repositories(environ, tmp_path, {}))
     error = failure(resolve, ("org.acme:app:1.0",), spark=home, s3a=False, java=java, store=store)
     where = f"{private} (DEFAULT_ARTIFACT_REPOSITORY)"
-    assert error.message == f"the Maven repository at {where} refuses the keys: HTTP 401"
+    assert error.message == f"the Maven repository at {where} rejects the credentials: HTTP 401"
     assert (
         error.hint
         == "put the keys into the address in REPROLOCK_MAVEN_REPOSITORY or beside the mirror in ~/.m2/settings.xml"
@@ -430,7 +430,7 @@ def test_offline_and_not_in_the_store(stored: tuple[JarStore, JarsPin], tmp_path
     error = failure(JarStore(tmp_path / "empty").files, pin, offline=True)
     assert isinstance(error, ServiceError)
     assert error.message == (
-        f"jar org.acme:app:1.0 and 1 more are not in the store at {tmp_path}/empty, and offline nobody is asked for it"
+        f"jar org.acme:app:1.0 and 1 more are not in the store at {tmp_path}/empty, and --offline does not download it"
     )
     assert error.exit_code == 5
 

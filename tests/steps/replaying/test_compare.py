@@ -291,7 +291,7 @@ def test_remarks_on_the_machine(side: Side, recorded: Recorded) -> None:
 
 
 def test_remarks_on_spark(side: Side, recorded: Recorded) -> None:
-    """What came past the lock, in either run, and what nobody declared, stands beside every verdict."""
+    """What came from outside the lock, in either run, and what nobody declared, stands beside every verdict."""
     spark = SparkRecord(
         version="4.2.0",
         master="yarn",
@@ -314,8 +314,8 @@ def test_remarks_on_spark(side: Side, recorded: Recorded) -> None:
     assert found.unlocked[1:-1] == (
         "Spark's settings differ: spark.sql.ansi.enabled",
         "not locked: core-site.xml, own.jar",
-        "past the lock: jar mine.jar, not locked",
-        f"past the lock: {past}",
+        "outside the lock: jar mine.jar, not locked",
+        f"outside the lock: {past}",
         "Spark read lakefs://flights/main/train/, a ref that moves and no dataset pins",
         "the cluster yarn not locked",
     )

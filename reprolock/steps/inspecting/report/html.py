@@ -83,7 +83,7 @@ def _warnings(lineage: Lineage) -> list[str]:
     """What nobody declared or locked, one sentence each."""
     return [
         *(read.sentence for read in lineage.undeclared),
-        *(f"past the lock: {sentence}" for sentence in lineage.unlocked),
+        *(f"outside the lock: {sentence}" for sentence in lineage.unlocked),
     ]
 
 
