@@ -14,20 +14,20 @@ class ReprolockError(Exception):
     """One sentence naming the file, flag or variable at fault, and what to do next.
 
     `message` carries no full stop and no newline, `hint` is an imperative for whoever reads it, `owner_hint` what
-    only who keeps the project can do beside it: change its lock, run it offline. `faults` holds further
-    lines where one file has several faults at once. `exit_code` is the process's.
+    only who keeps the project can do beside it: change its lock, run it offline. `problems` holds further
+    lines where one file has several problems at once. `exit_code` is the process's.
     """
 
     exit_code: ClassVar[int] = 70
 
     def __init__(
-        self, message: str, *, hint: str | None = None, owner_hint: str | None = None, faults: tuple[str, ...] = ()
+        self, message: str, *, hint: str | None = None, owner_hint: str | None = None, problems: tuple[str, ...] = ()
     ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.owner_hint = owner_hint
-        self.faults = faults
+        self.problems = problems
         if self.hints is not None:
             self.add_note(f"hint: {self.hints}")  # for a traceback; the command line prints it itself
 
@@ -37,7 +37,7 @@ class ReprolockError(Exception):
         return "; ".join(filter(None, (self.hint, self.owner_hint))) or None
 
     def __str__(self) -> str:
-        return "\n".join((self.message, *self.faults))
+        return "\n".join((self.message, *self.problems))
 
 
 class CommandFailed(ReprolockError):

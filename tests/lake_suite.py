@@ -59,7 +59,7 @@ def paths(listing: Iterable[Object]) -> list[str]:
     return [found.path for found in listing]
 
 
-def fault(
+def problem(
     kind: type[ReprolockError], call: Callable[..., Any], *arguments: Any, **named: Any
 ) -> tuple[str, str | None]:
     """Message and hint of the error that a call must raise, consumed to its end where it answers an iterator."""
@@ -106,14 +106,14 @@ class LakeContract:
 
     def test_a_repository_name_is_taken_once(self, lake: Lake, repository: str) -> None:
         create = lake.create_repository
-        assert fault(LakeRefused, create, repository, storage=self.storage(repository + "-2")) == (
+        assert problem(LakeRefused, create, repository, storage=self.storage(repository + "-2")) == (
             f'the repository "{repository}" is already in the lake {lake.endpoint}',
             "choose another name for the repository",
         )
 
     @pytest.mark.parametrize("name", ["ab", "Upper", "under_score", "-dash", "a/b", "..", ""])
     def test_a_repository_name_follows_one_rule(self, lake: Lake, name: str) -> None:
-        assert fault(LakeRefused, lake.create_repository, name, storage=self.storage("never")) == (
+        assert problem(LakeRefused, lake.create_repository, name, storage=self.storage("never")) == (
             f'"{name}" cannot be the name of a repository: it must have 3 to 63 of a-z, 0-9 and "-", '
             "starting with a letter or digit",
             "choose another name for the repository",
@@ -126,21 +126,21 @@ class LakeContract:
             "create it with `reprolock data create lakefs://qqqqqqqqqq`",
         )
         name = "qqqqqqqqqq"
-        assert fault(NotFound, lake.resolve, name, "main") == expected
-        assert fault(NotFound, lake.list, name, "main") == expected
-        assert fault(NotFound, lake.list, name, "main", "a") == expected
-        assert fault(NotFound, lake.stat, name, "main", "a") == expected
-        assert fault(NotFound, lake.open, name, "main", "a") == expected
-        assert fault(NotFound, lambda: list(lake.branches(name))) == expected
-        assert fault(NotFound, lake.diff, name, "main", "dev") == expected
-        assert fault(NotFound, put, lake, name, "a") == expected
-        assert fault(NotFound, lake.commit, name, "main", "text") == expected
-        assert fault(NotFound, lake.create_branch, name, "dev", "main") == expected
-        assert fault(NotFound, lake.create_tag, name, "v1", "main") == expected
+        assert problem(NotFound, lake.resolve, name, "main") == expected
+        assert problem(NotFound, lake.list, name, "main") == expected
+        assert problem(NotFound, lake.list, name, "main", "a") == expected
+        assert problem(NotFound, lake.stat, name, "main", "a") == expected
+        assert problem(NotFound, lake.open, name, "main", "a") == expected
+        assert problem(NotFound, lambda: list(lake.branches(name))) == expected
+        assert problem(NotFound, lake.diff, name, "main", "dev") == expected
+        assert problem(NotFound, put, lake, name, "a") == expected
+        assert problem(NotFound, lake.commit, name, "main", "text") == expected
+        assert problem(NotFound, lake.create_branch, name, "dev", "main") == expected
+        assert problem(NotFound, lake.create_tag, name, "v1", "main") == expected
 
     def test_a_repository_that_is_nearly_there(self, lake: Lake, repository: str) -> None:
         name = repository + "x"
-        assert fault(NotFound, lake.resolve, name, "main") == (
+        assert problem(NotFound, lake.resolve, name, "main") == (
             f'no repository "{name}" in the lake {lake.endpoint}',
             f'did you mean "{repository}"?',
         )
@@ -149,21 +149,21 @@ class LakeContract:
     def test_no_such_ref(self, lake: Lake, repository: str, ref: str) -> None:
         expected = f'no branch, tag or commit "{ref}" in the repository "{repository}"'
         for call in (lake.resolve, lake.list, lake.ancestors, lake.uncommitted):
-            assert fault(NotFound, call, repository, ref)[0] == expected
+            assert problem(NotFound, call, repository, ref)[0] == expected
         for call in (lake.stat, lake.open):
-            assert fault(NotFound, call, repository, ref, "a")[0] == expected
-        assert fault(NotFound, lake.diff, repository, "main", ref)[0] == expected
-        assert fault(NotFound, lake.diff, repository, ref, "main")[0] == expected
-        assert fault(NotFound, lake.create_branch, repository, "dev", ref)[0] == expected
-        assert fault(NotFound, lake.create_tag, repository, "v1", ref)[0] == expected
-        assert fault(NotFound, lake.merge, repository, ref, "main", "text")[0] == expected
-        assert fault(NotFound, lake.revert, repository, "main", ref)[0] == expected
+            assert problem(NotFound, call, repository, ref, "a")[0] == expected
+        assert problem(NotFound, lake.diff, repository, "main", ref)[0] == expected
+        assert problem(NotFound, lake.diff, repository, ref, "main")[0] == expected
+        assert problem(NotFound, lake.create_branch, repository, "dev", ref)[0] == expected
+        assert problem(NotFound, lake.create_tag, repository, "v1", ref)[0] == expected
+        assert problem(NotFound, lake.merge, repository, ref, "main", "text")[0] == expected
+        assert problem(NotFound, lake.revert, repository, "main", ref)[0] == expected
 
     def test_a_ref_that_is_nearly_there(self, lake: Lake, repository: str) -> None:
         lake.create_tag(repository, "version-1", "main")
-        assert fault(NotFound, lake.resolve, repository, "mian")[1] == 'did you mean "main"?'
-        assert fault(NotFound, lake.resolve, repository, "version-2")[1] == 'did you mean "version-1"?'
-        assert fault(NotFound, lake.resolve, repository, "zzzzzz")[1] == (
+        assert problem(NotFound, lake.resolve, repository, "mian")[1] == 'did you mean "main"?'
+        assert problem(NotFound, lake.resolve, repository, "version-2")[1] == 'did you mean "version-1"?'
+        assert problem(NotFound, lake.resolve, repository, "zzzzzz")[1] == (
             f"see what is there with `reprolock data log lakefs://{repository}/main`"
         )
 
@@ -177,13 +177,13 @@ class LakeContract:
                 f'no branch "{ref}" in the repository "{repository}"',
                 f"create it with `reprolock data branch lakefs://{repository}/main {ref}`",
             )
-            assert fault(NotFound, put, lake, repository, "a", b"", ref) == expected
-            assert fault(NotFound, lake.put_many, repository, ref, [("a", file)]) == expected
-            assert fault(NotFound, lake.remove, repository, ref, "a") == expected
-            assert fault(NotFound, lake.commit, repository, ref, "text") == expected
-            assert fault(NotFound, lake.delete_branch, repository, ref) == expected
-            assert fault(NotFound, lake.merge, repository, "main", ref, "text") == expected
-            assert fault(NotFound, lake.revert, repository, ref, "main") == expected
+            assert problem(NotFound, put, lake, repository, "a", b"", ref) == expected
+            assert problem(NotFound, lake.put_many, repository, ref, [("a", file)]) == expected
+            assert problem(NotFound, lake.remove, repository, ref, "a") == expected
+            assert problem(NotFound, lake.commit, repository, ref, "text") == expected
+            assert problem(NotFound, lake.delete_branch, repository, ref) == expected
+            assert problem(NotFound, lake.merge, repository, "main", ref, "text") == expected
+            assert problem(NotFound, lake.revert, repository, ref, "main") == expected
 
     def test_no_such_path(self, lake: Lake, repository: str) -> None:
         head = commit(lake, repository, {"train/a.csv": b"1"})
@@ -193,11 +193,11 @@ class LakeContract:
                     f"nothing is at lakefs://{repository}/{ref}/{path}",
                     f"see what is there with `reprolock data ls -r lakefs://{repository}/{ref}/`",
                 )
-                assert fault(NotFound, lake.list, repository, ref, path) == expected
-                assert fault(NotFound, lake.stat, repository, ref, path) == expected
-                assert fault(NotFound, lambda: lake.open(repository, ref, path).read()) == expected
-        assert fault(NotFound, lake.stat, repository, "main", "train")[0].startswith("nothing is at")
-        assert fault(NotFound, lake.remove, repository, "main", "nowhere") == (
+                assert problem(NotFound, lake.list, repository, ref, path) == expected
+                assert problem(NotFound, lake.stat, repository, ref, path) == expected
+                assert problem(NotFound, lambda: lake.open(repository, ref, path).read()) == expected
+        assert problem(NotFound, lake.stat, repository, "main", "train")[0].startswith("nothing is at")
+        assert problem(NotFound, lake.remove, repository, "main", "nowhere") == (
             f"nothing is at lakefs://{repository}/main/nowhere",
             f"see what is there with `reprolock data ls -r lakefs://{repository}/main/`",
         )
@@ -219,7 +219,7 @@ class LakeContract:
         ids=range(10),
     )
     def test_paths_that_no_lake_takes(self, lake: Lake, repository: str, path: str, message: str) -> None:
-        assert fault(UsageError, put, lake, repository, path)[0] == message.format(repository)
+        assert problem(UsageError, put, lake, repository, path)[0] == message.format(repository)
 
     # objects
     @pytest.mark.parametrize("path", NAMES)
@@ -265,9 +265,9 @@ class LakeContract:
     def test_what_is_no_file_is_refused(self, lake: Lake, repository: str, tmp_path: Path) -> None:
         missing = tmp_path / "missing"
         expected = (f"{missing} is not there", "name a file or folder that exists")
-        assert fault(UsageError, lake.put, repository, "main", "a", missing) == expected
-        assert fault(UsageError, lake.put_many, repository, "main", [("a", missing)]) == expected
-        assert fault(UsageError, lake.put, repository, "main", "a", tmp_path) == (
+        assert problem(UsageError, lake.put, repository, "main", "a", missing) == expected
+        assert problem(UsageError, lake.put_many, repository, "main", [("a", missing)]) == expected
+        assert problem(UsageError, lake.put, repository, "main", "a", tmp_path) == (
             f"{tmp_path} is not a regular file",
             "put a file or a folder of files",
         )
@@ -307,7 +307,7 @@ class LakeContract:
             return
         reason = "an embedded lake has no object beside a folder of the same name"
         for path, blocked in (("a", "a"), ("c/d", "c"), ("c/d/e", "c")):
-            assert fault(LakeRefused, put, lake, repository, path) == (
+            assert problem(LakeRefused, put, lake, repository, path) == (
                 f"lakefs://{repository}/main/{blocked} cannot be stored: {reason}",
                 "rename the object",
             )
@@ -321,7 +321,7 @@ class LakeContract:
             return
         name = next(segment for segment in path.split("/") if "git" in segment.lower())
         place = path[: path.index(name) + len(name)]
-        assert fault(LakeRefused, put, lake, repository, path) == (
+        assert problem(LakeRefused, put, lake, repository, path) == (
             f'lakefs://{repository}/main/{place} cannot be stored: Git keeps the name "{name}" for itself',
             "rename the object",
         )
@@ -414,10 +414,10 @@ class LakeContract:
             f'nothing is staged on the branch "main" of the repository "{repository}"',
             f"stage something with `reprolock data put SRC lakefs://{repository}/main/PATH`",
         )
-        assert fault(LakeRefused, lake.commit, repository, "main", "none") == expected
+        assert problem(LakeRefused, lake.commit, repository, "main", "none") == expected
         commit(lake, repository, {"a": b"1"})
         put(lake, repository, "a", b"1")
-        assert fault(LakeRefused, lake.commit, repository, "main", "the same again") == expected
+        assert problem(LakeRefused, lake.commit, repository, "main", "the same again") == expected
 
     def test_a_commit_says_what_it_was_told(self, lake: Lake, repository: str) -> None:
         put(lake, repository, "a")
@@ -486,7 +486,7 @@ class LakeContract:
         assert list(lake.branches(repository)) == ["1", "Zeta", "_x", "dev", "main", "with-dash_1"]
         made = commit(lake, repository, {"b": b"1"}, branch="dev")
         assert lake.resolve(repository, "main").id == head
-        assert fault(LakeRefused, lake.create_branch, repository, "dev", "main") == (
+        assert problem(LakeRefused, lake.create_branch, repository, "dev", "main") == (
             f'the branch "dev" is already in the repository "{repository}"',
             "choose another name for the branch",
         )
@@ -504,14 +504,14 @@ class LakeContract:
         assert list(lake.list(repository, "dev")) == []
 
     def test_the_default_branch_stays(self, lake: Lake, repository: str) -> None:
-        assert fault(LakeRefused, lake.delete_branch, repository, "main") == (
+        assert problem(LakeRefused, lake.delete_branch, repository, "main") == (
             f'the branch "main" is the default branch of the repository "{repository}" and cannot be deleted',
             "delete another branch",
         )
 
     @pytest.mark.parametrize("name", ["main/x", "-x", "a b", "a.b", "x~1", "x@", "é", ""])
     def test_a_branch_name_follows_one_rule(self, lake: Lake, repository: str, name: str) -> None:
-        assert fault(LakeRefused, lake.create_branch, repository, name, "main") == (
+        assert problem(LakeRefused, lake.create_branch, repository, name, "main") == (
             f'"{name}" cannot be the name of a branch: it must have letters, digits, "_" and "-" only, '
             'and not start with "-"',
             "choose another name for the branch",
@@ -519,7 +519,7 @@ class LakeContract:
 
     @pytest.mark.parametrize("name", ["a/b", "-x", "a b", "a..b", ".a", "v1.lock", "x~1", "é", ""])
     def test_a_tag_name_follows_one_rule(self, lake: Lake, repository: str, name: str) -> None:
-        assert fault(LakeRefused, lake.create_tag, repository, name, "main") == (
+        assert problem(LakeRefused, lake.create_tag, repository, name, "main") == (
             f'"{name}" cannot be the name of a tag: it must have letters, digits, "_", "-" and single "." '
             'between them only, and not end with ".lock"',
             "choose another name for the tag",
@@ -532,16 +532,16 @@ class LakeContract:
         commit(lake, repository, {"a": b"2"})
         assert lake.resolve(repository, "v1.0").id == head
         assert read(lake, repository, "my-ml-experiment1", "a") == b"1"
-        assert fault(LakeRefused, lake.create_tag, repository, "v1.0", "main") == (
+        assert problem(LakeRefused, lake.create_tag, repository, "v1.0", "main") == (
             f'the tag "v1.0" is already in the repository "{repository}"',
             "choose another name for the tag",
         )
         lake.create_tag(repository, "v2", "main")
-        assert fault(LakeRefused, lake.create_branch, repository, "v2", "main") == (
+        assert problem(LakeRefused, lake.create_branch, repository, "v2", "main") == (
             f'the tag "v2" is already in the repository "{repository}"',
             "choose another name for the tag",
         )
-        assert fault(LakeRefused, lake.create_tag, repository, "main", "main") == (
+        assert problem(LakeRefused, lake.create_tag, repository, "main", "main") == (
             f'the branch "main" is already in the repository "{repository}"',
             "choose another name for the branch",
         )
@@ -603,7 +603,7 @@ class LakeContract:
             caught.value.message == f'"dev" and the branch "main" of the repository "{repository}" both changed 1 path'
         )
         assert caught.value.hint == 'make the two agree on a branch, then merge again; "main" is as it was'
-        assert caught.value.faults == ("data/a.csv",)
+        assert caught.value.problems == ("data/a.csv",)
         assert lake.resolve(repository, "main") == before
         assert not lake.uncommitted(repository, "main")
 
@@ -614,7 +614,7 @@ class LakeContract:
         with pytest.raises(LakeRefused) as caught:
             lake.merge(repository, "dev", "main", "Merge dev")
         assert caught.value.message.endswith("both changed 22 paths")
-        assert caught.value.faults == (*(f"new/{number:02d}" for number in range(20)), "and 2 more")
+        assert caught.value.problems == (*(f"new/{number:02d}" for number in range(20)), "and 2 more")
 
     def test_a_moved_object_is_not_followed(self, lake: Lake, repository: str) -> None:
         data = b"row,of,data\n" * 100
@@ -625,14 +625,14 @@ class LakeContract:
         commit(lake, repository, {"old": data + b"one,more,row\n"})
         with pytest.raises(LakeRefused) as caught:
             lake.merge(repository, "dev", "main", "Merge dev")
-        assert caught.value.faults == ("old",)
+        assert caught.value.problems == ("old",)
 
     def test_nothing_to_merge(self, lake: Lake, repository: str) -> None:
         head = commit(lake, repository, {"a": b"1"})
         lake.create_branch(repository, "dev", "main")
         commit(lake, repository, {"b": b"1"})
         for source in ("dev", head, "main"):
-            assert fault(LakeRefused, lake.merge, repository, source, "main", "none") == (
+            assert problem(LakeRefused, lake.merge, repository, source, "main", "none") == (
                 f'"{source}" has nothing to merge into the branch "main" of the repository "{repository}"',
                 f"compare them with `reprolock data diff lakefs://{repository}/main lakefs://{repository}/{source}`",
             )
@@ -646,8 +646,8 @@ class LakeContract:
             f'the branch "main" of the repository "{repository}" has staged changes',
             f"commit them first with `reprolock data commit lakefs://{repository}/main -m TEXT`",
         )
-        assert fault(LakeRefused, lake.merge, repository, "dev", "main", "text") == expected
-        assert fault(LakeRefused, lake.revert, repository, "main", "main") == expected
+        assert problem(LakeRefused, lake.merge, repository, "dev", "main", "text") == expected
+        assert problem(LakeRefused, lake.revert, repository, "main", "main") == expected
         assert paths(lake.list(repository, "main")) == ["a", "c"]
 
     # undoing and comparing
@@ -673,20 +673,20 @@ class LakeContract:
             f'{undone} cannot be undone on the branch "main" of the repository "{repository}": 1 path changed again since'
         )
         assert caught.value.hint == 'undo the later commits first; "main" is as it was'
-        assert caught.value.faults == ("a",)
+        assert caught.value.problems == ("a",)
         assert lake.resolve(repository, "main") == before
 
     def test_what_cannot_be_reverted(self, lake: Lake, repository: str) -> None:
         first = lake.resolve(repository, "main").id
         nothing = f'undoing {first} changes nothing on the branch "main" of the repository "{repository}"'
-        assert fault(LakeRefused, lake.revert, repository, "main", first) == (
+        assert problem(LakeRefused, lake.revert, repository, "main", first) == (
             nothing,
             f"see what is there with `reprolock data log lakefs://{repository}/main`",
         )
         lake.create_branch(repository, "dev", "main")
         commit(lake, repository, {"b": b"1"}, branch="dev")
         merged = lake.merge(repository, "dev", "main", "Merge dev").id
-        assert fault(LakeRefused, lake.revert, repository, "main", "main") == (
+        assert problem(LakeRefused, lake.revert, repository, "main", "main") == (
             f'{merged} of the repository "{repository}" is a merge and cannot be undone',
             "put the objects as they should be and commit them",
         )

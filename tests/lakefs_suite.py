@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import pytest
-from lake_suite import LakeContract, commit, fault, paths, put
+from lake_suite import LakeContract, commit, paths, problem, put
 
 from reprolock.errors import LakeRefused, PinError, ServiceError, UsageError
 from reprolock.lake.lakefs import error_mapping
@@ -104,10 +104,10 @@ class LakeFSContract(LakeContract):
             "error authenticating request",
             f"check the keys in LAKECTL_CREDENTIALS_ACCESS_KEY_ID, and that they are for {stranger.endpoint}",
         )
-        assert fault(ServiceError, stranger.resolve, "any-repository", "main") == expected
-        assert fault(ServiceError, stranger.open, "any-repository", "main", "a") == expected
-        assert fault(ServiceError, put, stranger, "any-repository", "a") == expected
-        assert fault(ServiceError, stranger.commit, "any-repository", "main", "text") == expected
+        assert problem(ServiceError, stranger.resolve, "any-repository", "main") == expected
+        assert problem(ServiceError, stranger.open, "any-repository", "main", "a") == expected
+        assert problem(ServiceError, put, stranger, "any-repository", "a") == expected
+        assert problem(ServiceError, stranger.commit, "any-repository", "main", "text") == expected
 
     def test_bytes_that_are_gone(self, lake: LakeFSLake, repository: str, outside: Outside) -> None:
         head = commit(lake, repository, {"a": b"gone", "empty": b""})
@@ -118,8 +118,8 @@ class LakeFSContract(LakeContract):
                 f"lakefs://{repository}/{head}/a is gone: the commit names it, but the lake no longer has its bytes",
                 "restore the lake from a backup; `reprolock lock --upgrade` pins a commit that is whole",
             )
-            assert fault(PinError, lake.stat, repository, ref, "a") == expected
-            assert fault(PinError, lake.open, repository, ref, "a") == expected
+            assert problem(PinError, lake.stat, repository, ref, "a") == expected
+            assert problem(PinError, lake.open, repository, ref, "a") == expected
         assert lake.stat(repository, head, "empty").size == 0
 
     def test_a_protected_branch(self, lake: LakeFSLake, repository: str, outside: Outside) -> None:
@@ -130,18 +130,18 @@ class LakeFSContract(LakeContract):
             f'the branch "release-1" of the repository "{repository}" is protected',
             f"work on a branch of your own: `reprolock data branch lakefs://{repository}/release-1 NAME`",
         )
-        assert fault(LakeRefused, put, lake, repository, "b", b"1", "release-1") == expected
-        assert fault(LakeRefused, lake.remove, repository, "release-1", "a") == expected
-        assert fault(LakeRefused, lake.commit, repository, "release-1", "text") == expected
+        assert problem(LakeRefused, put, lake, repository, "b", b"1", "release-1") == expected
+        assert problem(LakeRefused, lake.remove, repository, "release-1", "a") == expected
+        assert problem(LakeRefused, lake.commit, repository, "release-1", "text") == expected
 
     def test_a_read_only_repository(self, lake: LakeFSLake, repository: str) -> None:
         name = f"{repository}-ro"
         body = {"name": name, "storage_namespace": f"s3://lake/{name}", "read_only": True}
         lake._transport.ask("POST", ("repositories",), body=body)
         expected = (f'the repository "{name}" is read-only', "work in another repository, or have it made writable")
-        assert fault(LakeRefused, put, lake, name, "b") == expected
-        assert fault(LakeRefused, lake.create_branch, name, "dev", "main") == expected
-        assert fault(LakeRefused, lake.commit, name, "main", "text") == expected
+        assert problem(LakeRefused, put, lake, name, "b") == expected
+        assert problem(LakeRefused, lake.create_branch, name, "dev", "main") == expected
+        assert problem(LakeRefused, lake.commit, name, "main", "text") == expected
 
     def test_keys_without_the_right(self, lake: LakeFSLake, repository: str) -> None:
         """A lakeFS without users' rights never answers so; what is made of the answer is the same on every one."""
@@ -176,7 +176,7 @@ class LakeFSContract(LakeContract):
 
     def test_a_hook_that_says_no(self, lake: LakeFSLake, repository: str) -> None:
         put(lake, repository, "_lakefs_actions/check.yaml", CHECK.encode())
-        message, hint = fault(LakeRefused, lake.commit, repository, "main", "text")
+        message, hint = problem(LakeRefused, lake.commit, repository, "main", "text")
         assert message.startswith(
             f'lakeFS at {lake.endpoint} does not commit on the branch "main" of the repository "{repository}": '
         )
@@ -186,7 +186,7 @@ class LakeFSContract(LakeContract):
         assert lake.uncommitted(repository, "main")
 
     def test_a_repository_needs_a_place(self, lake: LakeFSLake) -> None:
-        assert fault(UsageError, lake.create_repository, "example-repo") == (
+        assert problem(UsageError, lake.create_repository, "example-repo") == (
             f'the repository "example-repo" needs a place for its objects: lakeFS at {lake.endpoint} has no default',
             "name a bucket: `reprolock data create lakefs://example-repo --storage s3://BUCKET/`",
         )
@@ -204,7 +204,7 @@ class LakeFSContract(LakeContract):
         ],
     )
     def test_a_place_that_lakefs_does_not_take(self, lake: LakeFSLake, storage: str, said: str) -> None:
-        assert fault(LakeRefused, lake.create_repository, "example-repo", storage=storage) == (
+        assert problem(LakeRefused, lake.create_repository, "example-repo", storage=storage) == (
             f'lakeFS at {lake.endpoint} does not create the repository "example-repo": {said}',
             "put right what it says and try again",
         )

@@ -69,7 +69,8 @@ def lock(
         given |= {"--as-of": as_of, "--strict": strict}
         if other := next((option for option, value in given.items() if value), None):
             raise UsageError(
-                f"--check and {other} exclude one another: --check asks no service and pins nothing", hint="leave one out"
+                f"--check and {other} exclude one another: --check asks no service and pins nothing",
+                hint="leave one out",
             )
         found = reprolock.check(settings.root)
         settings.line(f"repro.lock is up to date ({counted(len(found.dataset), 'dataset')})")

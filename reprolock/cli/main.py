@@ -136,10 +136,10 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _complain(message: str, hint: str | None) -> None:
-    first, *faults = message.split("\n")
+    first, *problems = message.split("\n")
     click.echo(click.style("error:", fg="red", bold=True) + f" {first}", err=True)
-    for fault in faults:
-        click.echo(f"  {fault}", err=True)
+    for problem in problems:
+        click.echo(f"  {problem}", err=True)
     if hint:
         click.echo(click.style("hint:", fg="cyan") + f" {hint}", err=True)
 

@@ -134,7 +134,7 @@ def _write_refusal(settings: Settings, html: Path, run: str, error: NotReplayabl
     from reprolock.steps.inspecting.report.html import refusal, write_report
     from reprolock.steps.project.machine import Machine
 
-    write_report(html, refusal(run, not_replayable(error.message), error.faults, error.hint), Machine.here())
+    write_report(html, refusal(run, not_replayable(error.message), error.problems, error.hint), Machine.here())
     settings.remark(f"Wrote {html}")
 
 

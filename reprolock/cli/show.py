@@ -86,7 +86,7 @@ def record_rows(record: Record) -> list[list[str]]:
         rows.append(["Seed", str(record.seed)])
     rows += closing_rows(record)
     rows += lineage_rows(record)
-    rows += [["Unpublished", item.name, item.fault] for item in record.published if item.fault]
+    rows += [["Unpublished", item.name, item.problem] for item in record.published if item.problem]
     rows.append(["Pinned", record.pinned.total])
     rows.append(["Observed", record.observed.total])
     return rows

@@ -35,10 +35,10 @@ def verify(settings: Settings, deep: bool) -> None:
         ]
     )
     settings.result({"deep": deep, "pins": [{**item._asdict(), "fails": item.fails} for item in found]})
-    faults = [item for item in found if item.fails]
-    if faults:
-        first = faults[0]
-        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+    problems = [item for item in found if item.fails]
+    if problems:
+        first = problems[0]
+        more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
         raise PinError(
             f"{first.kind} {first.name}: {first.detail}{more}",
             hint=first.hint or "restore what is pinned; `reprolock lock --upgrade` pins what is there now",

@@ -112,7 +112,7 @@ class Watch(NamedTuple):
         return settings
 
     def logging(self) -> str | None:
-        """log4j2.properties as Spark's own are, but for the listener, which repeats every fault of a query at length."""
+        """log4j2.properties as Spark's own are, but for the listener, which repeats every error of a query at length."""
         for jar in sorted((self.pyspark / "jars").glob("spark-co*.jar")):
             try:
                 with ZipFile(jar) as classes:

@@ -1,4 +1,4 @@
-"""repro.toml in, `Spec` out; or one error with every fault, its line and what to write instead."""
+"""repro.toml in, `Spec` out; or one error with every problem, its line and what to write instead."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from reprolock.errors import UsageError
-from reprolock.model.spec import Spec, further_faults
+from reprolock.model.spec import Spec, further_problems
 
 NAME = "repro.toml"
 _NO_PROJECT = "run `reprolock init`, or name the project's folder with -C"
@@ -43,13 +43,13 @@ def parse_spec(text: str, name: str = NAME) -> Spec:
     try:
         return Spec.model_validate(tables)
     except ValidationError as error:
-        from reprolock.files.validation_errors import sentences  # a parser with positions: only once there is a fault
+        from reprolock.files.validation_errors import sentences  # a parser with positions: only once there is a problem
 
-        found = sentences(error, Spec, text, name, further_faults(tables))
+        found = sentences(error, Spec, text, name, further_problems(tables))
     if len(found) == 1:
         raise UsageError(found[0], hint=f"mend {name}; `reprolock schema` shows every key")
     raise UsageError(
-        f"{name} has {len(found)} faults", faults=found, hint=f"mend {name}; `reprolock schema` shows every key"
+        f"{name} has {len(found)} problems", problems=found, hint=f"mend {name}; `reprolock schema` shows every key"
     )
 
 

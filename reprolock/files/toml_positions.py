@@ -1,4 +1,4 @@
-"""Where a key stands in a TOML file: (path of keys) -> line. Asked only once a file has a fault.
+"""Where a key stands in a TOML file: (path of keys) -> line. Asked only once a file has a problem.
 
 The parsers that give values give no positions, so the syntax tree comes from tree-sitter.
 """

@@ -1,6 +1,6 @@
 """Pydantic's findings as sentences with a place: `repro.toml:12: datasets.train.formt: unknown key; …`.
 
-In: a ValidationError, the model and the file's text. Out: one sentence a fault, in the file's order.
+In: a ValidationError, the model and the file's text. Out: one sentence a problem, in the file's order.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _WANTED = {
 def sentences(
     error: ValidationError, model: type[BaseModel], text: str, file: str, further: Iterable[tuple[Path, str]] = ()
 ) -> tuple[str, ...]:
-    """`FILE:LINE: KEY: what is wrong; what to write instead`, sorted by line. `further` are faults that another one kept
+    """`FILE:LINE: KEY: what is wrong; what to write instead`, sorted by line. `further` are problems that another one kept
     the model from finding."""
-    faults = [fault for details in error.errors() for fault in _faults(details, model)]
-    found = {(line_of(text, path), f"{dotted(path)}: {sentence}") for path, sentence in (*faults, *further)}
+    problems = [problem for details in error.errors() for problem in _problems(details, model)]
+    found = {(line_of(text, path), f"{dotted(path)}: {sentence}") for path, sentence in (*problems, *further)}
     return tuple(f"{file}:{line}: {sentence}" for line, sentence in sorted(found))
 
 
-def _faults(details: ErrorDetails, model: type[BaseModel]) -> Iterable[tuple[Path, str]]:
+def _problems(details: ErrorDetails, model: type[BaseModel]) -> Iterable[tuple[Path, str]]:
     path: Path = tuple(part for part in details["loc"] if part != "[key]")
     context = details.get("ctx", {})
     match details["type"]:
@@ -48,7 +48,7 @@ def _faults(details: ErrorDetails, model: type[BaseModel]) -> Iterable[tuple[Pat
             yield path, context["message"]
         case "value_error":
             inner = context["error"]
-            for deeper, sentence in getattr(inner, "faults", [((), str(inner))]):
+            for deeper, sentence in getattr(inner, "problems", [((), str(inner))]):
                 yield (*path, *deeper), sentence
         case "missing":
             yield path, "missing; " + _meaning(model, path)

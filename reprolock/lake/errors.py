@@ -1,4 +1,4 @@
-"""The sentences that both lakes say: one builder per fault, so that a user never learns two dialects.
+"""The sentences that both lakes say: one builder per problem, so that a user never learns two dialects.
 
 In go names as the caller gave them, out comes the error to raise. A place is named as an address
 wherever there is one, for it can be pasted into the next command.
@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from reprolock.errors import Damaged, LakeRefused, NotFound, PinError, ServiceError
 from reprolock.model.uri import LakeURI
 
-FAULTS_SHOWN = 20
+PROBLEMS_SHOWN = 20
 """How many paths a conflict lists before it counts the rest."""
 
 
@@ -135,21 +135,21 @@ def staged(repository: str, branch: str) -> LakeRefused:
 
 
 def conflict(repository: str, source: str, branch: str, paths: Sequence[str]) -> LakeRefused:
-    """Both sides of a merge changed the same paths; they stand in `faults`."""
+    """Both sides of a merge changed the same paths; they stand in `problems`."""
     return LakeRefused(
         f'"{source}" and the branch "{branch}" of the repository "{repository}" both changed {_count(paths)}',
         hint=f'make the two agree on a branch, then merge again; "{branch}" is as it was',
-        faults=_shown(paths),
+        problems=_shown(paths),
     )
 
 
 def revert_conflict(repository: str, branch: str, commit: str, paths: Sequence[str]) -> LakeRefused:
-    """Paths of the commit that is to be undone were changed again since; they stand in `faults`."""
+    """Paths of the commit that is to be undone were changed again since; they stand in `problems`."""
     return LakeRefused(
         f'{commit} cannot be undone on the branch "{branch}" of the repository "{repository}": '
         f"{_count(paths)} changed again since",
         hint=f'undo the later commits first; "{branch}" is as it was',
-        faults=_shown(paths),
+        problems=_shown(paths),
     )
 
 
@@ -229,5 +229,5 @@ def _count(paths: Sequence[str]) -> str:
 
 
 def _shown(paths: Sequence[str]) -> tuple[str, ...]:
-    rest = len(paths) - FAULTS_SHOWN
-    return (*paths[:FAULTS_SHOWN], *([f"and {rest} more"] if rest > 0 else ()))
+    rest = len(paths) - PROBLEMS_SHOWN
+    return (*paths[:PROBLEMS_SHOWN], *([f"and {rest} more"] if rest > 0 else ()))

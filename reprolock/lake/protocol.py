@@ -147,7 +147,7 @@ class Lake(Protocol):
         self, repository: str, source: str, branch: str, message: str, metadata: Mapping[str, str] = {}
     ) -> Commit:
         """Merge a ref into a branch, path by path. A path changed on both sides is a conflict: LakeRefused
-        lists them in `faults`, and the branch stays as it was. LakeRefused, too, when the branch has staged
+        lists them in `problems`, and the branch stays as it was. LakeRefused, too, when the branch has staged
         changes, or the ref nothing to merge."""
         ...
 

@@ -56,7 +56,8 @@ class Lineage(Value):
         (), description="What it reported as written, each place once."
     )
     unlocked: Strings = Field(
-        (), description="Jars and settings that a session brought from outside the lock, from its own environment report."
+        (),
+        description="Jars and settings that a session brought from outside the lock, from its own environment report.",
     )
 
     @property

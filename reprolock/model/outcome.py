@@ -27,7 +27,7 @@ class Ending(NamedTuple):
 class Output(NamedTuple):
     """One declared output as it was found. `files` is 0 and `digest` None when the run did not write it.
 
-    `fault`: why what stands there is no output, such as a link that leads nowhere.
+    `problem`: why what stands there is no output, such as a link that leads nowhere.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Output(NamedTuple):
     files: int
     bytes: int
     digest: str | None
-    fault: str | None = None
+    problem: str | None = None
 
     @property
     def missing(self) -> bool:

@@ -127,7 +127,7 @@ class OutputRecord(Value):
         None, description="The digest by which a replay compares: of bytes, a table or a document."
     )
     table: TableDigest | None = Field(None, description='Rows and columns, with compare = "table".')
-    fault: str | None = Field(None, description="Why there is no digest to compare, although something was written.")
+    problem: str | None = Field(None, description="Why there is no digest to compare, although something was written.")
     kept: str | None = Field(None, description="The artifact that holds a copy, for a comparison within a tolerance.")
 
 
@@ -140,7 +140,7 @@ class PublishedRecord(Value):
     commit: str | None = Field(None, description="The commit that holds the output; None: nothing was committed.")
     tag: str | None = Field(None, description="The tag of that commit, as --tag named it.")
     merged: str | None = Field(None, description="The merge commit on the declared branch; None: not merged.")
-    fault: str | None = Field(None, description="Why it stopped where it did.")
+    problem: str | None = Field(None, description="Why it stopped where it did.")
 
 
 class EndingRecord(Value):

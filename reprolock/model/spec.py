@@ -1,8 +1,8 @@
 """`Spec`: what repro.toml declares, checked in one place, at construction.
 
 In: the tables of a parsed TOML file. Out: a frozen `Spec`, or pydantic's ValidationError whose
-errors name each key at fault; what finds several faults raises `SpecFaults`. Rules over several keys are
-not asked where one of the keys is at fault: `further_faults` asks them of what is valid in such a file.
+errors name each key at fault; what finds several problems raises `SpecProblems`. Rules over several keys are
+not asked where one of the keys is at fault: `further_problems` asks them of what is valid in such a file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pydantic_core import PydanticCustomError
 from reprolock.model.placeholders import as_argument
 from reprolock.model.secrecy import has_userinfo, is_secret_name, looks_secret
 from reprolock.model.spec_rules import OWN_FILES as OWN_FILES
-from reprolock.model.spec_rules import SOURCES, Faults, Loc, Tables, consistent_output, disagreements, one_source
+from reprolock.model.spec_rules import SOURCES, Loc, Problems, Tables, consistent_output, disagreements, one_source
 from reprolock.model.uri import LakeURI, check_path
 from reprolock.model.value import Value
 
@@ -38,33 +38,33 @@ _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def fault(message: str) -> PydanticCustomError:
-    """One fault of the spec, where the validator stands."""
+def problem(message: str) -> PydanticCustomError:
+    """One problem of the spec, where the validator stands."""
     return PydanticCustomError("spec", "{message}", {"message": message})
 
 
-class SpecFaults(ValueError):
-    """Several faults at once, each deeper than where the validator stands."""
+class SpecProblems(ValueError):
+    """Several problems at once, each deeper than where the validator stands."""
 
-    def __init__(self, faults: Faults) -> None:
-        super().__init__("; ".join(sentence for _, sentence in faults))
-        self.faults = faults
+    def __init__(self, problems: Problems) -> None:
+        super().__init__("; ".join(sentence for _, sentence in problems))
+        self.problems = problems
 
 
-def _refuse(faults: Faults) -> None:
-    if faults:
-        raise SpecFaults(faults)
+def _refuse(problems: Problems) -> None:
+    if problems:
+        raise SpecProblems(problems)
 
 
 def _no_userinfo(address: str) -> str:
     if has_userinfo(address) or looks_secret(address):
-        raise fault("an address must not carry a user name or key; keys come from the environment")
+        raise problem("an address must not carry a user name or key; keys come from the environment")
     return address
 
 
 def _no_secret(text: str) -> str:
     if looks_secret(text):
-        raise fault("this is a key, and a key must not stand in a file; name its variable in run.pass_env")
+        raise problem("this is a key, and a key must not stand in a file; name its variable in run.pass_env")
     return text
 
 
@@ -72,12 +72,12 @@ def _project_path(path: str) -> str:
     try:
         check_path(path)
     except ValueError as error:
-        raise fault(
+        raise problem(
             str(error).replace("a path in a lake is relative to its repository", "write it relative to repro.toml")
         ) from None
     path = path.removeprefix("./").rstrip("/")
     if not path:
-        raise fault("an empty path; name a file or folder below repro.toml")
+        raise problem("an empty path; name a file or folder below repro.toml")
     return path
 
 
@@ -85,19 +85,19 @@ def _settings(table: Mapping[str, Any]) -> dict[str, str]:
     """Spark's options and settings are text: true, 8 and "8" are what a user may write."""
     if not isinstance(table, Mapping):
         return table
-    faults: Faults = []
+    problems: Problems = []
     for name, value in table.items():
         if is_secret_name(name):
-            faults.append(
+            problems.append(
                 ((name,), f'"{name}" holds a key, and a key must not stand in a file; keys come from the environment')
             )
         elif isinstance(value, (dict, list)):
-            faults.append(((name,), "write text, a number, true or false"))
+            problems.append(((name,), "write text, a number, true or false"))
         elif looks_secret(str(value)):
-            faults.append(
+            problems.append(
                 ((name,), "this is a key, and a key must not stand in a file; keys come from the environment")
             )
-    _refuse(faults)
+    _refuse(problems)
     return {name: as_argument(value) for name, value in table.items()}
 
 
@@ -105,7 +105,7 @@ def _identifier(name: str) -> str:
     if not (name.isascii() and name.isidentifier()):
         text = re.sub(r"\W", "_", name, flags=re.ASCII)
         better = text if text[:1].isidentifier() else f"_{text}"
-        raise fault(f'"{name}" is no identifier; write letters, digits and "_", such as "{better}"')
+        raise problem(f'"{name}" is no identifier; write letters, digits and "_", such as "{better}"')
     return name
 
 
@@ -130,7 +130,7 @@ class LakeSpec(Value):
     @classmethod
     def _kind(cls, endpoint: str | None) -> str | None:
         if endpoint is not None and not re.match(r"file:.|https?://.", endpoint):
-            raise fault(f'"{endpoint}" is no lake; write "file:lake" or "https://lakefs.example.com"')
+            raise problem(f'"{endpoint}" is no lake; write "file:lake" or "https://lakefs.example.com"')
         return endpoint
 
     @property
@@ -154,7 +154,7 @@ class DatasetSpec(Value):
         try:
             LakeURI.parse(_no_userinfo(uri))
         except ValueError as error:
-            raise fault(str(error)) from None
+            raise problem(str(error)) from None
         return uri
 
     @property
@@ -233,7 +233,7 @@ class RunSpec(Value):
     @classmethod
     def _no_shell_line(cls, command: Any) -> Any:
         if isinstance(command, str):
-            raise fault(f"write a list of arguments, not a shell line: {command.split()!r}".replace("'", '"'))
+            raise problem(f"write a list of arguments, not a shell line: {command.split()!r}".replace("'", '"'))
         return command
 
     @field_validator("command")
@@ -246,15 +246,15 @@ class RunSpec(Value):
     @field_validator("env")
     @classmethod
     def _variables(cls, env: dict[str, str]) -> dict[str, str]:
-        faults: Faults = []
+        problems: Problems = []
         for name, value in env.items():
             if not _ENV_NAME.fullmatch(name):
-                faults.append(((name,), f'"{name}" is no name of a variable'))
+                problems.append(((name,), f'"{name}" is no name of a variable'))
             elif is_secret_name(name) or looks_secret(value):
-                faults.append(
+                problems.append(
                     ((name,), f'{name} holds a key, and a key must not stand in a file; write pass_env = ["{name}"]')
                 )
-        _refuse(faults)
+        _refuse(problems)
         return env
 
     @field_validator("pass_env")
@@ -270,7 +270,7 @@ class RunSpec(Value):
     @classmethod
     def _duration(cls, timeout: str | None) -> str | None:
         if timeout is not None and not seconds(timeout):
-            raise fault(f'"{timeout}" is no duration; write "90s", "15m", "2h" or "1d12h"')
+            raise problem(f'"{timeout}" is no duration; write "90s", "15m", "2h" or "1d12h"')
         return timeout
 
     @property
@@ -302,9 +302,9 @@ class OutputSpec(Value):
             try:
                 place = LakeURI.parse(_no_userinfo(uri))
             except ValueError as error:
-                raise fault(str(error)) from None
+                raise problem(str(error)) from None
             if not place.path:
-                raise fault(
+                raise problem(
                     f'"{uri}" is a whole branch, which an output would replace; add a path of its own, such as "out/"'
                 )
         return uri
@@ -331,7 +331,7 @@ def _tolerance(value: Any) -> Any:
     if value == "exact":
         return {}
     if not isinstance(value, dict) or not value:
-        raise fault('write "exact", { rel = 1e-6 } or { abs = 0.01 }')
+        raise problem('write "exact", { rel = 1e-6 } or { abs = 0.01 }')
     return value
 
 
@@ -428,18 +428,18 @@ def seconds(duration: str) -> int:
     return ((days * 24 + hours) * 60 + minutes) * 60 + secs
 
 
-def further_faults(document: Mapping[str, Any]) -> Faults:
+def further_problems(document: Mapping[str, Any]) -> Problems:
     """Rules over several keys, asked of a file in which some keys are at fault themselves: of all that are not.
 
-    `document` is the parsed file; the paths of the faults start at its root.
+    `document` is the parsed file; the paths of the problems start at its root.
     """
     run, lake, environment = (_table(document.get(name)) for name in ("run", "lake", "environment"))
     outputs = {name: _table(output) for name, output in _table(document.get("outputs")).items()}
-    faults = [(("environment", *loc), sentence) for loc, sentence in one_source(environment)]
+    problems = [(("environment", *loc), sentence) for loc, sentence in one_source(environment)]
     for name, output in outputs.items():
         compare = output.get("compare", "bytes")
         if compare in ("bytes", "table", "json", "none"):
-            faults += [(("outputs", name, *loc), sentence) for loc, sentence in consistent_output(compare, output)]
+            problems += [(("outputs", name, *loc), sentence) for loc, sentence in consistent_output(compare, output)]
     command, code = run.get("command"), run.get("code")
     texts: list[tuple[Loc, Any]] = [
         (("run", "command", index), text) for index, text in enumerate(command if isinstance(command, list) else ())
@@ -459,7 +459,7 @@ def further_faults(document: Mapping[str, Any]) -> Faults:
         texts=tuple((loc, text) for loc, text in texts if isinstance(text, str)),
         names=names | ({"seed": run["seed"]} if "seed" in run else {}),
     )
-    return [*faults, *disagreements(tables)]
+    return [*problems, *disagreements(tables)]
 
 
 def _table(value: Any) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
-"""Rules over several keys of repro.toml, on plain values: those of a valid `Spec`, or what is valid of a faulty file.
+"""Rules over several keys of repro.toml, on plain values: those of a valid `Spec`, or what is valid of an invalid file.
 
-Out come `Faults`: pairs of a key's path and a sentence. Whether a value is valid by itself is not asked here.
+Out come `Problems`: pairs of a key's path and a sentence. Whether a value is valid by itself is not asked here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from reprolock.model.placeholders import lookup, names_in
 from reprolock.model.uri import LakeURI, is_under
 
 Loc = tuple[str | int, ...]
-Faults = list[tuple[Loc, str]]
+Problems = list[tuple[Loc, str]]
 
 OWN_FILES = ("repro.toml", "repro.lock", ".reprolock")
 """Paths in a project that are reprolock's: never code, never an output."""
@@ -34,18 +34,18 @@ class Tables(NamedTuple):
     names: Mapping[str, Any]
 
 
-def disagreements(tables: Tables) -> Faults:
+def disagreements(tables: Tables) -> Problems:
     """Outputs that overlap something, and placeholders that name nothing."""
     return [*_overlaps(tables), *_published_twice(tables), *_unknown_placeholders(tables)]
 
 
-def one_source(given: Collection[str]) -> Faults:
+def one_source(given: Collection[str]) -> Problems:
     """`[environment]` declares packages in one way; `given` are the keys that are there."""
     found = [name for name in SOURCES if name in given]
     return [((found[-1],), f"{' and '.join(found)} exclude one another; keep one")] if len(found) > 1 else []
 
 
-def consistent_output(compare: str, given: Collection[str]) -> Faults:
+def consistent_output(compare: str, given: Collection[str]) -> Problems:
     """`[outputs.NAME]`: what goes with a way of comparing; `given` are the keys that are there."""
     if compare == "table" and "format" not in given:
         return [(("compare",), 'compare = "table" needs format, such as format = "parquet"')]

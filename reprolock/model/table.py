@@ -38,7 +38,7 @@ class TableDigest(Value):
     )
 
 
-class TableFault(NamedTuple):
+class TableProblem(NamedTuple):
     """Why there is no digest, or no comparison: a sentence that names the table.
 
     `of_the_machine`: Spark, the memory or the disk failed, which says nothing of the table.

@@ -54,13 +54,13 @@ class Comparison(Value):
 
 
 class Measured(NamedTuple):
-    """What is known of one output of one run. `fault`: why there is no digest, although something was written.
+    """What is known of one output of one run. `problem`: why there is no digest, although something was written.
 
-    `of_the_machine`: the fault is no property of what was written.
+    `of_the_machine`: the problem is no property of what was written.
     """
 
     digest: str | None
-    fault: str | None = None
+    problem: str | None = None
     of_the_machine: bool = False
 
 
@@ -202,7 +202,7 @@ def _judged_output(
 ) -> tuple[State, tuple[str, ...]]:
     if recorded.digest is None or found.digest is None:
         runs = (("the recorded run", recorded), ("the replay", found))
-        return "missing", tuple(each.fault or f"{run} did not write it" for run, each in runs if each.digest is None)
+        return "missing", tuple(each.problem or f"{run} did not write it" for run, each in runs if each.digest is None)
     if recorded.digest == found.digest:
         return "identical", ()
     if not {_scheme(recorded.digest), _scheme(found.digest)} <= _SCHEMES[how]:

@@ -249,7 +249,7 @@ def _wait(server: Server, seen: Mapping[str, Seen], site: Site) -> None:
             if said
             else f"{server.title} did not come up: {what}",
             hint=f"`reprolock stack logs {server.name}` shows more of its log",
-            faults=tuple(said[-_TAIL:]),
+            problems=tuple(said[-_TAIL:]),
         )
 
 

@@ -1,4 +1,4 @@
-"""The sentences about MLflow: one builder per fault, so that server and file speak alike.
+"""The sentences about MLflow: one builder per problem, so that server and file speak alike.
 
 In go the place and what happened, out comes the error to raise. No builder quotes an exception of
 requests, SQLAlchemy or MLflow: those repeat addresses, and an address may carry a password.

@@ -256,7 +256,7 @@ class MlflowTracker:
         try:
             return Record.model_validate_json(data)
         except ValidationError as error:
-            newer = any(fault["loc"] == ("version",) for fault in error.errors())
+            newer = any(detail["loc"] == ("version",) for detail in error.errors())
             raise errors.unreadable_record(self.place, run_id, newer) from error
 
 

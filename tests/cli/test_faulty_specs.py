@@ -1,4 +1,4 @@
-"""Each faulty repro.toml under assets/specs gives exactly the text beside it, and exit code 2."""
+"""Each invalid repro.toml under assets/specs gives exactly the text beside it, and exit code 2."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 ASSETS = Path(__file__).parents[1] / "assets" / "specs"
 
 
-@pytest.mark.parametrize("faulty", sorted(ASSETS.glob("*.toml")), ids=lambda path: path.stem)
-def test_every_fault_is_named_at_once(faulty: Path, tmp_path: Path, cli) -> None:
-    shutil.copy(faulty, tmp_path / "repro.toml")
+@pytest.mark.parametrize("invalid", sorted(ASSETS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_problem_is_named_at_once(invalid: Path, tmp_path: Path, cli) -> None:
+    shutil.copy(invalid, tmp_path / "repro.toml")
     said = cli("lock", "--check")
-    assert said.err == faulty.with_suffix(".txt").read_text()
+    assert said.err == invalid.with_suffix(".txt").read_text()
     assert (said.code, said.out) == (2, "")
 
 

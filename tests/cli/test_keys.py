@@ -140,14 +140,14 @@ def test_in_what_is_said_of_an_ending(project: Project, cli) -> None:
     assert covered(record, record, scanner) == (record, ())
     said = record.ending.model_copy(update={"reason": f"no answer to {KEY}"})
     leaky = OutputRecord(
-        name="table", path="table", compare="table", files=1, bytes=1, fault=f"Spark: {KEY}: not found"
+        name="table", path="table", compare="table", files=1, bytes=1, problem=f"Spark: {KEY}: not found"
     )
     written, remarks = covered(record.model_copy(update={"ending": said, "outputs": (leaky,)}), record, scanner)
     assert remarks == (
         "ending.reason carries the value of SOME_TOKEN; asterisks are recorded",
-        "outputs.0.fault carries the value of SOME_TOKEN; asterisks are recorded",
+        "outputs.0.problem carries the value of SOME_TOKEN; asterisks are recorded",
     )
-    assert (written.ending.reason, written.outputs[0].fault) == ("no answer to ***", "Spark: ***: not found")
+    assert (written.ending.reason, written.outputs[0].problem) == ("no answer to ***", "Spark: ***: not found")
     assert written == record.model_copy(update={"ending": written.ending, "outputs": written.outputs})
 
 

@@ -230,7 +230,7 @@ def test_an_output_with_a_link_that_leads_nowhere(project: Project, cli) -> None
     )
     assert said.code == 1
     assert (
-        project.record.outputs[0].fault
+        project.record.outputs[0].problem
         == "out/model/weights.bin is a link to ../../cache/weights.bin, where no file is"
     )
 

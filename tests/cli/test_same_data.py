@@ -68,7 +68,7 @@ def test_the_same_bytes_and_others(project: Project, cli: Cli, tmp_path: Path) -
     edit_record(folder, lambda record: record["datasets"][0].update(digest=third.datasets[0].digest))
     with pytest.raises(NotReplayable) as raised:
         reprolock.same_data(str(folder), third.run_id, root=project.root)
-    assert raised.value.faults == ("datasets: not as it was when record.json was written",)
+    assert raised.value.problems == ("datasets: not as it was when record.json was written",)
 
     # In MLflow a new seal does not help either.
     edit_record(folder, lambda record: record["datasets"][0].update(digest=third.datasets[0].digest))
@@ -77,7 +77,7 @@ def test_the_same_bytes_and_others(project: Project, cli: Cli, tmp_path: Path) -
     shutil.copy(folder / "record.json", kept)
     with pytest.raises(NotReplayable) as raised:
         reprolock.same_data(first.run_id, third.run_id, root=project.root)
-    assert raised.value.faults[0].startswith("reprolock.seal: record.json says ")
+    assert raised.value.problems[0].startswith("reprolock.seal: record.json says ")
 
 
 def test_names_count(project: Project, cli: Cli) -> None:

@@ -160,7 +160,7 @@ def test_wheels_are_tried_before_there_is_an_environment(packed: Project, cli) -
     assert said.code == 0
 
 
-def test_wheels_that_are_not_on_this_machine_are_no_fault(
+def test_wheels_that_are_not_on_this_machine_are_no_problem(
     project: Project, house: Path, cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of an index that is asked over the network, as most are."""
@@ -299,7 +299,7 @@ def test_jars_by_their_bytes(jars: Project, cli) -> None:
     )
 
 
-def test_a_java_that_is_not_here_is_no_fault(project: Project, house: Path, cli) -> None:
+def test_a_java_that_is_not_here_is_no_problem(project: Project, house: Path, cli) -> None:
     """Nothing that is pinned is lost by it; a run refuses it."""
     wheel(house, "tool")
     project.add('[environment]\npackages = ["tool"]\n')

@@ -211,7 +211,7 @@ def test_a_link_that_leads_nowhere_is_named(project: Path, work: Path) -> None:
     (work / "model.bin").symlink_to("nowhere")
     os.mkfifo(work / "pipe")
     declared = {"predictions": "out/predictions", "other": "out/other", "model": "model.bin", "pipe": "pipe"}
-    assert [output.fault for output in collect(declared, work, project, "run1")] == [
+    assert [output.problem for output in collect(declared, work, project, "run1")] == [
         "out/predictions/gone is a link to ../../cache/gone, where no file is",
         "out/other/loop/other is a link to a folder that it stands in",
         "model.bin is a link to nowhere, where no file is",

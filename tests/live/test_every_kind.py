@@ -187,13 +187,13 @@ def test_all_of_it_in_one_run(scene: Scene, cli: Cli) -> None:
     told = {given.name: given.rows for given in record.datasets if given.rows is not None}
     assert told == dict.fromkeys(("delta", "parquet", "orc"), 3)  # of all others reading alone would tell
     table, versions = record.published
-    assert (table.commit, table.tag, table.fault) == (versions.commit, "published", None)
+    assert (table.commit, table.tag, table.problem) == (versions.commit, "published", None)
     assert scene.lake.resolve(scene.theirs, "published").id == table.commit
     assert any(path.endswith(".parquet") for path in scene.published("main", "table/"))
     assert "versions/_delta_log/00000000000000000000.json" in scene.published(str(table.commit), "versions/")
     assert not [name for name in scene.lake.branches(scene.theirs) if name.startswith("run-")]
     for output in record.outputs:
-        assert (output.files > 0, output.table.rows, output.fault) == (True, 3, None)
+        assert (output.files > 0, output.table.rows, output.problem) == (True, 3, None)
         # On lakeFS Spark wrote to the run's branch, and nothing came by this disk.
         direct = scene.lake.kind == "lakefs"
         assert str(output.digest).startswith("lakefs-etag-1:" if direct else "tree:")

@@ -121,7 +121,7 @@ def test_an_answer_that_is_lost(site: Site, wire: Cable, call: str) -> None:
     assert said.code == 0, said.err
     assert wire.cuts == 1
     [item] = site.project.record.published
-    assert (item.tag, item.merged, item.fault) == ("v1", site.head(), None)
+    assert (item.tag, item.merged, item.problem) == ("v1", site.head(), None)
     assert site.head("v1") == item.commit
     assert (site.shown(), site.own_branches) == (WHOLE, [])
     # Each was done once: the put of README, the run's commit, the merge.
@@ -157,7 +157,7 @@ def test_lakefs_is_away_when_the_command_ends(site: Site, server: services.LakeF
     assert said.code == 5
     message = said.err.splitlines()[-2]
     assert message.startswith("error: outputs.predictions is not published: no answer from lakeFS at http://127.0.0.1:")
-    assert item.fault is not None and item.fault.startswith("no answer from lakeFS at")
+    assert item.problem is not None and item.problem.startswith("no answer from lakeFS at")
     assert (item.commit, item.tag, item.merged) == (None, None, None)
     assert site.shown() == {"README": b"about"}
     assert site.own_branches == [item.branch]

@@ -141,9 +141,9 @@ def test_digests_of_two_kinds_are_never_compared() -> None:
 
 
 def test_what_this_machine_cannot_measure_is_no_other_result() -> None:
-    fault = Measured(None, "Spark could not digest tables: no Java", of_the_machine=True)
-    compared = compare_output("scores", TABLE, Measured("table:1"), fault)
-    assert (compared.state, compared.not_given, compared.differences) == ("missing", False, (fault.fault,))
+    problem = Measured(None, "Spark could not digest tables: no Java", of_the_machine=True)
+    compared = compare_output("scores", TABLE, Measured("table:1"), problem)
+    assert (compared.state, compared.not_given, compared.differences) == ("missing", False, (problem.problem,))
     judged = verdict([compared])
     assert (judged.kind, judged.reason, judged.exit_code) == (
         "NOT REPLAYABLE",
@@ -151,18 +151,18 @@ def test_what_this_machine_cannot_measure_is_no_other_result() -> None:
         7,
     )
     assert (
-        verdict([compare_output("scores", TABLE, Measured("table:1"), fault._replace(of_the_machine=False))]).kind
+        verdict([compare_output("scores", TABLE, Measured("table:1"), problem._replace(of_the_machine=False))]).kind
         == "DIVERGED"
     )
     assert verdict([compared, compare_metric("loss", EXACT, 1.0, 2.0)]).kind == "DIVERGED"
 
 
 def test_what_cannot_be_read_is_missing() -> None:
-    fault = Measured(None, "out cannot be compared as a parquet table: Could not read footer")
-    compared = compare_output("p", TABLE, Measured("table:1"), fault)
-    assert (compared.state, compared.differences) == ("missing", (fault.fault,))
+    problem = Measured(None, "out cannot be compared as a parquet table: Could not read footer")
+    compared = compare_output("p", TABLE, Measured("table:1"), problem)
+    assert (compared.state, compared.differences) == ("missing", (problem.problem,))
     assert verdict([compared]).kind == "DIVERGED"
-    compared = compare_output("p", TABLE, fault, fault)
+    compared = compare_output("p", TABLE, problem, problem)
     assert compared.state == "missing"
     assert verdict([compared]).kind == "NOT REPLAYABLE"
     assert output(BYTES, "file:1", None).differences == ("the replay did not write it",)

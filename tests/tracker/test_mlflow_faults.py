@@ -28,7 +28,7 @@ DECLARED = "mlflow.tracking_uri in repro.toml"
 OFFLINE = "`reprolock run --offline` records on disk and `reprolock sync` sends it later"
 
 
-def fault_of(tracker: MlflowTracker, record: Record) -> tuple[str, str | None, int]:
+def problem_of(tracker: MlflowTracker, record: Record) -> tuple[str, str | None, int]:
     """What `create` raises: sentence, hint, exit code."""
     with pytest.raises(ReprolockError) as raised:
         tracker.create(record.experiment, None, record.started)
@@ -38,7 +38,7 @@ def fault_of(tracker: MlflowTracker, record: Record) -> tuple[str, str | None, i
 def test_nobody_listens(record: Record, tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{services.free_port()}"
     before = time.monotonic()
-    assert fault_of(tracker_at(address, tmp_path), record) == (
+    assert problem_of(tracker_at(address, tmp_path), record) == (
         f"no answer from MLflow at {address} ({DECLARED}) after 3 tries",
         f"see whether it is running; {OFFLINE}",
         5,
@@ -60,7 +60,7 @@ def test_the_users_own_patience_counts(record: Record, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         environ = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "1"}
-        message, _, code = fault_of(tracker_at(address, tmp_path, environ), record)
+        message, _, code = problem_of(tracker_at(address, tmp_path, environ), record)
     assert (message, code) == (f"no answer from MLflow at {address} ({DECLARED}) after 1 try", 5)
 
 
@@ -93,7 +93,7 @@ def not_mlflow(tmp_path: Path) -> Iterator[str]:
 
 
 def test_something_else_listens(record: Record, tmp_path: Path, not_mlflow: str) -> None:
-    assert fault_of(tracker_at(not_mlflow, tmp_path), record) == (
+    assert problem_of(tracker_at(not_mlflow, tmp_path), record) == (
         f"what answers at {not_mlflow} ({DECLARED}) is no MLflow tracking server",
         "correct the address",
         5,
@@ -191,7 +191,7 @@ def test_a_first_run_that_was_killed_leaves_no_half_database(tmp_path: Path) -> 
 def test_a_file_that_is_no_database(record: Record, tmp_path: Path) -> None:
     file = tmp_path / "mlflow.db"
     file.write_text("this is a text, and long enough to be looked at " * 40)
-    assert fault_of(tracker_at(f"sqlite:///{file}", tmp_path), record) == (
+    assert problem_of(tracker_at(f"sqlite:///{file}", tmp_path), record) == (
         f"{file} ({DECLARED}) is no SQLite database, or is damaged",
         "move it away, or name another file",
         8,
@@ -200,10 +200,10 @@ def test_a_file_that_is_no_database(record: Record, tmp_path: Path) -> None:
 
 def test_a_folder_in_the_way(record: Record, tmp_path: Path) -> None:
     (tmp_path / "x").write_text("")
-    message, _, code = fault_of(tracker_at(f"sqlite:///{tmp_path}/x/mlflow.db", tmp_path), record)
+    message, _, code = problem_of(tracker_at(f"sqlite:///{tmp_path}/x/mlflow.db", tmp_path), record)
     assert (message, code) == (f"{tmp_path}/x cannot be written: something else is in its place", 8)
     (tmp_path / "mlflow.db").mkdir()
-    assert fault_of(tracker_at(f"sqlite:///{tmp_path}/mlflow.db", tmp_path), record) == (
+    assert problem_of(tracker_at(f"sqlite:///{tmp_path}/mlflow.db", tmp_path), record) == (
         f"{tmp_path}/mlflow.db ({DECLARED}) cannot be written: permission denied or read-only",
         f"allow yourself to write in {tmp_path}, or name another file in mlflow.tracking_uri",
         8,
@@ -243,7 +243,7 @@ def test_a_locked_file(record: Record, tmp_path: Path, monkeypatch: pytest.Monke
     file = tmp_path / "mlflow.db"
     with sqlite3.connect(file, isolation_level=None) as holder:
         holder.execute("BEGIN EXCLUSIVE")
-        assert fault_of(tracker_at(f"sqlite:///{file}", tmp_path), record) == (
+        assert problem_of(tracker_at(f"sqlite:///{file}", tmp_path), record) == (
             f"{file} ({DECLARED}) is locked by another program",
             "end that program and try again",
             8,
@@ -251,10 +251,10 @@ def test_a_locked_file(record: Record, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_unknown_kinds_of_mlflow(record: Record, tmp_path: Path) -> None:
-    message, _, code = fault_of(tracker_at("nonsense://x", tmp_path), record)
+    message, _, code = problem_of(tracker_at("nonsense://x", tmp_path), record)
     start = f"MLflow at nonsense://x ({DECLARED}) could not open its database: Model registry functionality is unavailable; "
     assert (message[: len(start)], code) == (start, 5)
-    message, _, code = fault_of(tracker_at("postgresql://ann:pw-Zq81xx@127.0.0.1:1/x", tmp_path), record)
+    message, _, code = problem_of(tracker_at("postgresql://ann:pw-Zq81xx@127.0.0.1:1/x", tmp_path), record)
     assert (message, code) == (
         f"MLflow at postgresql://127.0.0.1:1/x ({DECLARED}) could not open its database: No module named 'psycopg'",
         5,

@@ -20,7 +20,7 @@ from reprolock.engine.process import execute
 from reprolock.errors import Interrupted, MachineError
 from reprolock.files.os_errors import cannot_write
 from reprolock.model.spec import OutputSpec
-from reprolock.model.table import Column, ColumnDeviation, TableComparison, TableDigest, TableFault, table_digest
+from reprolock.model.table import Column, ColumnDeviation, TableComparison, TableDigest, TableProblem, table_digest
 from reprolock.model.uri import percent_encoded
 from reprolock.script import SPARK_FORMATS, literal_path
 
@@ -65,7 +65,7 @@ class Pair(NamedTuple):
 
 def digest_tables(
     tables: Mapping[str, Table], *, python: Path, environ: Mapping[str, str], folder: Path
-) -> dict[str, TableDigest | TableFault]:
+) -> dict[str, TableDigest | TableProblem]:
     """A digest of each table, by the name it is given.
 
     `python` is an interpreter with pyspark, `environ` the whole environment of a run (SPARK_CONF_DIR brings
@@ -79,7 +79,7 @@ def digest_tables(
 
 def compare_tables(
     pairs: Mapping[str, Pair], *, python: Path, environ: Mapping[str, str], folder: Path
-) -> dict[str, TableComparison | TableFault]:
+) -> dict[str, TableComparison | TableProblem]:
     """Each pair side by side, its numbers within the tolerance. Arguments and errors as of `digest_tables`.
 
     What stands in the recorded table's place counts only if it still has the recorded digest.
@@ -120,41 +120,43 @@ def _run(place: Path, python: Path, environ: Mapping[str, str]) -> dict[str, Any
     ending = execute(argv, cwd=place, environ=environ, timeout_seconds=None, clock=lambda: datetime.now(UTC))
     if ending.status == "KILLED" and ending.signal is not None:
         raise Interrupted(f"interrupted ({ending.reason}) while tables were compared", signal_number=ending.signal)
-    answers = json.loads(answer.read_text("utf-8")) if answer.exists() else {"fault": ending.reason}
-    if isinstance(answers.get("fault"), str):
+    answers = json.loads(answer.read_text("utf-8")) if answer.exists() else {"problem": ending.reason}
+    if isinstance(answers.get("problem"), str):
         raise MachineError(
-            f"Spark could not digest tables: {answers['fault']}",
+            f"Spark could not digest tables: {answers['problem']}",
             hint="`reprolock doctor` looks for Java; pyspark must be among environment.packages",
         )
     return answers
 
 
-def _digested(table: Table, answer: dict[str, Any]) -> TableDigest | TableFault:
-    return _fault(table, answer) or _digest(answer["digests"][0])
+def _digested(table: Table, answer: dict[str, Any]) -> TableDigest | TableProblem:
+    return _problem(table, answer) or _digest(answer["digests"][0])
 
 
-def _compared(pair: Pair, answer: dict[str, Any]) -> TableComparison | TableFault:
-    if fault := _fault(pair.found, answer):
-        return fault
+def _compared(pair: Pair, answer: dict[str, Any]) -> TableComparison | TableProblem:
+    if problem := _problem(pair.found, answer):
+        return problem
     recorded, found = (_digest(each) for each in answer["digests"])
     if recorded.digest != pair.digest:
-        return TableFault(f"{pair.recorded.path.name}: what is there is not the table that was recorded")
+        return TableProblem(f"{pair.recorded.path.name}: what is there is not the table that was recorded")
     sides = answer["comparison"] or {"only_recorded": recorded.rows, "only_found": found.rows, "columns": []}
     columns = tuple(ColumnDeviation(*column) for column in sides["columns"])
     return TableComparison(recorded, found, sides["only_recorded"], sides["only_found"], columns)
 
 
-def _fault(table: Table, answer: dict[str, Any]) -> TableFault | None:
+def _problem(table: Table, answer: dict[str, Any]) -> TableProblem | None:
     """The reason why there are no numbers, without the path of this machine's folders."""
     name = table.path.name
     if table.format in _FILES:
-        return TableFault(f'{name} is no table: {table.format} is a format of files; write compare = "bytes"')
-    if "fault" not in answer:
+        return TableProblem(f'{name} is no table: {table.format} is a format of files; write compare = "bytes"')
+    if "problem" not in answer:
         return None
     path = table.path.absolute().as_posix().lstrip("/")
     written = "|".join(map(re.escape, (path, literal_path(path, table.format), percent_encoded(path))))
-    sentence = re.sub(rf"(file:)?/*({written})", lambda _: name, answer["fault"])
-    return TableFault(f"{name} cannot be compared as a {table.format} table: {sentence}", answer.get("machine", False))
+    sentence = re.sub(rf"(file:)?/*({written})", lambda _: name, answer["problem"])
+    return TableProblem(
+        f"{name} cannot be compared as a {table.format} table: {sentence}", answer.get("machine", False)
+    )
 
 
 def _digest(numbers: dict[str, Any]) -> TableDigest:

@@ -4,8 +4,8 @@
 
 In: TASKS, a JSON list of `{"name", "tables", "rel", "abs"}`, where a table is `{"url", "format", "options",
 "ignore"}`; one is digested, of two (recorded, found) both are digested and, with their numbers within
-rel and abs, compared. Out: ANSWER, `{NAME: {"digests": […], "comparison": … or null} or {"fault": …, "machine": …}}`, as
-sums.py makes them (`machine`: the table itself may be well), or `{"fault": …}` alone where there is
+rel and abs, compared. Out: ANSWER, `{NAME: {"digests": […], "comparison": … or null} or {"problem": …, "machine": …}}`, as
+sums.py makes them (`machine`: the table itself may be well), or `{"problem": …}` alone where there is
 no Spark. All that Spark says goes to LOG.
 
 row_encoding.py and sums.py stand beside this file; nothing else of reprolock is imported.
@@ -81,7 +81,7 @@ def main(tasks_file: str, answer_file: str, log_file: str) -> None:
         answers = answer_all(tasks)
     except Exception as error:  # no pyspark, no Java, a jar that is not there: whatever it is, it is the answer
         print(repr(error), file=sys.stderr)
-        answers = {"fault": sentence_of(error)}
+        answers = {"problem": sentence_of(error)}
     with open(answer_file, "w", encoding="utf-8") as stream:
         json.dump(answers, stream)
 
@@ -113,10 +113,10 @@ def answer(spark: SparkSession, task: dict[str, Any]) -> dict[str, Any]:
             comparison = compare(*frames, task["rel"], task["abs"])
         return {"digests": digests, "comparison": comparison}
     except Refused as refused:
-        return {"fault": str(refused)}
+        return {"problem": str(refused)}
     except Exception as error:  # what Spark and its data sources raise has no common class
         print(repr(error), file=sys.stderr)
-        return {"fault": sentence_of(error), "machine": of_the_machine(error)}
+        return {"problem": sentence_of(error), "machine": of_the_machine(error)}
 
 
 def read(spark: SparkSession, table: dict[str, Any]) -> DataFrame:

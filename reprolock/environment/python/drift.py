@@ -61,7 +61,7 @@ def refuse_drift(pin: EnvironmentPin, path: Sequence[str] | None = None) -> tupl
     if failing:
         raise PinError(
             f"the current interpreter drifts from repro.lock in {len(failing)} place{'s' * (len(failing) > 1)}",
-            faults=table(failing),
+            problems=table(failing),
             hint=TO_INSTALL,
         )
     return tuple(differences)

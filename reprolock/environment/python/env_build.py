@@ -92,7 +92,7 @@ def build_environment(plan: Plan, folder: Path, uv: Uv, temporary: Path) -> None
         if bad := corrupt(packages):
             raise CacheEdited(
                 f"uv's cache holds an edited file: {bad[0]}",
-                faults=bad if len(bad) > 1 else (),
+                problems=bad if len(bad) > 1 else (),
                 hint=f"run `uv cache clean {' '.join(owners(packages, bad))}` and try again",
             )
         manifest = Manifest(
@@ -182,11 +182,11 @@ def _understood(complaint: Complaint) -> ReprolockError:
     if complaint.head.startswith("Failed to") and "build" in complaint.head:
         return BuildFailed(
             f"{named} has no wheel for this machine and cannot be built here",
-            faults=complaint.lines[1:],
+            problems=complaint.lines[1:],
             hint="install what its build asks for, or ask for a version that has wheels",
         )
     return MachineError(
         f"the environment cannot be built: {complaint.head.replace('`', '')}",
-        faults=complaint.lines[1:],
+        problems=complaint.lines[1:],
         hint="see what uv says above",
     )

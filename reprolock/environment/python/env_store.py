@@ -112,7 +112,7 @@ def check(environment: Environment, *, hashing: bool = False) -> None:
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""
         raise PinError(
             f"the environment {environment.digest} is not as it was built: {found[0]}{more}",
-            faults=found if len(found) > 1 else (),
+            problems=found if len(found) > 1 else (),
             hint=ANEW,
         )
 

@@ -91,7 +91,7 @@ def _looked_up(pin: EnvironmentPin, uv: Uv) -> Sequence[Package]:
         if answer.complaint:
             raise PinError(
                 "a pinned package is not on the index any more",
-                faults=answer.complaint.lines,
+                problems=answer.complaint.lines,
                 owner_hint="run `reprolock lock --upgrade`",
             )
         return Pylock.from_dict(tomllib.loads((folder / "pylock.toml").read_text(encoding="utf-8"))).packages

@@ -295,7 +295,7 @@ def _unresolved(complaint: Complaint) -> UsageError:
             grounds = [f"{grounds[0]} …", grounds[-1]]
         sentence = f"the requirements cannot be resolved: {'; '.join(grounds) or _plain(complaint.innermost)}"
     return UsageError(
-        sentence, faults=lines if len(lines) > 1 else (), hint="loosen or change the requirements of [environment]"
+        sentence, problems=lines if len(lines) > 1 else (), hint="loosen or change the requirements of [environment]"
     )
 
 

@@ -57,24 +57,24 @@ def declared(spec: EnvironmentSpec, root: Path) -> Declaration:
     """The requirements of the project in `root`. UsageError names each file, line and requirement at fault."""
     lines: dict[str, None] = {}
     hashes: dict[str, set[str]] = {}
-    faults = []
+    problems = []
     for line in _lines(spec, root):
         text, given = _HASH.sub("", line.text).strip(), _HASH.findall(line.text)
-        fault = _fault(text) or next(
+        problem = _problem(text) or next(
             (f'hash "{value}" is no SHA-256' for value in given if not value.startswith("sha256:")), None
         )
-        if fault:
-            faults.append(f"{line.place}: {fault}")
+        if problem:
+            problems.append(f"{line.place}: {problem}")
             continue
         requirement = Requirement(text)
         lines["-c " * line.constraint + str(requirement)] = None
         for value in given:
             hashes.setdefault(canonicalize_name(requirement.name), set()).add(value.removeprefix("sha256:"))
-    if faults:
+    if problems:
         hint = 'write it as pip would take it from an index, such as "pandas>=2,<3"'
-        if len(faults) == 1:
-            raise UsageError(faults[0], hint=hint)
-        raise UsageError(f"{len(faults)} requirements cannot be locked", faults=tuple(faults), hint=hint)
+        if len(problems) == 1:
+            raise UsageError(problems[0], hint=hint)
+        raise UsageError(f"{len(problems)} requirements cannot be locked", problems=tuple(problems), hint=hint)
     return Declaration(tuple(lines), {name: frozenset(values) for name, values in hashes.items()})
 
 
@@ -99,7 +99,7 @@ def _spec_place(root: Path, index: int) -> str:
     return f"{SPEC}:{line_of(text, ('environment', 'packages', index))}: {key}"
 
 
-def _fault(text: str) -> str | None:
+def _problem(text: str) -> str | None:
     """Why a requirement cannot be locked, None when it can. A sentence without the place."""
     if looks_secret(text) or any(
         has_userinfo(word) or has_userinfo(word.removeprefix("git+")) for word in text.split()
@@ -144,7 +144,7 @@ def _file_lines(path: Path, root: Path, *, constraint: bool, above: tuple[Path, 
             bounds = constraint or nested[1] in ("-c", "--constraint")
             yield from _file_lines(path.parent / nested[2], root, constraint=bounds, above=(*above, path.resolve()))
         elif line.startswith("-"):
-            raise UsageError(f"{place}: {_option_fault(line)}", hint=f"take the line out of {name}")
+            raise UsageError(f"{place}: {_option_problem(line)}", hint=f"take the line out of {name}")
         else:
             yield _Line(place, line, constraint)
 
@@ -168,7 +168,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         yield start, joined
 
 
-def _option_fault(line: str) -> str:
+def _option_problem(line: str) -> str:
     option = re.split(r"[= ]", line, maxsplit=1)[0]
     if option in _INDEX:
         return f"{option} names an index, and a lock names none: give it to uv instead, as UV_INDEX or in uv.toml"

@@ -117,8 +117,8 @@ class Uv:
         warnings, complaint = _understood(lines)
         if process.returncode == 0:
             return Answer(answer, warnings, None)
-        if fault := _of_the_world(complaint):
-            raise fault
+        if problem := _of_the_world(complaint):
+            raise problem
         return Answer(answer, warnings, complaint)
 
     @property

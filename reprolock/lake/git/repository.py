@@ -79,8 +79,8 @@ class Store:
     def explain(self, ref: str, error: Broken) -> PinError:
         """What is missing or damaged, by the commit that a ref stands for."""
         commit = str(self.commit(ref).id)
-        fault = errors.gone if error.missing else errors.damaged
-        return fault(LakeURI(self.name, ref, error.path), commit)
+        problem = errors.gone if error.missing else errors.damaged
+        return problem(LakeURI(self.name, ref, error.path), commit)
 
     def commit(self, ref: str) -> pygit2.Commit:
         """The commit a ref stands for; of a branch, its head."""

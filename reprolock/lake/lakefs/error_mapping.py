@@ -1,7 +1,7 @@
 """Why lakeFS said no, found out by asking it, never by parsing its prose.
 
 In go the transport, what was attempted and the `Refused` answer; out comes the error to raise, in the
-sentences of `faults`. The questions cost calls, but only after a refusal.
+sentences of `problems`. The questions cost calls, but only after a refusal.
 """
 
 from __future__ import annotations

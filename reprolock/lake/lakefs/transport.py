@@ -309,12 +309,12 @@ class Transport:
 class _Answer(dict[str, Any]):
     """What lakeFS answered. Where one of its own fields is missing, somebody else did, or somebody in between left it out."""
 
-    def __init__(self, fields: Mapping[str, Any], fault: ServiceError) -> None:
+    def __init__(self, fields: Mapping[str, Any], problem: ServiceError) -> None:
         super().__init__(fields)
-        self._fault = fault
+        self._problem = problem
 
     def __missing__(self, name: str) -> Any:
-        raise self._fault
+        raise self._problem
 
 
 class _Retries(urllib3.Retry):

@@ -21,22 +21,22 @@ def files_of(folder: Path, uri: LakeURI) -> list[tuple[str, Path]]:
     for all of: a project's `.reprolock`, which may hold a stack's keys; links that leave the folder, lead nowhere or back to a folder around them; pipes,
     sockets and devices; names that `uri` cannot take.
     """
-    faults: list[str] = []
+    problems: list[str] = []
     root = Path(os.path.realpath(folder))
     try:
-        files = list(_walk(folder, "", root, (root,), faults))
+        files = list(_walk(folder, "", root, (root,), problems))
     except OSError as error:
         raise cannot_read(folder, error) from error
     for name, _ in files:
         try:
             check_object(uri._replace(path=name))
         except ReprolockError as error:
-            faults.append(error.message)
-    if faults:
+            problems.append(error.message)
+    if problems:
         raise UsageError(
-            f"{folder} holds what a lake cannot: {len(faults)} {'thing' if len(faults) == 1 else 'things'}",
+            f"{folder} holds what a lake cannot: {len(problems)} {'thing' if len(problems) == 1 else 'things'}",
             hint="rename or remove them, then put the folder again; or name a folder that holds data alone",
-            faults=tuple(faults),
+            problems=tuple(problems),
         )
     if not files:
         raise UsageError(f"{folder} has no files in it", hint="a lake holds files, not folders; name one that has some")
@@ -44,7 +44,7 @@ def files_of(folder: Path, uri: LakeURI) -> list[tuple[str, Path]]:
 
 
 def _walk(
-    folder: Path, below: str, root: Path, around: tuple[Path, ...], faults: list[str]
+    folder: Path, below: str, root: Path, around: tuple[Path, ...], problems: list[str]
 ) -> Iterator[tuple[str, Path]]:
     """`around` are the real places of the folders from the root to this one: a link to one of them has no end."""
     with os.scandir(folder) as found:
@@ -52,15 +52,15 @@ def _walk(
             path, name = Path(item.path), below + item.name
             real = Path(os.path.realpath(path)) if item.is_symlink() else around[-1] / item.name
             if item.name == OWN_FOLDER:
-                faults.append(f"{_shown(path)} is reprolock's own, and may hold keys")
+                problems.append(f"{_shown(path)} is reprolock's own, and may hold keys")
             elif item.is_symlink() and (reason := _bad_link(real, root, around)):
-                faults.append(f"{_shown(path)} is a symbolic link that {reason}")
+                problems.append(f"{_shown(path)} is a symbolic link that {reason}")
             elif item.is_dir():
-                yield from _walk(path, f"{name}/", root, (*around, real), faults)
+                yield from _walk(path, f"{name}/", root, (*around, real), problems)
             elif item.is_file():
                 yield name, path
             else:
-                faults.append(f"{_shown(path)} is {_kind(item.stat().st_mode)}, not a file")
+                problems.append(f"{_shown(path)} is {_kind(item.stat().st_mode)}, not a file")
 
 
 def _bad_link(target: Path, root: Path, around: tuple[Path, ...]) -> str | None:

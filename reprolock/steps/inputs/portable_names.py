@@ -20,15 +20,15 @@ _DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", 
 def refuse_names(names: Sequence[str], uri: LakeURI, folder: Path) -> None:
     """UsageError unless a file of each name can be made in `folder`, which must exist and be empty."""
     windows = os.name == "nt"
-    faults = [f"{name!r}: {reason}" for name in names if (reason := unsafe(name, windows=windows))]
-    faults += (
+    problems = [f"{name!r}: {reason}" for name in names if (reason := unsafe(name, windows=windows))]
+    problems += (
         f"{one!r} and {other!r} are one name here" for one, other in collisions(names, fold=ignores_case(folder))
     )
-    if faults:
+    if problems:
         raise UsageError(
-            f"{uri} has names that a folder here cannot hold: {len(faults)}",
+            f"{uri} has names that a folder here cannot hold: {len(problems)}",
             hint="get the objects one by one under names of your own",
-            faults=tuple(faults),
+            problems=tuple(problems),
         )
 
 

@@ -66,7 +66,7 @@ class LocalTree:
             raise PinError(
                 f"{self.path} holds {counted(len(strangers), 'file')} that {self._place} does not have",
                 hint="move them away, or remove the folder: it is made again",
-                faults=tuple(sorted(strangers)[:_STRANGERS_SHOWN]),
+                problems=tuple(sorted(strangers)[:_STRANGERS_SHOWN]),
             )
         return list(missing.values())
 
@@ -105,7 +105,7 @@ class LocalTree:
                     os.unlink(self._new)
             return placed
         except OSError as error:
-            raise self._fault(Path(file), error) from error
+            raise self._problem(Path(file), error) from error
 
     def _publish(self) -> None:
         with self._writing(self.path):
@@ -143,9 +143,9 @@ class LocalTree:
         try:
             yield
         except OSError as error:
-            raise self._fault(path, error) from error
+            raise self._problem(path, error) from error
 
-    def _fault(self, path: Path, error: OSError) -> MachineError:
+    def _problem(self, path: Path, error: OSError) -> MachineError:
         if error.errno != errno.ENAMETOOLONG:
             return cannot_write(path, error)
         return MachineError(

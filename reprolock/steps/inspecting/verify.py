@@ -43,7 +43,7 @@ class Verified(NamedTuple):
     """One pin against the world.
 
     `unverifiable` counts objects that were read, or would have been, and whose checksum nobody can compute
-    again. "absent" is what is not on this machine and is fetched or built when it is needed: no fault.
+    again. "absent" is what is not on this machine and is fetched or built when it is needed: no problem.
     """
 
     kind: Literal["dataset", "jar", "environment", "java"]
@@ -113,18 +113,18 @@ def _dataset(lake: Lake, pin: DatasetPin, deep: bool, progress: Progress) -> Ver
     if not deep:
         return Verified("dataset", pin.name, "ok", f"listing of {len(objects)} at {pin.commit[:12]}", unverifiable)
     progress.expect(len(objects), sum(item.size for item in objects))
-    faults: list[tuple[State, str]] = []
+    problems: list[tuple[State, str]] = []
     opaque = 0
     with ThreadPoolExecutor(_READERS) as pool:
         for item, answer in zip(objects, pool.map(lambda item: _read(lake, pin, item), objects), strict=True):
             progress.advance(1, item.size)
             if isinstance(answer, tuple):
-                faults.append(answer)
+                problems.append(answer)
             else:
                 opaque += not answer
-    if faults:
-        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-        return Verified("dataset", pin.name, faults[0][0], faults[0][1] + more, opaque)
+    if problems:
+        more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+        return Verified("dataset", pin.name, problems[0][0], problems[0][1] + more, opaque)
     if opaque == len(objects):
         return Verified(
             "dataset", pin.name, "unverifiable", f"read {len(objects)}, none with a checksum to hold it against", opaque
@@ -151,15 +151,15 @@ def _read(lake: Lake, pin: DatasetPin, item: Object) -> bool | tuple[State, str]
 def _jars(pin: JarsPin, store: JarStore) -> list[Verified]:
     with ThreadPoolExecutor(_READERS) as pool:
         answers = list(pool.map(lambda jar: _jar(jar, store.path(jar)), pin.jar))
-    faults = [answer for answer in answers if answer.fails]
+    problems = [answer for answer in answers if answer.fails]
     absent = sum(answer.state == "absent" for answer in answers)
-    whole = len(answers) - len(faults) - absent
+    whole = len(answers) - len(problems) - absent
     state: State = "ok" if whole or not answers else "absent"
     rest = f", {absent} not on this machine" if absent else ""
     return (
-        [*faults, Verified("jar", f"{whole} of {len(answers)}", state, f"SHA-256 as pinned{rest}")]
+        [*problems, Verified("jar", f"{whole} of {len(answers)}", state, f"SHA-256 as pinned{rest}")]
         if answers
-        else faults
+        else problems
     )
 
 

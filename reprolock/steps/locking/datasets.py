@@ -126,4 +126,6 @@ class _named:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, NotFound):
-            raise NotFound(f"datasets.{self.name}.uri: {error.message}", hint=error.hint, faults=error.faults) from None
+            raise NotFound(
+                f"datasets.{self.name}.uri: {error.message}", hint=error.hint, problems=error.problems
+            ) from None

@@ -17,7 +17,7 @@ from reprolock.model.spec import Spec
 from reprolock.model.uri import LakeURI
 from reprolock.steps.locking.datasets import is_staged, resolve_datasets
 from reprolock.steps.locking.options import LockOptions
-from reprolock.steps.locking.staleness import dataset_fault, jars_fault
+from reprolock.steps.locking.staleness import dataset_problem, jars_problem
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.project.project import read_project
@@ -52,7 +52,7 @@ def lock(
     """Resolve and write repro.lock. Writes nothing when nothing changed, or with `dry_run`."""
     machine = machine or Machine.here()
     root = root.resolve()
-    read_spec(root)  # a faulty repro.toml is reported before anything is waited for
+    read_spec(root)  # an invalid repro.toml is reported before anything is waited for
     with guard(root / NAME, f"writing {NAME}", seconds=_OTHER_SECONDS, step=progress.step) as waited:
         if waited:
             progress.step("Resolving")
@@ -93,7 +93,7 @@ def _datasets(
             pin
             and not anew
             and name not in options.upgrade_datasets
-            and not dataset_fault(name, dataset, spec.lake, pin)
+            and not dataset_problem(name, dataset, spec.lake, pin)
         ):
             kept[name] = pin
     wanted = {name: dataset for name, dataset in spec.datasets.items() if name not in kept}
@@ -180,7 +180,7 @@ def _jars(
     """The jars' closure: kept while it answers, resolved with the JVM's own resolver otherwise."""
     if spec.spark is None:
         return None
-    if old is not None and not jars_fault(spec, environment, old) and not options.upgrade:
+    if old is not None and not jars_problem(spec, environment, old) and not options.upgrade:
         return old
     from reprolock.steps.locking.jars import lock_jars  # brings the JVM's resolver, needed only here
 

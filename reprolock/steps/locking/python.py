@@ -11,7 +11,7 @@ from reprolock.environment.python.lock import resolve
 from reprolock.model.lock import EnvironmentPin
 from reprolock.model.spec import Spec
 from reprolock.steps.locking.options import LockOptions
-from reprolock.steps.locking.staleness import environment_fault
+from reprolock.steps.locking.staleness import environment_problem
 from reprolock.steps.project.machine import Machine
 
 
@@ -28,7 +28,7 @@ def lock_environment(
     if not spec.environment.locks_python:
         return None
     asked = options.upgrade or options.upgrade_packages or (options.as_of and not options.upgrade_datasets)
-    if old is not None and not environment_fault(spec, root, old) and not asked:
+    if old is not None and not environment_problem(spec, root, old) and not asked:
         return old
     return resolve(
         spec.environment,

@@ -36,7 +36,7 @@ def stale_pins(root: Path, spec: Spec, lock: Lock) -> tuple[Stale, ...]:
     found: list[Stale] = []
     for name, dataset in spec.datasets.items():
         pin = lock.dataset_pin(name)
-        sentence = dataset_fault(name, dataset, spec.lake, pin)
+        sentence = dataset_problem(name, dataset, spec.lake, pin)
         if sentence:
             found.append(Stale("dataset", name, sentence))
     for pin in lock.dataset:
@@ -44,9 +44,9 @@ def stale_pins(root: Path, spec: Spec, lock: Lock) -> tuple[Stale, ...]:
             found.append(
                 Stale("dataset", pin.name, f'dataset "{pin.name}" is pinned, and repro.toml does not declare it')
             )
-    if sentence := environment_fault(spec, root, lock.environment):
+    if sentence := environment_problem(spec, root, lock.environment):
         found.append(Stale("environment", "environment", sentence))
-    if sentence := jars_fault(spec, lock.environment, lock.jars):
+    if sentence := jars_problem(spec, lock.environment, lock.jars):
         found.append(Stale("jars", "jars", sentence))
     return tuple(found)
 
@@ -64,12 +64,12 @@ def require_fresh(project: Project) -> Lock:
         raise LockError(f"repro.lock is out of date: {stale[0].sentence}", hint=hint)
     raise LockError(
         f"repro.lock is out of date: {len(stale)} entries do not match repro.toml",
-        faults=tuple(item.sentence for item in stale),
+        problems=tuple(item.sentence for item in stale),
         hint=hint,
     )
 
 
-def dataset_fault(name: str, dataset: DatasetSpec, lake: LakeSpec, pin: DatasetPin | None) -> str | None:
+def dataset_problem(name: str, dataset: DatasetSpec, lake: LakeSpec, pin: DatasetPin | None) -> str | None:
     """Why a pin does not answer its declaration, None when it does."""
     if pin is None:
         return f"datasets.{name} is not pinned"
@@ -84,7 +84,7 @@ def dataset_fault(name: str, dataset: DatasetSpec, lake: LakeSpec, pin: DatasetP
     return None
 
 
-def jars_fault(spec: Spec, environment: EnvironmentPin | None, pin: JarsPin | None) -> str | None:
+def jars_problem(spec: Spec, environment: EnvironmentPin | None, pin: JarsPin | None) -> str | None:
     """Why the jars do not answer `[spark]` and the pyspark that is pinned, None when they do."""
     if spec.spark is None:
         return None if pin is None else "jars are pinned, and repro.toml has no [spark]"
@@ -104,7 +104,7 @@ def jars_fault(spec: Spec, environment: EnvironmentPin | None, pin: JarsPin | No
     return None
 
 
-def environment_fault(spec: Spec, root: Path, pin: EnvironmentPin | None) -> str | None:
+def environment_problem(spec: Spec, root: Path, pin: EnvironmentPin | None) -> str | None:
     """Why the packages do not answer `[environment]` and the files it names, None when they do."""
     environment = spec.environment
     if not environment.locks_python:

@@ -82,7 +82,7 @@ def doctor(root: Path, machine: Machine | None = None) -> list[Finding]:
 
 
 def _project(root: Path, read: Callable[[Path], T]) -> T | ReprolockError | None:
-    """A file of the project; its fault; None where there is no project."""
+    """A file of the project; its problem; None where there is no project."""
     if not (root / NAME).exists():
         return None
     try:
@@ -153,7 +153,7 @@ def _services(root: Path, spec: Spec, machine: Machine) -> Iterator[Finding]:
 
 
 def _try(name: str, needed: bool, look: Callable[[], str], hint: str | None) -> Finding:
-    """What was found; or the fault, with its own hint where it has one."""
+    """What was found; or the problem, with its own hint where it has one."""
     try:
         return Finding(name, True, needed, look())
     except ReprolockError as error:

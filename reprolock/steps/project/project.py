@@ -20,6 +20,6 @@ class Project(NamedTuple):
 
 
 def read_project(root: Path) -> Project:
-    """Read both files. UsageError for a faulty repro.toml, LockError for a lock that cannot be taken."""
+    """Read both files. UsageError for an invalid repro.toml, LockError for a lock that cannot be taken."""
     root = root.resolve()
     return Project(root, read_spec(root), read_lock(root))

@@ -75,16 +75,16 @@ def read_recorded(folder: Path, code: Path, tags: Mapping[str, str] | None) -> R
     except NotReplayable:
         raise
     except ReprolockError as error:
-        raise NotReplayable(error.message, faults=(*error.faults, *changed), hint=_HINT) from None
+        raise NotReplayable(error.message, problems=(*error.problems, *changed), hint=_HINT) from None
     taken = unarchive(_bytes(folder / CODE), code)
     digest = taken.state.digest
     whole = lock.model_copy(update={"dataset": tuple(_pin(item) for item in record.datasets)})
-    faults = (*changed, *_disagreements(record, spec, lock, taken))
+    problems = (*changed, *_disagreements(record, spec, lock, taken))
     if spec.datasets.keys() == {item.name for item in record.datasets}:
-        faults += tuple(_broken_sections(record, spec, whole, digest))
-    if faults:
+        problems += tuple(_broken_sections(record, spec, whole, digest))
+    if problems:
         raise NotReplayable(
-            f"the record of run {record.run_id[:8]} does not agree with its artifacts", faults=faults, hint=_HINT
+            f"the record of run {record.run_id[:8]} does not agree with its artifacts", problems=problems, hint=_HINT
         )
     state = taken.state._replace(
         commit=record.code.commit, remote=record.code.remote, branch=record.code.branch, dirty=record.code.dirty
@@ -95,21 +95,21 @@ def read_recorded(folder: Path, code: Path, tags: Mapping[str, str] | None) -> R
 def check_seal(record: Record, tags: Mapping[str, str] | None) -> None:
     """NotReplayable, with the fields at fault, for a record that is not as it was written, or that MLflow's tags,
     where they are given, do not repeat."""
-    faults = tuple(f"{name}: not as it was when record.json was written" for name in record.broken)
+    problems = tuple(f"{name}: not as it was when record.json was written" for name in record.broken)
     if tags is not None:
         try:
             # What the command's own MLflow may have set is not ours to judge.
             ours = {name: value for name, value in tags_of(record).items() if name.startswith("reprolock.")}
         except ValueError as error:  # an address that is none
             raise NotReplayable(f"record.json of run {record.run_id[:8]}: {error}", hint=_HINT) from None
-        faults += tuple(
+        problems += tuple(
             f"{name}: record.json says {_brief(value)}, MLflow's tag {_brief(tags.get(name, 'nothing'))}"
             for name, value in ours.items()
             if tags.get(name) != value
         )
-    if faults:
+    if problems:
         raise NotReplayable(
-            f"the record of run {record.run_id[:8]} was changed after the run", faults=faults, hint=_HINT
+            f"the record of run {record.run_id[:8]} was changed after the run", problems=problems, hint=_HINT
         )
 
 
@@ -126,7 +126,7 @@ def read_record(path: Path) -> Record:
     try:
         return Record.model_validate_json(_bytes(path))
     except ValidationError as error:
-        if any(fault["loc"] == ("version",) for fault in error.errors()):
+        if any(detail["loc"] == ("version",) for detail in error.errors()):
             raise NotReplayable(
                 f"{path.name} was written by a newer reprolock", hint="install the newest reprolock and try again"
             ) from None

@@ -50,14 +50,14 @@ class Reporter:
         """Variables by which the command's own MLflow calls reach the run."""
         return self.tracker.command_environment(run_id, experiment)
 
-    def abandon(self, run_id: str, fault: BaseException, ended: datetime, redact: Callable[[str], str] = str) -> bool:
+    def abandon(self, run_id: str, problem: BaseException, ended: datetime, redact: Callable[[str], str] = str) -> bool:
         """End a run whose command never started, or whose end could not be recorded: FAILED, or KILLED by Ctrl-C.
 
-        `redact` takes the keys out of the fault. False where neither MLflow nor the outbox could be told: a later
+        `redact` takes the keys out of the problem. False where neither MLflow nor the outbox could be told: a later
         command has to do it.
         """
-        status: Status = "KILLED" if isinstance(fault, KeyboardInterrupt) else "FAILED"
-        reason = "Ctrl-C" if status == "KILLED" else redact(str(fault) or type(fault).__name__)
+        status: Status = "KILLED" if isinstance(problem, KeyboardInterrupt) else "FAILED"
+        reason = "Ctrl-C" if status == "KILLED" else redact(str(problem) or type(problem).__name__)
         self._pool.shutdown()
         try:
             if self._opened is None:

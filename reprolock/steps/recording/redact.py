@@ -61,11 +61,11 @@ def covered(record: Record, checked: Record, scanner: Scanner) -> Covered:
     document, passed = record.model_dump(mode="json"), checked.model_dump(mode="json")
     remarks = []
     for name in list(document["metrics"]):
-        if sentence := _fault(partial(scanner.check, name, "the name of a metric", lines=False)):
+        if sentence := _problem(partial(scanner.check, name, "the name of a metric", lines=False)):
             del document["metrics"][name]  # asterisks are no name that MLflow takes
             remarks.append(f"{sentence}; it is not recorded")
     for place, text in _texts(document, passed):
-        if sentence := _fault(partial(scanner.check, text, place, lines=False)):
+        if sentence := _problem(partial(scanner.check, text, place, lines=False)):
             remarks.append(f"{sentence}; asterisks are recorded")
     if not remarks:
         return Covered(record, ())
@@ -79,7 +79,7 @@ def without_keys(
     left, remarks = dict(kept), []
     answers = []
     for output in outputs:
-        if output.kept in left and (sentence := _fault(partial(_check_kept, left[output.kept], scanner))):
+        if output.kept in left and (sentence := _problem(partial(_check_kept, left[output.kept], scanner))):
             left.pop(output.kept).unlink(missing_ok=True)
             remarks.append(f"outputs.{output.name} is not kept beside the record: {sentence}")
             output = output.model_copy(update={"kept": None})
@@ -93,7 +93,7 @@ def _check_kept(file: Path, scanner: Scanner) -> None:
         scanner.check(data, name)
 
 
-def _fault(check: Callable[[], None]) -> str | None:
+def _problem(check: Callable[[], None]) -> str | None:
     try:
         check()
     except UsageError as error:

@@ -158,8 +158,8 @@ def _outputs(
         yield compare_output(
             name,
             declared,
-            Measured(old.compared, old.fault),
-            Measured(new.compared, new.fault, of_the_machine=name in unmeasured),
+            Measured(old.compared, old.problem),
+            Measured(new.compared, new.problem, of_the_machine=name in unmeasured),
             beyond=beyond,
             details=details,
         )

@@ -188,7 +188,7 @@ def _all_what_ifs(recorded: Recorded, given: WhatIf) -> WhatIf:
 
 def _impossible(recorded: Recorded, error: ReprolockError) -> NotReplayable:
     return NotReplayable(
-        f"run {recorded.record.run_id[:8]} cannot be rebuilt: {error.message}", faults=error.faults, hint=error.hint
+        f"run {recorded.record.run_id[:8]} cannot be rebuilt: {error.message}", problems=error.problems, hint=error.hint
     )
 
 

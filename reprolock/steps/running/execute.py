@@ -175,7 +175,7 @@ class Performance:
             published = self._published(record, outcome, workspace.work, options, watcher)
             record = self._covered(record.model_copy(update={"published": published.records}), watcher).sealed()
             self.reporter.ended(record, workspace.folder, files)
-            incomplete = _placed(outcome.outputs, workspace, self.root, published.fault)
+            incomplete = _placed(outcome.outputs, workspace, self.root, published.problem)
             sent = self.reporter.close(record, workspace.folder, files)
         except BaseException as error:
             self._unpublished(watcher)
@@ -357,13 +357,13 @@ class Performance:
 
 def _not_written(outputs: tuple[Output, ...]) -> str:
     """What is wrong with the outputs of a command that says all went well; "" for nothing."""
-    missing = [output.name for output in outputs if output.missing and output.fault is None]
+    missing = [output.name for output in outputs if output.missing and output.problem is None]
     told = (
         [f"it did not write the declared {'outputs' if len(missing) > 1 else 'output'} {', '.join(missing)}"]
         if missing
         else []
     )
-    return "; ".join([*told, *(output.fault for output in outputs if output.missing and output.fault)])
+    return "; ".join([*told, *(output.problem for output in outputs if output.missing and output.problem)])
 
 
 def _placed(
@@ -375,8 +375,8 @@ def _placed(
         put_in_place({output.name: output.path for output in outputs}, workspace.work, root, workspace.run_id)
     except MachineError as error:
         hint = f"what the run wrote is in {workspace.work}; make room for it, and move it from there"
-        more = (unpublished.message, *unpublished.faults) if unpublished else ()
-        return NotPlaced(f"the outputs are not put in place: {error.message}", hint=hint, faults=more)
+        more = (unpublished.message, *unpublished.problems) if unpublished else ()
+        return NotPlaced(f"the outputs are not put in place: {error.message}", hint=hint, problems=more)
     return unpublished
 
 

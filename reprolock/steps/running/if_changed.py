@@ -85,7 +85,7 @@ def _mode(in_place: bool) -> str:
 
 def _published(record: Record) -> dict[str, str]:
     """Where outputs stand in the lake, by name."""
-    return {item.name: item.uri for item in record.published if item.fault is None}
+    return {item.name: item.uri for item in record.published if item.problem is None}
 
 
 def _matches(root: Path, record: Record) -> bool:

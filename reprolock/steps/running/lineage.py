@@ -92,11 +92,11 @@ def observe(
 def judged(ending: Ending, lineage: Lineage, spec: Spec, warn: Callable[[str], None]) -> Ending:
     """What nobody declared is warned of; with `undeclared_reads = "error"` it is a failure, as is not to know."""
     undeclared = [read.sentence for read in lineage.undeclared]
-    faults = undeclared or ([] if lineage.observed else [lineage.coverage])
-    if faults and spec.spark and spec.run.undeclared_reads == "error" and ending.status == "FINISHED":
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    problems = undeclared or ([] if lineage.observed else [lineage.coverage])
+    if problems and spec.spark and spec.run.undeclared_reads == "error" and ending.status == "FINISHED":
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         return ending._replace(
-            status="FAILED", reason=f'exit code 0, but {faults[0]}{more}; run.undeclared_reads is "error"'
+            status="FAILED", reason=f'exit code 0, but {problems[0]}{more}; run.undeclared_reads is "error"'
         )
     for sentence in undeclared[:_WARNINGS]:
         warn(sentence)

@@ -13,14 +13,14 @@ from reprolock.model.json_compare import json_digest
 from reprolock.model.outcome import Output
 from reprolock.model.record import OutputRecord
 from reprolock.model.spec import OutputSpec, Spec
-from reprolock.model.table import TableDigest, TableFault
+from reprolock.model.table import TableDigest, TableProblem
 from reprolock.steps.recording.kept_outputs import pack
 
 
 class Measured(NamedTuple):
     """The outputs for the record, and what is kept of them: artifact name → file.
 
-    `unmeasured` names those whose fault is this machine's, and none of what the run wrote.
+    `unmeasured` names those whose problem is this machine's, and none of what the run wrote.
     """
 
     outputs: tuple[OutputRecord, ...]
@@ -42,7 +42,7 @@ def measure_outputs(
 
     `direct` has the addresses of those that Spark wrote to the lake, by name.
 
-    What cannot be measured is data, a fault in the record: such an output can never be called reproduced.
+    What cannot be measured is data, a problem in the record: such an output can never be called reproduced.
     """
     tables = {
         output.name: Table.declared(spec.outputs[output.name], root / output.path, direct.get(output.name))
@@ -61,12 +61,12 @@ def measure_outputs(
             files=output.files,
             bytes=output.bytes,
             digest=output.digest,
-            fault=output.fault if output.missing else None,
+            problem=output.problem if output.missing else None,
         )
         if not output.missing:
             if output.name in direct and declared.compare in ("bytes", "json"):
                 update: dict[str, object] = {
-                    "fault": f'{output.path} was written to the lake, not to its path; write compare = "table"'
+                    "problem": f'{output.path} was written to the lake, not to its path; write compare = "table"'
                 }
             else:
                 update = _compared(record, declared, root, digests.get(output.name))
@@ -75,22 +75,22 @@ def measure_outputs(
                 record = record.model_copy(update={"kept": name})
         records.append(record)
     unmeasured = frozenset(
-        name for name, found in digests.items() if isinstance(found, TableFault) and found.of_the_machine
+        name for name, found in digests.items() if isinstance(found, TableProblem) and found.of_the_machine
     )
     return Measured(tuple(records), kept, unmeasured)
 
 
 def _table_digests(
     tables: Mapping[str, Table], python: Path, environ: Mapping[str, str], folder: Path
-) -> Mapping[str, TableDigest | TableFault]:
+) -> Mapping[str, TableDigest | TableProblem]:
     try:
         return digest_tables(tables, python=python, environ=environ, folder=folder)
     except MachineError as error:
-        return {name: TableFault(error.message, of_the_machine=True) for name in tables}
+        return {name: TableProblem(error.message, of_the_machine=True) for name in tables}
 
 
 def _compared(
-    record: OutputRecord, declared: OutputSpec, root: Path, table: TableDigest | TableFault | None
+    record: OutputRecord, declared: OutputSpec, root: Path, table: TableDigest | TableProblem | None
 ) -> dict[str, object]:
     """The digest by which a replay compares, or why there is none."""
     match declared.compare:
@@ -100,12 +100,14 @@ def _compared(
             try:
                 return {"compared": json_digest((root / record.path).read_bytes(), declared.ignore)}
             except (OSError, ValueError) as error:
-                return {"fault": f"{record.path} cannot be compared as JSON: {error}"}
+                return {"problem": f"{record.path} cannot be compared as JSON: {error}"}
         case "table" if isinstance(table, TableDigest):
             return {"compared": table.digest, "table": table}
         case "table":
             return {
-                "fault": table.sentence if isinstance(table, TableFault) else f"{record.path} is not on this machine"
+                "problem": table.sentence
+                if isinstance(table, TableProblem)
+                else f"{record.path} is not on this machine"
             }
     return {}
 

@@ -3,7 +3,7 @@
 1. Every branch: the outputs that the command wrote to their paths are put there, and all is committed with the
    run's metadata.
 2. `tag` tags the commits, `merge` merges them into the branches that the outputs are for; only when 1 is done for all.
-3. A branch that is merged has done its work and goes. One that is not stays, and so does everything after a fault.
+3. A branch that is merged has done its work and goes. One that is not stays, and so does everything after a problem.
 
 A target branch never shows half of an output: it changes by one merge or not at all.
 """
@@ -30,13 +30,13 @@ RECORD_KEY = "reprolock.record"
 
 
 class Published(NamedTuple):
-    """One record an output; `fault` is what kept some of them from being published, in a sentence that names them.
+    """One record an output; `problem` is what kept some of them from being published, in a sentence that names them.
 
-    A Ctrl-C is a fault like any other: what the lake has by then is recorded before the process ends by it.
+    A Ctrl-C is a problem like any other: what the lake has by then is recorded before the process ends by it.
     """
 
     records: tuple[PublishedRecord, ...]
-    fault: ReprolockError | None = None
+    problem: ReprolockError | None = None
 
 
 def run_metadata(record: Record) -> dict[str, str]:
@@ -57,10 +57,10 @@ def publish(
 ) -> Published:
     """Put, commit, tag and merge what a run that succeeded has left below `root`.
 
-    A fault is an answer and no exception: the run itself has finished.
+    A problem is an answer and no exception: the run itself has finished.
     """
     work = _Work(publication, record, root, {output.name: output for output in outputs}, progress)
-    fault: ReprolockError | None = None
+    problem: ReprolockError | None = None
     try:
         for branch in publication.branches:
             work.commit(branch)
@@ -69,31 +69,31 @@ def publish(
         for branch in publication.branches if merge else ():
             work.merge(branch)
     except ReprolockError as error:
-        fault = error
+        problem = error
     except KeyboardInterrupt:
-        fault = Interrupted("Ctrl-C", signal_number=signal.SIGINT)
+        problem = Interrupted("Ctrl-C", signal_number=signal.SIGINT)
     records = tuple(
-        work.record(branch, name, tag, merge, fault) for branch in publication.branches for name in branch.places
+        work.record(branch, name, tag, merge, problem) for branch in publication.branches for name in branch.places
     )
-    if fault is None:
+    if problem is None:
         return Published(records)
-    if not any(item.fault for item in records):
+    if not any(item.problem for item in records):
         return Published(
             records, Interrupted("stopped by Ctrl-C, after everything was published", signal_number=signal.SIGINT)
         )
     left = [branch for branch in publication.branches if branch.name not in work.merges]
-    return Published(records, _told(fault, [item.name for item in records if item.fault], left))
+    return Published(records, _told(problem, [item.name for item in records if item.problem], left))
 
 
-def _told(fault: ReprolockError, outputs: list[str], left: list[Branch]) -> ReprolockError:
+def _told(problem: ReprolockError, outputs: list[str], left: list[Branch]) -> ReprolockError:
     """The same error, said of the outputs."""
     who = " and ".join(f"outputs.{name}" for name in outputs) + (" are" if len(outputs) > 1 else " is")
     where = " and ".join(f"lakefs://{branch.repository}/{branch.name}" for branch in left)
     hint = f"what the run wrote stays on {where}; `reprolock data` shows, commits and merges it"
-    message = f"{who} not published: {fault.message}"
-    if isinstance(fault, Interrupted):
+    message = f"{who} not published: {problem.message}"
+    if isinstance(problem, Interrupted):
         return Interrupted(message, signal_number=signal.SIGINT, hint=hint)
-    return type(fault)(message, hint=hint, faults=fault.faults)
+    return type(problem)(message, hint=hint, problems=problem.problems)
 
 
 class _Work:
@@ -168,7 +168,7 @@ class _Work:
             lake.delete_branch(repository, name)
 
     def record(
-        self, branch: Branch, output: str, tag: str | None, merge: bool, fault: ReprolockError | None
+        self, branch: Branch, output: str, tag: str | None, merge: bool, problem: ReprolockError | None
     ) -> PublishedRecord:
         """What became of one output."""
         commit, tagged, merged = (done.get(branch.name) for done in (self.commits, self.tags, self.merges))
@@ -180,7 +180,9 @@ class _Work:
             commit=commit,
             tag=tagged,
             merged=merged,
-            fault=None if done or fault is None else ": ".join(filter(None, [fault.message, ", ".join(fault.faults)])),
+            problem=None
+            if done or problem is None
+            else ": ".join(filter(None, [problem.message, ", ".join(problem.problems)])),
         )
 
 

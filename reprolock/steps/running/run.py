@@ -90,8 +90,8 @@ def run(
             return attempt.rehearse(options, watcher, place)
         close_abandoned(root, machine)
         done = attempt.perform(options, watcher, place)
-        if forward and (fault := forward(done.record, runs_folder(root) / done.record.run_id)):
-            watcher.warn(fault)
+        if forward and (problem := forward(done.record, runs_folder(root) / done.record.run_id)):
+            watcher.warn(problem)
         return done
 
 

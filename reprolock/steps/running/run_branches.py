@@ -109,7 +109,7 @@ def prepare(lake: Lake, spec: Spec, run_id: str) -> Publication | None:
                 with suppress(NotFound):  # the first run that publishes there
                     lake.remove(*place)
     except BaseException:
-        with suppress(ReprolockError):  # the first fault is the one to tell
+        with suppress(ReprolockError):  # the first problem is the one to tell
             discard(Publication(lake, tuple(made)))
         raise
     return Publication(lake, tuple(made)) if made else None

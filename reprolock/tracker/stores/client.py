@@ -218,37 +218,37 @@ class ClientStore:
             yield
         except MlflowException as error:
             # Without its cause: MLflow's own messages repeat the tracking address, password and all.
-            raise self._fault(error, what) from None
+            raise self._problem(error, what) from None
         except OSError as error:
             folder = local_folder(run.artifact_uri) if run else None
             if folder is None:
                 raise errors.failed(self._place, what, error.strerror or type(error).__name__) from None
             raise cannot_write(folder, error) from error
         except SQLAlchemyError as error:
-            raise self._database_fault(str(error)) or errors.failed(self._place, what, type(error).__name__) from None
+            raise self._database_problem(str(error)) or errors.failed(self._place, what, type(error).__name__) from None
         except ImportError as error:
             raise errors.failed(self._place, what, str(error)) from None
 
-    def _fault(self, error: MlflowException, what: str) -> ReprolockError:
+    def _problem(self, error: MlflowException, what: str) -> ReprolockError:
         text, file = str(error), self._place.file
         if file is not None and (match := _OTHER_SCHEMA.search(text)):
             known = Path(mlflow.__file__).parent.glob(f"store/db_migrations/versions/{match[1]}_*.py")
             return errors.other_schema(self._place, file, match[1], match[2], mlflow.__version__, older=any(known))
         known_kind = _KINDS.get(error.error_code)  # first, for MLflow quotes SQLite when a name is taken
-        if known_kind is None and (fault := self._database_fault(text)):
-            return fault
+        if known_kind is None and (problem := self._database_problem(text)):
+            return problem
         status = error.get_http_status_code()  # type: ignore[no-untyped-call]  # MLflow gives it no types
         if status in (401, 403):
             return errors.refused(self._place, status)
         if text.startswith("API request to") and "exception" in text:
             return errors.no_answer(self._place, self._tries)
-        fault = errors.failed(self._place, what, text)
-        return (known_kind or ServiceError)(fault.message, hint=fault.hint)
+        problem = errors.failed(self._place, what, text)
+        return (known_kind or ServiceError)(problem.message, hint=problem.hint)
 
-    def _database_fault(self, text: str) -> ReprolockError | None:
+    def _database_problem(self, text: str) -> ReprolockError | None:
         """What SQLite said, where it was SQLite that said it."""
         file = self._place.file
-        return sqlite_check.fault_of(self._place, file, text) if file is not None and "(sqlite3." in text else None
+        return sqlite_check.problem_of(self._place, file, text) if file is not None and "(sqlite3." in text else None
 
 
 class _Missing(ServiceError):

@@ -292,8 +292,10 @@ class RestStore:
         except (ValueError, KeyError, TypeError):
             if answer.status_code in _MAY_PASS:
                 raise errors.failed(self._place, what, f"{answer.status_code} {answer.reason}") from None
-            fault = errors.not_mlflow(self._place)
-            raise (_Unknown if answer.status_code == 404 else ServiceError)(fault.message, hint=fault.hint) from None
+            problem = errors.not_mlflow(self._place)
+            raise (_Unknown if answer.status_code == 404 else ServiceError)(
+                problem.message, hint=problem.hint
+            ) from None
         if code == "RESOURCE_DOES_NOT_EXIST":
             return None
         if code == "RESOURCE_ALREADY_EXISTS":

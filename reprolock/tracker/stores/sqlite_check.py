@@ -37,7 +37,7 @@ def check(place: Place, file: Path, *, writing: bool) -> None:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("ROLLBACK")
     except sqlite3.Error as error:
-        raise fault_of(place, file, str(error)) from error
+        raise problem_of(place, file, str(error)) from error
 
 
 def is_made(file: Path) -> bool:
@@ -60,7 +60,7 @@ def revision(file: Path) -> str | None:
     return str(row[0]) if row else None
 
 
-def fault_of(place: Place, file: Path, message: str) -> ReprolockError:
+def problem_of(place: Place, file: Path, message: str) -> ReprolockError:
     """Our sentence for one of SQLite's: its messages are fixed texts of its C library."""
     if "not a database" in message or "malformed" in message:
         return errors.not_a_database(place, file)

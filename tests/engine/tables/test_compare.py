@@ -11,7 +11,7 @@ import pytest
 from spark_session import run_script
 
 from reprolock.engine.tables.run import Pair, Table, compare_tables, digest_tables
-from reprolock.model.table import TableComparison, TableFault
+from reprolock.model.table import TableComparison, TableProblem
 
 pytestmark = pytest.mark.spark
 
@@ -44,7 +44,7 @@ NEAR = {
 @pytest.fixture(scope="module")
 def compared(
     spark_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, TableComparison | TableFault]]:
+) -> Iterator[dict[str, TableComparison | TableProblem]]:
     folder = tmp_path_factory.mktemp("near")
     (folder / "tables.json").write_text(json.dumps(NEAR))
     code = (
@@ -131,7 +131,7 @@ def compared(
     ],
 )
 def test_side_by_side(
-    compared: dict[str, TableComparison | TableFault], name: str, differences: tuple[str, ...]
+    compared: dict[str, TableComparison | TableProblem], name: str, differences: tuple[str, ...]
 ) -> None:
     answer = compared[name]
     assert isinstance(answer, TableComparison), answer
@@ -139,6 +139,6 @@ def test_side_by_side(
 
 
 def test_another_table_in_the_recorded_ones_place_is_no_evidence(
-    compared: dict[str, TableComparison | TableFault],
+    compared: dict[str, TableComparison | TableProblem],
 ) -> None:
-    assert compared["another"] == TableFault("one: what is there is not the table that was recorded")
+    assert compared["another"] == TableProblem("one: what is there is not the table that was recorded")

@@ -27,7 +27,7 @@ from reprolock.engine.tables.run import Table, digest_tables
 from reprolock.engine.tables.script import of_the_machine
 from reprolock.errors import Interrupted, MachineError
 from reprolock.model.spec import OutputSpec, SparkSpec
-from reprolock.model.table import TableDigest, TableFault, table_differences, table_digest
+from reprolock.model.table import TableDigest, TableProblem, table_differences, table_digest
 
 pytestmark = pytest.mark.spark
 
@@ -192,7 +192,7 @@ UNREAD = {
 """Files beside a.parquet, in folders of these names."""
 
 
-class Digests(dict[str, "TableDigest | TableFault"]):
+class Digests(dict[str, "TableDigest | TableProblem"]):
     """By name; `place` is the folder with all of them, `environ` that of a run."""
 
     place: Path
@@ -203,10 +203,10 @@ class Digests(dict[str, "TableDigest | TableFault"]):
         assert isinstance(digest, TableDigest), digest
         return digest
 
-    def fault(self, name: str) -> str:
-        fault = self[name]
-        assert isinstance(fault, TableFault), fault
-        return fault.sentence
+    def problem(self, name: str) -> str:
+        problem = self[name]
+        assert isinstance(problem, TableProblem), problem
+        return problem.sentence
 
 
 @pytest.fixture(scope="module")
@@ -412,12 +412,12 @@ FOLDERS = "for its folder is no NAME=VALUE as others are; write options = { recu
     ],
 )
 def test_what_has_no_digest_says_why(digests: Digests, name: str, sentence: str) -> None:
-    assert digests.fault(name) == sentence
+    assert digests.problem(name) == sentence
 
 
 def test_what_has_no_digest_names_no_folder_of_this_machine(digests: Digests) -> None:
     for name in ("damaged", "long", "broken", "no delta"):
-        sentence = digests.fault(name)
+        sentence = digests.problem(name)
         assert "/tmp" not in sentence and digests.place.parent.name not in sentence
         assert " cannot be compared as a " in sentence
         assert "SQLSTATE" not in sentence
@@ -445,7 +445,7 @@ def test_what_stands_beside_a_variant_is_compared(digests: Digests) -> None:
 
 
 def test_lines_are_dropped_only_where_the_options_say_so(digests: Digests) -> None:
-    assert "long.csv cannot be compared as a csv table" in digests.fault("long")
+    assert "long.csv cannot be compared as a csv table" in digests.problem("long")
     assert digests.of("long, dropped").rows == 0
 
 
@@ -532,7 +532,7 @@ def test_without_a_table_nothing_is_started(tmp_path: Path) -> None:
     assert not (tmp_path / "own").exists()
 
 
-def test_a_python_without_pyspark_is_a_fault_of_the_machine(tmp_path: Path) -> None:
+def test_a_python_without_pyspark_is_a_problem_of_the_machine(tmp_path: Path) -> None:
     venv.create(tmp_path / "bare", with_pip=False)
     with pytest.raises(MachineError) as caught:
         digest_tables(

@@ -46,7 +46,7 @@ def test_an_answer_is_remembered_until_the_program_changes(real: Java, tmp_path:
 
 
 @pytest.mark.parametrize("junk", ["", "[]", "{", '{"%s": 3}'])
-def test_a_broken_memory_is_no_fault(junk: str, real: Java, tmp_path: Path) -> None:
+def test_a_broken_memory_is_no_problem(junk: str, real: Java, tmp_path: Path) -> None:
     (tmp_path / "cache" / "java.json").write_text(junk.replace("%s", os.path.realpath(real.executable)))
     assert find_java(environ(tmp_path)) == real
 

@@ -304,7 +304,7 @@ def test_a_build_that_fails(bench: Bench) -> None:
     with pytest.raises(MachineError) as caught:
         bench.ensure(bench.pin("raw"))
     assert caught.value.message == "raw 1.0 has no wheel for this machine and cannot be built here"
-    assert "no compiler here" in caught.value.faults
+    assert "no compiler here" in caught.value.problems
     assert caught.value.hint == "install what its build asks for, or ask for a version that has wheels"
 
 
@@ -576,7 +576,7 @@ def test_another_feature_version_of_python_is_drift(tmp_path: Path) -> None:
     with pytest.raises(PinError) as caught:
         refuse_drift(pinned(python="3.99"), [])
     assert caught.value.message == "the current interpreter drifts from repro.lock in 1 place"
-    assert caught.value.faults[1].split()[:2] == ["python", "3.99"]
+    assert caught.value.problems[1].split()[:2] == ["python", "3.99"]
 
 
 def test_this_interpreter_does_not_drift_from_itself() -> None:

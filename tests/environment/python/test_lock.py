@@ -247,7 +247,7 @@ def test_requirements_that_contradict_one_another(tmp_path: Path, house: Path) -
     assert caught.value.message == (
         "the requirements cannot be resolved: all versions of app depend on lib>=2 and you require app; you require lib<2"
     )
-    assert caught.value.faults == (
+    assert caught.value.problems == (
         "Because all versions of app depend on lib>=2 and you require app, we can conclude that you require lib>=2.",
         "And because you require lib<2, we can conclude that your requirements are unsatisfiable.",
     )
@@ -268,7 +268,7 @@ def test_a_python_that_could_not_be_downloaded_is_not_what_failed(tmp_path: Path
     assert caught.value.message == (
         "the requirements cannot be resolved: all versions of app depend on lib>=2 and you require app; you require lib<2"
     )
-    assert caught.value.faults[:2] == (
+    assert caught.value.problems[:2] == (
         "Because all versions of app depend on lib>=2 and you require app, we can conclude that you require lib>=2.",
         "And because you require lib<2, we can conclude that your requirements are unsatisfiable.",
     )

@@ -104,7 +104,7 @@ def test_every_faulty_requirement_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         declared(EnvironmentSpec(requirements="r.in"), tmp_path)
     assert caught.value.message == "2 requirements cannot be locked"
-    assert [line.split(": ")[0] for line in caught.value.faults] == ["r.in:1", "r.in:3"]
+    assert [line.split(": ")[0] for line in caught.value.problems] == ["r.in:1", "r.in:3"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ import pytest
 
 pytest.register_assert_rewrite("lake_suite")
 
-from lake_suite import LakeContract, commit, fault, paths, put, read
+from lake_suite import LakeContract, commit, paths, problem, put, read
 
 import reprolock.errors
 from reprolock.errors import Damaged, LakeRefused, MachineError, NotFound, PinError, UsageError
@@ -69,14 +69,14 @@ def loose(git: pygit2.Repository, oid: object) -> Path:
 
 # the folder
 def test_a_lake_that_is_not_there_yet(lake: GitLake) -> None:
-    assert fault(NotFound, lake.resolve, "weather", "main") == (
+    assert problem(NotFound, lake.resolve, "weather", "main") == (
         "the lake file:lake is not there yet",
         "make it with its first repository: `reprolock data create lakefs://weather`",
     )
 
 
 def test_storage_is_for_servers(lake: GitLake) -> None:
-    assert fault(UsageError, lake.create_repository, "weather", storage="s3://bucket/") == (
+    assert problem(UsageError, lake.create_repository, "weather", storage="s3://bucket/") == (
         "the lake file:lake keeps its objects in its own folder, not in s3://bucket/",
         "leave `--storage` out, or name a lakeFS server as the endpoint",
     )
@@ -86,19 +86,19 @@ def test_a_name_never_leaves_the_folder(lake: GitLake, tmp_path: Path) -> None:
     lake.create_repository("weather")
     shutil.copytree(tmp_path / "lake" / "weather.git", tmp_path / "outside.git")
     for name in ("../outside", str(tmp_path / "outside"), "..", ""):
-        assert fault(NotFound, lake.resolve, name, "main")[0] == f'no repository "{name}" in the lake file:lake'
+        assert problem(NotFound, lake.resolve, name, "main")[0] == f'no repository "{name}" in the lake file:lake'
 
 
 def test_a_folder_that_is_no_repository(lake: GitLake, tmp_path: Path) -> None:
     (tmp_path / "lake" / "weather.git").mkdir(parents=True)
-    message, hint = fault(MachineError, lake.resolve, "weather", "main")
+    message, hint = problem(MachineError, lake.resolve, "weather", "main")
     folder = tmp_path / "lake" / "weather.git"
     assert message.startswith(f"{folder} cannot be opened as a Git repository: ")
     assert hint == f"if it is another user's, allow it with `git config --global --add safe.directory {folder}`"
 
 
 def test_nothing_is_left_of_a_repository_that_was_not_made(lake: GitLake, weather: str, tmp_path: Path) -> None:
-    fault(LakeRefused, lake.create_repository, "weather")
+    problem(LakeRefused, lake.create_repository, "weather")
     assert os.listdir(tmp_path / "lake") == ["weather.git"]
 
 
@@ -186,7 +186,7 @@ def test_plain_git_moves_the_head_while_a_commit_is_made(tmp_path: Path) -> None
     git = pygit2.Repository(str(tmp_path / "lake" / "weather.git"))
     put(lake, "weather", "a", b"1")
     moving = True
-    assert fault(LakeRefused, lake.commit, "weather", "main", "text") == (
+    assert problem(LakeRefused, lake.commit, "weather", "main", "text") == (
         'the branch "main" of the repository "weather" was changed by somebody else at the same time',
         "try again",
     )
@@ -199,7 +199,7 @@ def test_plain_git_moves_the_head_while_a_commit_is_made(tmp_path: Path) -> None
 def test_a_branch_of_plain_git_that_is_in_the_way(lake: GitLake, weather: str, git: pygit2.Repository) -> None:
     git.references.create("refs/heads/team/x", git.head.target)
     assert list(lake.branches(weather)) == ["main", "team/x"]
-    assert fault(LakeRefused, lake.create_branch, weather, "team", "main") == (
+    assert problem(LakeRefused, lake.create_branch, weather, "team", "main") == (
         '"team" cannot be the name of a branch: Git cannot hold it beside "team/x", which another client made',
         "choose another name for the branch",
     )
@@ -221,7 +221,7 @@ def test_an_object_that_meets_a_folder_in_a_merge_is_a_conflict(lake: GitLake, w
     commit(lake, weather, {"data/part": b"in a folder"}, "dev")
     with pytest.raises(LakeRefused) as caught:
         lake.merge(weather, "dev", "main", "Merge dev")
-    assert caught.value.faults == ("data",)
+    assert caught.value.problems == ("data",)
 
 
 def test_a_short_id_that_two_commits_share(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_a_short_id_that_two_commits_share(tmp_path: Path) -> None:
         lake.create_branch("weather", branch, "main~1")
         put(lake, "weather", "a", b"1", branch)
         assert lake.commit("weather", branch, message).id.startswith(short)
-    assert fault(NotFound, lake.resolve, "weather", short) == (
+    assert problem(NotFound, lake.resolve, "weather", short) == (
         f'"{short}" is the beginning of more than one commit ID in the repository "weather"',
         "write more digits of the commit ID",
     )
@@ -341,17 +341,17 @@ def test_a_large_object_that_is_gone_or_damaged(lake: GitLake, weather: str, lar
     with open(copy, "r+b") as stream:
         stream.seek(1000)
         stream.write(b"!")
-    assert fault(Damaged, read, lake, weather, "main", "a/large") == damaged
+    assert problem(Damaged, read, lake, weather, "main", "a/large") == damaged
     os.truncate(copy, 10)
-    assert fault(Damaged, lake.stat, weather, head, "a/large") == damaged
-    assert fault(Damaged, lake.open, weather, head, "a/large") == damaged
+    assert problem(Damaged, lake.stat, weather, head, "a/large") == damaged
+    assert problem(Damaged, lake.open, weather, head, "a/large") == damaged
     copy.unlink()
     gone = (
         f"lakefs://weather/{head}/a/large is gone: the commit names it, but the lake no longer has its bytes",
         RESTORE,
     )
     for call in (lake.stat, lake.open, lake.list):
-        assert fault(PinError, call, weather, head, "a/large") == gone
+        assert problem(PinError, call, weather, head, "a/large") == gone
     # Putting the same bytes again heals the lake.
     lake.put(weather, "main", "elsewhere", large)
     assert lake.stat(weather, head, "a/large") == stored
@@ -369,14 +369,14 @@ def test_a_small_object_that_is_gone_or_damaged(
     damaged = f"lakefs://weather/{head}/train/a is damaged: its bytes do not have the checksum that the commit names"
     shutil.copy(loose(git, other.checksum), file)
     for ref in ("main", head):
-        assert fault(Damaged, again(tmp_path).open, weather, ref, "train/a") == (damaged, RESTORE)
+        assert problem(Damaged, again(tmp_path).open, weather, ref, "train/a") == (damaged, RESTORE)
     file.write_bytes(b"no Git object at all")
-    assert fault(Damaged, again(tmp_path).open, weather, head, "train/a") == (damaged, RESTORE)
-    assert fault(Damaged, again(tmp_path).list, weather, head) == (damaged, RESTORE)
+    assert problem(Damaged, again(tmp_path).open, weather, head, "train/a") == (damaged, RESTORE)
+    assert problem(Damaged, again(tmp_path).list, weather, head) == (damaged, RESTORE)
     file.unlink()
     gone = f"lakefs://weather/{head}/train/a is gone: the commit names it, but the lake no longer has its bytes"
     for call in (again(tmp_path).stat, again(tmp_path).open, again(tmp_path).list):
-        assert fault(PinError, call, weather, head, "train/a") == (gone, RESTORE)
+        assert problem(PinError, call, weather, head, "train/a") == (gone, RESTORE)
     assert read(again(tmp_path), weather, head, "train/b") == b"the wrong bytes"
 
 
@@ -393,7 +393,7 @@ def test_what_was_cut_short_is_damaged_and_nobody_waits_for_it(
     damaged = f"lakefs://weather/{head}/{path} is damaged: its bytes do not have the checksum that the commit names"
     for size in (file.stat().st_size - 4, file.stat().st_size // 2):
         os.truncate(file, size)
-        assert fault(Damaged, again(tmp_path).open, weather, "main", "train/a") == (damaged, RESTORE)
+        assert problem(Damaged, again(tmp_path).open, weather, "main", "train/a") == (damaged, RESTORE)
 
 
 def test_a_folder_that_is_gone(lake: GitLake, weather: str, git: pygit2.Repository, tmp_path: Path) -> None:
@@ -401,8 +401,8 @@ def test_a_folder_that_is_gone(lake: GitLake, weather: str, git: pygit2.Reposito
     loose(git, git[head].tree["train/deep"].id).unlink()
     gone = f"lakefs://weather/{head}/train/deep is gone: the commit names it, but the lake no longer has its bytes"
     for call in (again(tmp_path).stat, again(tmp_path).open):
-        assert fault(PinError, call, weather, head, "train/deep/a") == (gone, RESTORE)
-    assert fault(PinError, again(tmp_path).list, weather, head) == (gone, RESTORE)
+        assert problem(PinError, call, weather, head, "train/deep/a") == (gone, RESTORE)
+    assert problem(PinError, again(tmp_path).list, weather, head) == (gone, RESTORE)
     assert read(again(tmp_path), weather, head, "b") == b"1"
 
 
@@ -410,9 +410,11 @@ def test_a_commit_that_is_gone(lake: GitLake, weather: str, git: pygit2.Reposito
     first, second = (commit(lake, weather, {"a": data}) for data in (b"1", b"2"))
     loose(git, first).unlink()
     gone = f"lakefs://weather/{first}/ is gone: the commit names it, but the lake no longer has its bytes"
-    assert fault(PinError, again(tmp_path).resolve, weather, "main~1") == (gone, RESTORE)
-    assert fault(PinError, again(tmp_path).ancestors, weather, "main") == (gone, RESTORE)
-    assert fault(NotFound, again(tmp_path).resolve, weather, first)[0].startswith(f'no branch, tag or commit "{first}"')
+    assert problem(PinError, again(tmp_path).resolve, weather, "main~1") == (gone, RESTORE)
+    assert problem(PinError, again(tmp_path).ancestors, weather, "main") == (gone, RESTORE)
+    assert problem(NotFound, again(tmp_path).resolve, weather, first)[0].startswith(
+        f'no branch, tag or commit "{first}"'
+    )
     assert again(tmp_path).resolve(weather, "main").id == second
 
 
@@ -421,7 +423,7 @@ def test_a_merge_over_a_gap_in_the_history(lake: GitLake, weather: str, git: pyg
     lake.create_branch(weather, "dev", "main~1")
     ours, theirs = commit(lake, weather, {"a": b"2"}), commit(lake, weather, {"b": b"1"}, "dev")
     loose(git, middle).unlink()
-    assert fault(PinError, again(tmp_path).merge, weather, "dev", "main", "text") == (
+    assert problem(PinError, again(tmp_path).merge, weather, "dev", "main", "text") == (
         f'the history of {ours} and {theirs} in the repository "weather" has gaps: commits are gone or damaged',
         "restore the lake from a backup",
     )
@@ -431,15 +433,15 @@ def test_a_merge_over_a_gap_in_the_history(lake: GitLake, weather: str, git: pyg
 def test_paths_that_cannot_be_there_are_not_there(lake: GitLake, weather: str, path: str) -> None:
     put(lake, weather, "a")
     for call in (lake.stat, lake.open, lake.list):
-        assert fault(NotFound, call, weather, "main", path)[0] == f"nothing is at lakefs://weather/main/{path}"
+        assert problem(NotFound, call, weather, "main", path)[0] == f"nothing is at lakefs://weather/main/{path}"
     assert not lake.uncommitted(weather, "main", path)
 
 
 @pytest.mark.parametrize("ref", ["main\0", "main\0x", "\udcff", "main$", "a b", "refs/heads/main", "HEAD", "..", ""])
 def test_refs_that_cannot_be_there_are_not_there(lake: GitLake, weather: str, ref: str) -> None:
     missing = f'no branch, tag or commit "{ref}" in the repository "weather"'
-    assert fault(NotFound, lake.resolve, weather, ref)[0] == missing
-    assert fault(NotFound, put, lake, weather, "a", b"", ref)[0].startswith(f'no branch "{ref}"')
+    assert problem(NotFound, lake.resolve, weather, ref)[0] == missing
+    assert problem(NotFound, put, lake, weather, "a", b"", ref)[0].startswith(f'no branch "{ref}"')
 
 
 # bad luck and other writers
@@ -456,13 +458,13 @@ def test_a_failed_put_of_many_stages_nothing(lake: GitLake, weather: str, tmp_pa
     good.write_bytes(b"1")
     arriving = lake.put_many(weather, "main", [("a", good), ("b", tmp_path / "missing")])
     assert next(arriving).path == "a"
-    assert fault(UsageError, next, arriving)[0] == f"{tmp_path / 'missing'} is not there"
+    assert problem(UsageError, next, arriving)[0] == f"{tmp_path / 'missing'} is not there"
     assert not lake.uncommitted(weather, "main")
 
 
 def test_pipes_are_refused_at_once(lake: GitLake, weather: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert fault(UsageError, lake.put, weather, "main", "a", tmp_path / "pipe") == (
+    assert problem(UsageError, lake.put, weather, "main", "a", tmp_path / "pipe") == (
         f"{tmp_path / 'pipe'} is not a regular file",
         "put a file or a folder of files",
     )
@@ -517,7 +519,7 @@ def test_a_writer_waits_for_the_guard_and_says_so(
     monkeypatch.setattr(git_store, "GUARD_SECONDS", 1.0)
     with git_store.Store(tmp_path / "lake" / "weather.git", weather).guard():
         started = time.monotonic()
-        assert fault(LakeRefused, put, lake, weather, "a") == (
+        assert problem(LakeRefused, put, lake, weather, "a") == (
             'another process has been writing to the repository "weather" for 1 s',
             "end that process, or try again when it is done",
         )
@@ -533,7 +535,7 @@ def test_a_disk_that_takes_no_more(lake: GitLake, weather: str, tmp_path: Path, 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**18, hard))
     try:
-        said = fault(MachineError, lake.put, weather, "main", "a", tmp_path / "random")
+        said = problem(MachineError, lake.put, weather, "main", "a", tmp_path / "random")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     folder = tmp_path / "lake" / "weather.git"

@@ -78,7 +78,7 @@ class Counted:
 def refused(kind: type[ReprolockError], call: object, *arguments: object) -> tuple[str, str | None, tuple[str, ...]]:
     with pytest.raises(kind) as caught:
         call(*arguments)  # type: ignore[operator]
-    return caught.value.message, caught.value.hint, caught.value.faults
+    return caught.value.message, caught.value.hint, caught.value.problems
 
 
 # in
@@ -139,10 +139,10 @@ def test_all_that_cannot_be_put_is_named_at_once(lake: GitLake, folder: Path, tm
         os.chdir(here)
     write(folder, {"back\\slash": b"", "sub/.reprolock/stack/keys.json": b"{}"})
     (Path(os.fsdecode(os.fsencode(folder) + b"/latin-\xe9"))).write_bytes(b"")
-    message, hint, faults = refused(UsageError, put_tree, lake, folder, at("train"))
-    assert message == f"{folder} holds what a lake cannot: {len(faults)} things"
+    message, hint, problems = refused(UsageError, put_tree, lake, folder, at("train"))
+    assert message == f"{folder} holds what a lake cannot: {len(problems)} things"
     assert hint == "rename or remove them, then put the folder again; or name a folder that holds data alone"
-    assert sorted(faults) == sorted(
+    assert sorted(problems) == sorted(
         [
             f"{folder}/out is a symbolic link that leaves the folder",
             f"{folder}/nowhere is a symbolic link that leads nowhere",
@@ -253,10 +253,10 @@ def test_a_damaged_object_leaves_nothing_behind(lake: GitLake, got, tmp_path: Pa
 
 def test_names_too_long_for_a_folder(lake: GitLake, got, tmp_path: Path) -> None:
     put(lake, "train/" + "é" * 200, "train/good")
-    message, hint, faults = refused(UsageError, got, lake, at("train"), tmp_path / "out")
+    message, hint, problems = refused(UsageError, got, lake, at("train"), tmp_path / "out")
     assert message == "lakefs://weather/main/train has names that a folder here cannot hold: 1"
     assert hint == "get the objects one by one under names of your own"
-    assert faults == (f"{'é' * 200!r}: a part of it is longer than 255 bytes",)
+    assert problems == (f"{'é' * 200!r}: a part of it is longer than 255 bytes",)
     assert os.listdir(tmp_path) == ["lake"]
     got(lake, at("train/" + "é" * 200), tmp_path / "short")
     assert (tmp_path / "short").read_bytes() == ("train/" + "é" * 200).encode()

@@ -291,7 +291,7 @@ def test_a_file_that_is_none_of_the_tree_s_is_refused_and_left(ground: Ground) -
         ground.make(pin)
     assert error.value.message == f"{path} holds 1 file that {pin.resolved} does not have"
     assert error.value.hint == "move them away, or remove the folder: it is made again"
-    assert error.value.faults == ("deep/mine.csv",)
+    assert error.value.problems == ("deep/mine.csv",)
     assert error.value.exit_code == 4
     assert (path / "deep" / "mine.csv").read_bytes() == b"mine"
 
@@ -366,7 +366,7 @@ def test_names_that_would_leave_the_folder(ground: Ground, name: str) -> None:
     with pytest.raises(UsageError) as error, tree.building():
         raise AssertionError("a place was made for it")
     assert error.value.message == "lakefs://weather/c0/train/ has names that a folder here cannot hold: 1"
-    assert error.value.faults == (f"{name!r}: it could leave the folder",)
+    assert error.value.problems == (f"{name!r}: it could leave the folder",)
     assert list(ground.folder.iterdir()) == []
 
 

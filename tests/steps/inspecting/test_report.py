@@ -88,7 +88,7 @@ def hostile(record: Record) -> Record:
             "why": (HOSTILE,),
             "env": {HOSTILE: HOSTILE},
             "datasets": tuple(_named(dataset, index) for index in range(30)),
-            "outputs": (output.model_copy(update={"name": HOSTILE, "path": HOSTILE, "fault": HOSTILE}),),
+            "outputs": (output.model_copy(update={"name": HOSTILE, "path": HOSTILE, "problem": HOSTILE}),),
             "code": record.code.model_copy(
                 update={"remote": "javascript:alert(1)", "commit": HOSTILE, "tree": {HOSTILE: HOSTILE}}
             ),

@@ -70,7 +70,7 @@ def test_every_value_of_the_record_is_held_by_its_seal(made: Made, folder: Path)
         place[path[-1]] = another(place[path[-1]])
         (folder / "record.json").write_text(json.dumps(changed))
         error = refusal(folder)
-        said = "\n".join((error.message, *error.faults))
+        said = "\n".join((error.message, *error.problems))
         assert str(path[0]) in said, (path, said)
 
 
@@ -269,7 +269,7 @@ def test_every_tag_of_ours_is_held_against_the_record(made: Made, folder: Path) 
         for tags in ({**made.tags, name: "x"}, {key: value for key, value in made.tags.items() if key != name}):
             error = refusal(folder, tags)
             assert error.message == f"the record of run {made.record.run_id[:8]} was changed after the run"
-            assert [fault.split(":")[0] for fault in error.faults] == [name]
+            assert [problem.split(":")[0] for problem in error.problems] == [name]
     read(folder, {**made.tags, "mlflow.source.name": "x", "team": "y", "reprolock.replay.1": "REPRODUCED"})
 
 
@@ -319,8 +319,8 @@ def test_an_artifact_that_was_changed(name: str, made: Made, folder: Path) -> No
     change(folder)
     error = refusal(folder, made.tags)
     assert error.message == f"the record of run {made.record.run_id[:8]} does not agree with its artifacts"
-    assert any(fault.startswith(f"{artifact}: its SHA-256 is") for fault in error.faults), error.faults
-    assert any(fault.startswith(named) for fault in error.faults), error.faults
+    assert any(problem.startswith(f"{artifact}: its SHA-256 is") for problem in error.problems), error.problems
+    assert any(problem.startswith(named) for problem in error.problems), error.problems
 
 
 @pytest.mark.parametrize("name", [name for name, (_, _, named) in ARTIFACTS.items() if "SHA-256" not in named])
@@ -329,8 +329,8 @@ def test_an_artifact_that_was_changed_and_named_in_a_new_seal(name: str, made: M
     change(folder)
     readmit(folder)
     error = refusal(folder)
-    assert not any(fault.startswith(f"{artifact}: its SHA-256 is") for fault in error.faults)
-    assert any(fault.startswith(named) for fault in error.faults), error.faults
+    assert not any(problem.startswith(f"{artifact}: its SHA-256 is") for problem in error.problems)
+    assert any(problem.startswith(named) for problem in error.problems), error.problems
     assert "reprolock.seal: record.json says" in str(refusal(folder, made.tags))
 
 

@@ -157,7 +157,7 @@ def test_an_output_that_the_replay_did_not_write(side: Side) -> None:
 
 def test_an_output_that_the_recorded_run_could_not_digest(side: Side, recorded: Recorded) -> None:
     model, raw, log = recorded.record.outputs
-    outputs = (model, raw.model_copy(update={"compared": None, "fault": "raw.txt is no table"}), log)
+    outputs = (model, raw.model_copy(update={"compared": None, "problem": "raw.txt is no table"}), log)
     side.recorded = recorded._replace(record=recorded.record.model_copy(update={"outputs": outputs}))
     found = side.verdict()
     assert (found.kind, found.reason) == ("NOT REPLAYABLE", 'output "raw" could not be compared: raw.txt is no table')

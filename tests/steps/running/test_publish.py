@@ -44,7 +44,7 @@ def test_a_run_that_succeeded_stands_on_a_branch_of_its_own(site: Site) -> None:
     [item] = record.published
     name = f"run-{record.run_id[:12]}-main"
     assert (item.name, item.uri, item.branch) == ("predictions", f"lakefs://{site.repository}/main/predictions/", name)
-    assert (item.tag, item.merged, item.fault) == (None, None, None)
+    assert (item.tag, item.merged, item.problem) == (None, None, None)
     assert (site.head(), site.shown()) == (before, {"README": b"about"})
     assert site.shown(name) == site.shown(str(item.commit)) == WHOLE
     assert f"commit {str(item.commit)[:12]}  on {name}\n" in said.err
@@ -69,7 +69,7 @@ def test_tag_and_merge(site: Site) -> None:
     said = site.run("--tag", "v1", "--merge")
     assert said.code == 0, said.err
     [item] = site.project.record.published
-    assert (item.tag, item.merged, item.fault) == ("v1", site.head(), None)
+    assert (item.tag, item.merged, item.problem) == ("v1", site.head(), None)
     assert (site.shown(), site.shown("v1")) == (WHOLE, WHOLE)
     assert site.head("v1") == item.commit
     merge = site.lake.resolve(site.repository, "main")
@@ -262,7 +262,7 @@ def test_a_conflict_leaves_the_target_and_the_branch_as_they_are(site: Site) -> 
     assert site.shown() == {"README": b"about", "predictions/a.csv": b"theirs"}
     assert site.shown(name) == WHOLE
     assert (item.commit, item.merged) == (site.head(name), None)
-    assert str(item.fault).endswith("both changed 1 path: predictions/a.csv")
+    assert str(item.problem).endswith("both changed 1 path: predictions/a.csv")
     assert site.project.record.status == site.project.stored().info.status == "FINISHED"
 
 
@@ -285,7 +285,7 @@ def test_the_target_is_deleted_under_the_run(site: Site) -> None:
     )
     assert said.code == 2
     assert (item.tag, item.commit, item.merged) == ("v1", site.head("v1"), None)
-    assert item.fault == f'no branch "target" in the repository "{site.repository}"'
+    assert item.problem == f'no branch "target" in the repository "{site.repository}"'
     assert site.shown(item.branch) == WHOLE
 
 
@@ -332,7 +332,7 @@ def test_a_ctrl_c_while_it_is_published(site: Site, monkeypatch: pytest.MonkeyPa
     name = f"run-{record.run_id[:12]}-main"
     assert item.commit == site.head(name) or (done == 2 and item.commit == site.head("v1"))
     assert (item.tag, item.merged) == ("v1" if done >= 1 else None, site.head() if done == 2 else None)
-    assert item.fault == (None if done == 2 else "Ctrl-C")
+    assert item.problem == (None if done == 2 else "Ctrl-C")
     told = [line for line in said.err.splitlines() if line.startswith(("error:", "hint:"))]
     assert told == (
         ["error: stopped by Ctrl-C, after everything was published"]
@@ -356,10 +356,10 @@ def test_a_ctrl_c_before_the_lake_has_acted(site: Site, monkeypatch: pytest.Monk
     monkeypatch.setattr(type(site.lake), "merge", interrupted)
     assert site.run("--merge").code == 130
     [item] = site.project.record.published
-    assert (item.commit, item.merged, item.fault) == (site.head(str(item.branch)), None, "Ctrl-C")
+    assert (item.commit, item.merged, item.problem) == (site.head(str(item.branch)), None, "Ctrl-C")
 
 
-def test_a_fault_shows_later(site: Site, cli: Cli) -> None:
+def test_a_problem_shows_later(site: Site, cli: Cli) -> None:
     with meanwhile(site, lambda: site.lake.create_tag(site.repository, "v1", "main")):
         site.run("--tag", "v1")
     shown = cli("show").out
@@ -395,7 +395,7 @@ def test_many_runs_publish_at_once(site: Site) -> None:
     outcome = Output(written.name, written.path, written.files, written.bytes, written.digest)
     with ThreadPoolExecutor(count) as pool:
         answers = list(pool.map(one, range(1, count + 1)))
-    assert [answer.fault for answer in answers] == [None] * count
+    assert [answer.problem for answer in answers] == [None] * count
     files = {name.removeprefix("predictions"): data for name, data in WHOLE.items() if name != "README"}
     expected = {f"runs/{number}{name}": data for number in range(1, count + 1) for name, data in files.items()}
     assert site.shown() == {"README": b"about"} | expected
@@ -434,7 +434,7 @@ def test_something_else_stands_where_the_outputs_go(site: Site) -> None:
     assert said.code == 8
     assert (record.status, record.ending.exit_code, [output.files for output in record.outputs]) == ("FINISHED", 0, [2])
     [item] = record.published
-    assert (item.merged, item.fault) == (site.head(), None)
+    assert (item.merged, item.problem) == (site.head(), None)
     assert site.shown() == WHOLE
     assert site.project.stored_record(record.run_id) == record
     assert site.project.stored().info.status == "FINISHED"

@@ -51,7 +51,7 @@ def test_a_replay_and_what_was_published(record: Record) -> None:
     published = (
         PublishedRecord(name="merged", commit="c1", merged="m1", **way),
         PublishedRecord(name="committed", commit="c2", **way),
-        PublishedRecord(name="refused", fault="the branch is protected", **way),
+        PublishedRecord(name="refused", problem="the branch is protected", **way),
     )
     tags = tags_of(record.model_copy(update={"replay_of": "f" * 32, "published": published}))
     assert {

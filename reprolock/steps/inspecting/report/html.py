@@ -37,13 +37,13 @@ _UNSHOWN = re.compile(
 def report(record: Record, *, replay: Record | None = None, verdict: Verdict | None = None) -> str:
     """The page of a run, or of its replay; without a verdict a replay is a what-if, and the page a comparison."""
     return _rendered(
-        record=record, replay=replay, verdict=verdict, picture=picture(record), refused=None, faults=(), hint=None
+        record=record, replay=replay, verdict=verdict, picture=picture(record), refused=None, problems=(), hint=None
     )
 
 
-def refusal(run: str, verdict: Verdict, faults: tuple[str, ...] = (), hint: str | None = None) -> str:
-    """The page of a run that could not even be tried; `faults` and `hint` as errors have them."""
-    return _rendered(record=None, replay=None, verdict=verdict, picture=None, refused=run, faults=faults, hint=hint)
+def refusal(run: str, verdict: Verdict, problems: tuple[str, ...] = (), hint: str | None = None) -> str:
+    """The page of a run that could not even be tried; `problems` and `hint` as errors have them."""
+    return _rendered(record=None, replay=None, verdict=verdict, picture=None, refused=run, problems=problems, hint=hint)
 
 
 def write_report(path: Path, page: str, machine: Machine) -> None:
