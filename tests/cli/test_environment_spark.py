@@ -290,7 +290,7 @@ def test_from_the_store_alone(
     assert said.err.startswith(
         "error: jar io.openlineage:openlineage-spark_2.13:1.53.0 and 2 more are not in the store at "
     )
-    assert said.err.endswith("and offline nobody is asked for it\nhint: run once without --offline\n")
+    assert said.err.endswith("and --offline does not download it\nhint: run once without --offline\n")
     assert said.code == 5
     shutil.rmtree(os.environ["UV_CACHE_DIR"])
     shutil.rmtree(cache() / "envs")
