@@ -1,4 +1,4 @@
-"""`reprolock.current()`: what the command of a run may know of its run. Standard library alone at import.
+"""`reprolock.current()`: the run's inputs, params and outputs for its command. Imports the standard library alone.
 
 In: the JSON file that REPROLOCK_CONTEXT names. Out: a frozen `Run`. The file (version 1) holds no key:
 

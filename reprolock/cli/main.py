@@ -38,7 +38,7 @@ COMMANDS = {
 }
 """Name → (module in reprolock.cli, summary). Listed here so that help and completion load no command; without a summary it is hidden."""
 _OWNERS = {"lock", "status", "run", "verify", "env"}
-"""Who uses these keeps the project; the others are for auditors too, who can change no lock."""
+"""Commands for a project's owner; the others are for auditors too, who cannot change a lock."""
 
 
 class Commands(click.Group):

@@ -1,1 +1,1 @@
-"""What executes a command: the plain process, and Spark's configuration around it."""
+"""Execute a command: as a plain process, with Spark's configuration around it."""

@@ -1,4 +1,4 @@
-"""The environment of the user's command, as tox treats variables. Pure: mappings in, a mapping out.
+"""Compute the environment variables of the user's command, as tox does. No IO.
 
 A short list passes from the caller, `[run] env` sets, `[run] pass_env` passes, reprolock adds its
 own, and all else is dropped: PYTHONPATH, SPARK_HOME, JAVA_TOOL_OPTIONS, _JAVA_OPTIONS,

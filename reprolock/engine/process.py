@@ -1,4 +1,4 @@
-"""The user's command as a process: started, watched, and ended with everything that came of it.
+"""Run the user's command as a process, and end it together with all of its descendants.
 
 In: arguments, a folder, an environment. Out: an `Ending`, in which a failure of the command is data
 and not an error. Its output streams through untouched.

@@ -1,4 +1,4 @@
-"""A process and everything that came of it, also what left its session or lost its parent.
+"""Find a process and all of its descendants, also those that left its session or lost their parent.
 
 A process belongs to a run when it descends from the command, is in the command's process group, or
 carries the run's marker in its environment: PySpark's JVM and the worker daemons that the JVM starts

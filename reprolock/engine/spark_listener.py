@@ -1,4 +1,4 @@
-"""What watches a Spark session: OpenLineage's listener, and Spark's own event log. Settings in, what was seen out.
+"""Observe a Spark session through OpenLineage's listener and Spark's own event log.
 
 The listener writes what Spark reads and writes to `EVENTS`, a line an event (openlineage.io, RunEvent 2). The
 event log has each session's own environment report: its settings as they were in the end, its jars, and

@@ -1,4 +1,4 @@
-"""Where this user's cache stands: jars, environments and data that every project on this machine shares."""
+"""Find this user's cache of jars, environments and data, which all projects on this machine share."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ TEMPORARY = ".reprolock-tmp"
 
 _ABANDONED_SECONDS = 3600.0
 _MOMENT_SECONDS = 0.5
-"""What two that meet by chance wait for one another without a word."""
+"""Seconds that a second writer waits before it says so."""
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:

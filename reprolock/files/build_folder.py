@@ -1,4 +1,4 @@
-"""Folders to build in, beside where the result will stand. A folder and a name in, a new empty folder out, gone at the end.
+"""Temporary folders to build in, beside the final location, so that the result can be renamed into place.
 
 What a killed process left is removed by the next one that builds under the same name. Whether its owner still
 lives, a lock on the folder says, which the operating system frees; where folders cannot be locked (Windows,

@@ -1,4 +1,4 @@
-"""Which runs are under way in a project, so that one whose reprolock was killed is closed by the next command.
+"""The journal of runs under way in a project, by which the next command closes a run whose reprolock was killed.
 
 In: a project's folder and a run. Out: a `Journal`, which is a file in `.reprolock/open/` while the run is
 under way, and a guard that the operating system frees when its holder dies. Whoever gets the guard of

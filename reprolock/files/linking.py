@@ -1,4 +1,4 @@
-"""One file made into another without copying its bytes where the file system allows it.
+"""Link or copy one file to another path, without copying its bytes where the file system allows it.
 
 In: a file and a name that is free. Out: at that name a file with the same bytes, the same time and
 no permission to write: a reflink (shares blocks, but is a file of its own), else a hard link (the same

@@ -1,4 +1,4 @@
-"""repro.lock: text in, `Lock` out; `Lock` in, the same bytes out every time.
+"""Read repro.lock into a `Lock`, and write a `Lock` as the same bytes every time.
 
 Sorted, no clock, no host name, no service's address. Written whole or not at all, and read back and
 compared before it takes the old one's place.

@@ -1,4 +1,4 @@
-"""`ObjectCache`: a folder of bytes, each file named by the checksum that a lake gives them. Bytes in, read-only files out.
+"""`ObjectCache`: a folder of read-only files, each named by the checksum that a lake gives its bytes.
 
     objects/ab/cdef…-1024   the bytes, by checksum and size; mode 0444, modified at `STAMP`, last used at the time of access
     objects/ab/cdef…        a note, by the SHA-256 of what it is about

@@ -1,4 +1,4 @@
-"""What the file system says, as one of our sentences. In: an OSError and the path. Out: the error to raise."""
+"""Turn an OSError into one of reprolock's errors, with a sentence that names the path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an output consists of, and its digest. A path in, files or a listing out; nothing is changed.
+"""List what an output consists of, and compute its digest. Nothing is changed.
 
 A link that stays inside the output is a part of it, as the name of its target: it means the same wherever the
 output is. One that leads elsewhere is what it leads to, for its name says nothing of that. What is

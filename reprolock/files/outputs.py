@@ -1,4 +1,4 @@
-"""Declared outputs: what stood at their paths is kept aside, what the run wrote is put there and digested.
+"""Put declared outputs at their paths in the project and digest them; what stood there before is moved aside.
 
 In: names and paths as declared, the folder that the command ran in, the project. Out: one `Output`
 each. Every output is moved whole or not at all; an output that this run did not write is missing,

@@ -1,7 +1,7 @@
-"""The keys in use on this machine, looked for in everything before it is written.
+"""Search everything for the secrets in use on this machine before it is written.
 
-In: the keys, each under the name of the variable or setting that it came from. Out: silence, or an
-error that names the place and the variable and never the value. Keys are also found base64-coded,
+The secrets are known by the name of the variable or setting that they came from. An error names the file or field
+and the variable, never the value. Keys are also found base64-coded,
 percent-encoded and escaped as JSON and HTML write them.
 """
 

@@ -1,4 +1,4 @@
-"""repro.toml in, `Spec` out; or one error with every problem, its line and what to write instead."""
+"""Read repro.toml into a `Spec`, or raise one error that lists every problem with its line and a correction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pydantic's findings as sentences with a place: `repro.toml:12: datasets.train.formt: unknown key; …`.
+"""Turn pydantic's errors into sentences with file and line: `repro.toml:12: datasets.train.formt: unknown key; …`.
 
 In: a ValidationError, the model and the file's text. Out: one sentence a problem, in the file's order.
 """

@@ -1,6 +1,6 @@
-"""The sentences that both lakes say: one builder per problem, so that a user never learns two dialects.
+"""The errors of both lakes: one builder for each, so that a user meets one wording.
 
-In go names as the caller gave them, out comes the error to raise. A place is named as an address
+A builder takes names as the caller gave them and returns the error to raise. A location is named as an address
 wherever there is one, for it can be pasted into the next command.
 """
 

@@ -1,4 +1,4 @@
-"""Which lake a project works on: `lake.endpoint` and the environment in, an open `Lake` out."""
+"""Open the lake that `lake.endpoint` or the environment names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which proxy leads to an address. The address and the environment in, the proxy's address or None out.
+"""Find the proxy for an address in the environment.
 
 One rule for all that goes to a lake or to its object store: keys and signed addresses take no other way than this one.
 """

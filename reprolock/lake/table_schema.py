@@ -1,4 +1,4 @@
-"""The shape of a dataset, read without Spark: from a Delta log, files' footers or a text file's first block.
+"""Read a dataset's columns and row count without Spark: from a Delta log, files' footers or a text file's first block.
 
 In: where the data is and how it is read. Out: the fields of Spark's schema JSON and, where the format itself says it,
 how many rows there are; the record keeps both. pyarrow and deltalake (delta-rs) are loaded here and nowhere else; keys

@@ -1,4 +1,4 @@
-"""What is put into a lake: files and streams, with one set of sentences for what goes wrong while they are read.
+"""Read files and streams for an upload, with one set of messages for what goes wrong meanwhile.
 
 In goes a path that a user named, or a stream, out comes a stream for an upload. Its errors are ours: an
 OSError would be taken for a failure of the connection that the bytes are on their way to.

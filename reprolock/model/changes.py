@@ -1,4 +1,4 @@
-"""Why a run is not the run before it: two records in, sentences out. No IO."""
+"""Say why a run differs from the run before it, by comparing their records. No IO."""
 
 from __future__ import annotations
 

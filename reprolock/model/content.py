@@ -1,4 +1,4 @@
-"""What a lake says about an object's bytes. Its scheme, checksum and size in, whether bytes fit them out.
+"""Check an object's bytes against the checksum and size that a lake gives.
 
 A Git lake's checksums can always be computed again: a Git blob ID, or a SHA-256 for large content.
 lakeFS keeps ETags, of which 32 hex digits may be three things: the MD5 of the bytes; the MD5 over the

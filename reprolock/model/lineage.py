@@ -1,4 +1,4 @@
-"""`Lineage`: what Spark was seen to read and write, held against what was declared. Part of a `Record`."""
+"""`Lineage`: what Spark read and wrote, compared with what was declared. Part of a `Record`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reprolock.model.value import Value
 Strings = Annotated[tuple[str, ...], Strict(False)]
 
 NOT_OBSERVED = "plain file access was not observed"
-"""What no listener sees; said of every run."""
+"""What no listener observes; every record says so."""
 
 
 class Read(Value):

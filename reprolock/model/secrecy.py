@@ -1,4 +1,4 @@
-"""What a secret looks like: names that hold keys, and values whose form gives them away.
+"""Recognise secrets by the names of variables that hold them, and by the form of values.
 
 Only unmistakable forms are here: a false alarm would refuse an honest repro.toml. The keys that are
 in use on this machine are looked for by value elsewhere (`reprolock.files.secrets`).

@@ -1,4 +1,4 @@
-"""`lakefs://repository/ref/path`, as lakectl writes it. Text in, `LakeURI` out."""
+"""`LakeURI`: parses `lakefs://repository/ref/path` as lakectl writes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stack keeps in `.reprolock/stack/`: its keys, and where each server was last seen.
+"""Read and write what a stack keeps in `.reprolock/stack/`: its credentials, and each server's last address.
 
 In: the folder. Out: `Keys`, made once and kept as long as the data are, and one `Seen` a server. The folder is
 its owner's alone (0700), and so is each file in it (0600).

@@ -1,4 +1,4 @@
-"""A server that outlives the command that started it: launched, known again, asked, ended.
+"""Start, find again, probe and end a server that outlives the command that started it.
 
 A server has a session of its own, so that neither a closed terminal nor Ctrl-C reaches it. It is known again by
 process ID and start time together: an ID alone may have become somebody else's, who is never touched. Its children,

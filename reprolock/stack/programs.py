@@ -1,4 +1,4 @@
-"""The programs of a stack: found on this machine, or got by their own official ways when that is asked for.
+"""Find the programs of a stack on this machine, or get them in their official ways when that is asked for.
 
 In: the machine. Out: a path each for MinIO, lakeFS and the Python that runs MLflow, or one sentence that says
 what to install.

@@ -1,4 +1,4 @@
-"""The three servers of a local stack, each as it is started. Pure: ports, keys and programs in, arguments and variables out.
+"""The arguments and variables with which the three servers of a local stack are started. No IO.
 
 MinIO keeps the objects of the other two, lakeFS on the bucket `lakefs` and MLflow's artifacts on `mlflow`. All
 three listen on loopback alone, phone nobody, and get their keys by variables: arguments are for everybody to read.

@@ -36,7 +36,7 @@ from reprolock.model.record import DatasetRecord, OutputRecord, Record, run_uuid
 from reprolock.model.uri import LakeURI
 
 PRODUCER = "urn:reprolock"
-"""Who says so, in every event and facet: the library would name itself."""
+"""The producer named in every event and facet; the library would name itself."""
 set_producer(PRODUCER)
 
 _ENDINGS = {"FINISHED": EventType.COMPLETE, "FAILED": EventType.FAIL, "KILLED": EventType.ABORT}

@@ -1,6 +1,6 @@
-"""The sentences about MLflow: one builder per problem, so that server and file speak alike.
+"""The errors about MLflow: one builder for each, so that server and file are worded alike.
 
-In go the place and what happened, out comes the error to raise. No builder quotes an exception of
+A builder takes the tracking address and what happened, and returns the error to raise. No builder quotes an exception of
 requests, SQLAlchemy or MLflow: those repeat addresses, and an address may carry a password.
 """
 

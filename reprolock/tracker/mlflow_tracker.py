@@ -1,4 +1,4 @@
-"""`MlflowTracker`: the `Tracker`, made of the single calls of a `Store`. A record in, an MLflow run brought up to it.
+"""`MlflowTracker`: the `Tracker` protocol, built on the single calls of a `Store`.
 
 The store is opened by the first call that needs it, so that a tracker costs nothing until then.
 """
@@ -32,7 +32,7 @@ _SHORTEST = 4
 """How much of a run's ID people must write at least."""
 _MOST_NESTED = 10_000
 _CLOCKS = 600_000
-"""Milliseconds by which the clock of whoever nests a run may be slow."""
+"""Milliseconds by which the clock of the process that nests a run may be slow."""
 _RECORDED = f"tags.`{RUN_ID_TAG}` LIKE '%'"
 """Selects what reprolock recorded: the command's own nested runs have no such tag."""
 

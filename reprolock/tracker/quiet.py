@@ -1,4 +1,4 @@
-"""Importing MLflow without what it does on the side: telemetry and warnings."""
+"""Import MLflow without its telemetry and warnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where MLflow is: an address made absolute, and the words that say where it was declared.
+"""Find MLflow's tracking address, made absolute, and where it was declared.
 
 In: what repro.toml, the caller and the environment say. Out: a `Place`. Nothing is opened here.
 """

@@ -1,4 +1,4 @@
-"""Starts Spark, once, to digest tables or to compare pairs of them, and puts its numbers together.
+"""Start Spark once to digest tables or to compare pairs of them.
 
 In: tables on this machine's disk, the run's Python and its environment. Out: a digest or a comparison for
 each, or the reason why there is none. One short process does all of them, because starting a

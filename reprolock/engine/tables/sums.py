@@ -1,4 +1,4 @@
-"""What is counted over a whole table, and over two side by side. Frames in, plain numbers out.
+"""Compute sums over one table, or over two compared row by row, in Spark.
 
 The SHA-256 of a row's bytes is cut into four lanes of 64 bits; each goes through xxhash64, which makes a
 number of 8 bytes, one to one, and each lane is added up modulo 2^64. A sum knows no order, and it

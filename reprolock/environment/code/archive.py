@@ -1,4 +1,4 @@
-"""The code as one artifact: a .tar.gz whose bytes depend on the files alone, and its safe unpacking.
+"""Pack the code into a .tar.gz whose bytes depend on the files alone, and unpack it safely.
 
 An archive comes back from a tracking server, so it is foreign input: it may be damaged, huge, or
 made to write outside the folder that it is unpacked into.

@@ -1,4 +1,4 @@
-"""What git knows about a project's folder, asked of the `git` command.
+"""Ask the `git` command about a project's folder.
 
 Nothing that a repository configures is executed: no hook, no fsmonitor, no filter, no fetch. Whether
 a file differs from the commit is therefore decided here, from its bytes, and not by `git status`,

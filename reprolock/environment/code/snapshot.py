@@ -1,4 +1,4 @@
-"""The code that runs: which files it is, what they hold, and a copy of exactly these for one run.
+"""Take a snapshot of a project's code: which files belong to it, what they hold, and a copy of exactly these.
 
 In: the project's folder and `[run] code`. Out: a `Snapshot`. Taking one reads each file once: it is
 hashed, looked through for keys and compared with the commit at the same time. `place` refuses a

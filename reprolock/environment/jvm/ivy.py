@@ -1,4 +1,4 @@
-"""Coordinates in, the whole transitive set of files out, as Spark's own `--packages` would resolve them.
+"""Resolve Maven coordinates to the whole transitive set of files, as Spark's own `--packages` would.
 
 Runs the Ivy that pyspark carries, as a program: no Spark session and no py4j. Ivy keeps what it has
 read in a cache of its own, which two processes may share; ~/.m2 and ~/.ivy2 are not looked at. Keys of

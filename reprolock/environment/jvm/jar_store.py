@@ -1,4 +1,4 @@
-"""`JarStore`: a folder of jars, each in a folder named by its SHA-256. Pins in, files out, or a `PinError`.
+"""`JarStore`: a folder of jars, each in a folder named by its SHA-256.
 
     ab/abcdef…/io.delta_delta-spark_4.2_2.13-4.4.0.jar    mode 0444
 

@@ -1,4 +1,4 @@
-"""The Java on this machine. In: variables. Out: a `Java`, or a `MachineError` that says how to get one."""
+"""Find the Java on this machine, or raise a `MachineError` that says how to get one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JVM's closure. Declared packages in, a `JarsPin` out: every jar of the transitive set, with its SHA-256.
+"""Lock the jars: resolve declared packages to a `JarsPin`, every jar of the transitive set with its SHA-256.
 
 Resolved once, when the lock is made, as `spark.jars.packages` would resolve it at every start; a run is
 given local files and resolves nothing.

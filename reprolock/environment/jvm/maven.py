@@ -1,4 +1,4 @@
-"""Maven repositories: which ones are asked, and one file out of them.
+"""Choose the Maven repositories to ask, and download files from them.
 
 In: variables, the user's own Maven settings, `[spark] conf`. Out: `Repository` values, and bytes. An
 address never carries its key: what stood in it as user name and password travels apart and is shown nowhere.
@@ -24,7 +24,7 @@ from reprolock.errors import MachineError, ServiceError, UsageError
 from reprolock.model.secrecy import has_userinfo
 
 VARIABLES = ("REPROLOCK_MAVEN_REPOSITORY", "DEFAULT_ARTIFACT_REPOSITORY")
-"""What takes the place of Maven Central: our own variable, then Spark's."""
+"""The variables that replace Maven Central: our own, then Spark's."""
 SETTING = "spark.jars.repositories"
 """Spark's own setting for further repositories."""
 _RETRIES = urllib3.Retry(

@@ -1,4 +1,4 @@
-"""What a pyspark brings along, read from the names of its jars: no JVM is started, pyspark is not imported."""
+"""Read Spark's, Scala's and Hadoop's versions from the names of pyspark's jars, without a JVM or an import of pyspark."""
 
 from __future__ import annotations
 

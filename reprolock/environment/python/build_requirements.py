@@ -1,4 +1,4 @@
-"""What packages without a wheel are built with: pins of sdists in, requirement lines out.
+"""Read the build requirements of packages that have no wheel.
 
 A source distribution names its build requirements in its pyproject.toml, and its build backend may
 ask for more (PEP 517, get_requires_for_build_wheel). uv is let start a build of each, in an

@@ -1,4 +1,4 @@
-"""How the current interpreter differs from the lock, for `isolated = false` and `reprolock env`: a pin in, differences out."""
+"""Compare the current interpreter with the lock, for `isolated = false` and `reprolock env`."""
 
 from __future__ import annotations
 

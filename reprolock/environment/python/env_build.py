@@ -1,4 +1,4 @@
-"""Building one environment: what goes in, and a folder that appears whole under its name.
+"""Build one environment into a folder that appears whole under its name.
 
 uv makes a movable virtual environment beside the place, installs with every hash required, those of
 build requirements included, and the folder is renamed once its manifest stands.

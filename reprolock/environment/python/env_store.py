@@ -1,4 +1,4 @@
-"""The locked Python environment: a pin in, a folder to run in out; built once, checked at every run.
+"""Provide the folder of a locked Python environment: built once per lock, checked at every run.
 
     <store>/envs/<digest>/     the environment, whole by the time it has this name
     <store>/envs/.build-*/     one that is being built, or whose builder was killed

@@ -1,4 +1,4 @@
-"""The locked packages in other tools' formats: an `EnvironmentPin` in, text out.
+"""Write the locked packages in other tools' formats.
 
 Hashed requirements (pip, uv and most else read them) come from the lock alone. A pylock.toml (PEP 751)
 needs the files' names, which the lock leaves out; uv looks them up, in its cache where it is offline.

@@ -1,4 +1,4 @@
-"""The Python of a feature version on this machine: reprolock's own, one that uv knows, one of pyenv's."""
+"""Find a Python of a feature version on this machine: reprolock's own, one that uv knows, or one of pyenv's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Python from outside of the locked environment, refused. A command's arguments in, nothing or UsageError out.
+"""Refuse a command that would start a Python from outside the locked environment.
 
 What a command starts is followed as the kernel does it: by a script's first line, `#!`, which may name `env`,
 which looks for a program on PATH. What a program or a shell starts after that is not seen.
@@ -18,7 +18,7 @@ from reprolock.errors import UsageError
 
 _PYTHON_PROGRAM = re.compile(r"(?:python|pypy|graalpy)w?[\d.]*(?:t|d)?(?:\.exe)?", re.IGNORECASE)
 _DEEPEST = 12
-"""More than that no kernel follows scripts that name one another, `env` between them included."""
+"""How far `#!` lines that name one another are followed, `env` included; no kernel goes further."""
 _LONGEST = 4096
 _SPLIT = re.compile(r"(?:-([iv0]*)S|--split-string(?:=|$))(.*)", re.DOTALL)
 _WITH_VALUE = ("-u", "--unset", "-C", "--chdir", "-P")

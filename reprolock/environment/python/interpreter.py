@@ -1,4 +1,4 @@
-"""The Python that runs a command, as it is found: version, platform, packages. Nothing is imported to find out."""
+"""Inspect the Python that runs a command: version, platform, packages. None of its packages is imported."""
 
 from __future__ import annotations
 

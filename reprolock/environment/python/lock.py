@@ -1,4 +1,4 @@
-"""The lock of Python's packages: `[environment]` in, an `EnvironmentPin` out, for every platform at once.
+"""Lock the Python packages of `[environment]` into an `EnvironmentPin`, for every platform at once.
 
 1. the declared requirements are read (`requirements`),
 2. uv resolves them, universally, keeping what is pinned already; its pylock.toml (PEP 751) is read by `packaging`,
@@ -35,7 +35,7 @@ from reprolock.model.spec import EnvironmentSpec
 
 _OUTPUT = "pylock.toml"
 _LONG = 240
-"""More characters than this of uv's reasoning are no sentence any more; the first and the last ground remain."""
+"""Longer explanations of uv are shortened to their first and their last reason."""
 
 
 @dataclass(frozen=True)

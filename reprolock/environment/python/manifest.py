@@ -1,4 +1,4 @@
-"""What an environment was built of, so that any later change is seen: a manifest and a listing beside it.
+"""The manifest of a built environment, by which later changes are detected.
 
 The manifest names the interpreter and every distribution with a digest of its own files. The listing
 holds path, size and time of every file; comparing it costs one look at each file and reads none.

@@ -1,4 +1,4 @@
-"""Which schema an MLflow wants of its database: a site-packages folder in, version and revision out. Nothing is imported.
+"""Find the database schema that an installed MLflow wants, from its site-packages folder. Nothing is imported.
 
 MLflow opens a database of its own revision alone. The revision is the last of its Alembic scripts,
 which name themselves and the one before.

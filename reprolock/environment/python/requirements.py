@@ -1,4 +1,4 @@
-"""The Python requirements as declared: `[environment]` and the files it names in, requirement lines out.
+"""Read the declared Python requirements from `[environment]` and the files that it names.
 
 What comes out is what the lock repeats: one normalised line a requirement (PEP 508), `-c LINE` for a
 constraint. Whatever could not be pinned by SHA-256, or only on this machine, is refused here.

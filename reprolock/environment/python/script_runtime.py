@@ -1,4 +1,4 @@
-"""What `import reprolock` is in a locked environment: a folder with the few modules that scripts use.
+"""Make the folder that `import reprolock` finds in a locked environment: the few modules that scripts use.
 
 An environment is shared by projects and by versions of reprolock, so reprolock is not installed into
 it: the command is given this folder by PYTHONPATH. The modules need the standard library alone, and

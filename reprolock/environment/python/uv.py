@@ -1,4 +1,4 @@
-"""uv, which resolves and installs Python packages: arguments in, its answer out, or one of our errors.
+"""Run uv, which resolves and installs Python packages, and turn its failures into reprolock's errors.
 
 The one place that starts uv and reads what it says. Which index packages come from is the matter of
 this machine and its user: uv's own settings (UV_DEFAULT_INDEX, UV_INDEX, ~/.config/uv/uv.toml, keyring)

@@ -1,4 +1,4 @@
-"""Which files of a package suit a Python, and where it has none that is built already. Pure: file names in, answers out."""
+"""Tell from file names which wheels of a package suit a Python, and where it has none. No IO."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contents of the embedded lake: bytes in, a Git blob (or a file beside the repository) out, and back.
+"""Store and read the contents of the embedded lake: each is a Git blob, or a file beside the repository.
 
 Content up to `LARGE` bytes is a Git blob, mode 100644. Larger content is a file of its own under
 `large/`, named by its SHA-256, and Git holds a pointer blob with that name and the size: Git itself

@@ -1,4 +1,4 @@
-"""Commits of the embedded lake: found by a ref expression, read into `Commit`, written with their metadata.
+"""Resolve, read and write commits of the embedded lake.
 
 A commit's metadata is JSON on the message's last line, after `Reprolock-Metadata:`, so that plain
 `git log` shows it. Whatever the message and the metadata are, both come back exactly.

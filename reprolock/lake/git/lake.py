@@ -1,4 +1,4 @@
-"""`GitLake`: the embedded lake. In go a folder and calls of the `Lake` protocol, out come its answers.
+"""`GitLake`: the embedded lake, the `Lake` protocol over bare Git repositories in a folder.
 
 The folder holds one bare Git repository per repository of the lake (`weather.git`). Branches, tags and
 commits are Git's own, so plain `git log` and `git clone` work on it; there is no working tree, no

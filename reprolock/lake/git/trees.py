@@ -1,4 +1,4 @@
-"""Folders of the embedded lake: Git trees read, edited, compared and merged, path by path and never by lines.
+"""Read, edit, compare and merge the Git trees of the embedded lake, path by path and never by lines.
 
 In go tree IDs and entries, out come entries, changes and new trees. Only trees are written, nothing is
 staged or committed here. Git keeps names in a tree in the order in which the paths below them sort, so

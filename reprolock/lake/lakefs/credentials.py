@@ -1,4 +1,4 @@
-"""Which keys go to which lakeFS: the environment and lakectl's file in, one `Credentials` out.
+"""Find the credentials for a lakeFS server in the environment or in lakectl's file.
 
 Endpoint and keys are looked for where lakectl looks: the LAKECTL_* variables, then the file that
 LAKECTL_CONFIG_FILE names, else ~/.lakectl.yaml. One rule is stricter than lakectl's: keys go only

@@ -1,4 +1,4 @@
-"""Why lakeFS said no, found out by asking it, never by parsing its prose.
+"""Find out why lakeFS refused a call by asking it further questions, never by parsing its prose.
 
 In go the transport, what was attempted and the `Refused` answer; out comes the error to raise, in the
 sentences of `problems`. The questions cost calls, but only after a refusal.

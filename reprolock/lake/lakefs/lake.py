@@ -1,4 +1,4 @@
-"""`LakeFSLake`: the `Lake` protocol over a lakeFS server. Calls in, plain values out.
+"""`LakeFSLake`: the `Lake` protocol over a lakeFS server.
 
 What a call asks stands here; how it travels stands in `lakefs_transport`, what a refusal means in
 `lakefs_refusals`. Listings stay dictionaries until they become an `Object`: no model per entry.

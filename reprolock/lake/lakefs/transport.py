@@ -1,4 +1,4 @@
-"""One connection to a lakeFS server: calls in, parsed JSON or streams out, under one rule for bad luck.
+"""One connection to a lakeFS server: calls, their parsed answers or streams, and one rule for retries and errors.
 
 The API client of `lakefs_sdk` does the talking (addresses, keys, TLS, the pool of connections). Its
 model per object is left out: a listing of 10,000 objects takes a third of the time without it.

@@ -1,4 +1,4 @@
-"""Reading addresses by plain HTTP, many at a time in one thread. Addresses in, their bytes out as they arrive.
+"""Read many addresses by plain HTTP at the same time, in one thread.
 
 libcurl does it: a thread for each connection would spend more time waiting for Python's lock than reading. Whatever
 goes wrong is `Unreadable`, which says nothing, since what it could say may hold a signature: the reader asks the lake

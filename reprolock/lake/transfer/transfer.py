@@ -1,4 +1,4 @@
-"""Many objects of one commit, read at the same time. Listed objects in; what became of their bytes out, as they arrive.
+"""Read many objects of one commit at the same time, and hand each one's bytes to its receiver as they arrive.
 
 1. By plain HTTP, where the lake hands out addresses: at best of its object store, at twice the rate (`downloads`).
 2. Through `Lake.open`, where it does not, or where that failed for an object.

@@ -1,4 +1,4 @@
-"""The lake by hand, out of it: a place in a lake in, a file or a new folder out, read-only.
+"""Copy an object or a folder of a lake to this machine, as read-only files.
 
 The way of a dataset's local tree: the ref is resolved to its commit, what this user's cache has is not fetched
 again, what it has not comes by many transfers at a time, each object checked against the listing; then links into the

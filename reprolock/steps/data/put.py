@@ -1,4 +1,4 @@
-"""The lake by hand: a folder of files into a lake, and what is there. `data_get` is the other direction.
+"""Upload files into a lake, and list what it holds. `data_get` copies in the other direction.
 
 In go a lake, an address and a path on disk; out come objects in the lake, or entries to show. A folder
 is checked whole before the first byte moves: what a lake cannot hold is refused by name, never renamed or skipped.

@@ -1,4 +1,4 @@
-"""The files of a folder that is put into a lake. In: the folder. Out: (name below it, file), or all that is wrong."""
+"""List the files of a folder that is to be uploaded, or report everything in it that a lake cannot hold."""
 
 from __future__ import annotations
 

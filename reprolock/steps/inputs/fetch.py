@@ -1,4 +1,4 @@
-"""Listed objects in, what the cache calls them out: what it has, and from the lake what it has not.
+"""Find listed objects in the local cache, and fetch the missing ones from the lake.
 
 What is fetched comes by many transfers at a time, size and checksum checked as the bytes come in. What has come
 stays in the cache, whatever happens next, so that a second go has less to do. `fill` makes a tree of it.

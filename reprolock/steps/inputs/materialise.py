@@ -1,4 +1,4 @@
-"""A pinned dataset in, a read-only tree of exactly its objects on the disk out.
+"""Make a read-only tree on the disk that holds exactly the objects of a pinned dataset.
 
 1. The listing: out of the cache, where it lies under the pin's own digest since it was checked; else
    from the lake, checked against the pin.

@@ -1,4 +1,4 @@
-"""Names that a folder on this machine cannot hold. In: paths from a listing. Out: nothing, or one error for all.
+"""Check that a folder on this machine can hold files of the listed names; one error names all that it cannot.
 
 A lake written by somebody else is foreign input: a name may point out of the folder, and two names may
 be one on a file system that ignores case.

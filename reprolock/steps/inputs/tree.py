@@ -1,4 +1,4 @@
-"""A tree of read-only files on the disk, made of links into the cache. Objects in, files out; no lake.
+"""Build a tree of read-only files out of links into the cache. No lake is asked.
 
 A file is as it was left while its size and its time are the cache's; a file that is not is replaced. A
 file that is none of the tree's is never removed, and never passed over: a reader of the folder

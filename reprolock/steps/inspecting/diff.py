@@ -1,6 +1,6 @@
-"""`diff`: two locks, two git revisions of a lock, or two runs in; a `Difference` out.
+"""`diff`: compare two locks, two git revisions of a lock, or two runs, into a `Difference`.
 
-What is laid side by side are the values themselves. Where they agree and a section's digests do not, the
+The values themselves are compared. Where they agree and a section's digests do not, the
 section is said to differ all the same: nothing is called equal that reprolock did not find equal.
 """
 

@@ -1,4 +1,4 @@
-"""The data of two locks or two runs: commits side by side, and the objects that the lake itself says have changed."""
+"""Compare the data of two locks or two runs: their commits, and the objects that the lake reports as changed."""
 
 from __future__ import annotations
 

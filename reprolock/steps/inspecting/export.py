@@ -1,4 +1,4 @@
-"""`export`: a recorded run in, a document or a folder of OpenLineage, W3C PROV or RO-Crate out.
+"""`export`: write a recorded run as OpenLineage, W3C PROV or RO-Crate.
 
 The libraries of these standards are an extra (`reprolock[export]`); each is loaded when its format is asked for.
 """

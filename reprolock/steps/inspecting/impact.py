@@ -1,4 +1,4 @@
-"""`impact`: an address in a lake in; every run, replay and registered model in MLflow that read it out.
+"""`impact`: find every run, replay and registered model in MLflow that read an address of a lake.
 
     lakefs://REPO                 any commit
     lakefs://REPO/COMMIT[/PATH]   that commit, or a tag's

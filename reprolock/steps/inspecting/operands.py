@@ -1,4 +1,4 @@
-"""The two sides of a comparison: what a person names on the command line in, a lock or a recorded run out.
+"""Find the lock or the recorded run that a user names on the command line, for a comparison.
 
 A file is a lock. A folder with a record.json is a run. `REV:PATH` is a lock in git, and so is a bare
 revision: its repro.lock. All else is a run's ID. MLflow is opened only for a run that is not on this disk.

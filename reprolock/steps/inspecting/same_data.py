@@ -1,4 +1,4 @@
-"""Did these runs use the same data? Runs by name in, an answer out that is true or says what differs."""
+"""`same-data`: say whether runs used the same data, or what differs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The library of a standard, loaded when it is asked for: they are an extra (`reprolock[export]`)."""
+"""Load the library of a standard when it is needed: these libraries are an extra (`reprolock[export]`)."""
 
 from __future__ import annotations
 

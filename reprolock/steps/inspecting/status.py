@@ -1,4 +1,4 @@
-"""Pins against the world: what is stale, which branches moved on and by how much. Changes nothing."""
+"""`status`: compare the pins with the lake: what is stale, which branches moved on and by how much. Changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`verify`: does the world still hold every pinned byte? Each pin against its lake, the store and the environment.
+"""`verify`: check that every pinned byte still exists, in the lake, the jar store and the environment.
 
 Without `deep` a dataset is checked by its listing, which names every object's size and checksum; with it
 every object is read. What has no checksum that can be computed again is counted apart, never as passed.

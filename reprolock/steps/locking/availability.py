@@ -1,4 +1,4 @@
-"""Before a run: does the lake still have what is pinned? The commit and one object of each dataset, no listing.
+"""Check before a run that the lake still has what is pinned: the commit and one object of each dataset, no listing.
 
 Before a replay, which is to be evidence, the whole listing.
 """

@@ -1,4 +1,4 @@
-"""Declared datasets in, pins out: which commit a ref stands for, and what is there at that commit.
+"""Pin declared datasets: find the commit that each ref stands for, and list what is there at that commit.
 
 Each repository and ref is resolved once, so two datasets on `main` are of one moment; the listings
 are read side by side.

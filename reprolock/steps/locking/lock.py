@@ -1,4 +1,4 @@
-"""Spec in, Lock out: resolve what is not pinned yet, keep the pins that still answer, write the file whole."""
+"""`lock`: resolve what is not pinned yet, keep the pins that still match repro.toml, write repro.lock whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--set` and `--data`: one thing changes for one run, all else stays, and repro.lock stays too."""
+"""Apply `--set` and `--data`: they change one thing for one run; everything else, repro.lock too, stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spec and Lock in, what is stale out. No lake, no network, no clock.
+"""List what is stale in a lock, given the spec. Asks no lake, no network and no clock.
 
 A lock is stale when repro.toml no longer matches it or a seal is broken; never because the world
 moved on. Decided pin by pin, so that one changed line of repro.toml re-resolves one pin.

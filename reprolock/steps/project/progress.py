@@ -1,4 +1,4 @@
-"""How long work says how far it is. The library counts; whoever watches draws (the command line, with rich)."""
+"""The progress of long work. The library counts; the command line draws it, with rich."""
 
 from __future__ import annotations
 
@@ -33,4 +33,4 @@ class _Silent:
 
 
 SILENT: Progress = _Silent()
-"""Nobody watches."""
+"""No progress is shown."""

@@ -1,4 +1,4 @@
-"""What a workspace and an outcome say, as a `Record`: one when the run starts, one when it has ended. No IO."""
+"""Build a `Record` from a workspace and an outcome: one when the run starts, one when it has ended. No IO."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record with each input's columns and rows: read beside the command, at the commit, without a JVM."""
+"""Add each input's columns and row count to the record: read while the command runs, at the commit, without a JVM."""
 
 from __future__ import annotations
 

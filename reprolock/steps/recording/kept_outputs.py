@@ -1,4 +1,4 @@
-"""Outputs that are kept with a record, so that a replay can lay the two side by side. A path in, bytes out, and back."""
+"""Pack small outputs to be kept with a record, and unpack them when a replay compares them."""
 
 from __future__ import annotations
 

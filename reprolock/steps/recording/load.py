@@ -1,12 +1,12 @@
-"""A recorded run, taken apart and held against itself: is the record what its artifacts say?
+"""Load a recorded run and check that its record agrees with its artifacts.
 
-In: the folder of a run's artifacts. Out: a `Recorded`, every section digest of which was computed again. Records
+Takes the folder of a run's artifacts and gives a `Recorded`, of which every section digest was computed again. Records
 are foreign input: nothing in the folder is trusted, and what does not agree makes the run NOT REPLAYABLE, by name.
 
-Three things are held against each other: record.json against its own seal, the artifacts against record.json,
-and, where the run is in MLflow, its tags against both. What this cannot show: somebody who rewrites record.json
-with a new seal, in a folder alone, or in MLflow with the tags too, leaves nothing that disagrees. The replay still
-runs what it says, so invented inputs and outputs are found out; a rule of comparison that was loosened is not.
+Three things are compared: record.json with its own seal, the artifacts with record.json, and, where the run is in
+MLflow, its tags with both. The limit: an author who rewrites record.json with a new seal, in a folder alone, or in
+MLflow with the tags too, leaves nothing that disagrees. The replay still runs what the record says, so invented inputs
+and outputs are detected; a rule of comparison that was loosened is not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`Reporter`: takes a run's record to MLflow, beside the command where that can be; keeps on disk what cannot go."""
+"""`Reporter`: logs a run's record to MLflow, while the command runs where possible, and keeps on disk what cannot be sent."""
 
 from __future__ import annotations
 

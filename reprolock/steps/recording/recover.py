@@ -1,4 +1,4 @@
-"""Runs whose reprolock was killed: closed as KILLED by the next command, from their journals."""
+"""Close the runs whose reprolock was killed: the next command records them as KILLED, from their journals."""
 
 from __future__ import annotations
 

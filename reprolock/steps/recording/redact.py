@@ -1,8 +1,8 @@
-"""What a run leaves, looked through for the keys in use before it is written.
+"""Search what a run leaves for secrets before it is written.
 
-A key that is there before the command starts is refused: somebody wrote it where it must not stand. One that comes
-up later ends no run: a text is covered with asterisks, and a metric or a kept output that carries it is left out. What was
-changed so is told in sentences for a person.
+A secret that is there before the command starts is refused, since a user wrote it where it must not be. One that appears
+later does not end the run: asterisks replace it in texts, and a metric or a kept output that holds it is left out. Sentences
+for the user say what was changed.
 """
 
 from __future__ import annotations

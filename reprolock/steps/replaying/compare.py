@@ -1,4 +1,4 @@
-"""Two runs in, a Verdict out: each declared output and metric by the rule that the recorded run declared."""
+"""Compare two runs into a Verdict: each declared output and metric by the rule that the recorded run declared."""
 
 from __future__ import annotations
 

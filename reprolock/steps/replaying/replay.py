@@ -1,4 +1,4 @@
-"""`replay`: a recorded run again, from its record alone, in a folder of its own; then the two held side by side.
+"""`replay`: repeat a recorded run from its record alone, in a folder of its own, and compare the two.
 
 1. The record is fetched and held against its artifacts (`recorded`): what does not agree is NOT REPLAYABLE.
 2. Code, data, packages, jars, Java and N are rebuilt from it, as `run` rebuilds them from a lock.

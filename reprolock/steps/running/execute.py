@@ -1,4 +1,4 @@
-"""What was made ready in, a Record out: the MLflow run, the command, its outputs, the record of it all."""
+"""Execute what was made ready: create the MLflow run, run the command, measure its outputs, record it all."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Watcher(Protocol):
 
 
 class Unwatched:
-    """Nobody watches."""
+    """No progress is shown."""
 
     def ready(self, record: Record) -> None:
         """Nothing is said."""

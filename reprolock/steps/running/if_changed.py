@@ -1,4 +1,4 @@
-"""`--if-changed`: is there a finished run that a new one would only repeat? Asks no lake and no MLflow, reads no input.
+"""`--if-changed`: find a finished run that a new one would only repeat. Asks no lake and no MLflow, reads no input.
 
 In: the project as it stands. Out: the record of that run, or None as soon as anything is not as it was then:
 1. the environment and Java, which a run would refuse where they are not what the lock says,

@@ -1,4 +1,4 @@
-"""The Python and the jars of a run: the locked environment is built and checked, pinned jars are taken from the store."""
+"""Provide the Python and the jars of a run: build and check the locked environment, take pinned jars from the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Spark was seen to do in, a `Lineage` out: each read held against the datasets, each session against the lock.
+"""Build a `Lineage` from what Spark reported: reads are compared with the datasets, sessions with the lock.
 
 1. A read below a dataset's address at its commit, or below its local tree, is of that dataset.
 2. A read of the code that is recorded, of the run's own folder, of what Spark wrote before, or of a temporary file

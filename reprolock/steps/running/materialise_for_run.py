@@ -1,4 +1,4 @@
-"""A dataset's local tree, or one object of it, made while a run's command is running: `run.dataset(…).path` and `.open`.
+"""Make a dataset's local tree, or one object of it, while a run's command is running: `run.dataset(…).path`, `.open`.
 
 What was checked by its size alone is noted in the run's folder, a line for each time, and stands in the record at the end.
 """

@@ -1,4 +1,4 @@
-"""Can the command's MLflow write where the run is recorded? Asked before a run is begun, not by a traceback in its middle."""
+"""Check before a run that the command's MLflow can write where the run is recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs as they were found in, outputs as they are compared out: digests of bytes, of tables, of JSON documents."""
+"""Measure a run's outputs for later comparison: digests of bytes, of tables, of JSON documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spec and Lock in, `Sources` and `Materials` out: all that a run needs and that can fail, before anything is recorded."""
+"""Prepare everything that a run needs and that can fail, before anything is recorded: `Sources` and `Materials`."""
 
 from __future__ import annotations
 

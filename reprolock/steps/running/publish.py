@@ -1,4 +1,4 @@
-"""Outputs back into the lake: put on the run's own branch, committed, tagged, merged. A `Publication` in, records out.
+"""Publish outputs to the lake: upload them to the run's own branch, commit, tag and merge.
 
 1. Every branch: the outputs that the command wrote to their paths are put there, and all is committed with the
    run's metadata.

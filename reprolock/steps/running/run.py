@@ -1,4 +1,4 @@
-"""`run`: Lock in, Record out. Rebuilds what the lock pins, executes the command, records it; never resolves.
+"""`run`: rebuild what the lock pins, execute the command, record it. It never resolves.
 
 1. What can fail is done before anything is recorded: pins are checked, code, data and jars made ready.
 2. The MLflow run is created. From here on, whatever happens is recorded.

@@ -1,7 +1,6 @@
-"""What a run is to publish: a branch of its own for each branch that outputs go to, made before the command runs.
+"""Make the branches that a run publishes to, one for each branch that outputs go to, before the command runs.
 
-In: the spec and the lake. Out: a `Publication`, which `publish` brings to its end, or `discard`, where there
-is nothing to publish. An address that an output is published to is the output's own: what an earlier run put
+They form a `Publication`, which `publish` completes, or `discard` removes where there is nothing to publish. An address that an output is published to is the output's own: what an earlier run put
 there is cleared from the run's branch, so that what stands there afterwards is this run's. Spark may
 write there directly.
 """

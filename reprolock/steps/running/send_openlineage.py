@@ -1,4 +1,4 @@
-"""`--openlineage`: a recorded run, and what Spark was seen to do in it, sent on to a catalogue that speaks OpenLineage."""
+"""`--openlineage`: send a recorded run, and what Spark did in it, to a catalogue that speaks OpenLineage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reprolock.model.secrecy import has_userinfo
 from reprolock.steps.inspecting.standards import standard
 
 Forward = Callable[[Record, Path], str | None]
-"""Sends a record and the events in its folder; says what went wrong, for the run itself has ended by then."""
+"""Sends a record and the events in its folder; returns what went wrong, since the run itself has ended by then."""
 
 
 def forwarding(url: str | None, environ: Mapping[str, str], *, offline: bool) -> Forward | None:

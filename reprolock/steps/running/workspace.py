@@ -1,4 +1,4 @@
-"""Pins, code and settings in, a `Workspace` out: everything that one command is given, in a folder of its own.
+"""Lay out a `Workspace`: everything that one command is given, in a folder of its own.
 
 1. code: exactly the recorded files, in `work` (or the project's folder, with --in-place)
 2. inputs: an address at the commit where Spark reads the lake in place, else a read-only tree

@@ -1,1 +1,1 @@
-"""What a record is in the words of MLflow: inputs, params, tags."""
+"""Encode a record as MLflow's inputs, params and tags."""

@@ -1,4 +1,4 @@
-"""Inputs as MLflow's `log_input` leaves them: a dataset record in, the JSON of MLflow's dataset out.
+"""Encode a dataset's record as the JSON that MLflow's `log_input` stores.
 
 No MLflow is loaded for it and no JVM started: the JSON is that of MLflow's own classes, which the
 tests compare it with. A Delta table on lakeFS has the source that

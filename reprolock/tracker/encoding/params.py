@@ -1,4 +1,4 @@
-"""Params as MLflow takes them: flat, text, of limited length. Values in, values out; no MLflow here."""
+"""Encode params as MLflow takes them: flat, text, of limited length. MLflow is not loaded here."""
 
 from __future__ import annotations
 

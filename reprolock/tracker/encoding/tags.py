@@ -1,4 +1,4 @@
-"""The tags of a run: the record once more, for search. A record in, names and texts out; no MLflow here.
+"""Encode a record as MLflow tags, for search. MLflow is not loaded here.
 
 `lakefs_*` are the names that lakeFS's own MLflow guide uses, `mlflow.source.*` are MLflow's. record.json
 stays the one truth: a tag is only read back to see whether the record is still the one that was logged.

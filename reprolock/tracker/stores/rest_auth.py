@@ -1,4 +1,4 @@
-"""How an MLflow server is spoken to: keys, certificates, patience. The environment in, `ServerAccess` out.
+"""Find how to reach an MLflow server from the environment: credentials, certificates, time-outs and retries.
 
 The same variables and the same file (~/.mlflow/credentials) as MLflow's own client, so that
 whatever lets `mlflow` in lets reprolock in. What only MLflow's client can do (signatures by AWS, plug-ins for

@@ -1,4 +1,4 @@
-"""Is MLflow's SQLite file usable? Asked of SQLite itself, before MLflow is loaded.
+"""Check with SQLite, before MLflow is loaded, that MLflow's SQLite file is usable.
 
 MLflow answers an unusable file with ten tries over a minute and a half; SQLite alone says at once
 what is wrong. A place in, silence or a `MachineError` out.

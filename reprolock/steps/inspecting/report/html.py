@@ -1,4 +1,4 @@
-"""Reports: a record, and a verdict where there is one, in; one HTML page out, which needs nothing but itself.
+"""Write a record, with its verdict where there is one, as one HTML page that needs no other file.
 
 The page loads nothing and runs nothing. Records are foreign input: Jinja escapes whatever stands in one, no
 text of one becomes an address that could be followed, and a policy in the page forbids what it has no use for.

@@ -1,4 +1,4 @@
-"""The lineage of a run as boxes and arrows: data → run → outputs. A record in, places and texts out; no markup here."""
+"""Lay out the lineage of a run as boxes and arrows (data → run → outputs): positions and texts, no markup."""
 
 from __future__ import annotations
 
