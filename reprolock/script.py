@@ -194,7 +194,7 @@ def current() -> Run:
         return _parsed(json.loads(Path(name).read_bytes()))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"{VARIABLE} names {name}, which is no context of a run: {type(error).__name__}",
+            f"{VARIABLE} names {name}, which is not a context of a run: {type(error).__name__}",
             hint="start the script with `reprolock run`",
         ) from error
 

@@ -264,7 +264,7 @@ class LakeContract:
 
     def test_what_is_no_file_is_refused(self, lake: Lake, repository: str, tmp_path: Path) -> None:
         missing = tmp_path / "missing"
-        expected = (f"{missing} is not there", "name a file or folder that exists")
+        expected = (f"{missing} does not exist", "name a file or folder that exists")
         assert problem(UsageError, lake.put, repository, "main", "a", missing) == expected
         assert problem(UsageError, lake.put_many, repository, "main", [("a", missing)]) == expected
         assert problem(UsageError, lake.put, repository, "main", "a", tmp_path) == (

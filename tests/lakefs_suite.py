@@ -102,7 +102,7 @@ class LakeFSContract(LakeContract):
         expected = (
             f"lakeFS at {stranger.endpoint} rejects the credentials of LAKECTL_CREDENTIALS_ACCESS_KEY_ID: "
             "error authenticating request",
-            f"check the keys in LAKECTL_CREDENTIALS_ACCESS_KEY_ID, and that they are for {stranger.endpoint}",
+            f"check the credentials in LAKECTL_CREDENTIALS_ACCESS_KEY_ID, and that they are for {stranger.endpoint}",
         )
         assert problem(ServiceError, stranger.resolve, "any-repository", "main") == expected
         assert problem(ServiceError, stranger.open, "any-repository", "main", "a") == expected
@@ -146,8 +146,10 @@ class LakeFSContract(LakeContract):
     def test_keys_without_the_right(self, lake: LakeFSLake, repository: str) -> None:
         """A lakeFS without users' rights never answers so; what is made of the answer is the same on every one."""
         said = Refused(403, "insufficient permissions")
-        where = f"lakeFS at {lake.endpoint} does not let the keys of LAKECTL_CREDENTIALS_ACCESS_KEY_ID"
-        hint = "have an administrator of the lakeFS allow it to the user of these keys, or give other keys"
+        where = f"lakeFS at {lake.endpoint} does not let the credentials of LAKECTL_CREDENTIALS_ACCESS_KEY_ID"
+        hint = (
+            "have an administrator of the lakeFS allow it to the user of these credentials, or give other credentials"
+        )
         for explained, doing in (
             (
                 error_mapping.reading(lake._transport, said, repository, ["main"], "a"),
@@ -182,7 +184,7 @@ class LakeFSContract(LakeContract):
         )
         assert "the row count must not fall" in message
         assert "\n" not in message
-        assert hint == "put right what it says and try again"
+        assert hint == "correct what it says and try again"
         assert lake.uncommitted(repository, "main")
 
     def test_a_repository_needs_a_place(self, lake: LakeFSLake) -> None:
@@ -206,7 +208,7 @@ class LakeFSContract(LakeContract):
     def test_a_place_that_lakefs_does_not_take(self, lake: LakeFSLake, storage: str, said: str) -> None:
         assert problem(LakeRefused, lake.create_repository, "example-repo", storage=storage) == (
             f'lakeFS at {lake.endpoint} does not create the repository "example-repo": {said}',
-            "put right what it says and try again",
+            "correct what it says and try again",
         )
 
     def test_the_address_for_spark_is_to_the_letter(self, lake: LakeFSLake) -> None:

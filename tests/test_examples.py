@@ -79,7 +79,9 @@ def test_pictures_and_an_unmodified_script(tmp_path: Path, bare: None) -> None:
     said = follow("pictures", tmp_path)
     runs = recorded(tmp_path, "palettes")
     day, evening = runs["day"], runs["evening"]
-    assert day.data.metrics["pictures"] == evening.data.metrics["pictures"] == 2  # the note beside them is no picture
+    assert (
+        day.data.metrics["pictures"] == evening.data.metrics["pictures"] == 2
+    )  # the note beside them is not a picture
     assert day.data.metrics["brightness"] > 2 * evening.data.metrics["brightness"]
     listed = [line.split()[-1] for line in said.splitlines() if re.match(r" +\d+ k?B  ", line)]
     assert listed == ["palettes.json", "photos/README.txt", "photos/china.jpg", "photos/flower.jpg"]

@@ -141,7 +141,8 @@ def test_a_file_that_is_no_context(text: str, kind: str, tmp_path: Path, monkeyp
     with pytest.raises(UsageError) as caught:
         reprolock.current()
     assert (
-        caught.value.message == f"REPROLOCK_CONTEXT names {tmp_path}/context.json, which is no context of a run: {kind}"
+        caught.value.message
+        == f"REPROLOCK_CONTEXT names {tmp_path}/context.json, which is not a context of a run: {kind}"
     )
 
 

@@ -21,7 +21,7 @@ class Bytes(click.ParamType[int]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", str(value))
         if not match:
-            self.fail(f'"{value}" is no size; write "500MB" or "2GB"', param, ctx)
+            self.fail(f'"{value}" is not a size; write "500MB" or "2GB"', param, ctx)
         return int(float(match[1]) * 1000 ** " kMGT".index(match[2] or " "))
 
 
@@ -29,7 +29,7 @@ class Bytes(click.ParamType[int]):
 @click.option(
     "--trim",
     is_flag=True,
-    help="Remove data: what --older-than and --max-size say, else all of it. Trees of runs keep theirs.",
+    help="Remove cached data: what --older-than and --max-size select, else all of it. Data linked into runs stays.",
 )
 @click.option(
     "--max-size", type=Bytes(), metavar="SIZE", help="With --trim: keep the most recently used data up to this size."
@@ -38,7 +38,7 @@ class Bytes(click.ParamType[int]):
     "--older-than",
     type=click.FloatRange(min=0),
     metavar="DAYS",
-    help="With --trim: remove what was not used for so long.",
+    help="With --trim: remove data that has not been used for this long.",
 )
 @shared
 def cache(settings: Settings, trim: bool, max_size: int | None, older_than: float | None) -> None:

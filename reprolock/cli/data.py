@@ -35,7 +35,7 @@ class Address(click.ParamType[LakeURI]):
         except ValueError as error:
             self.fail(str(error), param, ctx)
         if self.kind == "repository" or (self.kind == "ref" and place.path):
-            self.fail(f'"{text}" says too much; write "{self.name}"', param, ctx)
+            self.fail(f'"{text}" is more than is needed here; write "{self.name}"', param, ctx)
         return place
 
 
@@ -173,9 +173,9 @@ def tag(settings: Settings, lake: Lake, source: LakeURI, name: str) -> None:
 
 @data.command()
 @click.argument("uri", type=REF)
-@click.option("-m", "--message", required=True, help="What the commit is about.")
+@click.option("-m", "--message", required=True, help="The commit message.")
 @click.option("--meta", metavar="K=V", multiple=True, help="Metadata; may be given several times.")
-@click.option("--run", metavar="RUN", help="The recorded run that it belongs to; becomes metadata.")
+@click.option("--run", metavar="RUN", help="The recorded run that the commit belongs to; stored as metadata.")
 @on_lake
 def commit(settings: Settings, lake: Lake, uri: LakeURI, message: str, meta: tuple[str, ...], run: str | None) -> None:
     """Commit what is staged on a branch."""
@@ -188,7 +188,7 @@ def commit(settings: Settings, lake: Lake, uri: LakeURI, message: str, meta: tup
 @data.command()
 @click.argument("source", type=REF)
 @click.argument("dest", type=REF)
-@click.option("-m", "--message", help="What the merge is about.")
+@click.option("-m", "--message", help="The message of the merge commit.")
 @click.option("--meta", metavar="K=V", multiple=True, help="Metadata; may be given several times.")
 @on_lake
 def merge(
@@ -232,7 +232,7 @@ _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 @data.command()
 @click.argument("uri", type=REF)
-@click.option("-n", "--limit", type=click.IntRange(min=1), help="How many commits at the most.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), help="At most this many commits.")
 @on_lake
 def log(settings: Settings, lake: Lake, uri: LakeURI, limit: int | None) -> None:
     """List a ref's commits, newest first, along first parents."""

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("left", metavar="A")
 @click.argument("right", metavar="B")
-@click.option("--objects", "all_objects", is_flag=True, help="Name every object that changed, not the first few.")
+@click.option("--objects", "all_objects", is_flag=True, help="List every object that changed, not only the first few.")
 @click.option(
     "--format",
     "style",
     type=click.Choice(["text", "markdown"]),
     default="text",
     show_default=True,
-    help="How it is written.",
+    help="The output format.",
 )
 @click.option("--exit-code", is_flag=True, help="Exit 1 where A and B differ, as git does.")
-@click.option("--lake", metavar="ENDPOINT", help="Where the data is, in the place of the declared endpoint.")
-@click.option("--tracking-uri", metavar="URI", help="Where MLflow is.")
+@click.option("--lake", metavar="ENDPOINT", help="Lake endpoint to use instead of the declared one.")
+@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI.")
 @shared
 def diff(
     settings: Settings,

@@ -17,9 +17,13 @@ from reprolock.model.words import counted, size
     type=click.Choice(["requirements", "pylock"]),
     help="Print the packages in another tool's format.",
 )
-@click.option("--prune", is_flag=True, help="Remove environments that were not used for a while.")
+@click.option("--prune", is_flag=True, help="Remove environments that have not been used for some time.")
 @click.option(
-    "--days", type=click.FloatRange(min=0), default=30, show_default=True, help="With --prune: how long a while is."
+    "--days",
+    type=click.FloatRange(min=0),
+    default=30,
+    show_default=True,
+    help="With --prune: days without use after which an environment is removed.",
 )
 @click.option("--offline", is_flag=True, help="With --export pylock: look files up in uv's cache alone.")
 @shared
@@ -29,7 +33,7 @@ def env(settings: Settings, form: str | None, prune: bool, days: float, offline:
     from reprolock.steps.maintenance.env import prune as prune_environments
 
     if prune and form is not None:
-        raise UsageError("--prune and --export exclude one another", hint="leave one out")
+        raise UsageError("--prune and --export cannot be used together", hint="use one of them")
     if prune:
         gone = prune_environments(days=days)
         settings.line(f"Removed {counted(len(gone.folders), 'environment')}, {size(gone.bytes)}")

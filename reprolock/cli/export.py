@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     "--output",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="A file, or the new folder of an RO-Crate; else stdout.",
+    help="The file to write, or a new folder for an RO-Crate; default: stdout.",
 )
-@click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
+@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
 @shared
 def export(settings: Settings, run: str, standard: Format, output: Path | None, tracking_uri: str | None) -> None:
     """Write a recorded run as OpenLineage events, a W3C PROV document, or an RO-Crate.

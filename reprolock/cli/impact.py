@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("uri")
-@click.option("--lake", metavar="ENDPOINT", help="Where the data is, in the place of repro.toml's endpoint.")
-@click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
+@click.option("--lake", metavar="ENDPOINT", help="Lake endpoint to use instead of the one in repro.toml.")
+@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
 @shared
 def impact(settings: Settings, uri: str, lake: str | None, tracking_uri: str | None) -> None:
     """Name every run, replay and registered model that read an address.

@@ -32,22 +32,24 @@ class Moment(click.ParamType["datetime"]):
         try:
             return datetime.fromisoformat(str(value))
         except ValueError:
-            self.fail(f'"{value}" is no time; write "2026-11-22T12:00:00Z"', param, ctx)
+            self.fail(f'"{value}" is not a time; write "2026-11-22T12:00:00Z"', param, ctx)
 
 
 @click.command()
-@click.option("--upgrade", is_flag=True, help="Resolve everything anew.")
-@click.option("--upgrade-dataset", "upgrade_datasets", metavar="NAME", multiple=True, help="Resolve one dataset anew.")
+@click.option("--upgrade", is_flag=True, help="Resolve everything again.")
+@click.option("--upgrade-dataset", "upgrade_datasets", metavar="NAME", multiple=True, help="Resolve one dataset again.")
 @click.option(
-    "--upgrade-package", "upgrade_packages", metavar="NAME[==V]", multiple=True, help="Resolve one package anew."
+    "--upgrade-package", "upgrade_packages", metavar="NAME[==V]", multiple=True, help="Resolve one package again."
 )
 @click.option(
-    "--as-of", type=Moment(), metavar="TIME", help="The newest commit made at or before TIME (with an offset)."
+    "--as-of", type=Moment(), metavar="TIME", help="Pin the newest commit made at or before TIME (with a UTC offset)."
 )
 @click.option("--strict", is_flag=True, help="Refuse a branch with uncommitted changes under a dataset's path.")
-@click.option("--offline", is_flag=True, help="Ask no service; use what is stored.")
-@click.option("--check", is_flag=True, help="Change nothing, ask nothing; exit 3 when repro.lock is out of date.")
-@click.option("--dry-run", is_flag=True, help="Say what would change.")
+@click.option("--offline", is_flag=True, help="Contact no service; use what is stored on this machine.")
+@click.option(
+    "--check", is_flag=True, help="Change nothing and contact no service; exit 3 when repro.lock is out of date."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would change, without changing it.")
 @shared
 def lock(
     settings: Settings,
@@ -69,8 +71,8 @@ def lock(
         given |= {"--as-of": as_of, "--strict": strict}
         if other := next((option for option, value in given.items() if value), None):
             raise UsageError(
-                f"--check and {other} exclude one another: --check asks no service and pins nothing",
-                hint="leave one out",
+                f"--check and {other} cannot be used together: --check asks no service and pins nothing",
+                hint="use one of them",
             )
         found = reprolock.check(settings.root)
         settings.line(f"repro.lock is up to date ({counted(len(found.dataset), 'dataset')})")

@@ -75,7 +75,7 @@ def shared(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option("-C", "directory", metavar="DIR", default=None, help="Work in this folder.")
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-    @click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
     @click.option("-v", "--verbose", is_flag=True, help="Say more.")
     @click.pass_context
     @functools.wraps(function)

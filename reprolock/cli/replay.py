@@ -43,14 +43,14 @@ class _ReplayScreen(Screen):
 
 @click.command()
 @click.argument("run")
-@click.option("--tracking-uri", metavar="URI", help="Where MLflow is.")
-@click.option("--lake", metavar="ENDPOINT", help="Where the data is, in the place of the record's endpoint.")
+@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI.")
+@click.option("--lake", metavar="ENDPOINT", help="Lake endpoint to use instead of the one in the record.")
 @click.option(
     "--times",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Replay so often; report the spread of each metric.",
+    help="Number of replays; reports the spread of each metric.",
 )
 @click.option(
     "--set", "params", metavar="NAME=VALUE", multiple=True, help="Another value of a param: a comparison, no verdict."
@@ -85,7 +85,7 @@ def replay(
 
     if html is not None and not html.absolute().parent.is_dir():
         raise UsageError(
-            f"--html {html}: {html.parent} is no folder",
+            f"--html {html}: {html.parent} is not a folder",
             hint="make it first; the page is written when the replay has ended",
         )
     options = ReplayOptions(

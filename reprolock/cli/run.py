@@ -27,17 +27,23 @@ from reprolock.cli.show import _document
 )
 @click.option("--data", metavar="NAME=REF", multiple=True, help="A dataset at another ref, for this run only.")
 @click.option(
-    "--locked", is_flag=True, help="Say aloud that a missing or stale lock is an error (it always is); for CI."
+    "--locked", is_flag=True, help="Require an up-to-date lock (the default); rejects --relock, --set, --data."
 )
 @click.option("--relock", is_flag=True, help="Run `reprolock lock` first.")
 @click.option("--in-place", is_flag=True, help="Run in the project's folder, and record that.")
-@click.option("--if-changed", is_flag=True, help="Skip when an equal run finished and its outputs still match.")
-@click.option("--offline", is_flag=True, help="Ask no service; record on disk, and let `reprolock sync` send it.")
+@click.option(
+    "--if-changed", is_flag=True, help="Skip the run when an equal one has finished and its outputs still match."
+)
+@click.option("--offline", is_flag=True, help="Contact no service; record on disk until `reprolock sync` sends it.")
 @click.option("--name", help="The run's name in MLflow.")
 @click.option("--tag", metavar="NAME", help="Tag the commit of the published outputs in the lake.")
 @click.option("--merge", is_flag=True, help="Merge the published outputs into the branch that publish names.")
-@click.option("--openlineage", metavar="URL", help="Send what was seen to a catalogue; OPENLINEAGE_* do the same.")
-@click.option("--dry-run", is_flag=True, help="Check and make everything ready, and say what would run.")
+@click.option(
+    "--openlineage",
+    metavar="URL",
+    help="Send what Spark read and wrote to an OpenLineage catalogue; OPENLINEAGE_* variables do the same.",
+)
+@click.option("--dry-run", is_flag=True, help="Check and prepare everything, and show what would run.")
 @shared
 def run(
     settings: Settings,

@@ -12,7 +12,7 @@ from reprolock.model.words import counted
 
 @click.command("same-data")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
-@click.option("--tracking-uri", metavar="URI", help="Where MLflow is.")
+@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI.")
 @shared
 def same_data(settings: Settings, runs: tuple[str, ...], tracking_uri: str | None) -> None:
     """Say whether runs used the same data: the same bytes under the same names.

@@ -20,7 +20,7 @@ from reprolock.cli.record_rows import closing_rows, lineage_rows, opening_rows
 
 @click.command()
 @click.argument("target", metavar="[RUN]", required=False)
-@click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
+@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
 @click.option("--lock", "of_lock", is_flag=True, help="Show repro.lock.")
 @click.option(
     "--html",

@@ -20,20 +20,22 @@ PORT = click.IntRange(1, 65535)
 def stack() -> None:
     """Run a real lakeFS on a real MinIO, and an MLflow server, for this project alone.
 
-    They are local processes on loopback; their data and keys stand in .reprolock/stack/.
+    They are local processes on loopback; their data and credentials are in .reprolock/stack/.
     """
 
 
 @stack.command()
-@click.option("--minio-port", type=PORT, help="The port of MinIO; a free one is found without it.")
+@click.option("--minio-port", type=PORT, help="The port of MinIO; default: a free one.")
 @click.option("--lakefs-port", type=PORT, help="The port of lakeFS.")
 @click.option("--mlflow-port", type=PORT, help="The port of MLflow.")
-@click.option("--install", is_flag=True, help="Get minio and lakefs by their official ways where they are not on PATH.")
+@click.option(
+    "--install", is_flag=True, help="Install minio and lakefs in their official ways where they are not on PATH."
+)
 @shared
 def up(
     settings: Settings, minio_port: int | None, lakefs_port: int | None, mlflow_port: int | None, install: bool
 ) -> None:
-    """Start what is not up, and wait until it answers. Keys and data are those of the time before."""
+    """Start what is not up, and wait until it answers. Credentials and data are those of the last start."""
     from reprolock.stack.verbs import up as start  # loaded when the command runs
 
     given = dict(zip(NAMES, (minio_port, lakefs_port, mlflow_port), strict=True))
@@ -48,12 +50,12 @@ def up(
         )
         settings.line('Next: eval "$(reprolock stack env)"')
     else:
-        settings.line("The stack is up already.")
+        settings.line("The stack is already running.")
     settings.result(_document(done))
 
 
 @stack.command()
-@click.option("--purge", is_flag=True, help="Remove its data and keys too.")
+@click.option("--purge", is_flag=True, help="Remove its data and credentials too.")
 @shared
 def down(settings: Settings, purge: bool) -> None:
     """End every server; the data stay for the next `up`."""
@@ -61,9 +63,9 @@ def down(settings: Settings, purge: bool) -> None:
 
     done = stop(settings.root, purge=purge)
     titles = [server.title for server in done.servers if server.name in done.changed]
-    settings.line(f"Ended {', '.join(titles)}" if titles else "The stack was not up.")
+    settings.line(f"Ended {', '.join(titles)}" if titles else "The stack was not running.")
     if purge:
-        settings.line("Its data are gone.")
+        settings.line("Its data was removed.")
     settings.result({**_document(done), "purged": purge})
 
 
@@ -107,11 +109,11 @@ def env(settings: Settings) -> None:
 @stack.command()
 @click.argument("server", required=False, type=click.Choice(NAMES))
 @click.option(
-    "-n", "--lines", type=click.IntRange(min=1), default=20, show_default=True, help="How many lines at the most."
+    "-n", "--lines", type=click.IntRange(min=1), default=20, show_default=True, help="At most this many lines."
 )
 @shared
 def logs(settings: Settings, server: str | None, lines: int) -> None:
-    """Print the last lines of the servers' logs, without keys."""
+    """Print the last lines of the servers' logs, without secrets."""
     from reprolock.stack.verbs import logs as read  # loaded when the command runs
 
     found = read(settings.root, server, lines)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
+@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
 @shared
 def sync(settings: Settings, tracking_uri: str | None) -> None:
     """Send records that could not reach MLflow."""

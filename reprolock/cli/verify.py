@@ -12,7 +12,7 @@ from reprolock.model.words import counted
 
 
 @click.command()
-@click.option("--deep", is_flag=True, help="Read every object and hold it against its checksum.")
+@click.option("--deep", is_flag=True, help="Read every object and check it against its checksum.")
 @shared
 def verify(settings: Settings, deep: bool) -> None:
     """Check that the world still holds every pinned byte: data, jars, environment.

@@ -151,7 +151,7 @@ def _address(jar: Path) -> str:
     if found := re.search(r"[,\[\]{}*?\\]", jar.as_posix()):
         raise MachineError(
             f'{jar.parent} has "{found[0]}" in its path, and Spark cannot load a jar from there',
-            hint="let REPROLOCK_CACHE_DIR name another folder",
+            hint="set REPROLOCK_CACHE_DIR to another folder",
         )
     return jar.as_uri()
 
@@ -192,7 +192,7 @@ def _user_settings(folder: Path | None, packages: Sequence[str]) -> tuple[dict[s
     if folder is None:
         return {}, {}
     if not folder.is_dir():
-        raise UsageError(f"SPARK_CONF_DIR is {folder}, which is no folder", hint="unset it, or let it name a folder")
+        raise UsageError(f"SPARK_CONF_DIR is {folder}, which is not a folder", hint="unset it, or set it to a folder")
     file = folder / DEFAULTS
     try:
         text = file.read_text("utf-8") if file.exists() else ""
@@ -201,7 +201,7 @@ def _user_settings(folder: Path | None, packages: Sequence[str]) -> tuple[dict[s
         raise cannot_read(file, error) from error
     except ValueError as error:
         raise UsageError(
-            f"{file} is no file of Java properties: {error}", hint="mend it, or unset SPARK_CONF_DIR"
+            f"{file} is not a file of Java properties: {error}", hint="correct it, or unset SPARK_CONF_DIR"
         ) from None
     for name in ("spark.pyspark.python", "spark.pyspark.driver.python"):
         conf.pop(name, None)  # an interpreter that is not the command's

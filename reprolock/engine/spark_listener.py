@@ -86,7 +86,7 @@ class Watch(NamedTuple):
         if os.pathsep in str(self.jar):
             raise MachineError(
                 f'{self.jar.parent} has "{os.pathsep}" in its path, and Java cannot load a jar from there',
-                hint="let REPROLOCK_CACHE_DIR name another folder",
+                hint="set REPROLOCK_CACHE_DIR to another folder",
             )
         settings = {
             _LISTENERS: ",".join(filter(None, [conf.get(_LISTENERS), _LISTENER])),

@@ -26,7 +26,7 @@ class Journal:
     """One run under way, held by this process until `close`.
 
     `run_id` is MLflow's, and before MLflow has given one a name that the run is found by. `tracking` is MLflow's address
-    without user or key; `pid` is the process that started the run.
+    without user or password; `pid` is the process that started the run.
     """
 
     def __init__(self, path: Path, held: FileLock, run_id: str, tracking: str, started: datetime, pid: int) -> None:

@@ -48,7 +48,7 @@ def parse_lock(data: bytes, name: str = NAME) -> Lock:
     try:
         tables = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise LockError(f"{name} is no valid TOML: {str(error)[:1].lower()}{str(error)[1:]}", hint=restore) from None
+        raise LockError(f"{name} is not valid TOML: {str(error)[:1].lower()}{str(error)[1:]}", hint=restore) from None
     version = tables.get("version")
     if isinstance(version, int) and version > VERSION:
         raise LockError(

@@ -98,7 +98,7 @@ def _put(work: Path, project: Path, path: str, run_id: str) -> None:
     """Move one output into the project: made ready beside its place, then exchanged for what stands there."""
     source, target = work / path, project / path
     ready = target.with_name(f".{target.name}.{secrets.token_hex(4)}{TEMPORARY}")
-    written = source.exists()  # a link that leads nowhere is no output
+    written = source.exists()  # a link that leads nowhere is not an output
     if written and source.resolve().is_relative_to(work.resolve()):
         source = source.resolve()  # a link between the run's own files would lead nowhere afterwards
     try:

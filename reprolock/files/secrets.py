@@ -56,7 +56,7 @@ class Scanner:
         if (found := secret_at(content.decode("latin-1"))) is not None:
             place = _place(where, content, found) if lines else where
             raise UsageError(
-                f"{place} carries a key: an access key, a token, a private key or a signed address", hint=_HINT
+                f"{place} contains a secret: an access key, a token, a private key or a signed address", hint=_HINT
             )
 
     def redact(self, text: str) -> str:

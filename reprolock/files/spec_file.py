@@ -39,7 +39,7 @@ def parse_spec(text: str, name: str = NAME) -> Spec:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{name} is no valid TOML: {_lower(str(error))}", hint=_toml_hint(text)) from None
+        raise UsageError(f"{name} is not valid TOML: {_lower(str(error))}", hint=_toml_hint(text)) from None
     try:
         return Spec.model_validate(tables)
     except ValidationError as error:
@@ -47,9 +47,9 @@ def parse_spec(text: str, name: str = NAME) -> Spec:
 
         found = sentences(error, Spec, text, name, further_problems(tables))
     if len(found) == 1:
-        raise UsageError(found[0], hint=f"mend {name}; `reprolock schema` shows every key")
+        raise UsageError(found[0], hint=f"correct {name}; `reprolock schema` shows every key")
     raise UsageError(
-        f"{name} has {len(found)} problems", problems=found, hint=f"mend {name}; `reprolock schema` shows every key"
+        f"{name} has {len(found)} problems", problems=found, hint=f"correct {name}; `reprolock schema` shows every key"
     )
 
 

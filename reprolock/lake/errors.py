@@ -33,7 +33,7 @@ def no_repository(endpoint: str, repository: str, known: Iterable[str] = ()) -> 
 
 
 def no_ref(repository: str, ref: str, known: Iterable[str] = ()) -> NotFound:
-    """A ref that is no branch, tag or commit. `known` holds the names of branches and tags."""
+    """A ref that is not a branch, tag or commit. `known` holds the names of branches and tags."""
     return NotFound(
         f'no branch, tag or commit "{ref}" in the repository "{repository}"',
         hint=_did_you_mean(ref, known) or f"see what is there with `reprolock data log lakefs://{repository}/main`",
@@ -41,7 +41,7 @@ def no_ref(repository: str, ref: str, known: Iterable[str] = ()) -> NotFound:
 
 
 def no_branch(repository: str, branch: str, known: Iterable[str] = ()) -> NotFound:
-    """A name that is written to and is no branch (it may be a tag or a commit: those never change)."""
+    """A name that is written to and is not a branch (it may be a tag or a commit: those never change)."""
     return NotFound(
         f'no branch "{branch}" in the repository "{repository}"',
         hint=_did_you_mean(branch, known)
@@ -188,7 +188,7 @@ def busy(repository: str, seconds: float) -> LakeRefused:
 def moved(repository: str, branch: str) -> LakeRefused:
     """Somebody else changed the branch between the reading and the writing."""
     return LakeRefused(
-        f'the branch "{branch}" of the repository "{repository}" was changed by somebody else at the same time',
+        f'the branch "{branch}" of the repository "{repository}" was changed by another user at the same time',
         hint="try again",
     )
 
@@ -197,10 +197,10 @@ def forbidden(endpoint: str, keys: str, doing: str, said: str) -> ServiceError:
     """lakeFS knows the keys, and does not let them do this. `keys` is where they stand.
 
     >>> forbidden("http://127.0.0.1:8000", "~/.lakectl.yaml", 'create the repository "weather"', "insufficient permissions").message
-    'lakeFS at http://127.0.0.1:8000 does not let the keys of ~/.lakectl.yaml create the repository "weather": insufficient permissions'
+    'lakeFS at http://127.0.0.1:8000 does not let the credentials of ~/.lakectl.yaml create the repository "weather": insufficient permissions'
     """
-    hint = "have an administrator of the lakeFS allow it to the user of these keys, or give other keys"
-    return ServiceError(f"lakeFS at {endpoint} does not let the keys of {keys} {doing}: {said}", hint=hint)
+    hint = "have an administrator of the lakeFS allow it to the user of these credentials, or give other credentials"
+    return ServiceError(f"lakeFS at {endpoint} does not let the credentials of {keys} {doing}: {said}", hint=hint)
 
 
 def read_only(repository: str) -> LakeRefused:
@@ -216,7 +216,7 @@ def refused(endpoint: str, doing: str, said: str) -> LakeRefused:
     >>> refused("http://127.0.0.1:8000", 'create the repository "weather"', "storage namespace already in use").message
     'lakeFS at http://127.0.0.1:8000 does not create the repository "weather": storage namespace already in use'
     """
-    return LakeRefused(f"lakeFS at {endpoint} does not {doing}: {said}", hint="put right what it says and try again")
+    return LakeRefused(f"lakeFS at {endpoint} does not {doing}: {said}", hint="correct what it says and try again")
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str | None:

@@ -46,7 +46,7 @@ def _authorities(environ: Mapping[str, str]) -> str | None:
     for name in _AUTHORITIES:
         if path := environ.get(name):
             if not Path(path).is_file():
-                raise UsageError(f"{name} names {path}, which is no file", hint=f"correct {name}, or unset it")
+                raise UsageError(f"{name} names {path}, which is not a file", hint=f"correct {name}, or unset it")
             return path
     return None
 

@@ -19,12 +19,12 @@ from reprolock.errors import MachineError, UsageError
 
 @contextmanager
 def opened(source: Path) -> Iterator[SizedFile]:
-    """The file's bytes as they stand now. UsageError for what is no readable file."""
+    """The file's bytes as they stand now. UsageError for what is not a readable file."""
     try:
         # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
         descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
-        raise UsageError(f"{source} is not there", hint="name a file or folder that exists") from None
+        raise UsageError(f"{source} does not exist", hint="name a file or folder that exists") from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"{source} cannot be read: {reason}", hint="name a file that you may read") from error
@@ -71,7 +71,9 @@ class SizedFile(io.RawIOBase):
         except OSError as error:
             raise _unreadable(str(self._source), error) from error
         if left and buffer and not count:
-            raise UsageError(f"{self._source} became shorter while it was read", hint="put it when nobody writes to it")
+            raise UsageError(
+                f"{self._source} became shorter while it was read", hint="put it when no program writes to it"
+            )
         return count
 
     def close(self) -> None:

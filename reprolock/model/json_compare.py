@@ -2,7 +2,7 @@
 
 In: bytes. Out: `json:<hex>`, or a list of differences with their paths. Order of keys, white space,
 escapes and the way of writing a number (1, 1.0, 1e0) are no part of a document; the order of a list is.
-NaN and infinities, as Python writes them, are taken. ValueError, with a sentence, for what is no document:
+NaN and infinities, as Python writes them, are taken. ValueError, with a sentence, for what is not a document:
 a key that stands twice in an object, or a number that no double can hold, would be lost in silence.
 """
 
@@ -41,7 +41,7 @@ class JsonDifference(NamedTuple):
 
 
 def json_digest(data: bytes, ignore: Sequence[str] = ()) -> str:
-    """`json:` and the SHA-256 of the document without the ignored keys. ValueError for what is no document.
+    """`json:` and the SHA-256 of the document without the ignored keys. ValueError for what is not a document.
 
     An entry of `ignore` is a key's name (`time`), which leaves it out wherever it stands, or its dotted path
     from the top (`meta.time`), in which lists do not count (`runs.time` is in every run).

@@ -121,7 +121,7 @@ class PackagePin(Value):
     def _hashes_are_sha256(self) -> PackagePin:
         for value in self.hashes:
             if not re.fullmatch(r"[0-9a-f]{64}", value):
-                raise ValueError(f'hash "{value[:80]}" of {self.name} is no SHA-256')
+                raise ValueError(f'hash "{value[:80]}" of {self.name} is not a SHA-256')
         return self
 
 

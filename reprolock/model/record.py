@@ -76,7 +76,7 @@ class CodeRecord(Value):
     files: int = Field(description="How many files there are.")
     bytes: int = Field(description="Their sizes, added up.")
     commit: str | None = Field(None, description="HEAD of the project's git repository.")
-    remote: str | None = Field(None, description="Address of the remote `origin`, without user name or key.")
+    remote: str | None = Field(None, description="Address of the remote `origin`, without user name or password.")
     branch: str | None = Field(None, description="The branch that was checked out there; None: none was.")
     dirty: bool = Field(False, description="True when the tree that ran is not that of the commit.")
 
@@ -86,7 +86,7 @@ class SparkRecord(Value):
 
     version: str = Field(description="Version of the pyspark that the command imports, and so of its Spark.")
     master: str = Field(description="With its N: local[2], never local[*].")
-    conf: dict[str, str] = Field(description="Settings that reprolock wrote; keys are references to variables.")
+    conf: dict[str, str] = Field(description="Settings that reprolock wrote; secrets are references to variables.")
     jars: int = Field(description="How many jars were given.")
     brought: Strings = Field(
         (), description="Jars of spark.jars and files of the caller's SPARK_CONF_DIR, which nothing locks."

@@ -58,13 +58,13 @@ def _refuse(problems: Problems) -> None:
 
 def _no_userinfo(address: str) -> str:
     if has_userinfo(address) or looks_secret(address):
-        raise problem("an address must not carry a user name or key; keys come from the environment")
+        raise problem("an address must not contain a user name or password; credentials come from the environment")
     return address
 
 
 def _no_secret(text: str) -> str:
     if looks_secret(text):
-        raise problem("this is a key, and a key must not stand in a file; name its variable in run.pass_env")
+        raise problem("this is a secret, and a secret must not be in a file; name its variable in run.pass_env")
     return text
 
 
@@ -89,13 +89,16 @@ def _settings(table: Mapping[str, Any]) -> dict[str, str]:
     for name, value in table.items():
         if is_secret_name(name):
             problems.append(
-                ((name,), f'"{name}" holds a key, and a key must not stand in a file; keys come from the environment')
+                (
+                    (name,),
+                    f'"{name}" holds a secret, and a secret must not be in a file; secrets come from the environment',
+                )
             )
         elif isinstance(value, (dict, list)):
             problems.append(((name,), "write text, a number, true or false"))
         elif looks_secret(str(value)):
             problems.append(
-                ((name,), "this is a key, and a key must not stand in a file; keys come from the environment")
+                ((name,), "this is a secret, and a secret must not be in a file; secrets come from the environment")
             )
     _refuse(problems)
     return {name: as_argument(value) for name, value in table.items()}
@@ -105,7 +108,7 @@ def _identifier(name: str) -> str:
     if not (name.isascii() and name.isidentifier()):
         text = re.sub(r"\W", "_", name, flags=re.ASCII)
         better = text if text[:1].isidentifier() else f"_{text}"
-        raise problem(f'"{name}" is no identifier; write letters, digits and "_", such as "{better}"')
+        raise problem(f'"{name}" is not an identifier; write letters, digits and "_", such as "{better}"')
     return name
 
 
@@ -130,7 +133,7 @@ class LakeSpec(Value):
     @classmethod
     def _kind(cls, endpoint: str | None) -> str | None:
         if endpoint is not None and not re.match(r"file:.|https?://.", endpoint):
-            raise problem(f'"{endpoint}" is no lake; write "file:lake" or "https://lakefs.example.com"')
+            raise problem(f'"{endpoint}" is not a lake; write "file:lake" or "https://lakefs.example.com"')
         return endpoint
 
     @property
@@ -205,7 +208,7 @@ class SparkSpec(Value):
     def _coordinates(cls, packages: tuple[str, ...]) -> tuple[str, ...]:
         _refuse(
             [
-                ((index,), f'"{text}" is no Maven coordinate; write "GROUP:ARTIFACT:VERSION"')
+                ((index,), f'"{text}" is not a Maven coordinate; write "GROUP:ARTIFACT:VERSION"')
                 for index, text in enumerate(packages)
                 if not re.fullmatch(r"[\w.-]+:[\w.-]+:[\w.-]+", text)
             ]
@@ -239,7 +242,7 @@ class RunSpec(Value):
     @field_validator("command")
     @classmethod
     def _no_keys(cls, command: tuple[str, ...]) -> tuple[str, ...]:
-        sentence = "this is a key, and arguments stand in process lists; name its variable in run.pass_env"
+        sentence = "this is a secret, and arguments are shown in process lists; name its variable in run.pass_env"
         _refuse([((index,), sentence) for index, argument in enumerate(command) if looks_secret(argument)])
         return command
 
@@ -249,10 +252,10 @@ class RunSpec(Value):
         problems: Problems = []
         for name, value in env.items():
             if not _ENV_NAME.fullmatch(name):
-                problems.append(((name,), f'"{name}" is no name of a variable'))
+                problems.append(((name,), f'"{name}" is not a variable name'))
             elif is_secret_name(name) or looks_secret(value):
                 problems.append(
-                    ((name,), f'{name} holds a key, and a key must not stand in a file; write pass_env = ["{name}"]')
+                    ((name,), f'{name} holds a secret, and a secret must not be in a file; write pass_env = ["{name}"]')
                 )
         _refuse(problems)
         return env
@@ -260,7 +263,7 @@ class RunSpec(Value):
     @field_validator("pass_env")
     @classmethod
     def _names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        sentence = '"{}" is no name of a variable; patterns are not taken'
+        sentence = '"{}" is not a variable name; patterns are not taken'
         _refuse(
             [((index,), sentence.format(name)) for index, name in enumerate(names) if not _ENV_NAME.fullmatch(name)]
         )
@@ -270,7 +273,7 @@ class RunSpec(Value):
     @classmethod
     def _duration(cls, timeout: str | None) -> str | None:
         if timeout is not None and not seconds(timeout):
-            raise problem(f'"{timeout}" is no duration; write "90s", "15m", "2h" or "1d12h"')
+            raise problem(f'"{timeout}" is not a duration; write "90s", "15m", "2h" or "1d12h"')
         return timeout
 
     @property
@@ -365,7 +368,7 @@ class Spec(Value):
     @field_validator("params")
     @classmethod
     def _no_keys(cls, params: dict[str, Any]) -> dict[str, Any]:
-        sentence = "this is a key, and a key must not stand in a file; name its variable in run.pass_env"
+        sentence = "this is a secret, and a secret must not be in a file; name its variable in run.pass_env"
         _refuse([((name,), sentence) for name, value in params.items() if looks_secret(as_argument(value))])
         return params
 
@@ -420,7 +423,7 @@ class Spec(Value):
 
 
 def seconds(duration: str) -> int:
-    """`1d12h` in seconds; 0 for what is no duration."""
+    """`1d12h` in seconds; 0 for what is not a duration."""
     match = _DURATION.fullmatch(duration)
     if not match or not duration:
         return 0

@@ -42,7 +42,7 @@ def disagreements(tables: Tables) -> Problems:
 def one_source(given: Collection[str]) -> Problems:
     """`[environment]` declares packages in one way; `given` are the keys that are there."""
     found = [name for name in SOURCES if name in given]
-    return [((found[-1],), f"{' and '.join(found)} exclude one another; keep one")] if len(found) > 1 else []
+    return [((found[-1],), f"{' and '.join(found)} cannot be used together; keep one")] if len(found) > 1 else []
 
 
 def consistent_output(compare: str, given: Collection[str]) -> Problems:

@@ -19,7 +19,7 @@ SCHEME = "table"
 
 
 class Column(Value):
-    """One column. `sum` helps to name the column that differs; it is no proof that two columns are equal."""
+    """One column. `sum` helps to name the column that differs; it is not proof that two columns are equal."""
 
     name: str = Field(description="Name as the table writes it.")
     type: str = Field(description="Type as Spark writes it, nullability left out.")

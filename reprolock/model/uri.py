@@ -31,17 +31,17 @@ class LakeURI(NamedTuple):
         repository, _, rest = text[len(SCHEME) :].partition("/")
         if "@" in repository:
             raise ValueError(
-                "an address must not carry a user name or key; keys come from LAKECTL_* or ~/.lakectl.yaml"
+                "an address must not contain a user name or password; credentials come from LAKECTL_* or ~/.lakectl.yaml"
             )
         if not _REPOSITORY.fullmatch(repository):
             raise ValueError(
-                f'"{repository}" is no repository name: 3 to 63 of a-z, 0-9 and "-", starting with a letter or digit'
+                f'"{repository}" is not a repository name: 3 to 63 of a-z, 0-9 and "-", starting with a letter or digit'
             )
         ref, _, path = rest.partition("/")
         if not ref:
             raise ValueError(f'"{text}" names no branch, tag or commit; write "lakefs://{repository}/main/{path}"')
         if not _REF.fullmatch(ref):
-            raise ValueError(f'"{ref}" is no branch, tag or commit')
+            raise ValueError(f'"{ref}" is not a branch, tag or commit')
         check_path(path)
         return cls(repository, ref, path)
 

@@ -56,7 +56,7 @@ class Comparison(Value):
 class Measured(NamedTuple):
     """What is known of one output of one run. `problem`: why there is no digest, although something was written.
 
-    `of_the_machine`: the problem is no property of what was written.
+    `of_the_machine`: the problem is not a property of what was written.
     """
 
     digest: str | None

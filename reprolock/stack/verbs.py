@@ -157,7 +157,7 @@ _NO_KEYS = Keys("", "", "", "", "", "")
 def _project(root: Path) -> Path:
     root = root.resolve()
     if not root.is_dir():
-        raise UsageError(f"{root} is no folder", hint="name the project's folder with -C")
+        raise UsageError(f"{root} is not a folder", hint="name the project's folder with -C")
     return root
 
 
@@ -240,7 +240,7 @@ def _wait(server: Server, seen: Mapping[str, Seen], site: Site) -> None:
                 hint="free space there and try again",
             )
         what = (
-            f"it gave no answer at {site.endpoint(server.name)} in {START_SECONDS:.0f} s"
+            f"it did not answer at {site.endpoint(server.name)} in {START_SECONDS:.0f} s"
             if is_running(entry)
             else "it ended"
         )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class LakeDatasetSource(FileSystemDatasetSource):
     """A dataset in a lake. `uri` names the commit, so that loading it again gives the same bytes.
 
-    The lake's address is no part of it: repro.toml in the current folder or above names the lake, else
+    The lake's address is not part of it: repro.toml in the current folder or above names the lake, else
     lakectl's configuration does, so that a run's record can send nobody's keys anywhere.
     """
 
@@ -134,7 +134,7 @@ class LakeDatasetSource(FileSystemDatasetSource):
             found = summarise(objects, lake.scheme).digest
             if found != self.digest:
                 raise PinError(
-                    f"{self.uri} is not what the run read: its listing has changed", hint="ask who keeps the lake"
+                    f"{self.uri} is not what the run read: its listing has changed", hint="ask the owner of the lake"
                 )
 
         def receive(item: Object, meaning: Meaning) -> _CheckedFile:

@@ -41,7 +41,7 @@ def refused(place: Place, status: int) -> ServiceError:
 
 def not_mlflow(place: Place) -> ServiceError:
     """Something answers, and not as MLflow's REST API does."""
-    return ServiceError(f"what answers at {place} is no MLflow tracking server", hint="correct the address")
+    return ServiceError(f"the server at {place} is not an MLflow tracking server", hint="correct the address")
 
 
 def failed(place: Place, what: str, reason: str) -> ServiceError:
@@ -106,8 +106,8 @@ def unreadable_record(place: Place, run_id: str, newer: bool) -> NotReplayable:
 def unsafe_artifact(place: Place, run_id: str, path: str) -> NotReplayable:
     """An artifact whose name would leave the folder that it is copied to."""
     return NotReplayable(
-        f'the run {run_id} in MLflow at {place} has an artifact named "{path[:200]}", which would leave its folder',
-        hint="do not trust this run: somebody has put that name there",
+        f'the run {run_id} in MLflow at {place} has an artifact named "{path[:200]}", which would be outside its folder',
+        hint="do not trust this run: that name was put there on purpose",
     )
 
 
@@ -126,7 +126,7 @@ def other_schema(place: Place, file: Path, found: str, needed: str, mlflow: str,
 def not_a_database(place: Place, file: Path) -> MachineError:
     """The file is there and is not SQLite's."""
     return MachineError(
-        f"{file} ({place.declared}) is no SQLite database, or is damaged", hint="move it away, or name another file"
+        f"{file} ({place.declared}) is not an SQLite database, or is damaged", hint="move it away, or name another file"
     )
 
 

@@ -111,7 +111,7 @@ class Tracker(Protocol):
 
     def find(self, run: str) -> str:
         """The MLflow ID of a run that people name by its ID, an unambiguous beginning of it (four
-        characters or more), or the ID that it was recorded under offline. UsageError where that is no run, or several."""
+        characters or more), or the ID that it was recorded under offline. UsageError where that is not a run, or several."""
         ...
 
     def read(self, run_id: str) -> Record:

@@ -88,7 +88,7 @@ def test_a_size_to_keep(filled: Project, cli) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--trim", "--max-size", "much"), '"much" is no size; write "500MB" or "2GB"'),
+        (("--trim", "--max-size", "much"), '"much" is not a size; write "500MB" or "2GB"'),
         (
             ("--max-size", "1GB"),
             "--max-size is about what to remove, and nothing is removed without --trim\nhint: add --trim",
@@ -140,4 +140,4 @@ def test_a_run_counts_as_use(filled: Project, cli) -> None:
 
 def test_prune_and_export_are_two_things(filled: Project, cli) -> None:
     said = cli("env", "--prune", "--export", "requirements")
-    assert (said.code, said.err) == (2, "error: --prune and --export exclude one another\nhint: leave one out\n")
+    assert (said.code, said.err) == (2, "error: --prune and --export cannot be used together\nhint: use one of them\n")

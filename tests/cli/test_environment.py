@@ -24,7 +24,7 @@ from reprolock.files.secrets import Scanner
 from reprolock.model.lock import EnvironmentPin
 
 LOCK = "hint: run `reprolock lock` and commit repro.lock\n"
-ANEW = "hint: run `reprolock env --prune`, which removes it; the next run builds it anew\n"
+ANEW = "hint: run `reprolock env --prune`, which removes it; the next run builds it again\n"
 SHOWS = """
     import importlib.metadata, json, sys
     import reprolock, tool
@@ -230,7 +230,7 @@ def test_what_is_being_built_is_said(project: Project, house: Path, cli) -> None
         ),
         ("./tool", '"./tool" is a path on this machine, which no other machine has; build a wheel, publish it, and name it by version'),
         ("tool @ file:///srv/tool.whl", "tool is a path on this machine, which no other machine has; publish it and name it by version"),
-        ("tool ==", '"tool ==" is no requirement: expected semicolon (after name with no version specifier) or end'),
+        ("tool ==", '"tool ==" is not a requirement: expected semicolon (after name with no version specifier) or end'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_locked_says_why_and_where(
@@ -566,7 +566,7 @@ def test_the_current_interpreter_runs_while_it_does_not_drift(project: Project, 
     fails(
         cli("run"),
         4,
-        "error: the current interpreter drifts from repro.lock in 2 places\n"
+        "error: the current interpreter differs from repro.lock in 2 packages\n"
         "  package     locked  found\n"
         f"  click       0.1     {version('click')}\n"
         "  unheard-of  1.0     -\n"

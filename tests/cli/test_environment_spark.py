@@ -86,7 +86,7 @@ def test_a_java_that_repro_toml_does_not_take(project: Project, cli, java: Java)
     project.edit("[run]", '[spark]\n[environment]\njava = "99"\n[run]')
     wrong = (
         f'error: Java {java.version} is at {java.home}, and environment.java asks for "99"\n'
-        f"hint: {install_hint('99')}, and let JAVA_HOME name its folder\n"
+        f"hint: {install_hint('99')}, and set JAVA_HOME to its folder\n"
     )
     fails(cli("lock"), 8, wrong)
     project.edit('java = "99"', 'java = ">=11"')
@@ -107,7 +107,7 @@ def test_a_java_that_the_lock_does_not_pin(project: Project, house: Path, cli, j
         cli("run", "-q"),
         8,
         f"error: Java {java.version} is at {java.home}, and repro.lock pins Java 99\n"
-        f"hint: {install_hint('99')}, and let JAVA_HOME name its folder; `reprolock lock --upgrade` pins what is here\n",
+        f"hint: {install_hint('99')}, and set JAVA_HOME to its folder; `reprolock lock --upgrade` pins what is here\n",
     )
     project.edit('java = ">=11"', f'java = "{java.feature}"')
     fails(
@@ -226,7 +226,7 @@ def test_a_jar_that_was_changed_in_the_store(project: Project, layout: Layout, c
     said = cli("run")
     pinned = read_lock(project.root).jars.jar[2].sha256[:12]
     assert said.err.startswith("error: jar org.acme:base:1.0 in the store has changed: SHA-256 ")
-    assert said.err.endswith(f", pinned {pinned}\nhint: delete {jar} and run again to fetch it anew\n")
+    assert said.err.endswith(f", pinned {pinned}\nhint: delete {jar} and run again to download it again\n")
     assert said.code == 4
     jar.unlink()
     assert cli("run", "-q") == (0, "hello\n", "")
@@ -242,7 +242,7 @@ def test_a_jar_that_is_nowhere_any_more(project: Project, layout: Layout, cli) -
         cli("run"),
         4,
         f"error: jar org.acme:base:1.0 is gone: {layout.folder.as_uri()}/ (REPROLOCK_MAVEN_REPOSITORY) has no such file\n"
-        "hint: let REPROLOCK_MAVEN_REPOSITORY name a repository that has it; `reprolock lock --upgrade` pins another set\n",
+        "hint: set REPROLOCK_MAVEN_REPOSITORY to a repository that has it; `reprolock lock --upgrade` pins another set\n",
     )
 
 

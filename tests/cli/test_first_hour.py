@@ -202,7 +202,7 @@ def test_a_machine_that_is_not_ready(project: Project, cli, monkeypatch: pytest.
         == f"missing  mlflow  no answer from MLflow at {address} (mlflow.tracking_uri in repro.toml) after 1 try"
     )
     hints = [line for line in said.out.splitlines() if line.startswith("hint")]
-    assert "hint: cache: let REPROLOCK_CACHE_DIR name a folder that can" in hints
+    assert "hint: cache: set REPROLOCK_CACHE_DIR to a folder that can" in hints
     assert 'hint: lake: did you mean "example-repo"?' in hints
     assert (
         said.err

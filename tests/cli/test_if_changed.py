@@ -285,7 +285,7 @@ def test_another_package_is_run(locked: Project, cli) -> None:
     )
     assert cli("run", "--if-changed", "--relock").err == skipped(
         locked
-    )  # the version stays, and what was asked for is no input
+    )  # the version stays, and what was asked for is not an input
     assert cli("lock", "--upgrade-package", "tool").code == 0
     assert "Why     packages: tool 1.0 → 2.0\n" in cli("run", "--if-changed").err
 
@@ -324,7 +324,7 @@ def test_another_n_or_setting_of_spark_is_run(project: Project, cli, monkeypatch
 def test_options_that_a_skipped_run_could_not_keep(trained: Project, cli, options: tuple[str, ...]) -> None:
     said = cli("run", "--if-changed", *options)
     assert (said.code, said.err) == (
-        2, f"error: --if-changed and {options[0]} exclude one another: a skipped run takes neither\nhint: leave one out\n"
+        2, f"error: --if-changed and {options[0]} cannot be used together: a skipped run takes neither\nhint: use one of them\n"
     )  # fmt: skip
 
 

@@ -129,14 +129,14 @@ def test_who_read_a_place(project: Project, cli, first: Record) -> None:
     assert readers(said) == [on_side]
     assert said.out.splitlines()[-1] == '1 run read lakefs://example-repo/side (runs that name "side")'
     assert said.err == (
-        "warning: compared by names alone, for the lake was not asked: no keys are known for the lakeFS at http://127.0.0.1:9 (--lake)\n"
+        "warning: compared by names alone, for the lake was not asked: no credentials are known for the lakeFS at http://127.0.0.1:9 (--lake)\n"
     )
     shutil.rmtree(project.root / "lake")
     assert set(readers(cli("impact", f"lakefs://example-repo/{commit}/train/"))) == {run, replay, of_globs}
 
 
 def test_an_object_that_is_there_no_more_or_never_was(project: Project, cli, first: Record) -> None:
-    """A dataset around it is no reader of it, unless it held it."""
+    """A dataset around it is not a reader of it, unless it held it."""
     run, commit = first.run_id[:8], first.datasets[0].commit
     bad = project.commit("train/deep/bad.csv", b"x,y\n3,4\n")
     reader = recorded(project, first, bad)

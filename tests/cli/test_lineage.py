@@ -229,11 +229,11 @@ def test_a_catalogue_that_takes_nothing(project: Project, cli, catalogue, monkey
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (("--openlineage", "marquez"), '--openlineage "marquez" is no address', 'write "https://HOST[:PORT]"'),
+        (("--openlineage", "marquez"), '--openlineage "marquez" is not an address', 'write "https://HOST[:PORT]"'),
         (
             ("--openlineage", "https://bob:s3cret@host"),
-            "--openlineage: an address must not carry a user name or key",
-            "let OPENLINEAGE_API_KEY hold the key",
+            "--openlineage: an address must not contain a user name or password",
+            "put the key into OPENLINEAGE_API_KEY",
         ),
         (
             ("--openlineage", "https://host", "--offline"),

@@ -514,7 +514,7 @@ def test_a_lake_that_gets_no_keys(auditor: Auditor, made: Made, tmp_path: Path) 
     said = auditor.cli("replay", str(folder), "--tracking-uri", made.tracking, root=auditor.root)
     assert said.code == 7
     assert said.err.splitlines()[0] == (
-        "error: run ffffffff cannot be rebuilt: no keys may go to the lakeFS at https://lake.example.net that the record names: "
+        "error: run ffffffff cannot be rebuilt: no credentials may be sent to the lakeFS at https://lake.example.net that the record names: "
         "those of LAKECTL_CREDENTIALS_ACCESS_KEY_ID belong to https://lake.example.com"
     )
     said = auditor.replay(lake="https://lake.example.net")
@@ -560,13 +560,13 @@ def test_a_package_that_is_no_longer_anywhere(auditor: Auditor, tmp_path: Path) 
         ("near", 0, "REPRODUCED   4 of 4 compared", "loss   ±1e-6        77        77.0000077  within tolerance"),
         ("far", 6, "DIVERGED   2 of 4 differ: model, loss", "  model: total is 77.77, recorded 77"),
         ("raw", 6, "DIVERGED   1 of 4 differ: raw", "rows   exact        3         3         identical"),
-        ("fail", 6, "DIVERGED   the replayed command ended otherwise: exit code 3", RULE),
+        ("fail", 6, "DIVERGED   the replayed command ended differently: exit code 3", RULE),
         (
             "lost", 6,
-            "DIVERGED   the replayed command ended otherwise: exit code 0, but it did not write the declared output raw",
+            "DIVERGED   the replayed command ended differently: exit code 0, but it did not write the declared output raw",
             RULE,
         ),
-        ("kill", 7, "NOT REPLAYABLE   the replayed command did not come to an end of its own: killed by SIGKILL (out of memory?)", RULE),
+        ("kill", 7, "NOT REPLAYABLE   the replayed command was ended from outside: killed by SIGKILL (out of memory?)", RULE),
     ],
 )  # fmt: skip
 def test_turns(turn: str, code: int, verdict: str, line: str, auditor: Auditor) -> None:
@@ -688,7 +688,7 @@ def test_options_that_cannot_be_followed_are_refused_before_anything_runs(
     said = cli("replay", run_id, "--html", str(tmp_path / "nowhere" / "x.html"))
     assert (said.code, said.err) == (
         2,
-        f"error: --html {tmp_path}/nowhere/x.html: {tmp_path}/nowhere is no folder\n"
+        f"error: --html {tmp_path}/nowhere/x.html: {tmp_path}/nowhere is not a folder\n"
         "hint: make it first; the page is written when the replay has ended\n",
     )
     for command in (
@@ -898,7 +898,7 @@ def test_other_jars_and_another_java(
         7,
         "",
         f"error: run {run.run_id[:8]} cannot be rebuilt: jar org.acme:app:1.0 in the store has changed: "
-        f"SHA-256 {found[:12]}, pinned {stored.parent.name[:12]}\nhint: delete {stored} and run again to fetch it anew\n",
+        f"SHA-256 {found[:12]}, pinned {stored.parent.name[:12]}\nhint: delete {stored} and run again to download it again\n",
     )
     said = cli("run")
     assert (said.code, lines_of(said.err, "error")) == (
@@ -969,7 +969,7 @@ def test_mlflow_that_goes_away_gives_no_verdict_on_metrics(project: Project, cli
     finally:
         del os.environ["TURN"]
     assert said.code == 7, said.err
-    reason = "MLflow went away, and could not be asked for the metrics that the replay logged"
+    reason = "MLflow stopped answering, and could not be asked for the metrics that the replay logged"
     assert lines_of(said.out, "NOT REPLAYABLE")[0].startswith(f"NOT REPLAYABLE   {reason}")
     shutil.rmtree(project.root / "kept", ignore_errors=True)
     os.rename(project.root / "kept-away", project.root / "kept")

@@ -152,7 +152,7 @@ def test_a_script_that_is_no_code(project: Project, cli) -> None:
     lock(cli)
     said = cli("run")
     assert said.err.endswith(
-        'error: run.command names "./train.sh", which is not there\n'
+        'error: run.command names "./train.sh", which does not exist\n'
         "hint: a script is part of the code: is it tracked by git, or named in run.code?\n"
     )
     assert said.code == 2
@@ -273,7 +273,7 @@ def test_an_output_of_an_earlier_run_is_moved_aside(project: Project, cli) -> No
     assert (project.root / "model.bin").read_text() == "new"
     kept = project.root / ".reprolock/replaced" / project.record.run_id / "model.bin"
     assert kept.read_text() == "old"
-    assert project.record.code.files == 1  # an output is no code, though git and the folder show it
+    assert project.record.code.files == 1  # an output is not code, though git and the folder show it
 
 
 def test_in_place(project: Project, cli) -> None:
@@ -378,7 +378,7 @@ def test_an_output_that_overlaps_the_code(project: Project, cli) -> None:
     assert said.err == (
         'error: repro.toml:16: outputs.model.path: "src/model" overlaps the code "src" (run.code); '
         'give the output a folder of its own, such as "out/model"\n'
-        "hint: mend repro.toml; `reprolock schema` shows every key\n"
+        "hint: correct repro.toml; `reprolock schema` shows every key\n"
     )
     assert said.code == 2
 

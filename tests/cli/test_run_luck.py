@@ -364,7 +364,7 @@ def test_a_lakefs_that_cannot_be_asked(project: Project, cli, monkeypatch: pytes
         assert said.err.startswith(f"error: no answer from lakeFS at {address} (LAKECTL_SERVER_ENDPOINT_URL) after ")
     else:
         assert said.err.startswith(
-            f"error: no keys are known for the lakeFS at {address} (repro.toml)\nhint: set LAKECTL_"
+            f"error: no credentials are known for the lakeFS at {address} (repro.toml)\nhint: set LAKECTL_"
         )
     assert said.code == 5
     assert project.all_stored() == []
@@ -389,7 +389,7 @@ def test_a_spec_that_names_another_lakefs_than_the_keys_belong_to(
     lock_for_lakefs(project)
     said = cli("run")
     assert said.err.startswith(
-        "error: no keys may go to the lakeFS at https://lakefs.example.org that repro.toml names: "
+        "error: no credentials may be sent to the lakeFS at https://lakefs.example.org that repro.toml names: "
         "those of LAKECTL_CREDENTIALS_ACCESS_KEY_ID belong to https://lakefs.example.com\n"
     )
     assert said.code == 2

@@ -62,7 +62,7 @@ def test_the_same_bytes_and_others(project: Project, cli: Cli, tmp_path: Path) -
         {"same": False, "runs": [first.run_id, third.run_id], "differences": [difference]},
     )
 
-    # Folders do as well as IDs; what was changed in one is no answer to anything.
+    # Folders do as well as IDs; what was changed in one is not an answer to anything.
     folder = downloaded(project, first, tmp_path / "downloaded" / "reprolock")
     assert reprolock.same_data(str(folder.parent), second.run_id, root=project.root)
     edit_record(folder, lambda record: record["datasets"][0].update(digest=third.datasets[0].digest))

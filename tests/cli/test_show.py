@@ -138,7 +138,7 @@ def test_the_lock(project: Project, cli) -> None:
 
 def test_a_run_and_the_lock(ran: Project, cli) -> None:
     assert cli("show", ran.record.run_id, "--lock") == (
-        2, "", "error: RUN and --lock exclude one another\nhint: leave one out\n"
+        2, "", "error: RUN and --lock cannot be used together\nhint: use one of them\n"
     )  # fmt: skip
 
 

@@ -210,7 +210,7 @@ def test_an_environment_that_was_edited_and_the_hint(packed: Project, cli) -> No
     failed(
         said,
         f"environment {folder.name}: {edited}",
-        "hint: run `reprolock env --prune`, which removes it; the next run builds it anew\n",
+        "hint: run `reprolock env --prune`, which removes it; the next run builds it again\n",
     )
     assert cli("env", "--prune").code == 0
     assert environment_row(cli("verify"))[2] == "ok"
@@ -286,7 +286,7 @@ def test_jars_by_their_bytes(jars: Project, cli) -> None:
     assert rows[1].startswith(f"jar      org.acme:app:1.0  changed  {app} has SHA-256 ")
     assert rows[1].endswith(f", pinned {pinned}")
     assert rows[2] == "jar      2 of 3            ok       SHA-256 as pinned"
-    assert said.err.endswith(f"\nhint: delete {app}; the next run fetches it anew\n")
+    assert said.err.endswith(f"\nhint: delete {app}; the next run downloads it again\n")
     assert said.code == 4
     app.unlink()
     said = cli("verify")

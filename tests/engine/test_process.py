@@ -222,7 +222,7 @@ def test_a_failure_is_recorded_as_what_it_was(code: str, expected: tuple[object,
         ),
         (
             ["./bare"],
-            'run.command: "./bare" is no program: its first line names no interpreter',
+            'run.command: "./bare" is not a program: its first line names no interpreter',
             'name the interpreter first, such as command = ["bash", "train.sh"]',
         ),
     ],

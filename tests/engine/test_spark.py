@@ -146,7 +146,7 @@ def test_packages_of_the_users_folder_do_not_pass_the_lock(tmp_path: Path) -> No
 
 def test_a_conf_dir_that_is_not_there(tmp_path: Path) -> None:
     error = failing(tmp_path, user_conf=tmp_path / "gone")
-    assert (error.exit_code, error.message) == (2, f"SPARK_CONF_DIR is {tmp_path}/gone, which is no folder")
+    assert (error.exit_code, error.message) == (2, f"SPARK_CONF_DIR is {tmp_path}/gone, which is not a folder")
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_store_that_spark_cannot_load_from(tmp_path: Path) -> None:
     error = failing(tmp_path, jars=(tmp_path / "a,b" / "x.jar",))
     assert isinstance(error, MachineError)
     assert error.message == f'{tmp_path}/a,b has "," in its path, and Spark cannot load a jar from there'
-    assert error.hint == "let REPROLOCK_CACHE_DIR name another folder"
+    assert error.hint == "set REPROLOCK_CACHE_DIR to another folder"
 
 
 class Answers(NamedTuple):

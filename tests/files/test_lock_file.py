@@ -108,7 +108,7 @@ RESTORE = "restore it with `git checkout repro.lock`, or remove it and run `repr
     [
         (b"version = 2\n", "repro.lock has version 2, and this reprolock reads up to version 1", "use the reprolock that wrote it, or a newer one"),
         (b"version = 1\n<<<<<<< HEAD\na\n=======\n>>>>>>> x\n", "repro.lock has git's conflict markers", "take either side with `git checkout --ours repro.lock`, then run `reprolock lock`"),
-        (b"version = \n", "repro.lock is no valid TOML: invalid value (at line 1, column 11)", RESTORE),
+        (b"version = \n", "repro.lock is not valid TOML: invalid value (at line 1, column 11)", RESTORE),
         (b"version = 1\nowner = 3\n", "repro.lock was edited: owner: extra inputs are not permitted", RESTORE),
         (lock_bytes(LOCK).replace(b'resolved = "lakefs://example-repo/6', b'resolved = "lakefs://example-repo/7', 1), "repro.lock was edited: dataset.0: resolved is not the declared address at the commit", RESTORE),
         (lock_bytes(LOCK).replace(b'name = "a"', b'name = "train"'), 'repro.lock was edited: the file: dataset "train" is pinned twice', RESTORE),
@@ -123,7 +123,7 @@ def test_what_cannot_be_taken(data: bytes, message: str, hint: str) -> None:
 def test_another_file_that_is_no_lock() -> None:
     for data, message in (
         (b'[project]\nname = "x"\n', "repro.toml was edited: project: extra inputs are not permitted"),
-        (b"version = \n", "repro.toml is no valid TOML: invalid value (at line 1, column 11)"),
+        (b"version = \n", "repro.toml is not valid TOML: invalid value (at line 1, column 11)"),
         (b"<<<<<<< HEAD\na\n=======\n>>>>>>> x\n", "repro.toml has git's conflict markers"),
     ):
         with pytest.raises(LockError) as error:

@@ -66,7 +66,7 @@ def test_what_is_unmistakably_a_key_needs_no_variable(text: str) -> None:
     with pytest.raises(UsageError) as error:
         Scanner({}).check(b"x = 1\n" + text.encode() + b"\n", "src/helper.py")
     assert error.value.message == (
-        "src/helper.py:2 carries a key: an access key, a token, a private key or a signed address"
+        "src/helper.py:2 contains a secret: an access key, a token, a private key or a signed address"
     )
     assert text not in Scanner({}).redact(text)
 

@@ -48,7 +48,7 @@ def test_the_place_of_a_refused_endpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         open_lake("https://evil.example.com", tmp_path, ENVIRON, tmp_path, declared_in="the record of run 3f9c2d1e")
     assert caught.value.message == (
-        "no keys may go to the lakeFS at https://evil.example.com that the record of run 3f9c2d1e names: "
+        "no credentials may be sent to the lakeFS at https://evil.example.com that the record of run 3f9c2d1e names: "
         "those of LAKECTL_CREDENTIALS_ACCESS_KEY_ID belong to http://127.0.0.1:8000"
     )
 

@@ -210,5 +210,5 @@ def test_what_a_failure_leaves_of_many_files(lake: LakeFSLake, repository: str, 
         file.touch()
     with pytest.raises(UsageError) as caught:
         list(lake.put_many(repository, "main", ((file.name, file) for file in files)))
-    assert caught.value.message == f"{files[50]} is not there"
+    assert caught.value.message == f"{files[50]} does not exist"
     assert len(list(lake.list(repository, "main"))) >= 50

@@ -103,7 +103,7 @@ def test_it_is_up_and_says_where(project: Path, cli: Cli) -> None:
     assert [row[:2] for row in rows(said.out)] == [["MinIO", "up"], ["lakeFS", "up"], ["MLflow", "up"]]
     before = status(project)
     again = cli("stack", "up", root=project)
-    assert again == (0, "The stack is up already.\n", "")
+    assert again == (0, "The stack is already running.\n", "")
     assert status(project) == before
     port = before.servers[1].endpoint.rpartition(":")[2]  # type: ignore[union-attr]
     assert cli("stack", "up", "--lakefs-port", port, root=project).code == 0
@@ -191,7 +191,7 @@ def test_down_leaves_nothing_but_the_data(project: Path, cli: Cli) -> None:
         ["lakeFS", "down"],
         ["MLflow", "down"],
     ]
-    assert cli("stack", "down", root=project) == (0, "The stack was not up.\n", "")
+    assert cli("stack", "down", root=project) == (0, "The stack was not running.\n", "")
     assert (stack_folder(project) / "lakefs" / "metadata").is_dir()
 
 
@@ -209,7 +209,11 @@ def test_an_up_that_fails_halfway_ends_what_it_started(project: Path, cli: Cli) 
     assert processes(project) == []
     metadata.unlink()
     aside.rename(metadata)
-    assert cli("stack", "down", "--purge", root=project) == (0, "The stack was not up.\nIts data are gone.\n", "")
+    assert cli("stack", "down", "--purge", root=project) == (
+        0,
+        "The stack was not running.\nIts data was removed.\n",
+        "",
+    )
     assert not stack_folder(project).exists()
 
 

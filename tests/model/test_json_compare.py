@@ -1,4 +1,4 @@
-"""Documents that are the same, documents that are not, and what is no document."""
+"""Documents that are the same, documents that are not, and what is not a document."""
 
 from __future__ import annotations
 

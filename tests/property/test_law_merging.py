@@ -61,7 +61,7 @@ def test_merging_follows_the_rule(git: Git, sides: tuple[Tree, Tree, Tree]) -> N
     if not merged.conflicts:
         assert git.read(merged.tree) == expected
         assert merged.tree == git.write(expected)
-    # A conflict that is no change on both sides is an object on one side where the other has a folder.
+    # A conflict that is not a change on both sides is an object on one side where the other has a folder.
     for path in set(merged.conflicts) - both:
         assert any(path in side for side in sides)
         assert any(other.startswith(f"{path}/") for side in sides for other in side)

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 def test_nothing_was_ever_started(cli: Cli, tmp_path: Path) -> None:
     said = cli("stack", "status")
     assert said == (0, "MinIO   down  never started\nlakeFS  down  never started\nMLflow  down  never started\n", "")
-    assert cli("stack", "down") == (0, "The stack was not up.\n", "")
+    assert cli("stack", "down") == (0, "The stack was not running.\n", "")
     said = cli("stack", "env")
     assert (said.code, said.out) == (5, "")
     assert said.err == f"error: the stack in {tmp_path}/.reprolock/stack is not up\nhint: run `reprolock stack up`\n"
@@ -151,7 +151,7 @@ def test_damaged_keys(cli: Cli, tmp_path: Path, text: str | bytes) -> None:
         f"error: {path} is damaged\n"
         "hint: `reprolock stack down --purge` removes the stack with its data, `reprolock stack up` makes a new one\n"
     )
-    assert cli("stack", "down", "--purge") == (0, "The stack was not up.\nIts data are gone.\n", "")
+    assert cli("stack", "down", "--purge") == (0, "The stack was not running.\nIts data was removed.\n", "")
     assert not stack_folder(tmp_path).exists()
 
 
@@ -176,7 +176,7 @@ def test_somebody_elses_process_is_left_alone(cli: Cli, tmp_path: Path) -> None:
             assert not is_running(seen)
             assert is_running(seen._replace(started=started))
             assert cli("stack", "status").out.splitlines()[0] == f"MinIO   down  http://127.0.0.1:{seen.port}"
-            assert cli("stack", "down") == (0, "The stack was not up.\n", "")
+            assert cli("stack", "down") == (0, "The stack was not running.\n", "")
             assert other.poll() is None
             assert read_seen(stack_folder(tmp_path)) == {"minio": Seen(seen.port)}
         finally:

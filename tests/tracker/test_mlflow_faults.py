@@ -94,7 +94,7 @@ def not_mlflow(tmp_path: Path) -> Iterator[str]:
 
 def test_something_else_listens(record: Record, tmp_path: Path, not_mlflow: str) -> None:
     assert problem_of(tracker_at(not_mlflow, tmp_path), record) == (
-        f"what answers at {not_mlflow} ({DECLARED}) is no MLflow tracking server",
+        f"the server at {not_mlflow} ({DECLARED}) is not an MLflow tracking server",
         "correct the address",
         5,
     )
@@ -192,7 +192,7 @@ def test_a_file_that_is_no_database(record: Record, tmp_path: Path) -> None:
     file = tmp_path / "mlflow.db"
     file.write_text("this is a text, and long enough to be looked at " * 40)
     assert problem_of(tracker_at(f"sqlite:///{file}", tmp_path), record) == (
-        f"{file} ({DECLARED}) is no SQLite database, or is damaged",
+        f"{file} ({DECLARED}) is not an SQLite database, or is damaged",
         "move it away, or name another file",
         8,
     )

@@ -338,7 +338,7 @@ def test_an_artifact_that_would_leave_its_folder(
     with pytest.raises(NotReplayable) as unsafe:
         sqlite_tracker.download(run_id, tmp_path / "copy")
     assert (unsafe.value.message, unsafe.value.exit_code) == (
-        f'the run {run_id} in MLflow at {sqlite_tracker.place} has an artifact named "..\\evil", which would leave its folder',
+        f'the run {run_id} in MLflow at {sqlite_tracker.place} has an artifact named "..\\evil", which would be outside its folder',
         7,
     )
 

@@ -124,7 +124,7 @@ def _run(place: Path, python: Path, environ: Mapping[str, str]) -> dict[str, Any
     if isinstance(answers.get("problem"), str):
         raise MachineError(
             f"Spark could not digest tables: {answers['problem']}",
-            hint="`reprolock doctor` looks for Java; pyspark must be among environment.packages",
+            hint="`reprolock doctor` checks Java; pyspark must be among environment.packages",
         )
     return answers
 
@@ -148,7 +148,7 @@ def _problem(table: Table, answer: dict[str, Any]) -> TableProblem | None:
     """The reason why there are no numbers, without the path of this machine's folders."""
     name = table.path.name
     if table.format in _FILES:
-        return TableProblem(f'{name} is no table: {table.format} is a format of files; write compare = "bytes"')
+        return TableProblem(f'{name} is not a table: {table.format} is a format of files; write compare = "bytes"')
     if "problem" not in answer:
         return None
     path = table.path.absolute().as_posix().lstrip("/")

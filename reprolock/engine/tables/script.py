@@ -151,7 +151,7 @@ def _refuse_unread(spark: SparkSession, frame: DataFrame, table: dict[str, Any])
     if left_out := [file for file in there if file not in known or depth[file] < deepest]:
         more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         raise Refused(
-            f"Spark does not read {unquote(posixpath.relpath(left_out[0], root))}{more}, for its folder is no NAME=VALUE as others are; "
+            f"Spark does not read {unquote(posixpath.relpath(left_out[0], root))}{more}, for its folder is not NAME=VALUE as others are; "
             "write options = { recursiveFileLookup = true }"
         )
 

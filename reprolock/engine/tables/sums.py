@@ -27,7 +27,7 @@ _BOUND = 38
 
 
 def without(frame: DataFrame, ignore: Sequence[str]) -> DataFrame:
-    """The frame without the columns of these names. Refused for a name that is no column, and where none is left."""
+    """The frame without the columns of these names. Refused for a name that is not a column, and where none is left."""
     for name in ignore:
         if name not in frame.columns:
             raise Refused(f'ignore names "{name}", and the columns are {", ".join(frame.columns)}')

@@ -74,7 +74,7 @@ def _unpacked(data: bytes) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
             plain = stream.read(_MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise _bad("it is no whole .tar.gz") from error
+        raise _bad("it is not a whole .tar.gz") from error
     if len(plain) > _MOST_BYTES:
         raise _bad(f"it is larger than {_MOST_BYTES // 10**6} MB")
     return plain
@@ -92,7 +92,7 @@ def _members(plain: bytes) -> list[tuple[CodeFile, bytes]]:
                     raise _bad(f'it holds "{file.path}" twice')
                 found[file.path] = file, data
     except tarfile.TarError as error:
-        raise _bad("it is no whole .tar.gz") from error
+        raise _bad("it is not a whole .tar.gz") from error
     _refuse_files_below_files(found)
     links = {
         path: data.decode("utf-8", "surrogateescape") for path, (file, data) in found.items() if file.mode == "120000"
@@ -118,7 +118,7 @@ def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> tuple[CodeFile, by
         stream = tar.extractfile(member)
         data = stream.read() if stream else b""
         if len(data) != member.size:
-            raise _bad("it is no whole .tar.gz")
+            raise _bad("it is not a whole .tar.gz")
         mode = "100755" if member.mode & 0o100 else "100644"
     else:
         raise _bad(f'"{path}" is neither a file nor a link')

@@ -210,7 +210,7 @@ def _is_aside(folder: Path) -> bool:
 
 
 def _never(path: str, exclude: tuple[str, ...]) -> bool:
-    """What is no code wherever it stands: reprolock's own, git's own, keys, bytecode, and what the caller excludes."""
+    """What is not code wherever it stands: reprolock's own, git's own, keys, bytecode, and what the caller excludes."""
     segments = path.split("/")
     return (
         path in ("repro.toml", "repro.lock")

@@ -88,7 +88,8 @@ class JarStore:
                     )
             if not is_zipfile(file):  # a proxy's error page that came with status 200
                 raise ServiceError(
-                    f"{coordinate} came as something that is no jar", hint="ask who keeps the repository, and try again"
+                    f"{coordinate} was downloaded, and is not a jar",
+                    hint="ask the owner of the repository, and try again",
                 )
             return self.add(coordinate, file)
 
@@ -124,7 +125,7 @@ class JarStore:
         if sha256 != jar.sha256:
             raise PinError(
                 f"jar {jar.coordinate} in the store has changed: SHA-256 {sha256[:12]}, pinned {jar.sha256[:12]}",
-                hint=f"delete {path} and run again to fetch it anew",
+                hint=f"delete {path} and run again to download it again",
             )
         return True
 
@@ -147,7 +148,7 @@ class JarStore:
                 asked = ", ".join(str(source) for source in self.sources)
                 raise PinError(
                     f"jar {jar.coordinate} is gone: {asked} has no such file",
-                    hint="let REPROLOCK_MAVEN_REPOSITORY name a repository that has it",
+                    hint="set REPROLOCK_MAVEN_REPOSITORY to a repository that has it",
                     owner_hint="`reprolock lock --upgrade` pins another set",
                 )
 
@@ -172,7 +173,7 @@ class JarStore:
                     raise PinError(
                         f"jar {jar.coordinate} as {whence} has it is not the pinned one: "
                         f"SHA-256 {sha256[:12]}, pinned {jar.sha256[:12]}",
-                        hint="ask who keeps the repository",
+                        hint="ask the owner of the repository",
                         owner_hint="`reprolock lock --upgrade` pins what it has now",
                     )
                 os.fsync(file.fileno())

@@ -73,7 +73,7 @@ def check_java(java: Java, environment: EnvironmentSpec) -> None:
         wanted = (environment.java or RECOMMENDED).lstrip(">= ")
         raise MachineError(
             f'Java {java.version} is at {java.home}, and environment.java asks for "{environment.java}"',
-            hint=f"{install_hint(wanted)}, and let JAVA_HOME name its folder",
+            hint=f"{install_hint(wanted)}, and set JAVA_HOME to its folder",
         )
 
 
@@ -82,7 +82,7 @@ def check_pinned(java: Java, feature: str | None) -> None:
     if feature not in (None, java.feature):
         raise MachineError(
             f"Java {java.version} is at {java.home}, and repro.lock pins Java {feature}",
-            hint=f"{install_hint(feature or RECOMMENDED)}, and let JAVA_HOME name its folder",
+            hint=f"{install_hint(feature or RECOMMENDED)}, and set JAVA_HOME to its folder",
             owner_hint="`reprolock lock --upgrade` pins what is here",
         )
 
@@ -105,7 +105,7 @@ def _program(environ: Mapping[str, str]) -> Path:
         if not program.is_file():
             raise MachineError(
                 f"JAVA_HOME is {home}, and there is no bin/{_PROGRAM} in it",
-                hint="let JAVA_HOME name the folder of a Java, or unset it to take the first on PATH",
+                hint="set JAVA_HOME to the folder of a Java, or unset it to take the first on PATH",
             )
         return program
     found = shutil.which("java", path=environ.get("PATH", os.defpath))

@@ -57,7 +57,7 @@ def central() -> Repository:
     match = re.search(rb"https:[!-~]+/maven2/", code)
     if match is None:
         raise MachineError(
-            f"{spark_home().ivy} names no Maven Central", hint=f"let {VARIABLES[0]} name a Maven repository"
+            f"{spark_home().ivy} names no Maven Central", hint=f"set {VARIABLES[0]} to a Maven repository"
         )
     return Repository(match[0].decode())
 
@@ -78,7 +78,7 @@ def repositories(environ: Mapping[str, str], home: Path, conf: Mapping[str, str]
     further = _listed(conf.get(SETTING, ""))
     if any(has_userinfo(url) for url in further):
         raise UsageError(
-            f"spark.conf.{SETTING}: an address must not carry a user name or key",
+            f"spark.conf.{SETTING}: an address must not contain a user name or password",
             hint=f"put the whole address into {VARIABLES[0]}, in the environment",
         )
     return first + tuple(_parsed(url, SETTING) for url in further)
@@ -145,12 +145,12 @@ def _copy(source: Repository, path: str, into: BinaryIO) -> bool:
         reason = "its certificate is not trusted" if "certificate" in str(error).lower() else "no answer"
         raise ServiceError(
             f"{reason} from the Maven repository at {source}",
-            hint=f"check the network, or let {VARIABLES[0]} name a repository that can be reached",
+            hint=f"check the network, or set {VARIABLES[0]} to a repository that can be reached",
         ) from None  # urllib3's own sentence repeats the whole address
     if answer.status in (401, 403, 407):
         raise ServiceError(
             f"the Maven repository at {source} rejects the credentials: HTTP {answer.status}",
-            hint=f"put the keys into the address in {VARIABLES[0]} or beside the mirror in ~/.m2/settings.xml",
+            hint=f"put the credentials into the address in {VARIABLES[0]} or beside the mirror in ~/.m2/settings.xml",
         )
     if answer.status in (404, 410):
         return False
@@ -178,7 +178,7 @@ def _parsed(url: str, named_by: str) -> Repository:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https", "file"):
         raise UsageError(
-            f"{named_by} is no address of a Maven repository", hint='write "https://maven.example.com/repository"'
+            f"{named_by} is not an address of a Maven repository", hint='write "https://maven.example.com/repository"'
         )
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/") + "/")
     user, password = (unquote(text) if text else None for text in (parts.username, parts.password))
@@ -192,8 +192,8 @@ def _mirror(settings: Path, environ: Mapping[str, str]) -> Repository | None:
     except OSError:
         return None
     except ElementTree.ParseError as error:
-        hint = f"mend it, or let {VARIABLES[0]} name the repository"
-        raise UsageError(f"{settings} is no XML: {error}", hint=hint) from None
+        hint = f"correct it, or set {VARIABLES[0]} to the repository"
+        raise UsageError(f"{settings} is not XML: {error}", hint=hint) from None
 
     def text(element: ElementTree.Element, name: str) -> str:
         found = element.findtext("{*}" + name) or ""

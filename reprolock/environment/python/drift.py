@@ -15,6 +15,7 @@ from reprolock.environment.python.find_python import Python
 from reprolock.environment.python.interpreter import installed
 from reprolock.errors import PinError
 from reprolock.model.lock import EnvironmentPin
+from reprolock.model.words import counted
 
 TO_INSTALL = "install what is locked (`reprolock env --export requirements` writes it for pip), or leave out environment.isolated = false"
 """What to do where the interpreter drifts."""
@@ -60,7 +61,7 @@ def refuse_drift(pin: EnvironmentPin, path: Sequence[str] | None = None) -> tupl
     failing = [difference for difference in differences if difference.fails]
     if failing:
         raise PinError(
-            f"the current interpreter drifts from repro.lock in {len(failing)} place{'s' * (len(failing) > 1)}",
+            f"the current interpreter differs from repro.lock in {counted(len(failing), 'package')}",
             problems=table(failing),
             hint=TO_INSTALL,
         )

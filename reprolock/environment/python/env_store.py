@@ -33,7 +33,7 @@ from reprolock.files.os_errors import cannot_write
 from reprolock.model.lock import EnvironmentPin, PackagePin
 
 FOLDER = "envs"
-ANEW = "run `reprolock env --prune`, which removes it; the next run builds it anew"
+ANEW = "run `reprolock env --prune`, which removes it; the next run builds it again"
 """What to do with an environment that was changed."""
 _BUILD_SECONDS = 3600.0
 """How long a second run waits for the one that builds the same environment."""

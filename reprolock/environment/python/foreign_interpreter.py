@@ -30,7 +30,7 @@ def is_inside(program: Path, environment: Environment) -> bool:
 
 
 def refuse_foreign_python(argv: Sequence[str | Path], environment: Environment, path: str, cwd: Path) -> None:
-    """UsageError when a command comes to be run by a Python from elsewhere. What is no Python passes.
+    """UsageError when a command comes to be run by a Python from elsewhere. What is not a Python passes.
 
     `argv` begins with the program as it was found; `path` is the run's PATH, `cwd` its folder.
     """

@@ -71,7 +71,7 @@ def resolve(
 
     What `keep` pins stays as long as it answers, unless `upgrade`, or its name (or NAME==VERSION) is
     among `upgrade_packages`. Of a pin whose seal is broken only the versions are taken, where they still can
-    be: two branches that git merged are resolved anew, and nothing else moves. `as_of` leaves out what was uploaded later. `remark` is given a sentence
+    be: two branches that git merged are resolved again, and nothing else moves. `as_of` leaves out what was uploaded later. `remark` is given a sentence
     for each yanked version that is pinned, `progress` uv's steps. Errors: UsageError (a requirement that cannot be read,
     locked or resolved), ServiceError (the index is down, or offline and not cached), MachineError.
     """
@@ -172,7 +172,7 @@ class _Resolver:
             return Pylock.from_dict(tomllib.loads(output.read_text(encoding="utf-8"))).packages
         except (PylockValidationError, tomllib.TOMLDecodeError) as error:
             raise ReprolockError(
-                f"uv's answer is no pylock.toml: {error}", hint="report this, with the version of uv"
+                f"uv's answer is not pylock.toml: {error}", hint="report this, with the version of uv"
             ) from error
 
     def _pinned(

@@ -137,7 +137,7 @@ def owners(packages: Path, paths: Collection[str]) -> tuple[str, ...]:
 def changes(folder: Path, packages: Path, manifest: Manifest, *, hashing: bool = False) -> tuple[str, ...]:
     """What is not as it was built, such as "six 1.17.0 was installed"; empty for nothing.
 
-    A file whose time has changed over the bytes that its RECORD lists is noted anew and is no change. `hashing`:
+    A file whose time has changed over the bytes that its RECORD lists is noted anew and is not a change. `hashing`:
     the RECORDs are held against the manifest and their files against them, though no size and no time has changed.
     """
     try:

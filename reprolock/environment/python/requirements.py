@@ -61,7 +61,7 @@ def declared(spec: EnvironmentSpec, root: Path) -> Declaration:
     for line in _lines(spec, root):
         text, given = _HASH.sub("", line.text).strip(), _HASH.findall(line.text)
         problem = _problem(text) or next(
-            (f'hash "{value}" is no SHA-256' for value in given if not value.startswith("sha256:")), None
+            (f'hash "{value}" is not a SHA-256' for value in given if not value.startswith("sha256:")), None
         )
         if problem:
             problems.append(f"{line.place}: {problem}")
@@ -104,7 +104,7 @@ def _problem(text: str) -> str | None:
     if looks_secret(text) or any(
         has_userinfo(word) or has_userinfo(word.removeprefix("git+")) for word in text.split()
     ):
-        return "an address must not carry a user name or key; keys come from the environment"
+        return "an address must not contain a user name or password; credentials come from the environment"
     if re.match(r"(\.{0,2}/|\.\.?$|file:|[A-Za-z]:\\)", text):
         return f'"{text}" is a path on this machine, which no other machine has; build a wheel, publish it, and name it by version'
     if text.startswith(_REPOSITORY):
@@ -114,7 +114,7 @@ def _problem(text: str) -> str | None:
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:
-        return f'"{text}" is no requirement: {_first_line(str(error))}'
+        return f'"{text}" is not a requirement: {_first_line(str(error))}'
     url = requirement.url or ""
     if url.startswith(_REPOSITORY):
         return f"{requirement.name} comes from a repository, and {_NO_HASH}; {_ARCHIVE}"

@@ -198,7 +198,7 @@ def _of_the_world(complaint: Complaint) -> ReprolockError | None:
     if refused := _REFUSED.search(text):
         return ServiceError(
             f"the package index at {_host(text)} rejects the credentials: {refused[1]}",
-            hint="give uv its keys, as UV_INDEX_<NAME>_USERNAME and _PASSWORD or by `uv auth login`",
+            hint="give uv its credentials, as UV_INDEX_<NAME>_USERNAME and _PASSWORD or by `uv auth login`",
         )
     if "No space left on device" in text:
         return MachineError(

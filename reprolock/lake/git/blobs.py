@@ -69,7 +69,7 @@ class Contents:
         self._large = Path(repository.path) / "large"
 
     def store(self, source: Path | BinaryIO) -> tuple[Entry, int, str]:
-        """Keep the bytes of a file or stream; its entry, size and checksum. UsageError for what is no file."""
+        """Keep the bytes of a file or stream; its entry, size and checksum. UsageError for what is not a file."""
         if not isinstance(source, Path):
             return self._store_stream(source, _CHUNK)
         with opened(source) as file:
@@ -217,5 +217,5 @@ def cannot_write(place: Path, error: Exception) -> MachineError:
     else:
         reason = "Git does not say why" if str(error) == "no error" else str(error)
     return MachineError(
-        f"the lake in {place} cannot be written: {reason}", hint=f"look at the disk that holds {place} and try again"
+        f"the lake in {place} cannot be written: {reason}", hint=f"check the disk that holds {place} and try again"
     )

@@ -85,27 +85,27 @@ def find_credentials(
     if known:
         others = " and ".join(f"those of {entry.keys_place} belong to {entry.endpoint}" for entry in known)
         raise UsageError(
-            f"no keys may go to the lakeFS at {wanted} that {declared_in} names: {others}",
+            f"no credentials may be sent to the lakeFS at {wanted} that {declared_in} names: {others}",
             hint=f"if you trust {wanted}, {_SET_BOTH}",
         )
-    raise ServiceError(f"no keys are known for the lakeFS at {wanted} ({declared_in})", hint=_SET_BOTH)
+    raise ServiceError(f"no credentials are known for the lakeFS at {wanted} ({declared_in})", hint=_SET_BOTH)
 
 
 def normalised(endpoint: str, place: str) -> str:
     """One spelling per server: lower-case scheme and host, no default port, no trailing "/" or "/api/v1".
 
-    UsageError, naming the place that the endpoint stands in, for what is no http(s) address or
+    UsageError, naming the place that the endpoint stands in, for what is not an http(s) address or
     carries a user name; the address itself is not repeated then, as it may hold a key.
     """
     parts = _split(endpoint)
     if "@" in endpoint:
         raise UsageError(
-            f"the endpoint in {place} carries a user name or key",
-            hint=f"write the bare address there, and the keys to {KEY_ID} and {SECRET}",
+            f"the endpoint in {place} contains a user name or password",
+            hint=f"write the bare address there, and the credentials to {KEY_ID} and {SECRET}",
         )
     if parts is None or parts.query or parts.fragment:
         raise UsageError(
-            f'the endpoint in {place} is no http:// or https:// address: "{endpoint}"',
+            f'the endpoint in {place} is not an http:// or https:// address: "{endpoint}"',
             hint='write it as "https://lakefs.example.com"',
         )
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
@@ -131,7 +131,7 @@ def secrets_in_use(environ: Mapping[str, str], home: Path) -> frozenset[str]:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    # GOOGLE_APPLICATION_CREDENTIALS and its like name a file: a path is no secret.
+    # GOOGLE_APPLICATION_CREDENTIALS and its like name a file: a path is not a secret.
     return is_secret_name(name) and not (name.lower().endswith("credentials") and value.startswith(("/", "~")))
 
 
@@ -183,7 +183,7 @@ def _read(environ: Mapping[str, str], home: Path) -> _File:
     if not path.exists():
         if named:
             raise UsageError(
-                f"{CONFIG_FILE} names {place}, which is not there", hint=f"create it, or unset {CONFIG_FILE}"
+                f"{CONFIG_FILE} names {place}, which does not exist", hint=f"create it, or unset {CONFIG_FILE}"
             )
         return _File(place)
     import yaml  # 0.05 s, and most machines with an embedded lake have no such file
@@ -199,7 +199,7 @@ def _read(environ: Mapping[str, str], home: Path) -> _File:
         line = f":{mark.line + 1}" if mark else ""
         raise UsageError(f"{place}{line} is not valid YAML", hint=hint) from None  # likewise
     if content is not None and not isinstance(content, dict):
-        raise UsageError(f"{place}:1 is no mapping of settings", hint=hint)
+        raise UsageError(f"{place}:1 is not a mapping of settings", hint=hint)
 
     def value(section: str, name: str) -> str | None:
         settings = (content or {}).get(section)
@@ -220,7 +220,7 @@ def _shown(path: Path, home: Path) -> str:
 
 
 def _split(endpoint: str) -> SplitResult | None:
-    """None for what is no http(s) address."""
+    """None for what is not an http(s) address."""
     try:
         parts = urlsplit(endpoint.strip())
         valid = parts.scheme in _PORTS and parts.hostname and (parts.port is None or parts.port > 0)

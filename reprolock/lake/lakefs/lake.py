@@ -41,7 +41,7 @@ class LakeFSLake:
     scheme: Final = "lakefs-etag-1"
     """`Object.checksum` is what lakeFS keeps as an object's ETag: the MD5 of its bytes where they came
     through lakeFS, the store's own ETag where they were uploaded in parts or imported. It tells two
-    contents at one path apart; it is no proof of the bytes."""
+    contents at one path apart; it is not proof of the bytes."""
 
     def __init__(
         self, credentials: Credentials, *, route: Route = Route(), patience: Patience = Patience(), page: int = PAGE

@@ -254,7 +254,7 @@ class Transport:
             raise self._not_lakefs() from None
 
     def _answered(self, error: ApiException, repeated: bool, seconds: float) -> Exception:
-        """An answer that is no success."""
+        """An answer that is not success."""
         server = f"lakeFS at {self.credentials.endpoint}"
         place, said = self.credentials.endpoint_place, _said(error.body)
         words = f": {said}" if said else ""
@@ -264,7 +264,7 @@ class Transport:
             keys = self.credentials.keys_place
             return ServiceError(
                 f"{server} rejects the credentials of {keys}{words}",
-                hint=f"check the keys in {keys}, and that they are for {self.credentials.endpoint}",
+                hint=f"check the credentials in {keys}, and that they are for {self.credentials.endpoint}",
             )
         if error.status == 429 or error.status >= 500:
             after = _after(self.patience.tries if repeated or error.status == 429 else 1, seconds)
@@ -276,7 +276,7 @@ class Transport:
             elsewhere = urlsplit((error.headers or {}).get("Location", ""))
             address = f"{elsewhere.scheme}://{elsewhere.netloc.rpartition('@')[2]}"
             return ServiceError(
-                f"{server} ({place}) sends on to {address}; keys do not follow",
+                f"{server} ({place}) redirects to {address}; credentials are not sent there",
                 hint="if you trust that address, write it as the endpoint",
             )
         return self._not_lakefs() if said is None else Refused(error.status, said)
@@ -296,12 +296,12 @@ class Transport:
         return ServiceError(
             f"no trusted connection to lakeFS at {self.credentials.endpoint} ({self.credentials.endpoint_place}): "
             f"{_one_line(reason)}",
-            hint="let SSL_CERT_FILE name a file with the certificate of its authority",
+            hint="set SSL_CERT_FILE to a file with the certificate of its authority",
         )
 
     def _not_lakefs(self) -> ServiceError:
         return ServiceError(
-            f"what answers at {self.credentials.endpoint} ({self.credentials.endpoint_place}) is not lakeFS",
+            f"the server at {self.credentials.endpoint} ({self.credentials.endpoint_place}) is not lakeFS",
             hint="write the address of lakeFS's web page, without a path",
         )
 
@@ -352,7 +352,7 @@ def _path(place: Sequence[str]) -> str:
 
 
 def _said(body: str | bytes | None) -> str | None:
-    """lakeFS's own words out of an answer that says no; None where it is no answer of lakeFS's."""
+    """lakeFS's own words out of an answer that says no; None where it is not an answer of lakeFS's."""
     try:
         content = json.loads(body or "null")
     except ValueError:

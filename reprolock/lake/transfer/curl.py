@@ -92,7 +92,7 @@ class Downloads(Generic[R]):
         return not self._idle
 
     def start(self, address: Address, reader: R) -> None:
-        """Begin one; `turn` says how it ended. Unreadable for what is no address."""
+        """Begin one; `turn` says how it ended. Unreadable for what is not an address."""
         connection = self._idle.pop()
         try:
             connection.aim(address, reader, self._proxy(address.url))

@@ -49,7 +49,7 @@ def put_tree(lake: Lake, source: Path, uri: LakeURI, *, progress: Progress = SIL
     A file goes to the address itself, or under its own name where the address ends with "/" or names
     a whole branch; a folder's files go below the address. A symbolic link that stays within the folder
     is followed. UsageError lists all that cannot be put, before anything is. What is there already with the
-    same bytes, such as after an upload that was cut off, is not sent again.
+    same bytes, for example after an interrupted upload, is not sent again.
     """
     below = uri.path.rstrip("/")
     if source.is_dir():
@@ -63,7 +63,7 @@ def put_tree(lake: Lake, source: Path, uri: LakeURI, *, progress: Progress = SIL
         progress.expect(len(items), sum(sizes.values()))
         there = _unchanged(lake, uri, items, sizes)
     except FileNotFoundError:
-        raise UsageError(f"{source} is not there", hint="name a file or folder that exists") from None
+        raise UsageError(f"{source} does not exist", hint="name a file or folder that exists") from None
     except OSError as error:
         raise cannot_read(source, error) from error
     progress.advance(len(there), sum(sizes[path] for path in there))

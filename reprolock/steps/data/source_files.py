@@ -52,7 +52,7 @@ def _walk(
             path, name = Path(item.path), below + item.name
             real = Path(os.path.realpath(path)) if item.is_symlink() else around[-1] / item.name
             if item.name == OWN_FOLDER:
-                problems.append(f"{_shown(path)} is reprolock's own, and may hold keys")
+                problems.append(f"{_shown(path)} is reprolock's own, and may hold credentials")
             elif item.is_symlink() and (reason := _bad_link(real, root, around)):
                 problems.append(f"{_shown(path)} is a symbolic link that {reason}")
             elif item.is_dir():

@@ -133,8 +133,8 @@ def _listing(lake: Lake | None, pin: DatasetPin, cache: ObjectCache) -> list[Obj
         raise PinError(
             f"dataset {pin.name}: what the lake lists at {pin.resolved} has the digest {scheme}:{sha256(lines)}, "
             f"pinned is {pin.digest}",
-            hint="somebody changed the lake under the commit, or repro.lock",
-            owner_hint="find out who before you lock again",
+            hint="the lake was changed under the commit, or repro.lock",
+            owner_hint="find out who did before you lock again",
         )
     cache.write_note(pin.digest.encode(), lines)
     return items

@@ -36,7 +36,8 @@ def refuse_name(name: str, uri: LakeURI) -> None:
     """UsageError unless a file of that one name can be made below any folder."""
     if reason := unsafe(name, windows=os.name == "nt"):
         raise UsageError(
-            f"{name!r} of {uri} is no name for a file here: {reason}", hint="get the object under a name of your own"
+            f"{name!r} of {uri} cannot be the name of a file here: {reason}",
+            hint="get the object under a name of your own",
         )
 
 
@@ -47,7 +48,7 @@ def unsafe(name: str, *, windows: bool) -> str | None:
     except ValueError:
         return "it could leave the folder"
     if not name or name.endswith("/"):
-        return "it is no file's name"
+        return "it is not a file's name"
     segments = name.split("/")
     if len(name.encode()) > 255 and any(len(segment.encode()) > 255 for segment in segments):
         return "a part of it is longer than 255 bytes"

@@ -125,7 +125,7 @@ def _parsed(uri: str) -> tuple[str, str | None, str]:
 
 
 def _reads(row: Row, repository: str) -> tuple[Read, ...]:
-    """What a run read of a repository; inputs and tags are foreign input, and what is no address there is passed over."""
+    """What a run read of a repository; inputs and tags are foreign input, and what is not an address there is passed over."""
     found: dict[tuple[str, str, str], Read] = {}
     for name, source in row.inputs:
         if (read := _input(name, source)) is not None:
@@ -214,7 +214,7 @@ def _is_there(lake: Lake, place: LakeURI) -> bool:
 
 
 def _by_bytes(lake: Lake, wanted: LakeURI, candidates: Iterable[Read]) -> _Choice | None:
-    """Where the address is one object: who read these bytes at this path. None where it is no object."""
+    """Where the address is one object: who read these bytes at this path. None where it is not an object."""
     if not wanted.path or wanted.path.endswith("/") or ".." in wanted.ref:
         return None
     meant = _stat(lake, wanted)

@@ -100,7 +100,7 @@ class Sides:
             return _run_side(runs_folder(self.root) / local.run_id)
         if not re.fullmatch(r"[\w-]+", name):
             raise UsageError(
-                f"{name} is no file, no git revision and no run's ID",
+                f"{name} is not a file, a git revision or a run ID",
                 hint='name two lock files, two revisions ("HEAD~1"), or two runs',
             )
         return self.run(name)
@@ -135,7 +135,7 @@ def _run_side(folder: Path) -> RunSide:
         record = Record.model_validate_json((folder / RECORD).read_bytes())
     except (OSError, ValidationError):
         raise NotReplayable(
-            f"{folder / RECORD} is no record that this reprolock reads",
+            f"{folder / RECORD} is not a record that this reprolock reads",
             hint="get it again from where the run was recorded",
         ) from None
     spec, lock, code = None, None, None

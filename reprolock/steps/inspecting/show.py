@@ -35,7 +35,7 @@ def show(
     machine = machine or Machine.here()
     root = root.resolve()
     if run is not None and of_lock:
-        raise UsageError("RUN and --lock exclude one another", hint="leave one out")
+        raise UsageError("RUN and --lock cannot be used together", hint="use one of them")
     close_abandoned(root, machine)
     if run is None and not of_lock and (newest := latest(root)) is not None:
         return newest

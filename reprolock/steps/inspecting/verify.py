@@ -127,7 +127,11 @@ def _dataset(lake: Lake, pin: DatasetPin, deep: bool, progress: Progress) -> Ver
         return Verified("dataset", pin.name, problems[0][0], problems[0][1] + more, opaque)
     if opaque == len(objects):
         return Verified(
-            "dataset", pin.name, "unverifiable", f"read {len(objects)}, none with a checksum to hold it against", opaque
+            "dataset",
+            pin.name,
+            "unverifiable",
+            f"read {len(objects)}, none with a checksum to check it against",
+            opaque,
         )
     return Verified("dataset", pin.name, "ok", f"read {len(objects)} at {pin.commit[:12]}", opaque)
 
@@ -173,7 +177,7 @@ def _jar(jar: JarPin, path: Path) -> Verified:
         return Verified("jar", jar.coordinate, "gone", f"{path} cannot be read: {error.strerror}")
     if found != jar.sha256:
         said = f"{path} has SHA-256 {found[:12]}, pinned {jar.sha256[:12]}"
-        return Verified("jar", jar.coordinate, "changed", said, hint=f"delete {path}; the next run fetches it anew")
+        return Verified("jar", jar.coordinate, "changed", said, hint=f"delete {path}; the next run downloads it again")
     return Verified("jar", jar.coordinate, "ok", "SHA-256 as pinned")
 
 

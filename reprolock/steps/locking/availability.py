@@ -38,7 +38,7 @@ def check_listings(lake: Lake, pins: Iterable[DatasetPin]) -> None:
         if found != pin.digest:
             raise PinError(
                 f"dataset {pin.name}: what the lake lists at {pin.resolved} has the digest {found}, pinned is {pin.digest}",
-                hint="somebody changed the lake under the commit, or this is another lake",
+                hint="the lake was changed under the commit, or this is another lake",
             )
 
 

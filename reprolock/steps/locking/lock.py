@@ -145,12 +145,12 @@ def _siblings(kept: Iterable[DatasetPin], new: Iterable[DatasetPin]) -> list[str
 
 
 def _needing_the_lake(names: Iterable[str], old: Lock) -> str:
-    """`dataset a is not pinned yet and datasets b, c are to be resolved anew`."""
+    """`dataset a is not pinned yet and datasets b, c are to be resolved again`."""
     missing: list[str] = []
     anew: list[str] = []
     for name in names:
         (missing if old.dataset_pin(name) is None else anew).append(name)
-    told = ((missing, "not pinned yet"), (anew, "to be resolved anew"))
+    told = ((missing, "not pinned yet"), (anew, "to be resolved again"))
     return " and ".join(
         f"dataset {listed[0]} is {what}" if len(listed) == 1 else f"datasets {', '.join(listed)} are {what}"
         for listed, what in told

@@ -25,7 +25,7 @@ class WhatIf(NamedTuple):
 
 
 def parse_param(text: str) -> tuple[str, Any]:
-    """`max_iter=50` as a name and a TOML value; what is no TOML value is taken as text. UsageError."""
+    """`max_iter=50` as a name and a TOML value; what is not a TOML value is taken as text. UsageError."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise UsageError(

@@ -175,7 +175,7 @@ def _cache(machine: Machine) -> Finding:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         return Finding(
-            "cache", False, True, f"{folder} cannot be written", "let REPROLOCK_CACHE_DIR name a folder that can"
+            "cache", False, True, f"{folder} cannot be written", "set REPROLOCK_CACHE_DIR to a folder that can"
         )
     free = shutil.disk_usage(there).free
     return Finding(
@@ -183,5 +183,5 @@ def _cache(machine: Machine) -> Finding:
         free > _ROOM,
         True,
         f"{folder}, {free / 1e9:.1f} GB free",
-        "free some space, or let REPROLOCK_CACHE_DIR name a roomier disk",
+        "free some space, or set REPROLOCK_CACHE_DIR to a roomier disk",
     )

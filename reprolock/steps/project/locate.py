@@ -18,7 +18,7 @@ EMBEDDED = "file:lake"
 def lake_endpoint(root: Path, given: str | None, machine: Machine) -> str | None:
     """`given` (--lake), else repro.toml's, else the folder `lake`, else None: lakectl's own, if it has one.
 
-    UsageError where what is given is no lake's endpoint.
+    UsageError where what is given is not a lake's endpoint.
     """
     if given is not None:
         check_endpoint(given, "--lake")

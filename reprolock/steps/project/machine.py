@@ -37,4 +37,4 @@ class Machine(NamedTuple):
         keys = {**further, **keys_in(self.environ, pass_env)}
         known = set(keys.values())
         found = sorted(secrets_in_use(self.environ, self.home) - known)
-        return Scanner(keys | {f"a key of lakectl's ({index})": value for index, value in enumerate(found, 1)})
+        return Scanner(keys | {f"a credential of lakectl ({index})": value for index, value in enumerate(found, 1)})

@@ -49,7 +49,7 @@ def unpack(data: bytes, folder: Path) -> None:
         with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as tar:
             members = tar.getmembers()
             if odd := [member.name for member in members if not member.isreg() or member.issparse()]:
-                raise NotReplayable(f'a kept output holds "{odd[0]}", which is no file')
+                raise NotReplayable(f'a kept output holds "{odd[0]}", which is not a file')
             for member in members:
                 check_path(member.name)  # extractall knows filters from Python 3.11.4 on
                 target, stream = folder / member.name, tar.extractfile(member)

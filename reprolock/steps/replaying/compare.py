@@ -47,10 +47,10 @@ def compare(
         reason = replay.ending.reason if replay.ending else replay.status
         if replay.ending is None or replay.ending.exit_code is None:
             # A time-out or a lack of memory says something about this machine, and nothing about the result.
-            return not_replayable(f"the replayed command did not come to an end of its own: {reason}", remarks)
+            return not_replayable(f"the replayed command was ended from outside: {reason}", remarks)
         return Verdict(
             kind="DIVERGED",
-            reason=f"the replayed command ended otherwise: {reason}",
+            reason=f"the replayed command ended differently: {reason}",
             differing=differing(replay, recorded.record),
             unlocked=remarks,
         )

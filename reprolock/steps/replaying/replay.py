@@ -169,7 +169,7 @@ def interrupted(record: Record) -> bool:
 
 def _verdict(recorded: Recorded, done: RunResult, performance: Performance) -> Verdict:
     if not done.sent and any(name not in done.record.metrics for name in recorded.spec.metrics):
-        return not_replayable("MLflow went away, and could not be asked for the metrics that the replay logged")
+        return not_replayable("MLflow stopped answering, and could not be asked for the metrics that the replay logged")
     return compare(
         recorded,
         done.record,

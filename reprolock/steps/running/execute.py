@@ -370,7 +370,7 @@ def _placed(
     outputs: tuple[Output, ...], workspace: Workspace, root: Path, unpublished: ReprolockError | None
 ) -> ReprolockError | None:
     """Put the outputs at their paths; what of them is not where it was to be. By now the lake may have them, and a run
-    that has ended has ended: that a file stands in the way is no part of its evidence."""
+    that has ended has ended: that a file stands in the way is not part of its evidence."""
     try:
         put_in_place({output.name: output.path for output in outputs}, workspace.work, root, workspace.run_id)
     except MachineError as error:

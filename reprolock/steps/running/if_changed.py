@@ -79,7 +79,7 @@ def _noted(root: Path, pinned: Digests) -> Record | None:
 
 
 def _mode(in_place: bool) -> str:
-    """A run in the project's folder may have read what is no code."""
+    """A run in the project's folder may have read what is not code."""
     return "in-place" if in_place else "isolated"
 
 

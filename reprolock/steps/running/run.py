@@ -44,7 +44,7 @@ def run(
 ) -> RunResult:
     """Run the project's command on what is pinned.
 
-    A failing command is no error here: the record says FAILED or KILLED. LockError for a missing or stale
+    A failing command is not an error here: the record says FAILED or KILLED. LockError for a missing or stale
     lock, PinError for pinned things that are gone, ServiceError for a lake or an MLflow that is down.
     """
     machine = machine or Machine.here()
@@ -97,7 +97,7 @@ def run(
 
 def _check_options(options: RunOptions, machine: Machine) -> None:
     if options.locked and options.relock:
-        raise UsageError("--locked and --relock exclude one another", hint="leave one out")
+        raise UsageError("--locked and --relock cannot be used together", hint="use one of them")
     if options.locked and options.what_if:
         raise UsageError("--set and --data change what is locked, and --locked forbids it", hint="leave out --locked")
     if options.relock and options.dry_run:
@@ -112,12 +112,13 @@ def _check_options(options: RunOptions, machine: Machine) -> None:
     for option, given in (("--tag", options.tag), ("--merge", options.merge), ("--name", options.name)):
         if options.if_changed and given:
             raise UsageError(
-                f"--if-changed and {option} exclude one another: a skipped run takes neither", hint="leave one out"
+                f"--if-changed and {option} cannot be used together: a skipped run takes neither",
+                hint="use one of them",
             )
 
 
 def _with_publishing(spec: Spec, options: RunOptions, watcher: Watcher) -> RunOptions:
-    """Whether outputs are published at all: with --offline only to an embedded lake, which is no service."""
+    """Whether outputs are published at all: with --offline only to an embedded lake, which is not a service."""
     if not options.offline or spec.lake.kind == "git":
         return options
     if options.what_if.data:

@@ -48,10 +48,11 @@ def forwarding(url: str | None, environ: Mapping[str, str], *, offline: bool) ->
 
 def _check(url: str, *, offline: bool) -> None:
     if offline:
-        raise UsageError("--openlineage needs a service, and --offline asks none", hint="leave one out")
+        raise UsageError("--openlineage needs a service, and --offline asks none", hint="use one of them")
     if has_userinfo(url):
         raise UsageError(
-            "--openlineage: an address must not carry a user name or key", hint="let OPENLINEAGE_API_KEY hold the key"
+            "--openlineage: an address must not contain a user name or password",
+            hint="put the key into OPENLINEAGE_API_KEY",
         )
     if urlsplit(url).scheme not in ("http", "https"):
-        raise UsageError(f'--openlineage "{url}" is no address', hint='write "https://HOST[:PORT]"')
+        raise UsageError(f'--openlineage "{url}" is not an address', hint='write "https://HOST[:PORT]"')

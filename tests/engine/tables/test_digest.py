@@ -247,7 +247,7 @@ def by_hand(place: Path) -> None:
         pyarrow.parquet.write_table(pyarrow.table({"x": pyarrow.array(values, pyarrow.float64())}), place / name)
     rows = [{"id": n, "name": str(n), "x": n / 7} for n in range(50)]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), place / "by pyarrow", row_group_size=7)
-    (place / "damaged").write_text("this is no Parquet")
+    (place / "damaged").write_text("this is not a Parquet")
     (place / "empty").mkdir()
     (place / "long.csv").write_text("a,b\n1,2,3\n")
     (place / "broken.json").write_text('{"a": 1}\n{"a": \n')
@@ -373,7 +373,7 @@ def test_names_of_any_kind(digests: Digests) -> None:
     assert len(digests.of("wide").columns) == 400
 
 
-FOLDERS = "for its folder is no NAME=VALUE as others are; write options = { recursiveFileLookup = true }"
+FOLDERS = "for its folder is not NAME=VALUE as others are; write options = { recursiveFileLookup = true }"
 
 
 @pytest.mark.parametrize(
@@ -408,7 +408,7 @@ FOLDERS = "for its folder is no NAME=VALUE as others are; write options = { recu
             "other headers cannot be compared as a csv table: Encountered error while reading file other headers/2.csv: "
             "CSV header does not conform to the schema",
         ),
-        ("photographs", 'empty is no table: image is a format of files; write compare = "bytes"'),
+        ("photographs", 'empty is not a table: image is a format of files; write compare = "bytes"'),
     ],
 )
 def test_what_has_no_digest_says_why(digests: Digests, name: str, sentence: str) -> None:
@@ -542,7 +542,7 @@ def test_a_python_without_pyspark_is_a_problem_of_the_machine(tmp_path: Path) ->
             folder=tmp_path / "own",
         )
     assert caught.value.message == "Spark could not digest tables: No module named 'pyspark'"
-    assert caught.value.hint == "`reprolock doctor` looks for Java; pyspark must be among environment.packages"
+    assert caught.value.hint == "`reprolock doctor` checks Java; pyspark must be among environment.packages"
     assert caught.value.exit_code == 8
 
 

@@ -86,11 +86,11 @@ OUTSIDE = "it names a place outside its folder, or one that no file system can h
         (packed(member("null", kind=DEVICE)), '"null" is neither a file nor a link'),
         (packed(member("folder", kind=FOLDER)), '"folder" is neither a file nor a link'),
         (packed(member("a", b"1"), member("a", b"2")), 'it holds "a" twice'),
-        (b"no archive", "it is no whole .tar.gz"),
-        (b"", "it is no whole .tar.gz"),
-        (packed(member("a", os.urandom(5000)))[:-3000], "it is no whole .tar.gz"),
-        (gzip.compress(gzip.decompress(packed(member("a", b"x" * 5000)))[:3000]), "it is no whole .tar.gz"),
-        (gzip.compress(b"x" * 2000), "it is no whole .tar.gz"),
+        (b"no archive", "it is not a whole .tar.gz"),
+        (b"", "it is not a whole .tar.gz"),
+        (packed(member("a", os.urandom(5000)))[:-3000], "it is not a whole .tar.gz"),
+        (gzip.compress(gzip.decompress(packed(member("a", b"x" * 5000)))[:3000]), "it is not a whole .tar.gz"),
+        (gzip.compress(b"x" * 2000), "it is not a whole .tar.gz"),
     ],
 )
 def test_a_foreign_archive_is_refused_before_anything_is_written(data: bytes, reason: str, tmp_path: Path) -> None:

@@ -336,7 +336,7 @@ def test_a_file_with_a_key_is_refused_by_name_and_line(project: Path) -> None:
     with pytest.raises(UsageError) as by_form:
         snapshot(project, None)
     assert by_form.value.message == (
-        "src/helper.py:1 carries a key: an access key, a token, a private key or a signed address"
+        "src/helper.py:1 contains a secret: an access key, a token, a private key or a signed address"
     )
 
 

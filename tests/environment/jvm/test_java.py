@@ -68,7 +68,7 @@ def test_a_java_home_without_java(tmp_path: Path) -> None:
         find_java(environ(tmp_path, JAVA_HOME=str(tmp_path)))
     program = "java.exe" if os.name == "nt" else "java"
     assert caught.value.message == f"JAVA_HOME is {tmp_path}, and there is no bin/{program} in it"
-    assert caught.value.hint == "let JAVA_HOME name the folder of a Java, or unset it to take the first on PATH"
+    assert caught.value.hint == "set JAVA_HOME to the folder of a Java, or unset it to take the first on PATH"
     assert caught.value.exit_code == 8
 
 
@@ -115,4 +115,4 @@ def test_a_java_that_does_not(requirement: str) -> None:
         check_java(Java("17", "17.0.15", "Debian", Path("/jdk")), EnvironmentSpec(java=requirement))
     feature = requirement.lstrip("=>")
     assert caught.value.message == f'Java 17.0.15 is at /jdk, and environment.java asks for "{requirement}"'
-    assert caught.value.hint == f"{install_hint(feature)}, and let JAVA_HOME name its folder"
+    assert caught.value.hint == f"{install_hint(feature)}, and set JAVA_HOME to its folder"

@@ -177,8 +177,8 @@ def test_a_listener_that_is_nowhere(layout: Layout, home: SparkHome, tmp_path: P
     assert (error.hint, error.exit_code) == ("run once without --offline", 5)
     layout.jar(LISTENER).write_text("<html>Please log in</html>")
     error = failure(resolve, (), spark=home, s3a=False, java=nowhere, store=store)
-    assert error.message == f"{LISTENER} came as something that is no jar"
-    assert (error.hint, error.exit_code) == ("ask who keeps the repository, and try again", 5)
+    assert error.message == f"{LISTENER} was downloaded, and is not a jar"
+    assert (error.hint, error.exit_code) == ("ask the owner of the repository, and try again", 5)
     assert not list((tmp_path / "jars").rglob("*.jar"))
 
 
@@ -246,7 +246,7 @@ def test_a_repository_that_is_down(home: SparkHome, java: Java, tmp_path: Path) 
     error = failure(resolve, ("org.acme:app:1.0",), spark=home, s3a=False, java=java, store=store)
     assert isinstance(error, ServiceError)
     assert error.message == f"no answer from the Maven repository at 127.0.0.1:{port} (REPROLOCK_MAVEN_REPOSITORY)"
-    assert error.hint == "check the network, or let REPROLOCK_MAVEN_REPOSITORY name a repository that can be reached"
+    assert error.hint == "check the network, or set REPROLOCK_MAVEN_REPOSITORY to a repository that can be reached"
     assert error.exit_code == 5
 
 
@@ -283,7 +283,7 @@ def test_a_private_repository_without_keys(private: str, home: SparkHome, java: 
     assert error.message == f"the Maven repository at {where} rejects the credentials: HTTP 401"
     assert (
         error.hint
-        == "put the keys into the address in REPROLOCK_MAVEN_REPOSITORY or beside the mirror in ~/.m2/settings.xml"
+        == "put the credentials into the address in REPROLOCK_MAVEN_REPOSITORY or beside the mirror in ~/.m2/settings.xml"
     )
     assert error.exit_code == 5
 
@@ -308,7 +308,7 @@ def test_settings_that_are_no_xml(tmp_path: Path) -> None:
     (tmp_path / ".m2").mkdir()
     (tmp_path / ".m2" / "settings.xml").write_text("<settings>")
     error = failure(repositories, {}, tmp_path, {})
-    assert error.message == f"{tmp_path}/.m2/settings.xml is no XML: no element found: line 1, column 10"
+    assert error.message == f"{tmp_path}/.m2/settings.xml is not XML: no element found: line 1, column 10"
     assert error.exit_code == 2
 
 
@@ -329,12 +329,12 @@ def test_the_order_of_repositories(tmp_path: Path) -> None:
         (
             {},
             {"spark.jars.repositories": "https://bob:s3cret@m.example/"},
-            "spark.conf.spark.jars.repositories: an address must not carry a user name or key",
+            "spark.conf.spark.jars.repositories: an address must not contain a user name or password",
         ),
         (
             {"REPROLOCK_MAVEN_REPOSITORY": "m.example/s3cret"},
             {},
-            "REPROLOCK_MAVEN_REPOSITORY is no address of a Maven repository",
+            "REPROLOCK_MAVEN_REPOSITORY is not an address of a Maven repository",
         ),
     ],
 )
@@ -373,7 +373,7 @@ def test_a_jar_that_was_changed_in_the_store(stored: tuple[JarStore, JarsPin]) -
         "jar org.acme:base:1.0 in the store has changed: "
         f"SHA-256 {hashlib.sha256(changed).hexdigest()[:12]}, pinned {pin.jar[1].sha256[:12]}"
     )
-    assert (error.hint, error.exit_code) == (f"delete {file} and run again to fetch it anew", 4)
+    assert (error.hint, error.exit_code) == (f"delete {file} and run again to download it again", 4)
     file.unlink()
     assert hashlib.sha256(store.files(pin)[1].read_bytes()).hexdigest() == pin.jar[1].sha256
 
@@ -412,7 +412,7 @@ def test_a_repository_with_other_bytes(stored: tuple[JarStore, JarsPin], layout:
         "jar org.acme:app:1.0 as its repository has it is not the pinned one: "
         f"SHA-256 {hashlib.sha256(b'PK other').hexdigest()[:12]}, pinned {pin.jar[0].sha256[:12]}"
     )
-    assert error.hints == "ask who keeps the repository; `reprolock lock --upgrade` pins what it has now"
+    assert error.hints == "ask the owner of the repository; `reprolock lock --upgrade` pins what it has now"
     assert not file.exists() and not file.parent.exists()
 
 
@@ -468,7 +468,7 @@ def test_a_proxys_error_page_is_no_jar(layout: Layout, home: SparkHome, java: Ja
     layout.jar("org.acme:base:1.0").write_text("<html>Please log in</html>")
     store = JarStore(tmp_path / "jars", (layout.source,))
     error = failure(resolve, ("org.acme:app:1.0",), spark=home, s3a=False, java=java, store=store)
-    assert error.message == "org.acme:base:1.0 came as something that is no jar"
+    assert error.message == "org.acme:base:1.0 was downloaded, and is not a jar"
     assert error.exit_code == 5
 
 

@@ -358,7 +358,7 @@ def refused(environment: Environment) -> str:
     with pytest.raises(PinError) as caught:
         check(environment)
     assert caught.value.exit_code == 4
-    assert caught.value.hint == "run `reprolock env --prune`, which removes it; the next run builds it anew"
+    assert caught.value.hint == "run `reprolock env --prune`, which removes it; the next run builds it again"
     return caught.value.message.removeprefix(f"the environment {environment.digest} is not as it was built: ")
 
 
@@ -557,7 +557,7 @@ def test_drift_is_what_is_missing_or_of_another_version(tmp_path: Path) -> None:
     with pytest.raises(PinError) as caught:
         refuse_drift(pin, [str(tmp_path)])
     assert str(caught.value) == (
-        "the current interpreter drifts from repro.lock in 2 places\n"
+        "the current interpreter differs from repro.lock in 2 packages\n"
         "package  locked  found\n"
         "click    8.2.1   -\n"
         "six      1.16.0  1.17.0"
@@ -575,7 +575,7 @@ def test_what_is_installed_beyond_the_lock_is_recorded_and_no_drift(tmp_path: Pa
 def test_another_feature_version_of_python_is_drift(tmp_path: Path) -> None:
     with pytest.raises(PinError) as caught:
         refuse_drift(pinned(python="3.99"), [])
-    assert caught.value.message == "the current interpreter drifts from repro.lock in 1 place"
+    assert caught.value.message == "the current interpreter differs from repro.lock in 1 package"
     assert caught.value.problems[1].split()[:2] == ["python", "3.99"]
 
 

@@ -59,7 +59,10 @@ def test_a_pyproject_with_the_extras_that_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("requirement", "sentence"),
     [
-        ("click=>8", '"click=>8" is no requirement: expected semicolon (after name with no version specifier) or end'),
+        (
+            "click=>8",
+            '"click=>8" is not a requirement: expected semicolon (after name with no version specifier) or end',
+        ),
         ("git+https://example.com/x.git", f'"git+https://example.com/x.git" is a repository, and {GIT}'),
         ("x @ git+https://example.com/x.git@main", f"x comes from a repository, and {GIT}"),
         (
@@ -77,7 +80,7 @@ def test_a_pyproject_with_the_extras_that_are_named(tmp_path: Path) -> None:
         ),
         (
             "x @ https://me:pass@example.com/x.whl",
-            "an address must not carry a user name or key; keys come from the environment",
+            "an address must not contain a user name or password; credentials come from the environment",
         ),
     ],
 )
@@ -143,7 +146,7 @@ def test_every_faulty_requirement_is_named_at_once(tmp_path: Path) -> None:
         (
             {"r.in": "six --hash=md5:aa\n"},
             {"requirements": "r.in"},
-            'r.in:1: hash "md5:aa" is no SHA-256',
+            'r.in:1: hash "md5:aa" is not a SHA-256',
             'write it as pip would take it from an index, such as "pandas>=2,<3"',
         ),
         (

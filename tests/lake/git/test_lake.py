@@ -187,7 +187,7 @@ def test_plain_git_moves_the_head_while_a_commit_is_made(tmp_path: Path) -> None
     put(lake, "weather", "a", b"1")
     moving = True
     assert problem(LakeRefused, lake.commit, "weather", "main", "text") == (
-        'the branch "main" of the repository "weather" was changed by somebody else at the same time',
+        'the branch "main" of the repository "weather" was changed by another user at the same time',
         "try again",
     )
     moving = False
@@ -458,7 +458,7 @@ def test_a_failed_put_of_many_stages_nothing(lake: GitLake, weather: str, tmp_pa
     good.write_bytes(b"1")
     arriving = lake.put_many(weather, "main", [("a", good), ("b", tmp_path / "missing")])
     assert next(arriving).path == "a"
-    assert problem(UsageError, next, arriving)[0] == f"{tmp_path / 'missing'} is not there"
+    assert problem(UsageError, next, arriving)[0] == f"{tmp_path / 'missing'} does not exist"
     assert not lake.uncommitted(weather, "main")
 
 

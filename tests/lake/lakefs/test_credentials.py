@@ -80,7 +80,7 @@ def test_another_endpoint_gets_no_keys(home: Path) -> None:
     error = complaint("https://evil.example.com", ENVIRON, home)
     assert isinstance(error, UsageError)
     assert error.message == (
-        "no keys may go to the lakeFS at https://evil.example.com that repro.toml names: "
+        "no credentials may be sent to the lakeFS at https://evil.example.com that repro.toml names: "
         "those of LAKECTL_CREDENTIALS_ACCESS_KEY_ID belong to http://127.0.0.1:8000 "
         "and those of ~/.lakectl.yaml belong to https://lakefs.example.com"
     )
@@ -92,7 +92,7 @@ def test_an_endpoint_in_the_environment_does_not_get_the_keys_of_the_file(home: 
     error = complaint(None, {"LAKECTL_SERVER_ENDPOINT_URL": HERE}, home)
     assert (error.exit_code, error.message) == (
         2,
-        "no keys may go to the lakeFS at http://127.0.0.1:8000 that LAKECTL_SERVER_ENDPOINT_URL names: "
+        "no credentials may be sent to the lakeFS at http://127.0.0.1:8000 that LAKECTL_SERVER_ENDPOINT_URL names: "
         "those of ~/.lakectl.yaml belong to https://lakefs.example.com",
     )
 
@@ -129,7 +129,7 @@ def test_no_keys_at_all(home: Path) -> None:
     assert isinstance(error, ServiceError)
     assert (error.exit_code, error.message, error.hint) == (
         5,
-        "no keys are known for the lakeFS at http://127.0.0.1:8000 (repro.toml)",
+        "no credentials are known for the lakeFS at http://127.0.0.1:8000 (repro.toml)",
         SET_ALL,
     )
 
@@ -137,7 +137,7 @@ def test_no_keys_at_all(home: Path) -> None:
 def test_an_endpoint_in_the_file_without_keys(home: Path) -> None:
     (home / ".lakectl.yaml").write_text(f"server:\n  endpoint_url: {THERE}\n")
     error = complaint(None, {}, home)
-    assert error.message == "no keys are known for the lakeFS at https://lakefs.example.com (~/.lakectl.yaml)"
+    assert error.message == "no credentials are known for the lakeFS at https://lakefs.example.com (~/.lakectl.yaml)"
 
 
 def test_nothing_names_a_lake(home: Path) -> None:
@@ -155,7 +155,7 @@ def test_nothing_names_a_lake(home: Path) -> None:
         (b"server:\n  endpoint_url: x\n credentials: [\n", "~/.lakectl.yaml:3 is not valid YAML"),
         (b"credentials:\n  secret_access_key: @key\n", "~/.lakectl.yaml:2 is not valid YAML"),
         (b"key: !!python/object:os.system x\n", "~/.lakectl.yaml:1 is not valid YAML"),
-        (b"- a list\n", "~/.lakectl.yaml:1 is no mapping of settings"),
+        (b"- a list\n", "~/.lakectl.yaml:1 is not a mapping of settings"),
         (b"\xff\xfe\x00", "~/.lakectl.yaml is not UTF-8 text"),
     ],
 )
@@ -173,7 +173,7 @@ def test_an_empty_file_says_nothing(home: Path) -> None:
 
 def test_a_variable_that_names_no_file(home: Path) -> None:
     error = complaint(None, {"LAKECTL_CONFIG_FILE": str(home / "gone.yaml")}, home)
-    assert error.message == "LAKECTL_CONFIG_FILE names ~/gone.yaml, which is not there"
+    assert error.message == "LAKECTL_CONFIG_FILE names ~/gone.yaml, which does not exist"
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_an_ipv6_address_keeps_its_brackets() -> None:
 def test_what_is_no_endpoint(endpoint: str) -> None:
     with pytest.raises(UsageError) as caught:
         normalised(endpoint, "repro.toml")
-    assert caught.value.message == f'the endpoint in repro.toml is no http:// or https:// address: "{endpoint}"'
+    assert caught.value.message == f'the endpoint in repro.toml is not an http:// or https:// address: "{endpoint}"'
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_what_is_no_endpoint(endpoint: str) -> None:
 def test_an_endpoint_that_carries_a_key_is_not_repeated(endpoint: str) -> None:
     with pytest.raises(UsageError) as caught:
         normalised(endpoint, "repro.toml")
-    assert caught.value.message == "the endpoint in repro.toml carries a user name or key"
+    assert caught.value.message == "the endpoint in repro.toml contains a user name or password"
 
 
 def test_credentials_never_show_their_keys() -> None:

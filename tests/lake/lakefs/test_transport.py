@@ -174,7 +174,7 @@ def test_keys_do_not_follow_a_redirect(status: int) -> None:
             lake_at(endpoint).open("example-repo", "main", "file")
     assert other.seen == []
     assert error.message == (
-        f"lakeFS at {endpoint} (LAKECTL_SERVER_ENDPOINT_URL) sends on to {elsewhere}; keys do not follow"
+        f"lakeFS at {endpoint} (LAKECTL_SERVER_ENDPOINT_URL) redirects to {elsewhere}; credentials are not sent there"
     )
 
 
@@ -194,14 +194,14 @@ def test_something_else_answers(status: int, body: bytes) -> None:
     with gateway(status=status, body=body) as (endpoint, _):
         error = complaint(lake_at(endpoint))
     assert (error.message, error.hint) == (
-        f"what answers at {endpoint} (LAKECTL_SERVER_ENDPOINT_URL) is not lakeFS",
+        f"the server at {endpoint} (LAKECTL_SERVER_ENDPOINT_URL) is not lakeFS",
         "write the address of lakeFS's web page, without a path",
     )
 
 
 def test_minio_is_not_lakefs(minio: services.MinIO) -> None:
     error = complaint(lake_at(minio.endpoint))
-    assert error.message == f"what answers at {minio.endpoint} (LAKECTL_SERVER_ENDPOINT_URL) is not lakeFS"
+    assert error.message == f"the server at {minio.endpoint} (LAKECTL_SERVER_ENDPOINT_URL) is not lakeFS"
 
 
 def test_no_tls_behind_an_https_address() -> None:
@@ -229,11 +229,11 @@ def test_a_certificate_is_checked_against_the_authorities_that_the_environment_n
             assert complaint(lake).message.endswith("is not lakeFS"), "the certificate was accepted"
         with pytest.raises(UsageError) as caught:
             open_lake(None, tmp_path, environ | {"SSL_CERT_FILE": "/gone.pem"}, tmp_path)
-    assert caught.value.message == "SSL_CERT_FILE names /gone.pem, which is no file"
+    assert caught.value.message == "SSL_CERT_FILE names /gone.pem, which is not a file"
     assert untrusted.message.startswith(
         f"no trusted connection to lakeFS at {endpoint} (LAKECTL_SERVER_ENDPOINT_URL): "
     )
-    assert untrusted.hint == "let SSL_CERT_FILE name a file with the certificate of its authority"
+    assert untrusted.hint == "set SSL_CERT_FILE to a file with the certificate of its authority"
 
 
 def test_a_proxy_is_used(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_all_that_cannot_be_put_is_named_at_once(lake: GitLake, folder: Path, tm
             f"{folder}/y/to-x/to-y is a symbolic link that leads back to a folder around it",
             f"{folder}/pipe is a pipe, not a file",
             f"{folder}/socket is a socket, not a file",
-            f"{folder}/sub/.reprolock is reprolock's own, and may hold keys",
+            f"{folder}/sub/.reprolock is reprolock's own, and may hold credentials",
             '"back\\slash" contains a character that no path may have',
             "'latin-\\udce9' is not UTF-8",
         ]
@@ -163,7 +163,7 @@ def test_what_is_not_there_or_empty(lake: GitLake, tmp_path: Path) -> None:
     missing, empty = tmp_path / "missing", tmp_path / "empty"
     (empty / "sub").mkdir(parents=True)
     assert refused(UsageError, put_tree, lake, missing, MAIN)[:2] == (
-        f"{missing} is not there",
+        f"{missing} does not exist",
         "name a file or folder that exists",
     )
     assert refused(UsageError, put_tree, lake, empty, MAIN)[:2] == (
@@ -270,8 +270,8 @@ def test_names_too_long_for_a_folder(lake: GitLake, got, tmp_path: Path) -> None
         ("/etc/passwd", "it could leave the folder"),
         ("a//b", "it could leave the folder"),
         ("a\\..\\b", "it could leave the folder"),
-        ("", "it is no file's name"),
-        ("a/", "it is no file's name"),
+        ("", "it is not a file's name"),
+        ("a/", "it is not a file's name"),
         ("a" * 256, "a part of it is longer than 255 bytes"),
         ("...", None),
         ("a/..b", None),

@@ -168,7 +168,7 @@ def test_an_object_whose_name_leads_elsewhere(ground: Ground) -> None:
             materialised(lake, pin, ground.cache, ground.folder, name=name)
         assert (
             caught.value.message
-            == f"{name!r} of lakefs://repo/{'c' * 64}/train/ is no name for a file here: it could leave the folder"
+            == f"{name!r} of lakefs://repo/{'c' * 64}/train/ cannot be the name of a file here: it could leave the folder"
         )
     assert materialised(lake, pin, ground.cache, ground.folder, name="a.csv").path.read_bytes() == b"1"
     assert (ground.root / "train.py").read_text() == "mine"

@@ -48,7 +48,7 @@ def test_data_takes_another_ref_for_one_run(project: Project, cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--locked", "--relock"], "--locked and --relock exclude one another\nhint: leave one out"),
+        (["--locked", "--relock"], "--locked and --relock cannot be used together\nhint: use one of them"),
         (["--locked", "--set", "n=2"], "--set and --data change what is locked, and --locked forbids it\nhint: leave out --locked"),
         (["--locked", "--data", "train=x"], "--set and --data change what is locked, and --locked forbids it\nhint: leave out --locked"),
         (["--relock", "--dry-run"], "--relock writes repro.lock, and --dry-run writes nothing\nhint: run `reprolock lock --dry-run` first"),

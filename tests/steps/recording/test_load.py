@@ -379,7 +379,7 @@ def test_a_record_of_a_newer_reprolock(folder: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff\xfe", b"null", b'{"version": 1}', b"[" * 100_000])
 def test_a_record_that_is_none(data: bytes, folder: Path) -> None:
     (folder / "record.json").write_bytes(data)
-    assert refusal(folder).message.startswith("record.json is no record that this reprolock reads: ")
+    assert refusal(folder).message.startswith("record.json is not a record that this reprolock reads: ")
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,7 @@ def test_a_record_that_is_none(data: bytes, folder: Path) -> None:
         (
             "code.tar.gz",
             b"\x1f\x8b no archive",
-            "the recorded code (reprolock/code.tar.gz) cannot be unpacked: it is no whole .tar.gz",
+            "the recorded code (reprolock/code.tar.gz) cannot be unpacked: it is not a whole .tar.gz",
         ),
     ],
 )

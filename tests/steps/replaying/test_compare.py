@@ -157,10 +157,13 @@ def test_an_output_that_the_replay_did_not_write(side: Side) -> None:
 
 def test_an_output_that_the_recorded_run_could_not_digest(side: Side, recorded: Recorded) -> None:
     model, raw, log = recorded.record.outputs
-    outputs = (model, raw.model_copy(update={"compared": None, "problem": "raw.txt is no table"}), log)
+    outputs = (model, raw.model_copy(update={"compared": None, "problem": "raw.txt is not a table"}), log)
     side.recorded = recorded._replace(record=recorded.record.model_copy(update={"outputs": outputs}))
     found = side.verdict()
-    assert (found.kind, found.reason) == ("NOT REPLAYABLE", 'output "raw" could not be compared: raw.txt is no table')
+    assert (found.kind, found.reason) == (
+        "NOT REPLAYABLE",
+        'output "raw" could not be compared: raw.txt is not a table',
+    )
     assert found.exit_code == 7
 
 
@@ -207,18 +210,18 @@ def test_nothing_declared(side: Side, recorded: Recorded) -> None:
 @pytest.mark.parametrize(
     ("status", "exit_code", "signal", "reason", "kind", "said"),
     [
-        ("FAILED", 3, None, "exit code 3", "DIVERGED", "the replayed command ended otherwise: exit code 3"),
+        ("FAILED", 3, None, "exit code 3", "DIVERGED", "the replayed command ended differently: exit code 3"),
         (
             "FAILED", 0, None, "exit code 0, but it did not write the declared output raw", "DIVERGED",
-            "the replayed command ended otherwise: exit code 0, but it did not write the declared output raw",
+            "the replayed command ended differently: exit code 0, but it did not write the declared output raw",
         ),
         (
             "KILLED", None, None, "time-out after 20s", "NOT REPLAYABLE",
-            "the replayed command did not come to an end of its own: time-out after 20s",
+            "the replayed command was ended from outside: time-out after 20s",
         ),
         (
             "FAILED", None, 9, "killed by SIGKILL (out of memory?)", "NOT REPLAYABLE",
-            "the replayed command did not come to an end of its own: killed by SIGKILL (out of memory?)",
+            "the replayed command was ended from outside: killed by SIGKILL (out of memory?)",
         ),
     ],
 )  # fmt: skip
@@ -391,10 +394,10 @@ def sparse() -> bytes:
     ("data", "reason"),
     [
         (packed("../escaped"), 'a kept output cannot be unpacked: "../escaped" contains "." or ".." as a segment'),
-        (packed("link", tarfile.SYMTYPE, "/etc/passwd"), 'a kept output holds "link", which is no file'),
-        (packed("hard", tarfile.LNKTYPE, "../../x"), 'a kept output holds "hard", which is no file'),
-        (packed("device", tarfile.CHRTYPE), 'a kept output holds "device", which is no file'),
-        (sparse(), 'a kept output holds "large", which is no file'),
+        (packed("link", tarfile.SYMTYPE, "/etc/passwd"), 'a kept output holds "link", which is not a file'),
+        (packed("hard", tarfile.LNKTYPE, "../../x"), 'a kept output holds "hard", which is not a file'),
+        (packed("device", tarfile.CHRTYPE), 'a kept output holds "device", which is not a file'),
+        (sparse(), 'a kept output holds "large", which is not a file'),
         (packed("zeros", size=2 * LARGEST + 1), "a kept output is larger than any that is kept"),
         (b"\x1f\x8b", "a kept output cannot be unpacked: "),
         (b"no gzip", "a kept output cannot be unpacked: "),
