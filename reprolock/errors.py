@@ -13,8 +13,8 @@ from typing import ClassVar
 class ReprolockError(Exception):
     """One sentence naming the file, flag or variable at fault, and what to do next.
 
-    `message` carries no full stop and no newline, `hint` is an imperative for whoever reads it, `owner_hint` what
-    only who keeps the project can do beside it: change its lock, run it offline. `problems` holds further
+    `message` carries no full stop and no newline, `hint` is an imperative for every reader, `owner_hint` what
+    only the owner of the project can do beside it: change its lock, run it offline. `problems` holds further
     lines where one file has several problems at once. `exit_code` is the process's.
     """
 
@@ -33,7 +33,7 @@ class ReprolockError(Exception):
 
     @property
     def hints(self) -> str | None:
-        """Both, for who keeps the project."""
+        """Both, for the owner of the project."""
         return "; ".join(filter(None, (self.hint, self.owner_hint))) or None
 
     def __str__(self) -> str:

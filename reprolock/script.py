@@ -1,6 +1,6 @@
 """`reprolock.current()`: the run's inputs, params and outputs for its command. Imports the standard library alone.
 
-In: the JSON file that REPROLOCK_CONTEXT names. Out: a frozen `Run`. The file (version 1) holds no key:
+In: the JSON file that REPROLOCK_CONTEXT names. Out: a frozen `Run`. The file (version 1) holds no secret:
 
     {"version": 1, "run_id": "…", "project": "…", "seed": 7 | null, "params": {…},
      "datasets": {NAME: {"url": "s3a://…" | "file://…", "path": "/…" | null, "format": "csv", "options": {…},

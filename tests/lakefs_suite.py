@@ -189,7 +189,7 @@ class LakeFSContract(LakeContract):
 
     def test_a_repository_needs_a_place(self, lake: LakeFSLake) -> None:
         assert problem(UsageError, lake.create_repository, "example-repo") == (
-            f'the repository "example-repo" needs a place for its objects: lakeFS at {lake.endpoint} has no default',
+            f'the repository "example-repo" needs a storage for its objects: lakeFS at {lake.endpoint} has no default',
             "name a bucket: `reprolock data create lakefs://example-repo --storage s3://BUCKET/`",
         )
 

@@ -64,7 +64,7 @@ def lock(
 ) -> None:
     """Resolve what repro.toml declares and is not pinned yet, and write repro.lock.
 
-    Pins that still answer are kept: a branch that moved on changes nothing without --upgrade.
+    Pins that still match repro.toml are kept: a branch that moved on changes nothing without --upgrade.
     """
     if check:
         given = {"--upgrade": upgrade, "--upgrade-dataset": upgrade_datasets, "--upgrade-package": upgrade_packages}

@@ -56,7 +56,7 @@ def progress(settings: Settings, what: str) -> Iterator[Progress]:
     if settings.quiet or settings.json or not is_watched():
         yield _Lines(settings)
         return
-    # rich is needed only where somebody watches
+    # rich is needed only at a terminal
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 

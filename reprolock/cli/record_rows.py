@@ -57,7 +57,7 @@ def closing_rows(record: Record) -> list[list[str]]:
 
 
 def lineage_rows(record: Record) -> list[list[str]]:
-    """What was observed, and what nobody declared, as rows."""
+    """What was observed, and what was not declared, as rows."""
     if record.lineage is None:
         return []
     rows = [["Lineage", record.lineage.coverage]]

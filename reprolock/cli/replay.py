@@ -195,7 +195,7 @@ def _changes(recorded: Record, replay: Record) -> list[list[str]]:
     before = {output.name: output for output in recorded.outputs}
     for output in replay.outputs:
         old, new = before[output.name].compared, output.compared
-        if old or new:  # with compare = "none", or where it could not be read, nobody knows
+        if old or new:  # with compare = "none", or where it could not be read, this is not known
             rows.append([output.name, "same" if old == new else "changed", _brief(old), _brief(new)])
     return rows
 

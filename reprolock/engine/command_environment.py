@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 PASSED = (
-    # who and where
+    # user and locations
     *("HOME", "USER", "LOGNAME", "TMPDIR", "TEMP", "TMP"),
     # how text is shown
     *("LANG", "LANGUAGE", "LC_*", "TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR"),

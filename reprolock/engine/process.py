@@ -173,7 +173,7 @@ def _ask_to_end(
 
 
 def _ending(code: int, left: int, started: datetime, ended: datetime) -> Ending:
-    """How a command ended that nobody ended."""
+    """Outcome of a command that ended by itself."""
     if code < 0:
         out_of_memory = " (out of memory?)" if -code == getattr(signal, "SIGKILL", 9) else ""
         return Ending("FAILED", None, -code, f"killed by {_name(-code)}{out_of_memory}", started, ended)
@@ -187,7 +187,7 @@ def _ending(code: int, left: int, started: datetime, ended: datetime) -> Ending:
 def _signals() -> Iterator[list[int]]:
     """Collect the signals that ask us to end, in order, while the body runs.
 
-    Those that are ignored stay so (`nohup`). In another thread than the main one Python lets nobody
+    Those that are ignored stay so (`nohup`). In another thread than the main one Python lets no code
     handle signals, and the list stays empty.
     """
     received: list[int] = []

@@ -3,7 +3,7 @@
 A process belongs to a run when it descends from the command, is in the command's process group, or
 carries the run's marker in its environment: PySpark's JVM and the worker daemons that the JVM starts
 are in groups of their own, and a daemon has no parent left. Only a daemon that also emptied its
-environment and left the group while nobody looked escapes.
+environment and left the group between two looks escapes.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Tree:
                 return True
             return process.environ().get(MARKER) == self._run_id
         except (psutil.Error, OSError):
-            return False  # gone, or somebody else's
+            return False  # gone, or another process
 
 
 def end_leftovers(run_id: str, seconds: float = 5.0) -> int:
@@ -100,6 +100,6 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def _tell(order: Callable[[], None]) -> None:
-    """Give an order to a process that may have ended, or become somebody else's, in the meantime."""
+    """Signal a process that may have ended meanwhile, or whose ID another process may have."""
     with suppress(psutil.Error, OSError):
         order()

@@ -1,6 +1,6 @@
 """Spark's configuration for one run: a folder for SPARK_CONF_DIR, and the variables that go with it.
 
-In: `[spark]`, local jars, the lake's S3 gateway and keys, cores. Out: a `SparkPlan` and variables. With these
+In: `[spark]`, local jars, the lake's S3 gateway and credentials, cores. Out: a `SparkPlan` and variables. With these
 a script written for plain spark-submit runs unchanged: `SparkSession.builder.getOrCreate()` finds all
 of it. What does not decide a result (the UI, the progress bar, logging, memory) is left to Spark and the user.
 
@@ -55,7 +55,7 @@ _REFUSED = {
 
 
 class S3Access(NamedTuple):
-    """A lake's S3 gateway: `endpoint` as http(s)://HOST[:PORT], the repositories that are read, the keys to it."""
+    """A lake's S3 gateway: `endpoint` as http(s)://HOST[:PORT], the repositories that are read, the credentials for it."""
 
     endpoint: str
     repositories: tuple[str, ...]
@@ -67,7 +67,7 @@ class S3Access(NamedTuple):
 
 
 class EffectiveSettings(NamedTuple):
-    """`master` with its N, every setting by name, and variables in the place of the keys among them."""
+    """`master` with its N, every setting by name, and variables instead of the secrets among them."""
 
     master: str
     conf: dict[str, str]
@@ -97,10 +97,10 @@ def plan_spark(
     s3: S3Access | None = None,
     watch: Watch | None = None,
 ) -> tuple[SparkPlan, dict[str, str]]:
-    """Make `folder` and answer with the plan and the variables of the command; keys stand only in the latter.
+    """Make `folder` and answer with the plan and the variables of the command; secrets are only in the latter.
 
     `version` is pyspark's, `jars` absolute paths, `cores` the N of `local[*]`, `java` what is recorded,
-    `user_conf` the caller's own SPARK_CONF_DIR, `watch` who looks on. UsageError (exit 2) for settings that go
+    `user_conf` the caller's own SPARK_CONF_DIR, `watch` the listener. UsageError (exit 2) for settings that go
     outside the lock.
     """
     settings = effective_settings(spec, cores, user_conf)
@@ -188,7 +188,7 @@ def _s3a(s3: S3Access) -> dict[str, str]:
 
 
 def _user_settings(folder: Path | None, packages: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The user's own spark-defaults.conf, and variables in the place of the keys in it."""
+    """The user's own spark-defaults.conf, and variables instead of the secrets in it."""
     if folder is None:
         return {}, {}
     if not folder.is_dir():
@@ -232,7 +232,7 @@ def _make_folder(folder: Path, user_conf: Path | None, conf: Mapping[str, str]) 
             continue
         brought.append(entry.name)
         try:
-            # A link and no copy: core-site.xml and the like may hold keys.
+            # A link and no copy: core-site.xml and the like may hold secrets.
             os.symlink(entry.resolve(), folder / entry.name, target_is_directory=entry.is_dir())
         except OSError:
             if os.name != "nt":

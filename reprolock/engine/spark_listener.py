@@ -39,7 +39,7 @@ _DELTA_LOG = "/_delta_log"
 
 
 class Write(NamedTuple):
-    """One place that Spark wrote. `columns`: column → (address, column) of each that it was made from."""
+    """One location that Spark wrote. `columns`: column → (address, column) of each that it was made from."""
 
     address: str
     columns: Mapping[str, tuple[tuple[str, str], ...]]
@@ -68,7 +68,7 @@ class Seen(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """The listener's jar, the pyspark that it looks on, the run's folder, and who the run is: `job` its project,
+    """The listener's jar, the pyspark that it looks on, the run's folder, and the run's identity: `job` its project,
     `run` its ID as a UUID."""
 
     jar: Path

@@ -47,7 +47,7 @@ def _held(folder: Path, prefix: str) -> tuple[Path, int | None]:
     while True:
         made = Path(tempfile.mkdtemp(prefix=prefix, suffix=TEMPORARY, dir=folder))
         descriptor = _opened(made)
-        # Between its making and its locking somebody may have taken it for abandoned.
+        # Between its making and its locking another process may have taken it for abandoned.
         if (descriptor is None or _lock(descriptor) != "taken") and made.exists():
             return made, descriptor
         if descriptor is not None:

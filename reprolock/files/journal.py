@@ -1,7 +1,7 @@
 """The journal of runs under way in a project, by which the next command closes a run whose reprolock was killed.
 
 In: a project's folder and a run. Out: a `Journal`, which is a file in `.reprolock/open/` while the run is
-under way, and a guard that the operating system frees when its holder dies. Whoever gets the guard of
+under way, and a guard that the operating system frees when its holder dies. A process that gets the guard of
 a journal that is still there has found an abandoned run, and no second one can. A finished run
 leaves nothing, so looking costs as much as there are open runs.
 """
@@ -73,14 +73,14 @@ class Journal:
 
 
 def abandoned(root: Path) -> list[Journal]:
-    """The runs whose reprolock is gone, each held by the caller, who closes or releases it. Oldest first."""
+    """The runs whose reprolock is gone, each held by the caller, which closes or releases it. Oldest first."""
     found = []
     for path in (root / ".reprolock" / OPEN).glob("*.json"):
         held = _guard_of(path)
         try:
             held.acquire(timeout=0)
         except (Timeout, OSError):
-            continue  # it is under way, or somebody else is closing it
+            continue  # it is under way, or another process is closing it
         journal = _read(path, held)
         if journal is None:
             _free(held, path)
@@ -109,7 +109,7 @@ def _guard_of(path: Path) -> FileLock:
 
 
 def _free(held: FileLock, path: Path) -> None:
-    """Let go of a guard, and clear it away where its journal is gone. Who waits for it looks for the journal again."""
+    """Let go of a guard, and clear it away where its journal is gone. A process that waits for it looks for the journal again."""
     held.release()
     if not path.exists():
         with suppress(OSError):

@@ -2,7 +2,7 @@
 
 In: a file and a name that is free. Out: at that name a file with the same bytes, the same time and
 no permission to write: a reflink (shares blocks, but is a file of its own), else a hard link (the same
-file), else a copy. A hard link stays hidden from no one: who writes to it writes to its source.
+file), else a copy. A write to a hard link is a write to its source.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def lock_bytes(lock: Lock) -> bytes:
 
 
 def write_lock(root: Path, lock: Lock, scanner: Scanner) -> None:
-    """Write repro.lock whole. What would be read back is compared first; keys in use are looked for."""
+    """Write repro.lock whole. What would be read back is compared first; secrets in use are looked for."""
     data = lock_bytes(lock)
     if parse_lock(data) != lock:
         raise LockError(f"{NAME} would not read back as it was written", hint="report this; the old lock stands")

@@ -4,13 +4,13 @@
     objects/ab/cdef…        a note, by the SHA-256 of what it is about
     partial/                what is being written
 
-Where nobody but its maker can compute a lake's checksum (lakeFS: an upload in parts), the bytes are named by their
+Where only the lake itself can compute an object's checksum (lakeFS: an upload in parts), the bytes are named by their
 SHA-256, and a note says so.
 
-A file whose size or time is not what this module left was touched by somebody (a hard link of it
+A file whose size or time is not what this module left was changed from outside (a hard link of it
 may stand in a user's folder): it is hashed again, and thrown away unless it still is its name. That
 every file has the same time makes this check need no memory, and a reader of times
-(Spark's `binaryFile`) sees the same ones in every run. Who keeps size and time over other bytes is not seen so:
+(Spark's `binaryFile`) sees the same ones in every run. Other bytes under the same size and time are not detected so:
 a replay, which is evidence, opens the cache with `hashing` and takes neither's word. Two processes may fill one cache at
 once: a file appears by a rename, and what a killed one leaves lies in `partial/` or is a whole object.
 """
@@ -165,7 +165,10 @@ class ObjectCache:
             return None
         try:
             status = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):  # what stands in the folder's place is named by whoever writes
+        except (
+            FileNotFoundError,
+            NotADirectoryError,
+        ):  # what stands in the folder's place is reported by the code that writes
             return None
         except OSError as error:
             raise cannot_read(Path(path), error) from error
@@ -211,7 +214,7 @@ class ObjectCache:
             self._trusted.add(path)
 
     def _restored(self, path: str) -> bool:
-        """Somebody touched the file, which still is its name: it looks again as it was left. False where it is gone."""
+        """Restore the time of a file whose bytes are unchanged: it looks again as it was left. False where it is gone."""
         try:
             os.chmod(path, 0o444)
             _stamp(path)
@@ -273,13 +276,13 @@ class Draft:
         return len(data)
 
     def keep(self, content: Content) -> None:
-        """The object is whole, held against its checksum by whoever wrote it, and stands in the cache."""
+        """The object is whole, checked against its checksum by the code that wrote it, and is in the cache."""
         # What stands there whole stays: a link to a file fails while another is renamed over it.
         if self._cache.holds(content):
             self.drop()
         else:
             path = self._cache.path(content)
-            assert path  # whoever held it against its checksum could compute it
+            assert path  # the code that checked it could compute its checksum
             self.move(path)
 
     def move(self, path: str) -> None:

@@ -23,7 +23,7 @@ def cannot_write(path: Path, error: OSError) -> MachineError:
     elif error.errno == errno.EROFS:
         reason, hint = "the file system is read-only", "use a folder on a disk that can be written"
     elif error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
-        reason, hint = "something else is in its place", f"move away what stands at {_in_the_way(path)} and try again"
+        reason, hint = "something else has its name", f"move away what stands at {_in_the_way(path)} and try again"
     else:
         reason, hint = (error.strerror or str(error)).lower(), f"look at {path.parent} and try again"
     return MachineError(f"{path} cannot be written: {reason}", hint=hint)

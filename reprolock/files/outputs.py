@@ -51,7 +51,7 @@ def refuse_standing(outputs: Mapping[str, str], work: Path) -> None:
 
 
 def found(outputs: Mapping[str, str], work: Path) -> tuple[Output, ...]:
-    """What the command wrote below `work`, in the given order. Looked at there: at its place in the project another run
+    """What the command wrote below `work`, in the given order. Looked at there: at its path in the project another run
     may have put its own by now."""
     answers = []
     for name, path in outputs.items():
@@ -95,7 +95,7 @@ def _contain(work: Path, path: str) -> None:
 
 
 def _put(work: Path, project: Path, path: str, run_id: str) -> None:
-    """Move one output into the project: made ready beside its place, then exchanged for what stands there."""
+    """Move one output into the project: made ready beside its path, then exchanged for what stands there."""
     source, target = work / path, project / path
     ready = target.with_name(f".{target.name}.{secrets.token_hex(4)}{TEMPORARY}")
     written = source.exists()  # a link that leads nowhere is not an output

@@ -25,7 +25,7 @@ _NEWLINE = b"\n"
 
 
 def keys_in(environ: Mapping[str, str], names: Iterable[str] = ()) -> dict[str, str]:
-    """The keys that an environment holds: variables whose name says so, those named, and passwords in addresses."""
+    """The secrets that an environment holds: variables whose name says so, those named, and passwords in addresses."""
     named = set(names)
     keys = {name: value for name, value in environ.items() if name in named or is_secret_name(name)}
     for name, value in environ.items():
@@ -35,7 +35,7 @@ def keys_in(environ: Mapping[str, str], names: Iterable[str] = ()) -> dict[str, 
 
 
 class Scanner:
-    """Looks for keys: `check` before anything is written, `redact` before anything is shown."""
+    """Looks for secrets: `check` before anything is written, `redact` before anything is shown."""
 
     def __init__(self, keys: Mapping[str, str]) -> None:
         """`keys`: name of a variable or setting → the value that must appear nowhere."""
@@ -45,7 +45,7 @@ class Scanner:
         )
 
     def check(self, data: bytes | str, where: str, *, lines: bool = True) -> None:
-        """UsageError when `data` carries a key in use, or text that is unmistakably a key. `where` names the file, or
+        """UsageError when `data` contains a secret in use, or text that is unmistakably a secret. `where` names the file, or
         with `lines=False` something that has no lines, such as an option."""
         content = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
         for needle, name in self._needles:
@@ -60,7 +60,7 @@ class Scanner:
             )
 
     def redact(self, text: str) -> str:
-        """`text` with asterisks for every key in use, in any of its forms, and for all that looks like one."""
+        """`text` with asterisks for every secret in use, in any of its forms, and for all that looks like one."""
         for needle, _ in self._needles:
             text = text.replace(needle.decode("utf-8", "surrogatepass"), "***")
         return redacted(text)
@@ -80,7 +80,7 @@ def _password(address: str) -> str | None:
 
 
 def _forms(key: str) -> Iterator[bytes]:
-    """The key as it is, and as the ways of writing text that records and logs use would write it."""
+    """The secret as it is, and in the encodings that records and logs use."""
     raw = key.encode("utf-8", "surrogatepass")
     quoted = json.dumps(key)[1:-1], json.dumps(key, ensure_ascii=False)[1:-1]
     texts = [key, *quoted, *(text.replace("/", "\\/") for text in quoted), html.escape(key)]
@@ -89,7 +89,7 @@ def _forms(key: str) -> Iterator[bytes]:
         texts += [encoded, re.sub("%..", lambda match: match[0].lower(), encoded)]
     yield from (text.encode("utf-8", "surrogatepass") for text in texts)
     for before in range(3):
-        # Inside a longer text the key starts at one of three places in base64's groups of three
+        # Inside a longer text the secret starts at one of three positions in base64's groups of three
         # bytes; the characters that neighbours have a part in are cut off at both ends.
         first = (0, 2, 3)[before]
         last = (before + len(raw)) * 8 // 6

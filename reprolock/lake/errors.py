@@ -58,7 +58,7 @@ def ambiguous_ref(repository: str, ref: str) -> NotFound:
 
 
 def no_path(place: LakeURI) -> NotFound:
-    """Neither an object nor a folder stands at the place."""
+    """Neither an object nor a folder is at the address."""
     return NotFound(
         f"nothing is at {place}",
         hint=f"see what is there with `reprolock data ls -r {place._replace(path='')}`",
@@ -186,7 +186,7 @@ def busy(repository: str, seconds: float) -> LakeRefused:
 
 
 def moved(repository: str, branch: str) -> LakeRefused:
-    """Somebody else changed the branch between the reading and the writing."""
+    """The branch was changed between the reading and the writing."""
     return LakeRefused(
         f'the branch "{branch}" of the repository "{repository}" was changed by another user at the same time',
         hint="try again",
@@ -194,7 +194,7 @@ def moved(repository: str, branch: str) -> LakeRefused:
 
 
 def forbidden(endpoint: str, keys: str, doing: str, said: str) -> ServiceError:
-    """lakeFS knows the keys, and does not let them do this. `keys` is where they stand.
+    """lakeFS knows the credentials, and does not let them do this. `keys` is where they were found.
 
     >>> forbidden("http://127.0.0.1:8000", "~/.lakectl.yaml", 'create the repository "weather"', "insufficient permissions").message
     'lakeFS at http://127.0.0.1:8000 does not let the credentials of ~/.lakectl.yaml create the repository "weather": insufficient permissions'
@@ -204,7 +204,7 @@ def forbidden(endpoint: str, keys: str, doing: str, said: str) -> ServiceError:
 
 
 def read_only(repository: str) -> LakeRefused:
-    """The repository takes no changes, whoever asks."""
+    """The repository takes no changes from any user."""
     return LakeRefused(
         f'the repository "{repository}" is read-only', hint="work in another repository, or have it made writable"
     )

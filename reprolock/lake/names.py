@@ -41,7 +41,7 @@ def check_tag(name: str) -> None:
 
 
 def check_object(place: LakeURI) -> None:
-    """UsageError unless the place is the whole path of an object, which a folder's or a repository's is not."""
+    """UsageError unless the address is the whole path of an object, which a folder's or a repository's is not."""
     if not place.path or place.path.endswith("/"):
         raise UsageError(f"{place} names a folder, not an object", hint="write the object's whole path")
     try:

@@ -21,7 +21,7 @@ def open_lake(
     """The lake of an endpoint: "file:FOLDER" (relative to `root`), an http(s) address, or None for lakectl's own.
 
     `declared_in` says in messages where the endpoint stands. Nothing is contacted yet. UsageError for
-    an endpoint that is none or may not have the keys, ServiceError where there are no keys.
+    an endpoint that is none or may not get the credentials, ServiceError where there are no credentials.
     """
     if endpoint is not None and endpoint.startswith(FILE_SCHEME):
         folder = endpoint.removeprefix(FILE_SCHEME)

@@ -157,7 +157,7 @@ class Lake(Protocol):
 
     # Spark and other clients
     def address(self, place: LakeURI) -> str | None:
-        """Where Spark reads a place directly (`s3a://…`), or None: its files have to be materialised."""
+        """Where Spark reads an address directly (`s3a://…`), or None: its files have to be materialised."""
         ...
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """Find the proxy for an address in the environment.
 
-One rule for all that goes to a lake or to its object store: keys and signed addresses take no other way than this one.
+One rule for all that goes to a lake or to its object store: credentials and signed addresses take no other way than this one.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ _IMAGE = (
 
 @dataclass(frozen=True)
 class Gateway:
-    """The S3 side of a lakeFS server and the keys that may go to it. Its text form shows no key."""
+    """The S3 side of a lakeFS server and the credentials that may go to it. Its text form shows no secret."""
 
     endpoint: str
     access_key_id: str = field(repr=False)
@@ -208,7 +208,7 @@ def _json(file: Any) -> Any:
 
 
 def _opener(gateway: Gateway | None) -> Callable[[str], Any]:
-    """Opens a place for reading; of a lakeFS server through one file system, which threads may share."""
+    """Opens an address for reading; of a lakeFS server through one file system, which threads may share."""
     import pyarrow.fs  # see read_shape
 
     if gateway is None:
@@ -251,7 +251,7 @@ def _column(name: str, type: Any) -> dict[str, Any]:
 
 
 def _storage_options(gateway: Gateway | None) -> dict[str, str] | None:
-    """For delta-rs, which otherwise would take keys and a region from wherever this machine has some."""
+    """For delta-rs, which otherwise would take credentials and a region from wherever this machine has some."""
     if gateway is None:
         return None
     return {

@@ -21,7 +21,7 @@ from reprolock.errors import MachineError, UsageError
 def opened(source: Path) -> Iterator[SizedFile]:
     """The file's bytes as they stand now. UsageError for what is not a readable file."""
     try:
-        # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+        # Without O_NONBLOCK, opening a pipe without a writer would wait for ever.
         descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
         raise UsageError(f"{source} does not exist", hint="name a file or folder that exists") from None
@@ -38,7 +38,7 @@ def opened(source: Path) -> Iterator[SizedFile]:
 class SizedFile(io.RawIOBase):
     """A file's first `size` bytes, that being its size when it was opened: what an upload announces.
 
-    A file that somebody appends to meanwhile ends where it did; one that became shorter is an error,
+    A file that another program appends to meanwhile ends where it did; one that became shorter is an error,
     for the rest of the announced bytes would never come.
     """
 

@@ -85,7 +85,7 @@ def _data(old: Record, new: Record) -> Iterator[str]:
         if before[name].resolved.replace(before[name].commit, "") == after[name].resolved.replace(
             after[name].commit, ""
         ):
-            read = [{**fields, "uri": ""} for fields in read]  # another branch, and the same place on it
+            read = [{**fields, "uri": ""} for fields in read]  # another branch, and the same path on it
         yield from _changes(f"datasets.{name}.", *map(flattened, read))
 
 

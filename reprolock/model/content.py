@@ -39,7 +39,7 @@ class Content(NamedTuple):
 
     @property
     def algorithm(self) -> Algorithm | None:
-        """How the checksum may be computed from the bytes, by its form; None where nobody but its maker can."""
+        """How the checksum may be computed from the bytes, by its form; None where only the lake itself can."""
         name = _FORMS.get((self.scheme, len(self.checksum)))
         return name if name and _HEX.fullmatch(self.checksum) else None
 
@@ -58,13 +58,13 @@ def meaning_of(checksum: str, size: int, etag: str, encrypted: bool) -> Meaning:
         return "other"
     if same == checksum and parts:
         return "unknown" if parts == "1" or size < SMALLEST_PART else "other"  # one part can be told from the bytes
-    return "bytes"  # else lakeFS computed it itself, or somebody replaced the object
+    return "bytes"  # else lakeFS computed it itself, or the object was replaced
 
 
 class Check:
     """Sees an object's bytes as they pass, and says at their end whether they are the named ones.
 
-    MD5 and SHA-1 find accidents; only SHA-256 is proof against somebody who means it.
+    MD5 and SHA-1 find accidents; only SHA-256 holds against a deliberate forger.
     """
 
     def __init__(self, content: Content, meaning: Meaning = "unknown") -> None:

@@ -25,7 +25,7 @@ _PLAIN_KEY = re.compile(r"[\w-]+")
 
 
 class JsonDifference(NamedTuple):
-    """One place where two documents differ: `path` as `runs[3].time`, values as JSON, None where there is none."""
+    """One position where two documents differ: `path` as `runs[3].time`, values as JSON, None where there is none."""
 
     path: str
     recorded: str | None
@@ -53,7 +53,7 @@ def json_digest(data: bytes, ignore: Sequence[str] = ()) -> str:
 def compare_json(
     recorded: bytes, found: bytes, ignore: Sequence[str] = (), rel: float = 0.0, abs_: float = 0.0
 ) -> list[JsonDifference]:
-    """All places in which two documents differ, numbers by more than the tolerance. ValueError as in `json_digest`."""
+    """All positions at which two documents differ, numbers by more than the tolerance. ValueError as in `json_digest`."""
     return list(_differences(_document(recorded, ignore), _document(found, ignore), rel, abs_, ""))
 
 

@@ -15,7 +15,7 @@ NOT_OBSERVED = "plain file access was not observed"
 
 
 class Read(Value):
-    """One place that Spark read."""
+    """One location that Spark read."""
 
     uri: str = Field(
         description="lakefs://… at the commit for a dataset; a path in the run's folder; else as Spark named it."
@@ -27,14 +27,14 @@ class Read(Value):
 
     @property
     def sentence(self) -> str:
-        """What is wrong with a read that nobody declared."""
+        """What is wrong with an undeclared read."""
         if self.kind == "moving":
             return f"Spark read {self.uri}, a ref that moves and no dataset pins"
         return f"Spark read {self.uri}, which no dataset declares"
 
 
 class Write(Value):
-    """One place that Spark wrote."""
+    """One location that Spark wrote."""
 
     uri: str = Field(description="A path in the run's folder, or as Spark named it.")
     output: str | None = Field(None, description="The output that declares it.")
@@ -50,10 +50,10 @@ class Lineage(Value):
     observed: bool = Field(False, description="Whether Spark's reads and writes were observed.")
     sessions: int = Field(0, description="Spark sessions that were seen to start.")
     reads: Annotated[tuple[Read, ...], Strict(False)] = Field(
-        (), description="What OpenLineage's listener reported as read, each place once."
+        (), description="What OpenLineage's listener reported as read, each location once."
     )
     writes: Annotated[tuple[Write, ...], Strict(False)] = Field(
-        (), description="What it reported as written, each place once."
+        (), description="What it reported as written, each location once."
     )
     unlocked: Strings = Field(
         (),

@@ -62,7 +62,7 @@ class DatasetRecord(Value):
     )
     unverified: int | None = Field(
         None,
-        description="Objects that were copied for this run and checked by their size alone: nobody can compute their checksum. None: none.",
+        description="Objects that were copied for this run and checked by their size alone: their checksum cannot be computed. None: none.",
     )
     table_version: int | None = Field(None, description="Version of a Delta table at the commit.")
     what_if: bool = Field(False, description="True when --data named it for this run only; then repro.lock differs.")

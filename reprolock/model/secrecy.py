@@ -1,6 +1,6 @@
 """Recognise secrets by the names of variables that hold them, and by the form of values.
 
-Only unmistakable forms are here: a false alarm would refuse an honest repro.toml. The keys that are
+Only unmistakable forms are here: a false alarm would refuse an honest repro.toml. The secrets that are
 in use on this machine are looked for by value elsewhere (`reprolock.files.secrets`).
 """
 
@@ -21,7 +21,7 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _VALUE = re.compile(
     r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS and lakeFS key IDs
     r"|\bAKIAJ[0-9A-Z]{15}Q\b"
-    # With the key itself: source code that reads such files names the header alone.
+    # With the private key itself: source code that reads such files names the header alone.
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:\s|\\[nr])+(?:[A-Za-z0-9+/]{16}|Proc-Type:)"
     r"(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
     r"|\bgh[pousr]_[A-Za-z0-9]{36,}"
@@ -38,17 +38,17 @@ _USERINFO = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s]*@", re.IGNORECASE)
 
 
 def is_secret_name(name: str) -> bool:
-    """True for a setting or variable that holds a key: `fs.s3a.secret.key`, `HF_TOKEN`, `keyPassword`; not `max_tokens`."""
+    """True for a setting or variable that holds a secret: `fs.s3a.secret.key`, `HF_TOKEN`, `keyPassword`; not `max_tokens`."""
     return _NAME.search(_HUMP.sub("_", name)) is not None
 
 
 def looks_secret(text: str) -> bool:
-    """True for text that carries a key, a private key, a signed token or a pre-signed address."""
+    """True for text that contains an access key, a private key, a signed token or a pre-signed address."""
     return secret_at(text) is not None
 
 
 def secret_at(text: str) -> int | None:
-    """Where the first such key starts in `text`, None where there is none."""
+    """Where the first such secret starts in `text`, None where there is none."""
     if not any(anchor in text for anchor in _ANCHORS):
         return None
     match = _VALUE.search(text)

@@ -143,7 +143,7 @@ class LakeSpec(Value):
 
 
 class DatasetSpec(Value):
-    """`[datasets.NAME]`: a place in the lake, and how Spark reads it."""
+    """`[datasets.NAME]`: an address in the lake, and how Spark reads it."""
 
     uri: str = Field(description="lakefs://REPOSITORY/REF/PATH; REF is a branch, tag or commit.")
     format: Format = Field(description="How the data is read.")
@@ -176,7 +176,7 @@ class EnvironmentSpec(Value):
     java: str | None = Field(
         None, pattern=r"^(?:>=|==)?\s*\d+$", description='Java\'s feature version: ">=17" or "17".'
     )
-    isolated: bool = Field(True, description="false: run in the current interpreter, refused when it drifts.")
+    isolated: bool = Field(True, description="false: run in the current interpreter; refused when it differs from the lock.")
 
     @model_validator(mode="after")
     def _one_source(self) -> EnvironmentSpec:
@@ -294,7 +294,7 @@ class OutputSpec(Value):
     abs: float | None = Field(None, ge=0, allow_inf_nan=False, description="Absolute tolerance of numbers.")
     publish: str | None = Field(
         None,
-        description="lakefs://REPOSITORY/BRANCH/PATH that the output is published to. The place is the output's own: "
+        description="lakefs://REPOSITORY/BRANCH/PATH that the output is published to. The path is the output's own: "
         "what stands there is replaced.",
     )
 

@@ -71,7 +71,7 @@ def _overlaps(tables: Tables) -> Iterator[tuple[Loc, str]]:
 def _published_twice(tables: Tables) -> Iterator[tuple[Loc, str]]:
     for (one, first), (other, second) in combinations(tables.published.items(), 2):
         if first[:2] == second[:2] and (is_under(first.path, second.path) or is_under(second.path, first.path)):
-            sentence = f'"{second}" overlaps "{first}" (outputs.{one}.publish); each replaces what stands at its place'
+            sentence = f'"{second}" overlaps "{first}" (outputs.{one}.publish); each replaces what is at its path'
             yield ("outputs", other, "publish"), sentence
 
 

@@ -14,7 +14,7 @@ _DOTS = {".", ".."}
 
 
 class LakeURI(NamedTuple):
-    """A place in a lake. `ref` is a branch, tag or commit ID; `path` has no leading slash, "" is all.
+    """An address in a lake. `ref` is a branch, tag or commit ID; `path` has no leading slash, "" is all.
 
     The path is taken literally: no percent-decoding, as in lakectl.
     """
@@ -49,7 +49,7 @@ class LakeURI(NamedTuple):
         return f"{SCHEME}{self.repository}/{self.ref}/{self.path}"
 
     def at(self, ref: str) -> LakeURI:
-        """The same place at another ref."""
+        """The same path at another ref."""
         return self._replace(ref=ref)
 
 

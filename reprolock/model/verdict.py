@@ -145,7 +145,7 @@ def compare_output(
 ) -> Comparison:
     """Compare two digests; only what differs and has a tolerance needs more. ValueError for compare = "none".
 
-    `beyond` is what lies beyond the tolerance when both were laid side by side, empty where nothing does,
+    `beyond` is what lies beyond the tolerance when both were compared, empty where nothing does,
     None where that was not possible; `details` are sentences on what differs, or on why that was not possible.
     """
     if declared.compare not in _SCHEMES:

@@ -55,7 +55,7 @@ class Workspace(NamedTuple):
     """One run's folder and all that is in it.
 
     `folder` is `.reprolock/runs/<id>`; the command runs in `work` (the code's tree, or the project with
-    `--in-place`). `environ` is the whole environment of the command, keys included: it is
+    `--in-place`). `environ` is the whole environment of the command, secrets included: it is
     never written anywhere. `secrets` are the values in it that must not appear in anything written.
     """
 

@@ -30,7 +30,7 @@ OLD_LOG = "log.old"
 
 @dataclass(frozen=True)
 class Keys:
-    """Every key of one stack. lakeFS encrypts with two of them, so none may change while the data are kept."""
+    """All secrets of one stack. lakeFS encrypts with two of them, so none may change while the data are kept."""
 
     minio_user: str = field(repr=False)
     minio_password: str = field(repr=False)
@@ -70,7 +70,7 @@ def make_folder(root: Path, *parts: str) -> Path:
 
 
 def read_keys(folder: Path) -> Keys | None:
-    """The keys of a stack that was started before; None where there is none. MachineError where they are lost."""
+    """The secrets of a stack that was started before; None where there is none. MachineError where they are lost."""
     path = folder / KEYS
     lost = "`reprolock stack down --purge` removes the stack with its data, `reprolock stack up` makes a new one"
     try:
@@ -89,7 +89,7 @@ def read_keys(folder: Path) -> Keys | None:
 
 
 def make_keys(root: Path) -> Keys:
-    """New random keys, written before anything uses them."""
+    """New random secrets, written before anything uses them."""
     keys = Keys(
         minio_user=secrets.token_hex(10),
         minio_password=secrets.token_hex(20),
@@ -121,7 +121,7 @@ def write_seen(folder: Path, seen: Mapping[str, Seen]) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Remove the keys and all data of a stack, and leave its logs. MachineError where that cannot be."""
+    """Remove the secrets and all data of a stack, and leave its logs. MachineError where that cannot be."""
     paths = [path for path in folder.glob("*") if path.is_file()]
     paths += [path for path in folder.glob("*/*") if path.name not in (LOG, OLD_LOG)]
     for path in paths:

@@ -14,7 +14,7 @@ def choose_ports(given: Mapping[str, int], seen: Mapping[str, Seen], running: Co
     """A port for every server, by name. While one of them runs all keep their ports: they know each other by them.
 
     UsageError for a port that is given twice, or to a stack that has another one; MachineError for one that
-    somebody else has.
+    another process has.
     """
     for name, port in given.items():
         if list(given.values()).count(port) > 1:

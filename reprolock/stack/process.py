@@ -1,7 +1,7 @@
 """Start, find again, probe and end a server that outlives the command that started it.
 
 A server has a session of its own, so that neither a closed terminal nor Ctrl-C reaches it. It is known again by
-process ID and start time together: an ID alone may have become somebody else's, who is never touched. Its children,
+process ID and start time together: an ID alone may belong to another process by now, which is never touched. Its children,
 also those that it left when it crashed, carry its marker (`reprolock.engine.process_tree`).
 """
 
@@ -113,7 +113,7 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """So many different ports that nobody listens on now."""
+    """So many different ports that no process listens on now."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:

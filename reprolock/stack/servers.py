@@ -1,7 +1,7 @@
 """The arguments and variables with which the three servers of a local stack are started. No IO.
 
 MinIO keeps the objects of the other two, lakeFS on the bucket `lakefs` and MLflow's artifacts on `mlflow`. All
-three listen on loopback alone, phone nobody, and get their keys by variables: arguments are for everybody to read.
+three listen on loopback alone, send no telemetry, and get their credentials by variables: every user can read arguments.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`stack`: a real lakeFS on a real MinIO, and an MLflow server, for one project on this machine.
 
-In: a project's folder. Out: local processes on loopback that outlive the command, their data and random keys in
-`.reprolock/stack/`, and a `Stack` that says where they are. Only `variables` hands keys out.
+In: a project's folder. Out: local processes on loopback that outlive the command, their data and random secrets in
+`.reprolock/stack/`, and a `Stack` that says where they are. Only `variables` hands secrets out.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def up(
     tell: Callable[[str], None] = lambda text: None,
     machine: Machine | None = None,
 ) -> Stack:
-    """Start what is not up, and wait until all of it answers. Data, keys and ports are those of the time before.
+    """Start what is not up, and wait until all of it answers. Data, credentials and ports are those of the last start.
 
     `ports`: server name → port; a free one is found for the others. `install` gets missing programs by their
     official ways, `tell` hears what takes long. MachineError for a missing program, a taken port or a full disk;
@@ -120,7 +120,7 @@ def status(root: Path) -> Stack:
 
 
 def variables(root: Path) -> dict[str, str]:
-    """What a shell has to export so that lakectl, MLflow and reprolock use the stack: addresses and keys.
+    """What a shell has to export so that lakectl, MLflow and reprolock use the stack: addresses and credentials.
 
     ServiceError while a server is down.
     """
@@ -144,7 +144,7 @@ def variables(root: Path) -> dict[str, str]:
 
 
 def logs(root: Path, name: str | None = None, lines: int = 20) -> dict[str, list[str]]:
-    """The last lines that each server (or the one named) printed since its start, without keys."""
+    """The last lines that each server (or the one named) printed since its start, without secrets."""
     folder = stack_folder(_project(root))
     scanner = (read_keys(folder) or _NO_KEYS).scanner()
     names = [server.name for server in SERVERS if name in (None, server.name)]

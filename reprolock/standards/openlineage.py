@@ -51,7 +51,7 @@ def events(record: Record) -> str:
 
 
 def sender(url: str | None) -> Transport:
-    """Where OpenLineage's own settings (OPENLINEAGE_*, openlineage.yml) send events; `url` in the place of theirs.
+    """Where OpenLineage's own settings (OPENLINEAGE_*, openlineage.yml) send events; `url` instead of theirs.
 
     Of those settings the key, OPENLINEAGE_API_KEY, goes with `url` too.
     """

@@ -8,7 +8,7 @@
 A step asks the packages beside it (files, lake, environment, engine, tracker) and knows none of their
 foreign libraries. It never prints: what a person sees is made of what it returns.
 
-Where a command wants files, `materialise` brings a pinned dataset to the disk, and `data_get` a place in the lake:
+Where a command wants files, `materialise` brings a pinned dataset to the disk, and `data_get` an address of the lake:
 
     listing ─▶ what stands in the tree ─▶ what the cache has ─▶ what must be fetched ─▶ links, renamed into place
                (local_tree)               (fetching)            (lake.transfer)         (local_tree)

@@ -33,7 +33,7 @@ class LakeDatasetSource(FileSystemDatasetSource):
     """A dataset in a lake. `uri` names the commit, so that loading it again gives the same bytes.
 
     The lake's address is not part of it: repro.toml in the current folder or above names the lake, else
-    lakectl's configuration does, so that a run's record can send nobody's keys anywhere.
+    lakectl's configuration does, so that a run's record cannot make credentials go elsewhere.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class LakeDatasetSource(FileSystemDatasetSource):
 
 
 class _CheckedFile:
-    """A file that an object's bytes are written to, held against its checksum as they come; it appears whole.
+    """A file that an object's bytes are written to, checked against its checksum as they come; it appears whole.
 
     Its name until then is its own: a transfer that ended badly may still be writing when the next one has begun.
     """

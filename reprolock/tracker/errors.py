@@ -16,11 +16,11 @@ _OFFLINE = "`reprolock run --offline` records on disk and `reprolock sync` sends
 
 
 class Unreachable(ServiceError):
-    """Nobody answers: what is tried next will not be answered either."""
+    """The server does not answer: further calls would fail too."""
 
 
 def no_answer(place: Place, tries: int) -> Unreachable:
-    """Nobody listens, or nobody answers in time."""
+    """No server listens, or none answers in time."""
     attempts = "1 try" if tries == 1 else f"{tries} tries"
     return Unreachable(
         f"no answer from MLflow at {place} after {attempts}", hint="see whether it is running", owner_hint=_OFFLINE

@@ -286,7 +286,7 @@ def _quoted(text: str) -> str:
 
 
 def _user() -> str:
-    """Who MLflow's own runs name in `mlflow.user`: the name of the account."""
+    """The user as MLflow's own runs name it in `mlflow.user`: the name of the account."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

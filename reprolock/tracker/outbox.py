@@ -124,7 +124,7 @@ def log_or_keep(tracker: Tracker, outbox: Outbox, run_id: str, record: Record, f
 def sync(outbox: Outbox, tracker: Tracker) -> list[Sent]:
     """Send every record that waits, oldest first; one answer each, errors in the answers.
 
-    A record whose run is in another MLflow than the tracker's stays. When nobody answers, the rest is not
+    A record whose run is in another MLflow than the tracker's stays. When the server does not answer, the rest is not
     tried. MachineError when another `sync` of this project is at work. Where no record was ever kept, nothing is made.
     """
     answers: list[Sent] = []

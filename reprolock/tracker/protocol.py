@@ -59,7 +59,7 @@ class ModelVersion(NamedTuple):
 
 
 class Tracker(Protocol):
-    """MLflow at one address. `run_id` is MLflow's everywhere; errors name the address without keys."""
+    """MLflow at one address. `run_id` is MLflow's everywhere; errors name the address without credentials."""
 
     place: Place
 
@@ -70,7 +70,7 @@ class Tracker(Protocol):
 
         `local_id` is a name of the run's that `find` knows it by from its first moment: where an earlier call has
         already created its MLflow run, that one's ID is the answer. `again=False`: there was no such call.
-        ServiceError when nobody answers or the credentials are rejected.
+        ServiceError when the server does not answer or the credentials are rejected.
         """
         ...
 
@@ -78,7 +78,7 @@ class Tracker(Protocol):
         """The variables by which the command's own `mlflow.log_*` and `mlflow.start_run()` reach the run in its experiment.
 
         A command whose own `mlflow.set_experiment` names another experiment than the run's is refused by
-        MLflow, and should be: its run would be split in two. mlflow.experiment in repro.toml is the place to say it.
+        MLflow, and should be: its run would be split in two. mlflow.experiment in repro.toml is where to declare it.
         """
         ...
 

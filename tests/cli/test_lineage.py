@@ -238,7 +238,7 @@ def test_a_catalogue_that_takes_nothing(project: Project, cli, catalogue, monkey
         (
             ("--openlineage", "https://host", "--offline"),
             "--openlineage needs a service, and --offline asks none",
-            "leave one out",
+            "use one of them",
         ),
     ],
 )

@@ -501,11 +501,11 @@ def test_a_folder_that_cannot_be_made(project: Project, cli) -> None:
     assert said == (
         8,
         "",
-        f"error: {folder} cannot be written: something else is in its place\n"
+        f"error: {folder} cannot be written: something else has its name\n"
         f"hint: move away what stands at {folder.parent} and try again\n",
     )
     assert stored.info.status == "FAILED"
-    assert stored.data.tags["reprolock.reason"] == f"{folder} cannot be written: something else is in its place"
+    assert stored.data.tags["reprolock.reason"] == f"{folder} cannot be written: something else has its name"
 
 
 def test_a_file_in_the_place_of_the_own_folder(project: Project, cli) -> None:
@@ -516,7 +516,7 @@ def test_a_file_in_the_place_of_the_own_folder(project: Project, cli) -> None:
     assert cli("run") == (
         8,
         "",
-        f"error: {own}/data cannot be written: something else is in its place\nhint: move away what stands at {own} and try again\n",
+        f"error: {own}/data cannot be written: something else has its name\nhint: move away what stands at {own} and try again\n",
     )
     assert own.read_text() == "in the way"
 
@@ -527,7 +527,7 @@ def test_a_file_where_an_output_needs_a_folder(project: Project, cli) -> None:
     lock(cli)
     said = cli("run")
     assert lines_of(said.err, "error") == [
-        f"error: {project.run_folder(project.record.run_id)}/work/out cannot be written: something else is in its place"
+        f"error: {project.run_folder(project.record.run_id)}/work/out cannot be written: something else has its name"
     ]
     assert said.code == 8
     assert (project.record.status, project.stored().info.status) == ("FAILED", "FAILED")

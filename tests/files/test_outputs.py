@@ -306,6 +306,6 @@ def test_a_file_in_the_way_of_a_folder(project: Path, work: Path) -> None:
     write(work, {"out/predictions/a": "1"})
     with pytest.raises(MachineError) as error:
         collect(DECLARED, work, project, "run1")
-    assert error.value.message == f"{project}/out/predictions cannot be written: something else is in its place"
+    assert error.value.message == f"{project}/out/predictions cannot be written: something else has its name"
     assert tree(work) == {"out/predictions/a": "1"}
     assert (project / "out").read_text() == "a file"

@@ -186,7 +186,7 @@ def test_another_lake_gets_no_keys(recorded: Recorded, monkeypatch: pytest.Monke
 
 
 def test_what_spark_reads_in_place_is_listed_before_it_counts(recorded: Recorded) -> None:
-    """Nothing is copied then, so nothing would be held against its checksum."""
+    """Nothing is copied then, so nothing would be checked against its checksum."""
     declared = DatasetSpec(uri=f"lakefs://{recorded.repository}/main/train/", format="csv")
     pin = pin_dataset(recorded.lake, "train", declared, recorded.lake.resolve(recorded.repository, "main"))
     check_listings(recorded.lake, [pin])

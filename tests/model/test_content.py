@@ -15,7 +15,7 @@ MD5 = hashlib.md5(DATA).hexdigest()
 
 
 def read(data: bytes, scheme: str, checksum: str, meaning: Meaning = "unknown", size: int = 10) -> bool:
-    """All bytes in small pieces; whether they were held against the checksum."""
+    """All bytes in small pieces; whether they were checked against the checksum."""
     check = Check(Content(scheme, checksum, size), meaning)
     piece = max(3, size // 4)
     for start in range(0, len(data), piece):
@@ -107,7 +107,7 @@ def test_where_the_store_says_it_is_over_the_bytes_they_must_fit() -> None:
         (MD5, False, "bytes"),
         (MD5, True, "other"),  # S3 with keys of its own
         (f"{MD5}-2", False, "other"),  # uploaded in parts through lakeFS's gateway
-        ("0" * 32, False, "bytes"),  # lakeFS computed it itself; or somebody replaced the object
+        ("0" * 32, False, "bytes"),  # lakeFS computed it itself; or the object was replaced
         (f"{'0' * 32}-2", False, "bytes"),  # lakeFS computed it itself and uploaded in parts
         ("0x8DCA1B2C3D4E5F6", False, "unknown"),  # no S3
         ("", False, "unknown"),

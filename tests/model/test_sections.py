@@ -225,7 +225,7 @@ def test_without_spark_or_packages_there_is_still_a_digest_of_each_section() -> 
 
 @pytest.mark.parametrize("of", [Given.pinned, Given.observed])
 def test_the_digests_are_what_they_were(of: Callable[[Given], Digests]) -> None:
-    """A record of today is held against these years later: whoever changes them on purpose changes them here."""
+    """A record of today is checked against these years later: whoever changes them on purpose changes them here."""
     assert (
         of(BASE).total
         == {

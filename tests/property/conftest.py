@@ -1,4 +1,4 @@
-"""Laws are held against generated values, however slow the machine is today."""
+"""Laws are checked against generated values, however slow the machine is today."""
 
 from hypothesis import HealthCheck, settings
 

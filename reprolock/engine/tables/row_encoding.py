@@ -173,7 +173,7 @@ def _flat(arrays: Column, wanted: DataType) -> Column:
 
 
 def _vector(value: Column) -> Column:
-    # Needs numpy, which only those have who write vectors.
+    # Needs numpy, which is there where vectors are written.
     from pyspark.ml.functions import vector_to_array
 
     return vector_to_array(value)

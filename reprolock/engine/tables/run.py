@@ -32,7 +32,7 @@ _FILES = ("binary", "image")
 class Table(NamedTuple):
     """A table on disk: a file or folder, how Spark reads it, and columns that are left out.
 
-    One that Spark wrote elsewhere has the address of that place as its `url`.
+    One that Spark wrote elsewhere has that address as its `url`.
     """
 
     path: Path
@@ -43,7 +43,7 @@ class Table(NamedTuple):
 
     @classmethod
     def declared(cls, output: OutputSpec, path: Path, url: str | None = None) -> Table:
-        """The table that an output with compare = "table" is, at the place where it stands."""
+        """The table that an output with compare = "table" is, at the path where it is."""
         return cls(path, output.format or "", output.options, output.ignore, url)
 
     def _task(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def compare_tables(
 ) -> dict[str, TableComparison | TableProblem]:
     """Each pair side by side, its numbers within the tolerance. Arguments and errors as of `digest_tables`.
 
-    What stands in the recorded table's place counts only if it still has the recorded digest.
+    What is at the recorded table's path counts only if it still has the recorded digest.
     """
     tasks = [
         _task(name, pair.recorded, pair.found, pair.rel, pair.abs)

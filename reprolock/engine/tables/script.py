@@ -35,7 +35,7 @@ SETTINGS = {
     # What cannot be read must not count as not being there.
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
-    # Nobody watches this session, and its reads are none of the run's.
+    # This session is not observed: its reads are not the run's.
     "spark.api.mode": "classic",
     "spark.extraListeners": "",
     "spark.sql.queryExecutionListeners": "",
@@ -52,7 +52,7 @@ _WHOLE = {
     "csv": {
         "mode": "FAILFAST",
         "enforceSchema": "false",
-    },  # the latter holds each file's header against the first one's
+    },  # the latter compares each file's header with the first one's
     "json": {"mode": "FAILFAST"},
     "parquet": {"mergeSchema": "true"},
     "orc": {"mergeSchema": "true"},

@@ -55,7 +55,7 @@ def unarchive(data: bytes, folder: Path) -> Snapshot:
     """Unpack an archive into a folder: the snapshot that it was made of, but for what git said of it.
 
     NotReplayable, before anything is written, for an archive that is damaged or too large, or that
-    names a place outside the folder, a device, or one path twice.
+    names a path outside the folder, a device, or one path twice.
     """
     members = files_in(data)
     write_tree(folder, members)
@@ -109,7 +109,7 @@ def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> tuple[CodeFile, by
         path.encode()
         check_path(path)
     except ValueError as error:
-        raise _bad("it names a place outside its folder, or one that no file system can hold") from error
+        raise _bad("it names a path outside its folder, or one that no file system can hold") from error
     if not path or path.endswith("/"):
         raise _bad("it holds a file without a name")
     if member.issym():

@@ -69,7 +69,7 @@ def is_work_tree(root: Path) -> bool:
 
 
 def facts(root: Path) -> Facts:
-    """The commit, branch and remote of a work tree. The remote carries no user, key or query."""
+    """The commit, branch and remote of a work tree. The remote contains no user, password or query."""
     return Facts(
         _line(root, "rev-parse", "--verify", "--quiet", "HEAD"),
         _line(root, "symbolic-ref", "--quiet", "--short", "HEAD"),
@@ -138,7 +138,7 @@ def _committed_forms(data: bytes) -> Iterator[bytes]:
 
 
 def _without_keys(address: str | None) -> str | None:
-    """An address without user, password and query; `git@host:path` keeps its `git`, which is nobody's name."""
+    """An address without user, password and query; `git@host:path` keeps its `git`, which is not a user's name."""
     if address is None:
         return None
     if "://" in address:

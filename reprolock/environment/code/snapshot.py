@@ -1,7 +1,7 @@
 """Take a snapshot of a project's code: which files belong to it, what they hold, and a copy of exactly these.
 
 In: the project's folder and `[run] code`. Out: a `Snapshot`. Taking one reads each file once: it is
-hashed, looked through for keys and compared with the commit at the same time. `place` refuses a
+hashed, searched for secrets and compared with the commit at the same time. `place` refuses a
 file that is no longer what the snapshot says, so what is recorded is what runs.
 """
 
@@ -63,7 +63,7 @@ def snapshot(
 
     `code` names files and folders; None is what git tracks and what is new and not ignored. `exclude`
     are paths that are never code: lakes, outputs, MLflow's files. UsageError for a name that is not
-    there, a link that leaves the project, more than 100 MB, or a file that carries a key.
+    there, a link that leaves the project, more than 100 MB, or a file that contains a secret.
     """
     with_git = git.is_work_tree(root)
     paths = sorted(
@@ -116,7 +116,7 @@ def contents(taken: Snapshot, root: Path) -> Iterator[tuple[CodeFile, bytes]]:
 
 
 def check_keys(taken: Snapshot, root: Path, scanner: Scanner) -> None:
-    """UsageError for a file that carries a key which was not known yet when the snapshot was taken."""
+    """UsageError for a file that contains a secret which was not known yet when the snapshot was taken."""
     for file, data in contents(taken, root):
         _refuse_keys(scanner, data, file.path)
 
@@ -148,7 +148,7 @@ def write_tree(folder: Path, files: Iterable[tuple[CodeFile, bytes]]) -> None:
 
 
 def stays_inside(path: str, target: str, is_link: Callable[[str], bool]) -> bool:
-    """Whether a link at `path`, relative to the root, leads to a place below the root.
+    """Whether a link at `path`, relative to the root, leads to a path below the root.
 
     `..` counts from where a link leads to and not from where it stands, so none may follow one.
     """
@@ -210,7 +210,7 @@ def _is_aside(folder: Path) -> bool:
 
 
 def _never(path: str, exclude: tuple[str, ...]) -> bool:
-    """What is not code wherever it stands: reprolock's own, git's own, keys, bytecode, and what the caller excludes."""
+    """What is not code wherever it stands: reprolock's own, git's own, secrets, bytecode, and what the caller excludes."""
     segments = path.split("/")
     return (
         path in ("repro.toml", "repro.lock")

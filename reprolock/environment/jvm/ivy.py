@@ -25,7 +25,7 @@ from reprolock.errors import MachineError, UsageError
 from reprolock.files.os_errors import cannot_write
 
 _JVM = ("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-# Without these two Ivy asks for two more files a module, which nobody wants.
+# Without these two Ivy asks for two more files a module, which are not needed.
 _LOOKUPS = ("-Divy.maven.lookup.sources=false", "-Divy.maven.lookup.javadoc=false")
 
 
@@ -109,7 +109,7 @@ def _run(
 
 
 def _settings(folder: Path, sources: Sequence[Repository], cache: Path, names: int) -> tuple[Element, dict[str, str]]:
-    """Ivy's settings, and the variables that hold the keys to which they refer."""
+    """Ivy's settings, and the variables that hold the credentials to which they refer."""
     root = Element("ivysettings")
     SubElement(root, "properties", environment="env")
     SubElement(root, "settings", defaultResolver="all")

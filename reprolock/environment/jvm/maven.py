@@ -1,7 +1,7 @@
 """Choose the Maven repositories to ask, and download files from them.
 
 In: variables, the user's own Maven settings, `[spark] conf`. Out: `Repository` values, and bytes. An
-address never carries its key: what stood in it as user name and password travels apart and is shown nowhere.
+address never contains its password: what was in it as user name and password is kept apart and shown nowhere.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CHUNK = 1 << 20
 
 
 class Repository(NamedTuple):
-    """One repository in Maven's layout: `url` ends with "/"; `named_by` says who asked for it."""
+    """One repository in Maven's layout: `url` ends with "/"; `named_by` says which variable or file names it."""
 
     url: str
     named_by: str = "Maven Central"
@@ -66,8 +66,8 @@ def repositories(environ: Mapping[str, str], home: Path, conf: Mapping[str, str]
     """Where jars come from, in the order in which they are asked.
 
     1. REPROLOCK_MAVEN_REPOSITORY (several: separated by commas); else DEFAULT_ARTIFACT_REPOSITORY, which
-       Spark obeys; else the mirror of Central in ~/.m2/settings.xml, with its server's keys; else Central.
-    2. `spark.jars.repositories` of `[spark] conf`. UsageError when an address there carries a key.
+       Spark obeys; else the mirror of Central in ~/.m2/settings.xml, with its server's credentials; else Central.
+    2. `spark.jars.repositories` of `[spark] conf`. UsageError when an address there contains a password.
     """
     variable = next((name for name in VARIABLES if environ.get(name)), None)
     if variable:
@@ -92,7 +92,7 @@ def path_of(coordinate: str, extension: str = "jar") -> str:
 
 
 def fetch(sources: Sequence[Repository], path: str, into: BinaryIO) -> Repository | None:
-    """Write the first repository's copy of `path` into an empty file and say whose it was; None: nobody has it.
+    """Write the first repository's copy of `path` into an empty file and return that repository; None: no repository has it.
 
     ServiceError (exit 5) when one that does not answer, or rejects the credentials, might have had it.
     """
@@ -111,11 +111,11 @@ def fetch(sources: Sequence[Repository], path: str, into: BinaryIO) -> Repositor
 
 
 def realm(source: Repository) -> str | None:
-    """The realm under which a repository asks for keys; None where it asks for none, or does not answer."""
+    """The realm under which a repository asks for credentials; None where it asks for none, or does not answer."""
     try:
         answer = _pool(source.url).request("GET", source.url, retries=False, timeout=_TIMEOUT)
     except urllib3.exceptions.HTTPError:
-        return None  # whoever asks for a file hears of it
+        return None  # the caller that asks for a file raises the error
     match = re.search(r'Basic .*?realm="([^"]*)"', answer.headers.get("WWW-Authenticate", ""), re.IGNORECASE)
     return match[1] if match else None
 

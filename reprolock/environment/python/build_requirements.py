@@ -3,7 +3,7 @@
 A source distribution names its build requirements in its pyproject.toml, and its build backend may
 ask for more (PEP 517, get_requires_for_build_wheel). uv is let start a build of each, in an
 environment of its own that carries a recorder; the recorder notes both, and ends the build before a
-wheel is made. uv fetches, checks the hash and unpacks, with its user's own keys.
+wheel is made. uv fetches, checks the hash and unpacks, with its user's own credentials.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Build one environment into a folder that appears whole under its name.
 
-uv makes a movable virtual environment beside the place, installs with every hash required, those of
+uv makes a movable virtual environment beside the final folder, installs with every hash required, those of
 build requirements included, and the folder is renamed once its manifest stands.
 """
 
@@ -49,7 +49,7 @@ class Plan(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """16 hex characters over all of it, the interpreter's place and exact version included."""
+        """16 hex characters over all of it, the interpreter's path and exact version included."""
         python = [str(self.python.executable), self.python.version, self.python.implementation]
         return digest_of({"packages": self.package_lines, "build": self.build_lines, "python": python})[:16]
 
@@ -103,7 +103,7 @@ def build_environment(plan: Plan, folder: Path, uv: Uv, temporary: Path) -> None
         )
         write_manifest(building, manifest)
         if folder.exists():
-            remove(folder)  # without a manifest: somebody took it away
+            remove(folder)  # without a manifest: it was removed
         os.rename(building, folder)
     except OSError as error:
         raise cannot_write(folder, error) from error

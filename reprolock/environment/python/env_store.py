@@ -156,7 +156,7 @@ def _at(folder: Path) -> Environment | None:
 
 def _mark_used(environment: Environment) -> None:
     """The manifest's time is when the environment was used last; `prune` goes by it."""
-    with suppress(OSError):  # on a cache that is shared read-only, nobody prunes either
+    with suppress(OSError):  # a cache that is shared read-only is not pruned either
         os.utime(environment.folder / MANIFEST)
 
 

@@ -103,7 +103,7 @@ def _remembered(memory: Path) -> Python | None:
 
 def _remember(memory: Path, python: Python) -> None:
     noted = [str(python.executable), _stamp(python.executable), python.version, python.implementation]
-    with suppress(OSError, MachineError):  # a cache that cannot be written is named by whoever needs it
+    with suppress(OSError, MachineError):  # a cache that cannot be written is reported by the code that needs it
         memory.parent.mkdir(parents=True, exist_ok=True)
         write_whole(memory, json.dumps(noted).encode())
 

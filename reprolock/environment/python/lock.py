@@ -69,7 +69,7 @@ def resolve(
 ) -> EnvironmentPin:
     """Pin the packages of the project in `root` for a Python of feature version `python` ("3.11").
 
-    What `keep` pins stays as long as it answers, unless `upgrade`, or its name (or NAME==VERSION) is
+    What `keep` pins stays as long as it matches, unless `upgrade`, or its name (or NAME==VERSION) is
     among `upgrade_packages`. Of a pin whose seal is broken only the versions are taken, where they still can
     be: two branches that git merged are resolved again, and nothing else moves. `as_of` leaves out what was uploaded later. `remark` is given a sentence
     for each yanked version that is pinned, `progress` uv's steps. Errors: UsageError (a requirement that cannot be read,
@@ -118,7 +118,7 @@ class _Resolver:
         pins = {(package.name, package.version): package for package in kept.packages if kept.intact}
         free = {canonicalize_name(re.split("==", name)[0]) for name in self.question.upgrade_packages}
         if pins and not free and not self.question.as_of and not self.uv.offline:
-            # What is pinned often answers already; then nobody need be asked, and no large sdist fetched again.
+            # What is pinned often still matches; then no index need be asked, and no large sdist fetched again.
             try:
                 answer = replace(self, uv=self.uv.near)._resolved(declaration, kept.packages, None)
             except (ServiceError, UsageError):

@@ -2,8 +2,8 @@
 
 The manifest names the interpreter and every distribution with a digest of its own files. The listing
 holds path, size and time of every file; comparing it costs one look at each file and reads none.
-A file whose time alone has changed is read and compared with its distribution's RECORD. Who keeps size and
-time over other bytes is not seen so: a replay, which is evidence, has every RECORD and all that it lists hashed.
+A file whose time alone has changed is read and compared with its distribution's RECORD. Other bytes of the same size
+and time are not detected so: a replay, which is evidence, has every RECORD and all that it lists hashed.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def listing(folder: Path) -> bytes:
 def corrupt(packages: Path) -> tuple[str, ...]:
     """Installed files whose bytes are not those that their RECORD lists, by path below `packages`.
 
-    uv links files out of its cache, which whoever edits such a file in an environment edits too.
+    uv links files out of its cache, so that an edit of such a file in an environment edits the cache too.
     """
     listed = [(path, value) for info in packages.glob("*.dist-info") for path, value in _record(info) if value]
     with ThreadPoolExecutor() as pool:
@@ -138,7 +138,7 @@ def changes(folder: Path, packages: Path, manifest: Manifest, *, hashing: bool =
     """What is not as it was built, such as "six 1.17.0 was installed"; empty for nothing.
 
     A file whose time has changed over the bytes that its RECORD lists is noted anew and is not a change. `hashing`:
-    the RECORDs are held against the manifest and their files against them, though no size and no time has changed.
+    the RECORDs are compared with the manifest, and their files with them, though no size and no time has changed.
     """
     try:
         noted = (folder / LISTING).read_bytes()

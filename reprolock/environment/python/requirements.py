@@ -100,7 +100,7 @@ def _spec_place(root: Path, index: int) -> str:
 
 
 def _problem(text: str) -> str | None:
-    """Why a requirement cannot be locked, None when it can. A sentence without the place."""
+    """Why a requirement cannot be locked, None when it can. A sentence without file and line."""
     if looks_secret(text) or any(
         has_userinfo(word) or has_userinfo(word.removeprefix("git+")) for word in text.split()
     ):

@@ -38,7 +38,7 @@ def runtime_folder(store: Path, modules: tuple[str, ...] = SCRIPT_MODULES, sourc
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         if folder.exists() and not _holds(folder, contents):
-            os.rename(folder, fresh.with_name(f"{fresh.name}.old"))  # edited by somebody
+            os.rename(folder, fresh.with_name(f"{fresh.name}.old"))  # edited since
         try:
             os.rename(fresh, folder)
         except OSError:

@@ -91,7 +91,7 @@ class Uv:
         """
         command = [program(), *arguments, "--color", "never", "--no-progress", *(["--offline"] if self.offline else [])]
         try:
-            # A file for the answer: a pipe that nobody empties while the progress is read would fill up.
+            # A file for the answer: a pipe that is not emptied while the progress is read would fill up.
             with (
                 tempfile.TemporaryFile("w+", encoding="utf-8") as output,
                 subprocess.Popen(

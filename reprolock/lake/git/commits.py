@@ -74,7 +74,7 @@ def _is_commit(repository: pygit2.Repository, oid: pygit2.Oid) -> bool:
         return repository.odb.read_header(oid)[0] == ObjectType.COMMIT
     except KeyError:  # a full ID is not looked up when it is expanded
         return False
-    except pygit2.GitError:  # damaged: whoever loads it says so
+    except pygit2.GitError:  # damaged: loading it says so
         return True
 
 

@@ -125,7 +125,7 @@ class GitLake:
         place = self._place(repository)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            # Made beside its place and renamed: a repository is there whole, with its first commit, or not at all.
+            # Made beside its final path and renamed: a repository is there whole, with its first commit, or not at all.
             made = Path(tempfile.mkdtemp(dir=self._folder, prefix=".new-"))
             try:
                 git = pygit2.init_repository(str(made / "new"), bare=True, initial_head=default_branch)

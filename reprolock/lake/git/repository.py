@@ -2,7 +2,7 @@
 
 What is staged on a branch is a reference, `refs/reprolock/staging/BRANCH`, to a tree with two names:
 `staged` (the branch as its readers see it) and `base` (the head's tree that it was staged on). It
-survives the process, appears whole or not at all, and should somebody move the head with plain git,
+survives the process, appears whole or not at all, and should a user move the head with plain git,
 the difference between the two is laid over the new head, as lakeFS does.
 """
 

@@ -1,9 +1,9 @@
 """Find the credentials for a lakeFS server in the environment or in lakectl's file.
 
-Endpoint and keys are looked for where lakectl looks: the LAKECTL_* variables, then the file that
-LAKECTL_CONFIG_FILE names, else ~/.lakectl.yaml. One rule is stricter than lakectl's: keys go only
+Endpoint and credentials are looked for where lakectl looks: the LAKECTL_* variables, then the file that
+LAKECTL_CONFIG_FILE names, else ~/.lakectl.yaml. One rule is stricter than lakectl's: credentials go only
 to the endpoint that stands beside them. lakectl lets a variable override a value of the file, and so
-would send the file's keys to any endpoint that the environment, or somebody's repro.toml, names.
+would send the file's credentials to any endpoint that the environment, or another person's repro.toml, names.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _SET_BOTH = f"set {ENDPOINT}, {KEY_ID} and {SECRET}, or write all three to ~/{DE
 
 @dataclass(frozen=True)
 class Credentials:
-    """An endpoint and the keys that may go to it. Its text form never shows a key.
+    """An endpoint and the credentials that may go to it. Its text form never shows a secret.
 
     Either the two access keys are set or `session_token` (which lakectl prefers). `source` is
-    "environment" or the file that the keys stand in, with "~" for the home folder.
+    "environment" or the file that holds the credentials, with "~" for the home folder.
     """
 
     endpoint: str
@@ -51,7 +51,7 @@ class Credentials:
 
     @property
     def keys_place(self) -> str:
-        """What a user edits to give other keys."""
+        """What a user edits to give other credentials."""
         if self.source != "environment":
             return self.source
         return TOKEN if self.session_token else KEY_ID
@@ -60,10 +60,10 @@ class Credentials:
 def find_credentials(
     endpoint: str | None, environ: Mapping[str, str], home: Path, *, declared_in: str = "repro.toml"
 ) -> Credentials:
-    """The keys for an endpoint that `declared_in` names; None means lakectl's own endpoint.
+    """The credentials for an endpoint that `declared_in` names; None means lakectl's own endpoint.
 
-    UsageError where no endpoint is known, where only keys for other endpoints are known, or where
-    lakectl's file cannot be read; ServiceError where no keys are known at all.
+    UsageError where no endpoint is known, where only credentials for other endpoints are known, or where
+    lakectl's file cannot be read; ServiceError where no credentials are known at all.
     """
     file = _read(environ, home)
     known = tuple(_known(environ, file))
@@ -94,8 +94,8 @@ def find_credentials(
 def normalised(endpoint: str, place: str) -> str:
     """One spelling per server: lower-case scheme and host, no default port, no trailing "/" or "/api/v1".
 
-    UsageError, naming the place that the endpoint stands in, for what is not an http(s) address or
-    carries a user name; the address itself is not repeated then, as it may hold a key.
+    UsageError, naming the file or variable with the endpoint, for what is not an http(s) address or
+    carries a user name; the address itself is not repeated then, as it may contain a password.
     """
     parts = _split(endpoint)
     if "@" in endpoint:
@@ -115,9 +115,9 @@ def normalised(endpoint: str, place: str) -> str:
 
 
 def secrets_in_use(environ: Mapping[str, str], home: Path) -> frozenset[str]:
-    """Every key value known on this machine that must never be written: lakeFS, S3, MLflow, proxies.
+    """Every secret known on this machine that must never be written: lakeFS, S3, MLflow, proxies.
 
-    Values shorter than `SHORTEST_SECRET` are left out. A broken lakectl file holds no key that
+    Values shorter than `SHORTEST_SECRET` are left out. A broken lakectl file holds no secret that
     reprolock could use, so it is passed over here; `find_credentials` complains about it.
     """
     values = [value for name, value in environ.items() if name == KEY_ID or _is_secret(name, value)]
@@ -157,7 +157,7 @@ class _File(NamedTuple):
 
 
 def _known(environ: Mapping[str, str], file: _File) -> Iterator[Credentials]:
-    """Complete sets of endpoint and keys, the environment's first, as lakectl ranks them."""
+    """Complete sets of endpoint and credentials, the environment's first, as lakectl ranks them."""
     given = [name for name in (KEY_ID, SECRET) if environ.get(name)]
     token = environ.get(TOKEN) or None
     if len(given) == 1 and not token:
@@ -176,7 +176,7 @@ def _known(environ: Mapping[str, str], file: _File) -> Iterator[Credentials]:
 
 
 def _read(environ: Mapping[str, str], home: Path) -> _File:
-    """lakectl's file; an empty one where there is none. No content enters a message: it holds keys."""
+    """lakectl's file; an empty one where there is none. No content enters a message: it holds secrets."""
     named = environ.get(CONFIG_FILE)
     path = Path(named) if named else home / DEFAULT_FILE
     place, hint = _shown(path, home), "write a new one with `lakectl config`"

@@ -132,7 +132,7 @@ def no_repository(transport: Transport, repository: str) -> ReprolockError:
     try:
         known = transport.ask("GET", ("repositories",), {"amount": 1000})["results"]
     except Refused:
-        known = []  # these keys may not see what there is
+        known = []  # these credentials may not list what there is
     return errors.no_repository(transport.credentials.endpoint, repository, [entry["id"] for entry in known])
 
 
@@ -180,7 +180,7 @@ def _is_staged(transport: Transport, repository: str, branch: str) -> bool | Non
 
 
 def _seen(transport: Transport, repository: str, kind: str) -> list[str]:
-    """`names`, none where these keys may not see them."""
+    """`names`, none where these credentials may not list them."""
     try:
         return list(names(transport, repository, kind))
     except Refused:
@@ -188,7 +188,7 @@ def _seen(transport: Transport, repository: str, kind: str) -> list[str]:
 
 
 def _repository(transport: Transport, repository: str) -> Mapping[str, Any]:
-    """What lakeFS says of a repository; nothing where it is not there, or these keys may not see it."""
+    """What lakeFS says of a repository; nothing where it is not there, or these credentials may not read it."""
     try:
         found: Mapping[str, Any] = transport.ask("GET", ("repositories", repository))
     except Refused:

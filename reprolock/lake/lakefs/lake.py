@@ -144,13 +144,13 @@ class LakeFSLake:
 
     # writing
     def create_repository(self, repository: str, *, storage: str | None = None, default_branch: str = "main") -> None:
-        """A new, empty repository. A storage that ends in "/" is a place for many: the repository's name is added."""
+        """A new, empty repository. A storage that ends in "/" is for several repositories: the repository's name is added."""
         names.check_repository(repository)
         names.check_branch(default_branch)
         storage = storage or self._transport.ask("GET", ("config",))["storage_config"]["default_namespace_prefix"]
         if not storage:
             raise UsageError(
-                f'the repository "{repository}" needs a place for its objects: '
+                f'the repository "{repository}" needs a storage for its objects: '
                 f"lakeFS at {self.endpoint} has no default",
                 hint=f"name a bucket: `reprolock data create lakefs://{repository} --storage s3://BUCKET/`",
             )

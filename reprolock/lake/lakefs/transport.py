@@ -1,10 +1,10 @@
 """One connection to a lakeFS server: calls, their parsed answers or streams, and one rule for retries and errors.
 
-The API client of `lakefs_sdk` does the talking (addresses, keys, TLS, the pool of connections). Its
+The API client of `lakefs_sdk` makes the calls (addresses, credentials, TLS, the pool of connections). Its
 model per object is left out: a listing of 10,000 objects takes a third of the time without it.
 Every call has a time-out. What is safe to repeat is repeated with growing pauses: a connection that
 was refused, a 429, and any failure of a call that changes nothing. Redirects are not followed, so
-keys never travel to another host. An answer that says no is `Refused`, for a caller who knows what
+credentials never travel to another host. An answer that says no is `Refused`, for a caller that knows what
 was asked; everything else that goes wrong becomes a ServiceError here.
 """
 
@@ -74,7 +74,7 @@ class Refused(Exception):
 
 
 class Transport:
-    """Calls to one server. A place is a sequence of segments, which are quoted here."""
+    """Calls to one server. An API path is a sequence of segments, which are quoted here."""
 
     def __init__(self, credentials: Credentials, route: Route = Route(), patience: Patience = Patience()) -> None:
         self.credentials = credentials
@@ -165,7 +165,7 @@ class Transport:
             return response
 
     def direct(self, place: Sequence[str], query: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
-        """The address that `stream` asks, and the headers with the keys: both for this server alone."""
+        """The address that `stream` asks, and the headers with the credentials: both for this server alone."""
         return self._address(place, query), self._keys()
 
     def read(self, response: urllib3.HTTPResponse, size: int) -> bytes:
@@ -236,7 +236,7 @@ class Transport:
 
     @contextmanager
     def _explained(self, *, repeated: bool = True, passing: Sequence[int] = _PASSING) -> Iterator[None]:
-        """Foreign errors become ours here and nowhere else. Their causes are cut off: they may hold keys."""
+        """Foreign errors become ours here and nowhere else. Their causes are cut off: they may contain credentials."""
         started = time.monotonic()
         try:
             yield
@@ -307,7 +307,7 @@ class Transport:
 
 
 class _Answer(dict[str, Any]):
-    """What lakeFS answered. Where one of its own fields is missing, somebody else did, or somebody in between left it out."""
+    """What lakeFS answered. Where one of its own fields is missing, another server answered, or a proxy left it out."""
 
     def __init__(self, fields: Mapping[str, Any], problem: ServiceError) -> None:
         super().__init__(fields)
@@ -337,7 +337,7 @@ class _Retries(urllib3.Retry):
         _pool: Any = None,
         _stacktrace: TracebackType | None = None,
     ) -> _Retries:
-        """Who was silent for a whole time-out will be so again; a certificate does not change in seconds."""
+        """Do not retry read time-outs and certificate errors: a retry would fail the same way."""
         if isinstance(error, (ReadTimeoutError, SSLError)):
             raise error
         return super().increment(method, url, response, error, _pool, _stacktrace)

@@ -20,7 +20,7 @@ class Address:
 
     @property
     def of_store(self) -> bool:
-        """Whether the object store answers there; the lake itself, which wants its keys, only repeats what it listed."""
+        """Whether the object store answers there; the lake itself, which needs its credentials, only repeats what it listed."""
         return not self.headers
 
 

@@ -19,7 +19,7 @@ from reprolock.lake.proxies import proxy_for
 from reprolock.lake.transfer.addresses import Address
 
 _CONNECT_SECONDS = 5
-# Who gives less than so many bytes a second for so long is asked no longer.
+# A download slower than this many bytes a second for this long is given up.
 _SLOW_BYTES = 1024
 _SLOW_SECONDS = 30
 _PAUSE_SECONDS = 0.05
@@ -39,7 +39,7 @@ class Unreadable(Exception):
 
 
 class Reader(Protocol):
-    """Who wants the bytes of an address. What it raises ends the download, and comes back with it."""
+    """Receives the bytes of an address. What it raises ends the download, and comes back with it."""
 
     def began(self, etag: str, encrypted: bool) -> None:
         """The server gives the object: its ETag without quotes, and whether the store encrypts with keys of its own, so
@@ -55,7 +55,7 @@ R = TypeVar("R", bound=Reader)
 
 
 class Store:
-    """What all who read from one store have seen of it. One that gives nothing (it stands in a network of its own, its clock
+    """Circuit breaker per object store, shared by all downloads from it. One that gives nothing (it stands in a network of its own, its clock
     is wrong, it has fallen silent) is soon left alone."""
 
     def __init__(self) -> None:
@@ -151,7 +151,7 @@ class Downloads(Generic[R]):
 
 
 class _Connection(Generic[R]):
-    """One of curl's handles, and who reads by it now."""
+    """One of curl's handles, and the download that uses it now."""
 
     reader: R
 
@@ -194,7 +194,7 @@ class _Connection(Generic[R]):
         self.handle.setopt(pycurl.PROXY, proxy)
         self.handle.unsetopt(
             pycurl.HTTPHEADER
-        )  # an empty list would leave the keys that the last address was asked with
+        )  # an empty list would leave the credentials that the last address was asked with
         if address.headers:
             self.handle.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in address.headers.items()])
 

@@ -76,7 +76,7 @@ Receive = Callable[[Object, Meaning], Receiver[T]]
 def transfer(lake: Lake, place: LakeURI, objects: Sequence[Object], receive: Receive[T]) -> Iterator[Step[T]]:
     """Read objects that were listed, sorted, at `place` (a commit), each into what `receive` makes for it.
 
-    Steps come at least four times a second, so that somebody who watches sees bytes move. PinError where
+    Steps come at least four times a second, so that a user sees bytes move. PinError where
     an object is gone or damaged, ServiceError when the lake stays away; a receiver's own errors pass through.
     """
     transfers = _Transfers(lake, place, receive)
@@ -277,11 +277,11 @@ class _Transfers(Generic[T]):
 
 
 class _Stopped(Exception):
-    """Nobody waits for the rest."""
+    """The caller no longer waits for the rest."""
 
 
 class _Arrival(Generic[T]):
-    """One object on its way to its receiver: counts its bytes, and ends early when nobody waits any more."""
+    """One object on its way to its receiver: counts its bytes, and ends early when the caller no longer waits."""
 
     def __init__(
         self,

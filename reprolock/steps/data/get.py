@@ -67,7 +67,7 @@ def get(lake: Lake, uri: LakeURI, dest: Path, cache: ObjectCache, *, progress: P
 
 
 def _still(lake: Lake, uri: LakeURI) -> str:
-    """The commit's ID, which nobody can move while it is copied; the branch itself where it has staged changes."""
+    """The commit's ID, which cannot move while it is copied; the branch itself where it has staged changes."""
     commit = lake.resolve(uri.repository, uri.ref)
     return uri.ref if lake.uncommitted(uri.repository, uri.ref, uri.path) else commit.id
 

@@ -18,7 +18,7 @@ def files_of(folder: Path, uri: LakeURI) -> list[tuple[str, Path]]:
     """Every file under a folder with its name below it, "/" between segments, sorted by UTF-8 bytes.
 
     Links are followed as long as they stay within the folder. UsageError for an empty folder, and one
-    for all of: a project's `.reprolock`, which may hold a stack's keys; links that leave the folder, lead nowhere or back to a folder around them; pipes,
+    for all of: a project's `.reprolock`, which may hold a stack's credentials; links that leave the folder, lead nowhere or back to a folder around them; pipes,
     sockets and devices; names that `uri` cannot take.
     """
     problems: list[str] = []
@@ -46,7 +46,7 @@ def files_of(folder: Path, uri: LakeURI) -> list[tuple[str, Path]]:
 def _walk(
     folder: Path, below: str, root: Path, around: tuple[Path, ...], problems: list[str]
 ) -> Iterator[tuple[str, Path]]:
-    """`around` are the real places of the folders from the root to this one: a link to one of them has no end."""
+    """`around` are the real paths of the folders from the root to this one: a link to one of them has no end."""
     with os.scandir(folder) as found:
         for item in found:
             path, name = Path(item.path), below + item.name

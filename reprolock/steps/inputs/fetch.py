@@ -23,9 +23,9 @@ _OWN = "sha256"  # the scheme by which the cache names bytes of which the lake's
 
 
 class Source:
-    """Where the bytes of the objects at one place come from: the cache, and the lake for what is not in it.
+    """Where the bytes of the objects at one address come from: the cache, and the lake for what is not in it.
 
-    `title` names what they are, at the start of a sentence; without a lake nobody is asked. `fetched` objects were. Of
+    `title` names what they are, at the start of a sentence; without a lake nothing is fetched. `fetched` objects were. Of
     `unverified` ones, fetched now or before, the checksum could not be computed from the bytes: their size alone was checked.
     """
 
@@ -55,7 +55,7 @@ class Source:
     def fetch(self, items: Sequence[Object]) -> dict[str, Content]:
         """Read objects into the cache; path → content. What has come stays there, also when this ends with an error.
 
-        PinError where an object is gone or damaged, ServiceError when the lake stays away or nobody may be asked.
+        PinError where an object is gone or damaged, ServiceError when the lake does not answer or may not be asked.
         """
         if not items:
             return {}
@@ -95,7 +95,7 @@ class Source:
 
 
 class _Incoming:
-    """An object on its way into the cache, held against its checksum as it comes, where that says anything about it."""
+    """An object on its way into the cache, checked against its checksum as it comes, where that says anything about it."""
 
     def __init__(self, item: Object, content: Content, check: Check, cache: ObjectCache, opaque: bytes) -> None:
         self._item = item
@@ -126,7 +126,7 @@ class _Incoming:
 
 
 def not_cached(title: str, cache: ObjectCache) -> ServiceError:
-    """Nobody may be asked for what the cache has not; `title` names it, at the start of a sentence."""
+    """What the cache lacks must not be fetched now; `title` names it, at the start of a sentence."""
     return ServiceError(
         f"{title} is not whole in the cache at {cache.folder}, and --offline does not download it",
         hint="leave out --offline while the lake answers",
@@ -145,7 +145,7 @@ def fill(tree: LocalTree, missing: Sequence[Object], source: Source) -> None:
     with tree.building():
         left = missing
         for _ in range(_ROUNDS):
-            # A cache may lose an object meanwhile: damaged and thrown away, or trimmed by somebody else.
+            # A cache may lose an object meanwhile: damaged and thrown away, or trimmed by another process.
             here |= source.fetch([item for item in left if item.path not in here])
             left = [item for item in left if not tree.put(source.cache, here[item.path], item)]
             if not left:

@@ -68,11 +68,11 @@ def materialised(
     name: str | None = None,
 ) -> Materialised:
     """Make the tree of a pin whole, or one file of it (`name`, relative to the dataset), and say what that took. The lake
-    is asked only for what is not in the cache; None is nobody to ask.
+    is asked only for what is not in the cache; None: no lake is asked.
 
     UsageError (2) for a name that the dataset does not have, and for names that a folder here cannot hold; PinError (4)
     where the data is gone, damaged or not what was pinned, or where a file stands in the tree that is none of its;
-    ServiceError (5) when the lake stays away, or nobody may be asked; MachineError (8) for a full disk or a folder
+    ServiceError (5) when the lake does not answer, or may not be asked; MachineError (8) for a full disk or a folder
     that cannot be written.
     """
     items = _listing(lake, pin, cache)

@@ -1,6 +1,6 @@
 """Check that a folder on this machine can hold files of the listed names; one error names all that it cannot.
 
-A lake written by somebody else is foreign input: a name may point out of the folder, and two names may
+A lake may be written by others, and is foreign input: a name may point out of the folder, and two names may
 be one on a file system that ignores case.
 """
 

@@ -31,8 +31,8 @@ _STRANGERS_SHOWN = 20
 class LocalTree:
     """The tree of `place` (an address, at a commit where it is shared) at `path`, below `folder`.
 
-    Built beside its place and renamed where nothing stands yet. A shared tree is put right file by file where
-    something does; one that is not has its place, which is free or an empty folder, for itself.
+    Built beside its path and renamed where nothing is yet. A shared tree is put right file by file where
+    something does; one that is not shared has its path, which is free or an empty folder, for itself.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class LocalTree:
 
     @contextmanager
     def building(self) -> Iterator[None]:
-        """While the body runs, `put` may be called; when it ends well, all that was put stands in its place."""
+        """While the body runs, `put` may be called; when it ends well, all that was put is at its path."""
         if not self._checked:
             self.check()
         with self._scratch() as beside:
@@ -111,7 +111,7 @@ class LocalTree:
         with self._writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if not self._shared and self.path.is_dir():
-                # The folder itself stays: somebody may be standing in it.
+                # The folder itself stays: it may be a process's current folder.
                 for entry in list(os.scandir(self._top)):
                     os.rename(entry.path, self.path / entry.name)
                 return

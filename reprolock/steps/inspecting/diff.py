@@ -38,7 +38,7 @@ def diff(
 ) -> Difference:
     """Compare two lock files, two git revisions of repro.lock, or two runs (IDs, or folders of artifacts).
 
-    `lake` is an endpoint in the place of the declared one; a lake that does not answer is a remark. UsageError for a
+    `lake` is an endpoint to use instead of the declared one; a lake that does not answer is a remark. UsageError for a
     side that is nothing, or a lock beside a run.
     """
     machine = machine or Machine.here()
@@ -243,7 +243,7 @@ def _given_jars(old: RunSide, new: RunSide) -> Section:
 
 
 def _command(side: RunSide) -> dict[str, str]:
-    """As declared, where that is known: the executed one names places on its machine."""
+    """As declared, where that is known: the executed one names paths on its machine."""
     record = side.record
     outputs = {f"outputs.{output.name}": output.path for output in record.outputs}
     variables = {f"env.{name}": value for name, value in record.env.items()}

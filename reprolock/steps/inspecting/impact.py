@@ -40,7 +40,7 @@ _TAG = re.compile(r"reprolock\.dataset\.(.+)\.resolved")
 
 
 class Read(NamedTuple):
-    """One dataset that a run read: its name, its place at the commit, its glob, and the ref that was declared."""
+    """One dataset that a run read: its name, its address at the commit, its glob, and the ref that was declared."""
 
     name: str
     place: LakeURI
@@ -155,7 +155,7 @@ def _owners(rows: list[Row], readers: set[str]) -> dict[str, str]:
 
 
 def _input(name: str, source: str) -> Read | None:
-    """The place that an input's source names: reprolock's own, or a Delta table at a commit, as MLflow writes them."""
+    """The address that an input's source names: reprolock's own, or a Delta table at a commit, as MLflow writes them."""
     try:
         said = json.loads(source)
     except ValueError:
@@ -214,7 +214,7 @@ def _is_there(lake: Lake, place: LakeURI) -> bool:
 
 
 def _by_bytes(lake: Lake, wanted: LakeURI, candidates: Iterable[Read]) -> _Choice | None:
-    """Where the address is one object: who read these bytes at this path. None where it is not an object."""
+    """Where the address is one object: the runs that read these bytes at this path. None where it is not an object."""
     if not wanted.path or wanted.path.endswith("/") or ".." in wanted.ref:
         return None
     meant = _stat(lake, wanted)
@@ -239,7 +239,7 @@ def _covers(read: Read, path: str) -> bool:
 
 
 def _by_commits(lake: Lake, wanted: LakeURI, candidates: Iterable[Read]) -> _Choice:
-    """Who read at the commits that are meant: something under the address, or a dataset around it that had something there."""
+    """The runs that read at the commits that are meant: something under the address, or a dataset around it that had something there."""
     repository, ref, path = wanted
     commits = {read.place.ref for read in candidates}
     old, dots, new = ref.partition("..")

@@ -44,7 +44,7 @@ class LockSide(NamedTuple):
 class RunSide(NamedTuple):
     """A recorded run and what could be read of its artifacts; None for what is not at hand.
 
-    `code`: path → (mode, bytes). A record is foreign input, and nothing of it is held against the rest here.
+    `code`: path → (mode, bytes). A record is foreign input, and nothing of it is compared with the rest here.
     """
 
     label: str

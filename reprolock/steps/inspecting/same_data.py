@@ -35,7 +35,7 @@ def same_data(
     Data is the same where the digests over path, size and checksum of every object are: at another commit, or on
     another branch, it may be. How it was read is not looked at; `diff` shows that. UsageError for fewer than two
     runs; NotReplayable (exit 7) where a record was changed, where a run declares no dataset, and for digests of
-    two schemes, which nobody can compare.
+    two schemes, which cannot be compared.
     """
     if len(runs) < 2:
         raise UsageError("one run is not compared with anything", hint="name two runs or more")
@@ -52,7 +52,7 @@ def same_data(
 
 
 def _record(run: str, tracker: Tracker) -> Record:
-    """record.json as it was written: held against its seal, and against MLflow's tags where it comes from there."""
+    """record.json as it was written: checked against its seal, and against MLflow's tags where it comes from there."""
     if (folder := artifacts_in(Path(run))) is not None:
         record = read_record(folder / RECORD)
         check_seal(record, None)

@@ -42,7 +42,7 @@ State = Literal["ok", "gone", "changed", "unverifiable", "absent"]
 class Verified(NamedTuple):
     """One pin against the world.
 
-    `unverifiable` counts objects that were read, or would have been, and whose checksum nobody can compute
+    `unverifiable` counts objects that were read, or would have been, and whose checksum cannot be computed
     again. "absent" is what is not on this machine and is fetched or built when it is needed: no problem.
     """
 
@@ -137,7 +137,7 @@ def _dataset(lake: Lake, pin: DatasetPin, deep: bool, progress: Progress) -> Ver
 
 
 def _read(lake: Lake, pin: DatasetPin, item: Object) -> bool | tuple[State, str]:
-    """Whether the bytes were held against a checksum; or what is wrong with them."""
+    """Whether the bytes were checked against a checksum; or what is wrong with them."""
     place = pin.place
     try:
         with lake.open(place.repository, place.ref, item.path) as stream:

@@ -41,7 +41,7 @@ def resolve_datasets(
 
 
 def resolve_refs(lake: Lake, places: Mapping[str, LakeURI], *, as_of: datetime | None = None) -> dict[Ref, Commit]:
-    """The commit of each (repository, ref) among the places; errors name the dataset that asks."""
+    """The commit of each (repository, ref) among the addresses; errors name the dataset that asks."""
     askers: dict[Ref, str] = {}
     for name, place in places.items():
         askers.setdefault(place[:2], name)
@@ -95,7 +95,7 @@ def is_staged(lake: Lake, place: LakeURI, glob: str | None) -> bool:
 
 
 def matches(path: str, glob: str | None) -> bool:
-    """A glob is held against an object's name, as Spark's pathGlobFilter does. None lets all pass."""
+    """A glob is checked against an object's name, as Spark's pathGlobFilter does. None lets all pass."""
     return glob is None or fnmatchcase(basename(path), glob)
 
 

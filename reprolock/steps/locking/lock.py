@@ -177,7 +177,7 @@ def _environment(
 def _jars(
     spec: Spec, environment: EnvironmentPin | None, old: JarsPin | None, options: LockOptions, machine: Machine
 ) -> JarsPin | None:
-    """The jars' closure: kept while it answers, resolved with the JVM's own resolver otherwise."""
+    """The jars' closure: kept while it matches, resolved with the JVM's own resolver otherwise."""
     if spec.spark is None:
         return None
     if old is not None and not jars_problem(spec, environment, old) and not options.upgrade:

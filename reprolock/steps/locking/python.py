@@ -24,7 +24,7 @@ def lock_environment(
     remark: Callable[[str], None],
     say: Callable[[str], None] | None = None,
 ) -> EnvironmentPin | None:
-    """The pin of `[environment]`, kept while it answers; None where no packages are declared."""
+    """The pin of `[environment]`, kept while it matches; None where no packages are declared."""
     if not spec.environment.locks_python:
         return None
     asked = options.upgrade or options.upgrade_packages or (options.as_of and not options.upgrade_datasets)
@@ -47,7 +47,7 @@ def lock_environment(
 
 
 def _java(spec: Spec, old: EnvironmentPin | None, options: LockOptions, machine: Machine) -> str | None:
-    """Java's feature version: the pinned one stays while it answers, else the one that is here. MachineError where that does not."""
+    """Java's feature version: the pinned one stays while it matches, else the one that is here. MachineError where that does not match."""
     if spec.spark is None:
         return None
     if old is not None and old.java is not None and spec.environment.accepts_java(old.java) and not options.upgrade:

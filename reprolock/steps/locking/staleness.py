@@ -16,7 +16,7 @@ from reprolock.steps.project.project import Project, read_project
 
 
 class Stale(NamedTuple):
-    """One pin that does not answer: which, and a sentence about it."""
+    """One stale pin: which, and a sentence about it."""
 
     section: Literal["dataset", "environment", "jars"]
     name: str
@@ -24,12 +24,12 @@ class Stale(NamedTuple):
 
 
 def check(root: Path) -> Lock:
-    """`lock --check`: the lock, when it answers repro.toml; else LockError. No lake, no network."""
+    """`lock --check`: the lock, when it is up to date; else LockError. No lake, no network."""
     return require_fresh(read_project(root))
 
 
 def stale_pins(root: Path, spec: Spec, lock: Lock) -> tuple[Stale, ...]:
-    """Everything about `lock` that does not answer `spec`, datasets first. Empty: the lock answers.
+    """Everything about `lock` that is stale for `spec`, datasets first. Empty: the lock is up to date.
 
     `root` is where the files stand that `[environment]` names.
     """
@@ -70,7 +70,7 @@ def require_fresh(project: Project) -> Lock:
 
 
 def dataset_problem(name: str, dataset: DatasetSpec, lake: LakeSpec, pin: DatasetPin | None) -> str | None:
-    """Why a pin does not answer its declaration, None when it does."""
+    """Why a pin is stale for its declaration, None when it is not."""
     if pin is None:
         return f"datasets.{name} is not pinned"
     if pin.uri != dataset.uri:
@@ -85,7 +85,7 @@ def dataset_problem(name: str, dataset: DatasetSpec, lake: LakeSpec, pin: Datase
 
 
 def jars_problem(spec: Spec, environment: EnvironmentPin | None, pin: JarsPin | None) -> str | None:
-    """Why the jars do not answer `[spark]` and the pyspark that is pinned, None when they do."""
+    """Why the jars are stale for `[spark]` and the pyspark that is pinned, None when they are not."""
     if spec.spark is None:
         return None if pin is None else "jars are pinned, and repro.toml has no [spark]"
     if pin is None:
@@ -105,7 +105,7 @@ def jars_problem(spec: Spec, environment: EnvironmentPin | None, pin: JarsPin | 
 
 
 def environment_problem(spec: Spec, root: Path, pin: EnvironmentPin | None) -> str | None:
-    """Why the packages do not answer `[environment]` and the files it names, None when they do."""
+    """Why the packages are stale for `[environment]` and the files it names, None when they are not."""
     environment = spec.environment
     if not environment.locks_python:
         return None if pin is None else "packages are pinned, and [environment] declares none"

@@ -26,7 +26,7 @@ class EnvironmentView(NamedTuple):
 
 
 def env(root: Path, machine: Machine | None = None) -> EnvironmentView:
-    """LockError where the lock does not answer, UsageError where no packages are locked."""
+    """LockError where the lock is out of date, UsageError where no packages are locked."""
     machine = machine or Machine.here()
     pin = _pin(root)
     return EnvironmentView(pin, find(pin, cache_folder(machine.environ), environ=machine.environ), tuple(drift(pin)))

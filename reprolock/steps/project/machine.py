@@ -32,7 +32,7 @@ class Machine(NamedTuple):
         return cls(dict(os.environ), Path.home(), os.cpu_count() or 1, Path(sys.executable))
 
     def scanner(self, pass_env: Iterable[str] = (), further: Mapping[str, str] = {}) -> Scanner:
-        """Looks for every key that is in use here: variables, lakectl's file, what `pass_env` lets through, and `further`
+        """Looks for every secret that is in use here: variables, lakectl's file, what `pass_env` lets through, and `further`
         ones by their names."""
         keys = {**further, **keys_in(self.environ, pass_env)}
         known = set(keys.values())

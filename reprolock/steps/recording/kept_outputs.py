@@ -13,7 +13,7 @@ from reprolock.errors import NotReplayable
 from reprolock.model.uri import check_path
 
 LARGEST = 20_000_000
-"""Bytes. A larger output is data, and belongs in a lake; then a difference is told without its place."""
+"""Bytes. A larger output is data, and belongs in a lake; then a difference is reported without its position."""
 
 
 def pack(path: Path) -> bytes | None:

@@ -54,7 +54,7 @@ class Recorded(NamedTuple):
 
 
 def read_recorded(folder: Path, code: Path, tags: Mapping[str, str] | None) -> Recorded:
-    """Read the artifacts in `folder`, unpack the code to `code`, and hold all of it against the record.
+    """Read the artifacts in `folder`, unpack the code to `code`, and compare all of it with the record.
 
     `tags` are those of the run in MLflow, None where it is in none that is known here.
     NotReplayable (exit 7) names what is missing, what differs, or why the run cannot serve: it failed, or was killed.
@@ -266,7 +266,7 @@ def _differing(kind: str, recorded: Digests, again: Digests) -> Iterator[str]:
 
 
 def _same_command(record: Record, spec: Spec) -> bool:
-    """Arguments that name a place on a machine differ between machines; all others are as declared."""
+    """Arguments that name a path on a machine differ between machines; all others are as declared."""
     values = spec.placeholder_names()
     values["seed"] = spec.run.seed
     if (

@@ -53,7 +53,7 @@ class Reporter:
     def abandon(self, run_id: str, problem: BaseException, ended: datetime, redact: Callable[[str], str] = str) -> bool:
         """End a run whose command never started, or whose end could not be recorded: FAILED, or KILLED by Ctrl-C.
 
-        `redact` takes the keys out of the problem. False where neither MLflow nor the outbox could be told: a later
+        `redact` takes secrets out of the message. False where neither MLflow nor the outbox could be told: a later
         command has to do it.
         """
         status: Status = "KILLED" if isinstance(problem, KeyboardInterrupt) else "FAILED"

@@ -32,7 +32,7 @@ def close_abandoned(root: Path, machine: Machine) -> tuple[str, ...]:
         place = which_mlflow(root, machine)
     except ReprolockError:
         for journal, _ in found:
-            journal.release()  # an invalid repro.toml is somebody else's to report
+            journal.release()  # an invalid repro.toml is reported elsewhere
         return ()
     tracker = open_tracker(place, machine.environ, machine.home)
     try:

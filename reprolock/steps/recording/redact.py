@@ -25,14 +25,14 @@ _REFERENCE = re.compile(r"\$\{env[.:](\w+)\}")
 
 
 class Covered(NamedTuple):
-    """A record without keys, and what was done for it."""
+    """A record without secrets, and remarks about what was removed."""
 
     record: Record
     remarks: tuple[str, ...]
 
 
 def spark_keys(workspace: Workspace) -> dict[str, str]:
-    """The keys among Spark's settings, which went into variables: setting → value."""
+    """The secrets among Spark's settings, which went into variables: setting → value."""
     conf = workspace.spark.conf if workspace.spark else {}
     found = {name: _REFERENCE.fullmatch(value) for name, value in conf.items()}
     return {
@@ -41,13 +41,13 @@ def spark_keys(workspace: Workspace) -> dict[str, str]:
 
 
 def check_spec(spec: Spec, scanner: Scanner) -> None:
-    """UsageError (exit 2) names the setting that holds a key in a form that is not the key's own, such as an escape of TOML's."""
+    """UsageError (exit 2) names the setting that holds a secret in another form than its own, such as an escape of TOML's."""
     for place, text in _texts(spec.model_dump(mode="json")):
         scanner.check(text, f"{place} in repro.toml", lines=False)
 
 
 def check_opening(record: Record, scanner: Scanner) -> None:
-    """UsageError (exit 2) names the part of an opening record that carries a key: repro.toml, git or Spark brought it.
+    """UsageError (exit 2) names the part of an opening record that contains a secret: repro.toml, git or Spark brought it.
 
     What `pass_env` lets through is not looked for here, but in repro.toml: it may be the project's own folder.
     """
@@ -75,7 +75,7 @@ def covered(record: Record, checked: Record, scanner: Scanner) -> Covered:
 def without_keys(
     outputs: tuple[OutputRecord, ...], kept: Mapping[str, Path], scanner: Scanner
 ) -> tuple[tuple[OutputRecord, ...], dict[str, Path], tuple[str, ...]]:
-    """Outputs, their kept copies, and remarks: a copy that carries a key is removed, and the output is not kept."""
+    """Outputs, their kept copies, and remarks: a copy that contains a secret is removed, and the output is not kept."""
     left, remarks = dict(kept), []
     answers = []
     for output in outputs:
@@ -120,7 +120,7 @@ def _texts(value: Any, passed: Any = None, place: str = "") -> Iterator[tuple[st
 
 
 def _redacted(value: Any, passed: Any, scanner: Scanner) -> Any:
-    """The document with asterisks for the keys in what `passed` does not have there."""
+    """The document with asterisks for the secrets in what `passed` does not have there."""
     if value == passed:
         return value
     if isinstance(value, str):

@@ -1,6 +1,6 @@
 """`replay`: repeat a recorded run from its record alone, in a folder of its own, and compare the two.
 
-1. The record is fetched and held against its artifacts (`recorded`): what does not agree is NOT REPLAYABLE.
+1. The record is fetched and compared with its artifacts (`recorded`): what does not agree is NOT REPLAYABLE.
 2. Code, data, packages, jars, Java and N are rebuilt from it, as `run` rebuilds them from a lock.
 3. The command runs; nothing is published, repro.lock and the lake stay as they are.
 4. Outputs and metrics are compared by the record's own rules, and a verdict is given (`compare`).
@@ -48,7 +48,7 @@ REPLAYS = "replays"
 
 
 class ReplayOptions(NamedTuple):
-    """What `reprolock replay` was asked for. `lake` is an endpoint in the place of the record's; `stdout` as in RunOptions."""
+    """What `reprolock replay` was asked for. `lake` is an endpoint to use instead of the record's; `stdout` as in RunOptions."""
 
     tracking_uri: str | None = None
     lake: str | None = None
@@ -132,7 +132,7 @@ def _replayed(
             replay_of=recorded.record.run_id,
         )
         if lake is not None:
-            # What is copied to this machine is held against its pin then; what Spark reads in place never is.
+            # What is copied to this machine is checked against its pin then; what Spark reads in place never is.
             check_listings(lake, in_place(sources.pins, materials.inputs))
     except UsageError as error:
         raise error if options.what_if else _impossible(recorded, error) from None
@@ -163,7 +163,7 @@ def _replayed(
 
 
 def interrupted(record: Record) -> bool:
-    """Whether somebody ended reprolock, and the command with it: then there is no verdict."""
+    """Whether reprolock was interrupted, and the command with it: then there is no verdict."""
     return record.status == "KILLED" and record.ending is not None and record.ending.signal is not None
 
 
@@ -193,7 +193,7 @@ def _impossible(recorded: Recorded, error: ReprolockError) -> NotReplayable:
 
 
 def _fetched(root: Path, run: str, tracker: Tracker) -> Recorded:
-    """The run's artifacts in a folder of this replay's own, held against one another and, where MLflow has the run, its tags."""
+    """The run's artifacts in a folder of this replay's own, compared with one another and, where MLflow has the run, its tags."""
     given = Path(run)
     replays = own_folder(root) / REPLAYS
     if (folder := artifacts_in(given)) is not None:
@@ -246,7 +246,7 @@ def _fresh(folder: Path, name: str) -> Path:
 
 
 def _lake(recorded: Recorded, spec: Spec, root: Path, given: str | None, machine: Machine) -> Lake:
-    """UsageError where --lake is at fault; NotReplayable where the record names a lake that gets no keys."""
+    """UsageError where --lake is at fault; NotReplayable where the record names a lake that gets no credentials."""
     where = "--lake" if given else "the record"
     try:
         return open_lake(spec.lake.endpoint, root, machine.environ, machine.home, declared_in=where)

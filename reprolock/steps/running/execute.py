@@ -55,7 +55,7 @@ class Watcher(Protocol):
         ...
 
     def publishing(self) -> AbstractContextManager[Progress]:
-        """Outputs are put into the lake now; who is to be told how far that is."""
+        """Outputs are put into the lake now; returns the progress to report to."""
         ...
 
     def warn(self, sentence: str) -> None:
@@ -186,7 +186,7 @@ class Performance:
             note_finished(self.root, record)
         journal.close()
         if record.status == "FINISHED" and workspace.mode == "isolated" and not isinstance(incomplete, NotPlaced):
-            shutil.rmtree(workspace.work, ignore_errors=True)  # kept after a failure, for whoever looks for its cause
+            shutil.rmtree(workspace.work, ignore_errors=True)  # kept after a failure, to look for its cause
         return RunResult(record, sent, place.shown, incomplete=incomplete)
 
     def _created(self, journal: Journal, options: RunOptions, started: datetime) -> str:
@@ -265,7 +265,7 @@ class Performance:
         return record
 
     def _check_keys(self, record: Record, workspace: Workspace) -> None:
-        """UsageError for a key in what is recorded, or one of Spark's own, known by now, in the code."""
+        """UsageError for a secret in what is recorded, or one of Spark's own, known by now, in the code."""
         further = spark_keys(workspace)
         self.scanner = self.machine.scanner(self.sources.spec.run.pass_env, further)
         self.own_keys = self.machine.scanner((), further)
@@ -279,7 +279,7 @@ class Performance:
         self.checked = record
 
     def _covered(self, record: Record, watcher: Watcher) -> Record:
-        """The record as it may be written: a key that the command brought up ends no run."""
+        """The record as it may be written: a secret that the command printed or logged ends no run."""
         assert self.checked is not None
         record, remarks = covered(record, self.checked, self.scanner)
         for remark in remarks:
@@ -287,7 +287,7 @@ class Performance:
         return record
 
     def _declared(self) -> dict[str, bytes]:
-        """repro.toml and repro.lock as they are logged, looked through for keys."""
+        """repro.toml and repro.lock as they are logged, searched for secrets."""
         contents = {name: (self.root / name).read_bytes() for name in (SPEC, LOCK)}
         for name, data in contents.items():
             self.scanner.check(data, name)

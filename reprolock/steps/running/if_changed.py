@@ -89,7 +89,7 @@ def _published(record: Record) -> dict[str, str]:
 
 
 def _matches(root: Path, record: Record) -> bool:
-    """Whether every output is at its place with the bytes that the run left. One that went to the lake alone is not."""
+    """Whether every output is at its path with the bytes that the run left. One that went to the lake alone is not."""
     for output in record.outputs:
         found = measure(root / output.path)
         if found is None or found.digest != output.digest:

@@ -90,7 +90,7 @@ def observe(
 
 
 def judged(ending: Ending, lineage: Lineage, spec: Spec, warn: Callable[[str], None]) -> Ending:
-    """What nobody declared is warned of; with `undeclared_reads = "error"` it is a failure, as is not to know."""
+    """Warn of undeclared reads; with `undeclared_reads = "error"` they are a failure, as is a run that was not observed."""
     undeclared = [read.sentence for read in lineage.undeclared]
     problems = undeclared or ([] if lineage.observed else [lineage.coverage])
     if problems and spec.spark and spec.run.undeclared_reads == "error" and ending.status == "FINISHED":
@@ -102,7 +102,7 @@ def judged(ending: Ending, lineage: Lineage, spec: Spec, warn: Callable[[str], N
         warn(sentence)
     if len(undeclared) > _WARNINGS:
         warn(
-            f"Spark read {len(undeclared) - _WARNINGS} more places that no dataset declares; `reprolock show` names them"
+            f"Spark read {len(undeclared) - _WARNINGS} more locations that no dataset declares; `reprolock show` names them"
         )
     for sentence in lineage.unlocked:
         warn(f"outside the lock: {sentence}")
@@ -110,7 +110,7 @@ def judged(ending: Ending, lineage: Lineage, spec: Spec, warn: Callable[[str], N
 
 
 def kept_events(folder: Path, scanner: Scanner, warn: Callable[[str], None]) -> dict[str, Path]:
-    """What the listener wrote, as an artifact by its name; nothing where a key stands in it."""
+    """What the listener wrote, as an artifact by its name; nothing where it contains a secret."""
     file = folder / EVENTS
     if not file.is_file():
         return {}
@@ -222,7 +222,7 @@ class _Places:
 
 
 def _plain(address: str, work: Path) -> str:
-    """One spelling of each place: s3a is s3, a local path is absolute, and its folder leads through no link."""
+    """One spelling of each location: s3a is s3, a local path is absolute, and its folder leads through no link."""
     scheme, colon, rest = address.partition(":")
     if colon and scheme in ("s3", "s3a", "s3n"):
         return f"s3:{rest.rstrip('/')}"
@@ -234,13 +234,13 @@ def _plain(address: str, work: Path) -> str:
 
 
 def _without_pattern(place: str) -> Path:
-    """The local folder that a pattern starts from; a place without one as it is."""
+    """The local folder that a pattern starts from; a location without one as it is."""
     path = place.removeprefix("file:")
     return Path(posixpath.dirname(path[: found.start()] + "x") if (found := re.search(r"[*?\[{]", path)) else path)
 
 
 def _is_younger(path: Path, started: float) -> bool:
-    """Whether all of a place was made after `started`, or is gone already. Times of inodes, which nobody sets."""
+    """Whether everything at a location was made after `started`, or is gone already. Times of inodes, which no program sets."""
     try:
         if not path.is_dir():
             return path.stat().st_ctime >= started
@@ -256,7 +256,7 @@ def _is_inside(read: Read, other: Read) -> bool:
 
 
 def _inside(place: str, folder: Path) -> str | None:
-    """The path of a local place relative to a folder that it stands in."""
+    """The path of a local location relative to a folder around it."""
     root = _plain(f"file:{folder}", folder)
     return place[len(root) + 1 :] or "." if place.startswith("file:") and is_under(place, root) else None
 

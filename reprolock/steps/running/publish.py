@@ -87,10 +87,10 @@ def publish(
 
 def _told(problem: ReprolockError, outputs: list[str], left: list[Branch]) -> ReprolockError:
     """The same error, said of the outputs."""
-    who = " and ".join(f"outputs.{name}" for name in outputs) + (" are" if len(outputs) > 1 else " is")
+    subject = " and ".join(f"outputs.{name}" for name in outputs) + (" are" if len(outputs) > 1 else " is")
     where = " and ".join(f"lakefs://{branch.repository}/{branch.name}" for branch in left)
     hint = f"what the run wrote stays on {where}; `reprolock data` shows, commits and merges it"
-    message = f"{who} not published: {problem.message}"
+    message = f"{subject} not published: {problem.message}"
     if isinstance(problem, Interrupted):
         return Interrupted(message, signal_number=signal.SIGINT, hint=hint)
     return type(problem)(message, hint=hint, problems=problem.problems)
@@ -157,14 +157,14 @@ class _Work:
             except LakeRefused:
                 if any(any(lake.diff(repository, target, name, place.path)) for place in branch.places.values()):
                     raise
-                return lake.resolve(repository, target).id  # somebody published the very same
+                return lake.resolve(repository, target).id  # the very same was published already
 
         def merged() -> str | None:
             head = lake.resolve(repository, target)
             return head.id if commit in head.parents else None
 
         _certain(merge, merged, self.merges, name)
-        with suppress(ReprolockError):  # it is published; a branch that stays is in nobody's way
+        with suppress(ReprolockError):  # it is published; a branch that stays does no harm
             lake.delete_branch(repository, name)
 
     def record(
@@ -225,7 +225,7 @@ class _Whole:
 
 
 def _put(lake: Lake, output: str, source: Path, place: LakeURI, progress: Progress) -> None:
-    """The output at its place, and nothing else there."""
+    """The output at its address, and nothing else there."""
     if source.is_file() and place.path.endswith("/"):
         raise UsageError(
             f"outputs.{output} is a file, and its publish names a folder, {place.path}",

@@ -23,7 +23,7 @@ from reprolock.model.uri import LakeURI
 
 class Branch(NamedTuple):
     """A run's own branch: made from the commit `base` of the branch `target`. `places` are outputs by name, at
-    their places on it."""
+    their addresses on it."""
 
     repository: str
     name: str
@@ -135,7 +135,7 @@ def _holds(lake: Lake, place: LakeURI) -> bool:
 
 
 def _targets(spec: Spec) -> dict[tuple[str, str], dict[str, LakeURI]]:
-    """(repository, branch) → the outputs that go there, at their places on it."""
+    """(repository, branch) → the outputs that go there, at their addresses on it."""
     targets: dict[tuple[str, str], dict[str, LakeURI]] = {}
     for name, place in spec.published.items():
         targets.setdefault((place.repository, place.ref), {})[name] = place

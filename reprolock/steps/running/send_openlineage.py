@@ -17,7 +17,7 @@ Forward = Callable[[Record, Path], str | None]
 
 
 def forwarding(url: str | None, environ: Mapping[str, str], *, offline: bool) -> Forward | None:
-    """Look before the run starts; None where nobody asked for it, by `url` or by OPENLINEAGE_*.
+    """Look before the run starts; None where neither `url` nor OPENLINEAGE_* asks for it.
 
     UsageError for an address that is none, MachineError where OpenLineage's library is not installed.
     """

@@ -2,7 +2,7 @@
 
 1. code: exactly the recorded files, in `work` (or the project's folder, with --in-place)
 2. inputs: an address at the commit where Spark reads the lake in place, else a read-only tree
-3. Spark: generated defaults, local jars, keys as references to variables
+3. Spark: generated defaults, local jars, secrets as references to variables
 4. variables, as tox treats them, and REPROLOCK_CONTEXT for `reprolock.current()`
 """
 
@@ -127,7 +127,7 @@ def rebuild(
     if not in_place:
         place(materials.snapshot, materials.code_root, work)
     outputs = {name: work / output.path for name, output in spec.outputs.items()}
-    direct = publication if spec.spark else None  # the keys to the lake are Spark's alone
+    direct = publication if spec.spark else None  # the lake's credentials are for Spark alone
     places = {
         name: OutputPlace(path, (direct and direct.url(name)) or f"file://{path}") for name, path in outputs.items()
     }
@@ -209,7 +209,7 @@ def _spark(
 def s3_access(
     spec: Spec, pins: tuple[DatasetPin, ...], machine: Machine, published: Collection[str] = ()
 ) -> S3Access | None:
-    """The lake's S3 gateway and the keys to it; None for an embedded lake. ServiceError where it takes no key pair.
+    """The lake's S3 gateway and its credentials; None for an embedded lake. ServiceError where there is no key pair for it.
 
     `published` are further repositories, which the command may write to.
     """
@@ -233,7 +233,7 @@ def context_document(
     outputs: Mapping[str, OutputPlace],
     fetch: tuple[str, ...],
 ) -> dict[str, Any]:
-    """What REPROLOCK_CONTEXT holds; `reprolock.script` reads it. No key is in it.
+    """What REPROLOCK_CONTEXT holds; `reprolock.script` reads it. It holds no secret.
 
     `fetch` and a dataset's name are a command that makes the dataset's local tree and prints its path.
     """

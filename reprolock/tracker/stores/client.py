@@ -52,7 +52,7 @@ class ClientStore:
     """A `Store` over `MlflowClient`. An SQLite file gets its artifacts in `mlruns/` beside it."""
 
     def __init__(self, place: Place, tries: int) -> None:
-        """Open MLflow; `tries` is how often MLflow's client asks a server, for the sentence when nobody answers."""
+        """Open MLflow; `tries` is how often MLflow's client asks a server, for the message when it does not answer."""
         self._place = place
         self._tries = tries
         with self._calls("open its database"):

@@ -59,7 +59,7 @@ class Store(Protocol):
         ...
 
     def create_experiment(self, name: str) -> str:
-        """The ID of a new experiment, or of the one that somebody else made of that name a moment ago."""
+        """The ID of a new experiment, or of the one that another process made of that name a moment ago."""
         ...
 
     def experiments(self) -> list[StoredExperiment]:

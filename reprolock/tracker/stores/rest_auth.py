@@ -55,7 +55,7 @@ def find_access(uri: str, environ: Mapping[str, str], home: Path) -> ServerAcces
 
 
 def tries(environ: Mapping[str, str]) -> int:
-    """How often a call is sent before nobody is there."""
+    """How often a call is sent before the server counts as unreachable."""
     return int(_number(environ, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", TRIES - 1)) + 1
 
 

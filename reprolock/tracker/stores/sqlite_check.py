@@ -1,7 +1,7 @@
 """Check with SQLite, before MLflow is loaded, that MLflow's SQLite file is usable.
 
 MLflow answers an unusable file with ten tries over a minute and a half; SQLite alone says at once
-what is wrong. A place in, silence or a `MachineError` out.
+what is wrong. A `MachineError` says what is wrong.
 """
 
 from __future__ import annotations

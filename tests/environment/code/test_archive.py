@@ -65,7 +65,7 @@ def member(
 
 
 LINK, HARD, DEVICE, FOLDER = tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE
-OUTSIDE = "it names a place outside its folder, or one that no file system can hold"
+OUTSIDE = "it names a path outside its folder, or one that no file system can hold"
 
 
 @pytest.mark.parametrize(
@@ -128,5 +128,5 @@ def test_a_folder_that_holds_a_file_already_is_not_written_over(tmp_path: Path) 
     (tmp_path / "a").write_text("mine")
     with pytest.raises(MachineError) as error:
         unarchive(packed(member("a", b"theirs")), tmp_path)
-    assert error.value.message == f"{tmp_path}/a cannot be written: something else is in its place"
+    assert error.value.message == f"{tmp_path}/a cannot be written: something else has its name"
     assert (tmp_path / "a").read_text() == "mine"

@@ -440,7 +440,7 @@ def test_a_store_that_cannot_be_made(stored: tuple[JarStore, JarsPin], layout: L
     (tmp_path / "file").write_text("")
     error = failure(JarStore(tmp_path / "file" / "jars", (layout.source,)).files, pin)
     assert isinstance(error, MachineError)
-    assert error.message == f"{tmp_path}/file/jars cannot be written: something else is in its place"
+    assert error.message == f"{tmp_path}/file/jars cannot be written: something else has its name"
     assert error.exit_code == 8
 
 

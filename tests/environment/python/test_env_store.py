@@ -333,7 +333,7 @@ def test_a_cache_folder_that_cannot_be_made(bench: Bench) -> None:
     bench.store.write_text("a file")
     with pytest.raises(MachineError) as caught:
         bench.ensure(bench.pin())
-    assert str(caught.value) == f"{bench.store}/envs cannot be written: something else is in its place"
+    assert str(caught.value) == f"{bench.store}/envs cannot be written: something else has its name"
 
 
 def test_a_file_that_was_edited_in_uvs_cache_is_not_taken(bench: Bench) -> None:

@@ -119,7 +119,7 @@ def test_a_cache_that_cannot_be_written(ground: Ground) -> None:
     (ground.root / "cache").write_text("in the way")
     with pytest.raises(MachineError) as error:
         ground.get("a", "a")
-    assert error.value.message == f"{ground.root}/cache cannot be written: something else is in its place"
+    assert error.value.message == f"{ground.root}/cache cannot be written: something else has its name"
     assert os.listdir(ground.out) == []
 
 
@@ -128,7 +128,7 @@ def test_a_folder_that_cannot_be_written(ground: Ground) -> None:
     (ground.out / "file").write_text("in the way")
     with pytest.raises(MachineError) as error:
         ground.get("a", "file/a")
-    assert error.value.message == f"{ground.out}/file cannot be written: something else is in its place"
+    assert error.value.message == f"{ground.out}/file cannot be written: something else has its name"
 
 
 def test_nothing_is_there(ground: Ground) -> None:

@@ -388,7 +388,7 @@ def test_something_else_in_the_tree_s_place(ground: Ground) -> None:
     ground.folder.write_bytes(b"")
     with pytest.raises(MachineError) as error:
         ground.make(pin)
-    assert error.value.message == f"{ground.folder} cannot be written: something else is in its place"
+    assert error.value.message == f"{ground.folder} cannot be written: something else has its name"
 
 
 class Watching:

@@ -1,4 +1,4 @@
-"""Which pins are held against the lake's whole listing before a replay: all that Spark may read in place."""
+"""Which pins are checked against the lake's whole listing before a replay: all that Spark may read in place."""
 
 from __future__ import annotations
 

@@ -336,7 +336,7 @@ def test_an_artifact_that_was_changed_and_named_in_a_new_seal(name: str, made: M
 
 @pytest.mark.parametrize("name", ["a param", "a line of code", "a metric's tolerance", "the seed", "env"])
 def test_all_of_it_forged_is_stopped_by_mlflow_alone(name: str, made: Made, folder: Path) -> None:
-    """Who can make a whole record can make another one: a folder has nothing that it could be held against."""
+    """Who can make a whole record can make another one: a folder has nothing that it could be checked against."""
     change, *_ = ARTIFACTS[name]
     change(folder)
     if name == "a param":
@@ -419,8 +419,8 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (tar_of(entry("../../escaped.py")), "it names a place outside its folder, or one that no file system can hold"),
-        (tar_of(entry("/tmp/escaped.py")), "it names a place outside its folder, or one that no file system can hold"),
+        (tar_of(entry("../../escaped.py")), "it names a path outside its folder, or one that no file system can hold"),
+        (tar_of(entry("/tmp/escaped.py")), "it names a path outside its folder, or one that no file system can hold"),
         (tar_of(entry("up", tarfile.SYMTYPE, "../.."), entry("up/escaped.py")), '"up/escaped.py" is below a file'),
         (tar_of(entry("passwd", tarfile.SYMTYPE, "/etc/passwd")), 'its link "passwd" leads out of the folder'),
         (tar_of(entry("hard", tarfile.LNKTYPE, "/etc/passwd")), '"hard" is neither a file nor a link'),

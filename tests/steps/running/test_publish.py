@@ -428,7 +428,7 @@ def test_something_else_stands_where_the_outputs_go(site: Site) -> None:
     record = site.project.record
     work = site.project.run_folder(record.run_id) / "work"
     assert said.err.endswith(
-        f"error: the outputs are not put in place: {site.project.root}/out/predictions cannot be written: something else is in its place\n"
+        f"error: the outputs are not put in place: {site.project.root}/out/predictions cannot be written: something else has its name\n"
         f"hint: what the run wrote is in {work}; make room for it, and move it from there\n"
     )
     assert said.code == 8
@@ -451,7 +451,7 @@ def test_neither_the_project_nor_the_lake_takes_the_outputs(site: Site) -> None:
     record = site.project.record
     assert said.code == 8
     assert said.err.splitlines()[-4:] == [
-        f"error: the outputs are not put in place: {site.project.root}/out/predictions cannot be written: something else is in its place",
+        f"error: the outputs are not put in place: {site.project.root}/out/predictions cannot be written: something else has its name",
         f'  outputs.predictions is not published: "{record.published[0].branch}" and the branch "main" '
         f'of the repository "{site.repository}" both changed 1 path',
         "  predictions/a.csv",

@@ -47,7 +47,7 @@ def refusal(run: str, verdict: Verdict, problems: tuple[str, ...] = (), hint: st
 
 
 def write_report(path: Path, page: str, machine: Machine) -> None:
-    """Write a page whole. UsageError where it carries a key that is in use here, MachineError where it cannot be written."""
+    """Write a page whole. UsageError where it contains a secret that is in use here, MachineError where it cannot be written."""
     machine.scanner().check(page, path.name)
     write_whole(path, page.encode())
 
@@ -80,7 +80,7 @@ def _environment() -> Environment:
 
 
 def _warnings(lineage: Lineage) -> list[str]:
-    """What nobody declared or locked, one sentence each."""
+    """What was not declared or not locked, one sentence each."""
     return [
         *(read.sentence for read in lineage.undeclared),
         *(f"outside the lock: {sentence}" for sentence in lineage.unlocked),
