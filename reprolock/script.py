@@ -70,7 +70,7 @@ class Dataset:
             raise UsageError(
                 f'dataset "{self.name}" has no local files in this run', hint=f"read {self.url} with Spark"
             )
-        return _made(self.name, self._materialise)
+        return _make(self.name, self._materialise)
 
     def spark(self, session: SparkSession | None = None) -> DataFrame:
         """A DataFrame of exactly this path, with the declared format, options and glob.
@@ -116,7 +116,7 @@ class Dataset:
         none where there are several.
         """
         if name is not None and self._path is None and self._materialise is not None:
-            return _made(self.name, (*self._materialise, "--", name)).open("rb")
+            return _make(self.name, (*self._materialise, "--", name)).open("rb")
         root = self.path.parent if self.path.is_file() else self.path
         if (
             name is not None
@@ -176,11 +176,11 @@ class Run:
 
     def dataset(self, name: str) -> Dataset:
         """The dataset of that name; UsageError names the one that was meant."""
-        return _named(self.datasets, name, "dataset")
+        return _find(self.datasets, name, "dataset")
 
     def output(self, name: str) -> Output:
         """The output of that name; UsageError names the one that was meant."""
-        return _named(self.outputs, name, "output")
+        return _find(self.outputs, name, "output")
 
 
 def current() -> Run:
@@ -191,7 +191,7 @@ def current() -> Run:
             f"this process is not part of a run: {VARIABLE} is not set", hint="start the script with `reprolock run`"
         )
     try:
-        return _parsed(json.loads(Path(name).read_bytes()))
+        return _parse(json.loads(Path(name).read_bytes()))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"{VARIABLE} names {name}, which is not a context of a run: {type(error).__name__}",
@@ -207,7 +207,7 @@ def literal_path(url: str, format: str) -> str:
     return url if format == "delta" else _GLOB.sub(r"\\\1", url)
 
 
-def _parsed(document: dict[str, Any]) -> Run:
+def _parse(document: dict[str, Any]) -> Run:
     if document["version"] != VERSION:
         raise UsageError(
             f"{VARIABLE} is of version {document['version']}, and this reprolock reads version {VERSION}",
@@ -239,7 +239,7 @@ def _parsed(document: dict[str, Any]) -> Run:
     )
 
 
-def _named(known: Mapping[str, _Named], name: str, kind: str) -> _Named:
+def _find(known: Mapping[str, _Named], name: str, kind: str) -> _Named:
     if name in known:
         return known[name]
     close = get_close_matches(name, known, n=1)
@@ -250,7 +250,7 @@ def _named(known: Mapping[str, _Named], name: str, kind: str) -> _Named:
 
 
 @functools.cache
-def _made(name: str, command: tuple[str, ...]) -> Path:
+def _make(name: str, command: tuple[str, ...]) -> Path:
     if any("\0" in argument for argument in command):
         raise UsageError(f'dataset "{name}" has no object whose name has a NUL in it', hint="name one that it has")
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, encoding="utf-8")

@@ -8,7 +8,7 @@ from datetime import timedelta
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, shared
+from reprolock.cli.options import Settings, add_shared_options
 from reprolock.errors import UsageError
 from reprolock.model.words import counted, size
 
@@ -40,7 +40,7 @@ class Bytes(click.ParamType[int]):
     metavar="DAYS",
     help="With --trim: remove data that has not been used for this long.",
 )
-@shared
+@add_shared_options
 def cache(settings: Settings, trim: bool, max_size: int | None, older_than: float | None) -> None:
     """Show this user's cache of data, jars and environments; trim its data."""
     for option, value in (("--max-size", max_size), ("--older-than", older_than)):

@@ -47,14 +47,14 @@ def _packages(before: EnvironmentPin, after: EnvironmentPin) -> Iterator[list[st
     old_versions, new_versions = (
         _versions((item.name, item.version, *item.hashes) for item in pin.package) for pin in (before, after)
     )
-    yield from _moved("package", old_versions, new_versions)
+    yield from _version_changes("package", old_versions, new_versions)
 
 
 def _jars(before: JarsPin, after: JarsPin) -> Iterator[list[str]]:
     if before.spark != after.spark:
         yield ["Updated", "jars", f"Spark {before.spark} → {after.spark}"]
     old_versions, new_versions = (_versions(_jar(item) for item in pin.jar) for pin in (before, after))
-    yield from _moved("jar", old_versions, new_versions)
+    yield from _version_changes("jar", old_versions, new_versions)
 
 
 def _jar(pin: JarPin) -> tuple[str, str, str]:
@@ -71,7 +71,7 @@ def _versions(items: Iterable[tuple[str, ...]]) -> Versions:
     return {name: (", ".join(sorted(version for version, *_ in parts)), parts) for name, parts in grouped.items()}
 
 
-def _moved(what: str, before: Versions, after: Versions) -> Iterator[list[str]]:
+def _version_changes(what: str, before: Versions, after: Versions) -> Iterator[list[str]]:
     for name in sorted(before.keys() | after.keys()):
         if name not in before:
             yield ["Added", f"{what} {name}", after[name][0]]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from reprolock.cli.options import Settings, shared
+from reprolock.cli.options import Settings, add_shared_options
 
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@shared
+@add_shared_options
 def completion(settings: Settings, shell: str) -> None:
     """Print the completion script of a shell: `eval "$(reprolock completion bash)"`."""
     from click.shell_completion import get_completion_class  # only where the script is asked for

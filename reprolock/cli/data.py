@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, shared
+from reprolock.cli.options import Settings, add_shared_options
 from reprolock.cli.progress import progress
 from reprolock.model.uri import SCHEME, LakeURI
 from reprolock.model.words import counted, short, size
@@ -54,7 +54,7 @@ def on_lake(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --lake and the shared options, opens the lake, hands it over and closes it."""
 
     @click.option("--lake", "endpoint", metavar="ENDPOINT", help='"file:FOLDER" or the address of a lakeFS server.')
-    @shared
+    @add_shared_options
     @functools.wraps(function)
     def wrapper(settings: Settings, endpoint: str | None, **own: Any) -> None:
         from reprolock.steps.project.locate import open_the_lake  # the library is loaded when a command runs

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, shared
+from reprolock.cli.options import Settings, add_shared_options
 
 if TYPE_CHECKING:
     pass
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--exit-code", is_flag=True, help="Exit 1 where A and B differ, as git does.")
 @click.option("--lake", metavar="ENDPOINT", help="Lake endpoint to use instead of the declared one.")
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI.")
-@shared
+@add_shared_options
 def diff(
     settings: Settings,
     left: str,

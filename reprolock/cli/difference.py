@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from reprolock.cli.options import aligned
+from reprolock.cli.options import align
 from reprolock.model.difference import ENVIRONMENT, Change, Difference, Objects, Section
 from reprolock.model.words import counted, plain
 
@@ -18,9 +18,9 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 def text_lines(difference: Difference) -> Iterator[str]:
     """Aligned rows, the code's unified diff, and the sentence."""
     rows = []
-    for section in _joined(difference):
+    for section in _join(difference):
         rows += _rows(section, plain)
-    yield from aligned(rows)
+    yield from align(rows)
     patch = [line for section in difference.sections for line in section.patch]
     if patch:
         yield ""
@@ -31,14 +31,14 @@ def text_lines(difference: Difference) -> Iterator[str]:
 
 def markdown_lines(difference: Difference) -> Iterator[str]:
     """A heading, the sentence, a table, and the code's unified diff folded away."""
-    yield f"### {_escaped(difference.left)} → {_escaped(difference.right)}"
+    yield f"### {_escape(difference.left)} → {_escape(difference.right)}"
     yield ""
     yield f"**{difference.sentence}**"
     yield ""
     yield "| section | | |"
     yield "| --- | --- | --- |"
-    for section in _joined(difference):
-        for name, state, text in _rows(section, _escaped):
+    for section in _join(difference):
+        for name, state, text in _rows(section, _escape):
             yield f"| {name} | {'**changed**' if state == 'changed' else state} | {text} |"
     patch = [plain(line) for section in difference.sections for line in section.patch]
     if patch:
@@ -56,12 +56,12 @@ def markdown_lines(difference: Difference) -> Iterator[str]:
         )
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     """Text that Markdown takes for text, and no forge for a mention."""
     return _MARKDOWN.sub(r"\\\1", plain(text)).replace("@", "&#64;")
 
 
-def _joined(difference: Difference) -> Iterator[Section]:
+def _join(difference: Difference) -> Iterator[Section]:
     """The sections; those of the environment as one where none of them changed."""
     software = [section for section in difference.sections if section.name in ENVIRONMENT]
     together = len(software) > 1 and all(section.same for section in software)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, shared
+from reprolock.cli.options import Settings, add_shared_options
 from reprolock.errors import MachineError
 
 
 @click.command()
-@shared
+@add_shared_options
 def doctor(settings: Settings) -> None:
     """Say what is missing on this machine, and how to get it."""
     findings = reprolock.doctor(settings.root)

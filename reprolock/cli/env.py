@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, shared
+from reprolock.cli.options import Settings, add_shared_options
 from reprolock.errors import UsageError
 from reprolock.model.words import counted, size
 
@@ -26,7 +26,7 @@ from reprolock.model.words import counted, size
     help="With --prune: days without use after which an environment is removed.",
 )
 @click.option("--offline", is_flag=True, help="With --export pylock: look files up in uv's cache alone.")
-@shared
+@add_shared_options
 def env(settings: Settings, form: str | None, prune: bool, days: float, offline: bool) -> None:
     """Show the locked environment: where it is, and how the current interpreter differs from it."""
     from reprolock.steps.maintenance.env import export_environment  # loaded when the command runs

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, shared
+from reprolock.cli.options import Settings, add_shared_options
 from reprolock.model.words import counted, plain, short
 
 if TYPE_CHECKING:
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 @click.argument("uri")
 @click.option("--lake", metavar="ENDPOINT", help="Lake endpoint to use instead of the one in repro.toml.")
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
-@shared
+@add_shared_options
 def impact(settings: Settings, uri: str, lake: str | None, tracking_uri: str | None) -> None:
     """Name every run, replay and registered model that read an address.
 
     URI is lakefs://REPO, lakefs://REPO/REF or lakefs://REPO/REF/PATH. A branch means every commit in it, OLD..NEW those
     in NEW and not in OLD; an object means its bytes, at whatever commit they were read.
     """
-    from reprolock.steps.inspecting.impact import described  # loaded when the command runs
+    from reprolock.steps.inspecting.impact import describe  # loaded when the command runs
 
     found = reprolock.impact(settings.root, uri, tracking_uri=tracking_uri, lake=lake)
     for remark in found.remarks:
         settings.warning(remark)
     settings.rows([row for reader in found.readers for row in _reader_rows(reader)])
-    counts = [counted(count, noun) for noun, count in described(found) if count]
+    counts = [counted(count, noun) for noun, count in describe(found) if count]
     listed = " and ".join(filter(None, [", ".join(counts[:-1]), *counts[-1:]]))
     settings.line(
         f"{listed} read {uri} ({found.meaning})" if counts else f"No run in MLflow read {uri} ({found.meaning})"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, shared
+from reprolock.cli.options import Settings, add_shared_options
 from reprolock.model.words import counted, size
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("uri", required=False, metavar="[lakefs://REPO/REF/PATH]")
 @click.option("--lake", metavar="ENDPOINT", help='"file:FOLDER" or the address of a lakeFS server.')
-@shared
+@add_shared_options
 def init(settings: Settings, uri: str | None, lake: str | None) -> None:
     """Write a starting repro.toml, from data that is in the lake if its address is given."""
     done = reprolock.init(settings.root, uri, lake=lake)

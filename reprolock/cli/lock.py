@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, shared
+from reprolock.cli.options import Settings, add_shared_options
 from reprolock.cli.progress import progress
 from reprolock.errors import UsageError
 from reprolock.model.words import counted, duration
@@ -50,7 +50,7 @@ class Moment(click.ParamType["datetime"]):
     "--check", is_flag=True, help="Change nothing and contact no service; exit 3 when repro.lock is out of date."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would change, without changing it.")
-@shared
+@add_shared_options
 def lock(
     settings: Settings,
     upgrade: bool,

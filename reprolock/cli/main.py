@@ -112,7 +112,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        _complain(_lowered(error.format_message()), _usage_hint(error))
+        _complain(_lower(error.format_message()), _usage_hint(error))
         return 2
     except (KeyboardInterrupt, click.Abort):
         _complain("interrupted", None)
@@ -129,7 +129,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
             traceback.print_exc()
         _complain(
-            f"reprolock has a bug: {type(error).__name__}: {_redacted(str(error))}",
+            f"reprolock has a bug: {type(error).__name__}: {_redact(str(error))}",
             "report it with what REPROLOCK_TRACEBACK=1 prints",
         )
         return 70
@@ -144,13 +144,13 @@ def _complain(message: str, hint: str | None) -> None:
         click.echo(click.style("hint:", fg="cyan") + f" {hint}", err=True)
 
 
-def _redacted(text: str) -> str:
+def _redact(text: str) -> str:
     from reprolock.model.secrecy import redacted  # only for a bug
 
     return redacted(text)
 
 
-def _lowered(message: str) -> str:
+def _lower(message: str) -> str:
     return (message[:1].lower() + message[1:]).rstrip(".")
 
 

@@ -40,7 +40,7 @@ class Settings(NamedTuple):
 
     def rows(self, rows: Sequence[Sequence[str]], *, indent: str = "") -> None:
         """Rows in aligned columns."""
-        for text in aligned(rows):
+        for text in align(rows):
             self.line(indent + text)
 
     def result(self, document: Any) -> None:
@@ -51,7 +51,7 @@ class Settings(NamedTuple):
             click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns padded to their widest cell, two spaces apart, nothing trailing."""
     columns = max((len(row) for row in rows), default=0)
     widths = [
@@ -70,7 +70,7 @@ def _width(text: str) -> int:
     return len(click.unstyle(text))
 
 
-def shared(function: Callable[..., Any]) -> Callable[..., Any]:
+def add_shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the shared options to a command and hands them over as one `Settings` in front of its own."""
 
     @click.option("-C", "directory", metavar="DIR", default=None, help="Work in this folder.")

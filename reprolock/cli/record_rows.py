@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def opening_rows(record: Record) -> list[list[str]]:
     """Inputs, code, environment and why, as rows."""
     rows = [
-        ["Inputs" if index == 0 else "", item.name, _shortened(item.url, item.commit), _extent(item)]
+        ["Inputs" if index == 0 else "", item.name, _shorten(item.url, item.commit), _extent(item)]
         for index, item in enumerate(record.datasets)
     ]
     code = record.code
@@ -74,7 +74,7 @@ def _environment(record: Record) -> str:
     return f"{record.observed.sections['packages'][:8]} ({', '.join(parts)})"
 
 
-def _shortened(url: str, commit: str) -> str:
+def _shorten(url: str, commit: str) -> str:
     return url.replace(commit, f"{commit[:12]}…")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, shared
+from reprolock.cli.options import Settings, add_shared_options
 from reprolock.cli.progress import progress
 from reprolock.cli.screen import RULE, Screen, pairs
 from reprolock.errors import CommandFailed, Diverged, Interrupted, NotReplayable, UsageError
@@ -63,7 +63,7 @@ class _ReplayScreen(Screen):
     help="Write the verdict as one self-contained page.",
 )
 @click.option("--dry-run", is_flag=True, help="Check the record and show what would run, without running it.")
-@shared
+@add_shared_options
 def replay(
     settings: Settings,
     run: str,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, aligned, shared
+from reprolock.cli.options import Settings, add_shared_options, align
 from reprolock.cli.progress import progress
 from reprolock.errors import CommandFailed, Interrupted
 from reprolock.model.words import duration
@@ -44,7 +44,7 @@ from reprolock.cli.show import _document
     help="Send what Spark read and wrote to an OpenLineage catalogue; OPENLINEAGE_* variables do the same.",
 )
 @click.option("--dry-run", is_flag=True, help="Check and prepare everything, and show what would run.")
-@shared
+@add_shared_options
 def run(
     settings: Settings,
     params: tuple[str, ...],
@@ -95,7 +95,7 @@ def run(
         settings.remark(f"Would run  {click.style(' '.join(record.command), bold=True)}")
         return
     settings.remark(RULE)
-    for line in aligned(closing_rows(record)):
+    for line in align(closing_rows(record)):
         settings.remark(line)
     kept = "" if done.sent else ", kept on disk until `reprolock sync`"
     settings.remark(

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, shared
+from reprolock.cli.options import Settings, add_shared_options
 
 
 @click.command()
 @click.argument("name", required=False, type=click.Choice(["repro.toml", "repro.lock", "record"]))
 @click.option("--write", metavar="DIR", type=click.Path(path_type=Path), help="Write the schemas into a folder.")
-@shared
+@add_shared_options
 def schema(settings: Settings, name: str | None, write: Path | None) -> None:
     """Print the JSON Schemas of repro.toml, repro.lock and record.json."""
     if write is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reprolock.cli.options import Settings, aligned
+from reprolock.cli.options import Settings, align
 from reprolock.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Screen:
 
     def ready(self, record: Record) -> None:
         self.clear()
-        for line in aligned(opening_rows(record)):
+        for line in align(opening_rows(record)):
             self.settings.remark(line)
         self.settings.remark(RULE)
 

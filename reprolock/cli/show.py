@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, shared
+from reprolock.cli.options import Settings, add_shared_options
 from reprolock.model.words import counted, duration, short, size
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ from reprolock.cli.record_rows import closing_rows, lineage_rows, opening_rows
     metavar="FILE",
     help="Write the run as one self-contained page.",
 )
-@shared
+@add_shared_options
 def show(settings: Settings, target: str | None, tracking_uri: str | None, of_lock: bool, html: Path | None) -> None:
     """Show a recorded run (the newest, where none is named), or the lock where nothing has run yet.
 

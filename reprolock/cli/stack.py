@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reprolock.cli.options import Settings, shared
+from reprolock.cli.options import Settings, add_shared_options
 
 if TYPE_CHECKING:
     from reprolock.stack.verbs import Stack
@@ -31,7 +31,7 @@ def stack() -> None:
 @click.option(
     "--install", is_flag=True, help="Install minio and lakefs in their official ways where they are not on PATH."
 )
-@shared
+@add_shared_options
 def up(
     settings: Settings, minio_port: int | None, lakefs_port: int | None, mlflow_port: int | None, install: bool
 ) -> None:
@@ -56,7 +56,7 @@ def up(
 
 @stack.command()
 @click.option("--purge", is_flag=True, help="Remove its data and credentials too.")
-@shared
+@add_shared_options
 def down(settings: Settings, purge: bool) -> None:
     """End every server; the data stay for the next `up`."""
     from reprolock.stack.verbs import down as stop  # loaded when the command runs
@@ -70,7 +70,7 @@ def down(settings: Settings, purge: bool) -> None:
 
 
 @stack.command()
-@shared
+@add_shared_options
 def status(settings: Settings) -> None:
     """Say which servers are up, and where."""
     from reprolock.stack.verbs import status as asked  # loaded when the command runs
@@ -92,7 +92,7 @@ def status(settings: Settings) -> None:
 
 
 @stack.command()
-@shared
+@add_shared_options
 def env(settings: Settings) -> None:
     """Print what a shell has to export to use the stack.
 
@@ -111,7 +111,7 @@ def env(settings: Settings) -> None:
 @click.option(
     "-n", "--lines", type=click.IntRange(min=1), default=20, show_default=True, help="At most this many lines."
 )
-@shared
+@add_shared_options
 def logs(settings: Settings, server: str | None, lines: int) -> None:
     """Print the last lines of the servers' logs, without secrets."""
     from reprolock.stack.verbs import logs as read  # loaded when the command runs

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, shared
+from reprolock.cli.options import Settings, add_shared_options
 from reprolock.model.words import counted, short
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@shared
+@add_shared_options
 def status(settings: Settings) -> None:
     """Compare the pins with the world: which branches moved on and by how much, what is stale."""
     found = reprolock.status(settings.root)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, shared
+from reprolock.cli.options import Settings, add_shared_options
 
 if TYPE_CHECKING:
     pass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
-@shared
+@add_shared_options
 def sync(settings: Settings, tracking_uri: str | None) -> None:
     """Send records that could not reach MLflow."""
     answers = reprolock.sync(settings.root, tracking_uri=tracking_uri)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, shared
+from reprolock.cli.options import Settings, add_shared_options
 from reprolock.cli.progress import progress
 from reprolock.errors import PinError
 from reprolock.model.words import counted
@@ -13,7 +13,7 @@ from reprolock.model.words import counted
 
 @click.command()
 @click.option("--deep", is_flag=True, help="Read every object and check it against its checksum.")
-@shared
+@add_shared_options
 def verify(settings: Settings, deep: bool) -> None:
     """Check that the world still holds every pinned byte: data, jars, environment.
 

@@ -29,7 +29,7 @@ class Tree:
         self._run_id = run_id
         self._root = root
         self._group = group
-        self._since = _born(root)
+        self._since = _start_time(root)
         self._known: set[psutil.Process] = set()
 
     def alive(self) -> list[psutil.Process]:
@@ -84,7 +84,7 @@ def end_leftovers(run_id: str, seconds: float = 5.0) -> int:
     return Tree(run_id).end(seconds)
 
 
-def _born(pid: int | None) -> float:
+def _start_time(pid: int | None) -> float:
     """When a process started, in psutil's own time: what is older cannot have come of it."""
     try:
         return psutil.Process(pid).create_time() if pid is not None else 0.0

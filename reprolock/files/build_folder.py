@@ -33,7 +33,7 @@ def scratch(folder: Path, name: str) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     prefix = f".{name[:_NAME]}."
     _clear_abandoned(folder, prefix)
-    made, descriptor = _held(folder, prefix)
+    made, descriptor = _make_and_hold(folder, prefix)
     try:
         yield made
     finally:
@@ -42,11 +42,11 @@ def scratch(folder: Path, name: str) -> Iterator[Path]:
             os.close(descriptor)
 
 
-def _held(folder: Path, prefix: str) -> tuple[Path, int | None]:
+def _make_and_hold(folder: Path, prefix: str) -> tuple[Path, int | None]:
     """A new folder and what holds its lock."""
     while True:
         made = Path(tempfile.mkdtemp(prefix=prefix, suffix=TEMPORARY, dir=folder))
-        descriptor = _opened(made)
+        descriptor = _open(made)
         # Between its making and its locking another process may have taken it for abandoned.
         if (descriptor is None or _lock(descriptor) != "taken") and made.exists():
             return made, descriptor
@@ -58,7 +58,7 @@ def _clear_abandoned(folder: Path, prefix: str) -> None:
     for left in folder.glob(f"{escape(prefix)}*{TEMPORARY}"):
         with suppress(OSError):
             age = time.time() - left.stat().st_mtime
-            descriptor = _opened(left)
+            descriptor = _open(left)
             try:
                 lock = "impossible" if descriptor is None else _lock(descriptor)
                 if lock == "held" or (lock == "impossible" and age > _ABANDONED_SECONDS):
@@ -68,7 +68,7 @@ def _clear_abandoned(folder: Path, prefix: str) -> None:
                     os.close(descriptor)
 
 
-def _opened(folder: Path) -> int | None:
+def _open(folder: Path) -> int | None:
     """A descriptor of a folder; None where folders have none, or it is gone."""
     try:
         return os.open(folder, os.O_RDONLY)

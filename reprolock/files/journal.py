@@ -72,7 +72,7 @@ class Journal:
         _free(self._held, self._path)
 
 
-def abandoned(root: Path) -> list[Journal]:
+def find_abandoned(root: Path) -> list[Journal]:
     """The runs whose reprolock is gone, each held by the caller, which closes or releases it. Oldest first."""
     found = []
     for path in (root / ".reprolock" / OPEN).glob("*.json"):

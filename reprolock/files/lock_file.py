@@ -56,7 +56,7 @@ def parse_lock(data: bytes, name: str = NAME) -> Lock:
             hint="use the reprolock that wrote it, or a newer one",
         )
     try:
-        return Lock.model_validate(_nested(tables))
+        return Lock.model_validate(_nest(tables))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -93,7 +93,7 @@ def write_lock(root: Path, lock: Lock, scanner: Scanner) -> None:
     write_whole(root / NAME, data)
 
 
-def _nested(tables: dict[str, Any]) -> dict[str, Any]:
+def _nest(tables: dict[str, Any]) -> dict[str, Any]:
     nested = dict(tables)
     for owner, names in FLAT.items():
         inner = {name: nested.pop(name) for name in names if name in nested}

@@ -180,7 +180,7 @@ class ObjectCache:
         if (touched or doubted) and not self._hashed_again(path, content):
             return None
         if touched:
-            return status if self._restored(path) else None
+            return status if self._restore(path) else None
         self._use(path, status)
         return status
 
@@ -213,7 +213,7 @@ class ObjectCache:
         if self._trusted is not None:
             self._trusted.add(path)
 
-    def _restored(self, path: str) -> bool:
+    def _restore(self, path: str) -> bool:
         """Restore the time of a file whose bytes are unchanged: it looks again as it was left. False where it is gone."""
         try:
             os.chmod(path, 0o444)

@@ -41,12 +41,12 @@ def measure(path: Path) -> ListingSummary | None:
     is the SHA-256 of one file.
     """
     try:
-        return measured(path)
+        return measure_listing(path)
     except LeadsNowhere:
         return None
 
 
-def measured(path: Path) -> ListingSummary | None:
+def measure_listing(path: Path) -> ListingSummary | None:
     """As `measure`, but LeadsNowhere tells which link it is."""
     try:
         if path.is_symlink() and not path.exists():

@@ -18,7 +18,7 @@ from pathlib import Path
 from reprolock.errors import UsageError
 from reprolock.files.atomic_write import TEMPORARY, own_folder
 from reprolock.files.os_errors import cannot_write
-from reprolock.files.output_tree import LeadsNowhere, links_out, measured
+from reprolock.files.output_tree import LeadsNowhere, links_out, measure_listing
 from reprolock.model.outcome import Output
 
 REPLACED = "replaced"
@@ -50,13 +50,13 @@ def refuse_standing(outputs: Mapping[str, str], work: Path) -> None:
         )
 
 
-def found(outputs: Mapping[str, str], work: Path) -> tuple[Output, ...]:
+def find_outputs(outputs: Mapping[str, str], work: Path) -> tuple[Output, ...]:
     """What the command wrote below `work`, in the given order. Looked at there: at its path in the project another run
     may have put its own by now."""
     answers = []
     for name, path in outputs.items():
         try:
-            answers.append(Output(name, path, *(measured(work / path) or (0, 0, None))))
+            answers.append(Output(name, path, *(measure_listing(work / path) or (0, 0, None))))
         except LeadsNowhere as wrong:
             answers.append(Output(name, path, 0, 0, None, f"{wrong.path.relative_to(work).as_posix()} {wrong.why}"))
     return tuple(answers)

@@ -57,13 +57,13 @@ def _problems(details: ErrorDetails, model: type[BaseModel]) -> Iterable[tuple[P
         case "literal_error":
             choices = _choices(model, path)
             given = details["input"]
-            yield path, f"{_shown(given)} is not one of {', '.join(choices)}" + did_you_mean(str(given), choices)
+            yield path, f"{_display(given)} is not one of {', '.join(choices)}" + did_you_mean(str(given), choices)
         case "too_short" | "string_too_short":
             yield path, "empty; " + _meaning(model, path)
         case "string_pattern_mismatch":
-            yield path, f"{_shown(details['input'])} does not fit; " + _meaning(model, path)
+            yield path, f"{_display(details['input'])} does not fit; " + _meaning(model, path)
         case kind if kind in _WANTED:
-            yield path, f"write {_WANTED[kind]}, not {_shown(details['input'])}"
+            yield path, f"write {_WANTED[kind]}, not {_display(details['input'])}"
         case _:
             yield path, details["msg"][0].lower() + details["msg"][1:]
 
@@ -82,7 +82,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f'; did you mean "{near[0]}"?' if near else ""
 
 
-def _shown(value: Any) -> str:
+def _display(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

@@ -139,7 +139,7 @@ def conflict(repository: str, source: str, branch: str, paths: Sequence[str]) ->
     return LakeRefused(
         f'"{source}" and the branch "{branch}" of the repository "{repository}" both changed {_count(paths)}',
         hint=f'make the two agree on a branch, then merge again; "{branch}" is as it was',
-        problems=_shown(paths),
+        problems=_first_few(paths),
     )
 
 
@@ -149,7 +149,7 @@ def revert_conflict(repository: str, branch: str, commit: str, paths: Sequence[s
         f'{commit} cannot be undone on the branch "{branch}" of the repository "{repository}": '
         f"{_count(paths)} changed again since",
         hint=f'undo the later commits first; "{branch}" is as it was',
-        problems=_shown(paths),
+        problems=_first_few(paths),
     )
 
 
@@ -228,6 +228,6 @@ def _count(paths: Sequence[str]) -> str:
     return "1 path" if len(paths) == 1 else f"{len(paths)} paths"
 
 
-def _shown(paths: Sequence[str]) -> tuple[str, ...]:
+def _first_few(paths: Sequence[str]) -> tuple[str, ...]:
     rest = len(paths) - PROBLEMS_SHOWN
     return (*paths[:PROBLEMS_SHOWN], *([f"and {rest} more"] if rest > 0 else ()))

@@ -18,7 +18,7 @@ from reprolock.errors import MachineError, UsageError
 
 
 @contextmanager
-def opened(source: Path) -> Iterator[SizedFile]:
+def open_source(source: Path) -> Iterator[SizedFile]:
     """The file's bytes as they stand now. UsageError for what is not a readable file."""
     try:
         # Without O_NONBLOCK, opening a pipe without a writer would wait for ever.

@@ -57,7 +57,7 @@ def _section(section: str, old: Record, new: Record) -> Iterator[str]:
             values = [flattened(_as_json(one, "params")) for one in (old, new)]
             yield from list(_changes("params.", *values)) or ["params: the type of a value"]
         case "seed":
-            yield f"seed {_shown(old.seed)} → {_shown(new.seed)}"
+            yield f"seed {_display(old.seed)} → {_display(new.seed)}"
         case "command":
             yield from list(_command(old, new)) or ["command: its outputs"]
         case _:
@@ -121,22 +121,22 @@ def _changes(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Ite
             yield f"{prefix}{name} is new"
         elif name not in new:
             yield f"{prefix}{name} is gone"
-        elif _typed(old[name]) != _typed(new[name]):
-            before, after = _shown(old[name]), _shown(new[name])
+        elif _with_type(old[name]) != _with_type(new[name]):
+            before, after = _display(old[name]), _display(new[name])
             if before == after:
-                before, after = _typed(old[name]), _typed(new[name])
+                before, after = _with_type(old[name]), _with_type(new[name])
             yield f"{prefix}{name} {before} → {after}"
 
 
-def _typed(value: Any) -> str:
+def _with_type(value: Any) -> str:
     """1, 1.0, true and "1" differ here, as they do in the digests."""
     return json.dumps(value, ensure_ascii=False)
 
 
-def _shown(value: Any) -> str:
+def _display(value: Any) -> str:
     if value in (None, ""):
         return "none"
-    return value if isinstance(value, str) else _typed(value)
+    return value if isinstance(value, str) else _with_type(value)
 
 
 def _some(section: str, items: list[str]) -> str:

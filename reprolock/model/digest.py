@@ -21,10 +21,10 @@ def canonical(value: Any) -> bytes:
     """
     import rfc8785  # loaded where a seal is made, not where a model is
 
-    return rfc8785.dumps(_typed(value))
+    return rfc8785.dumps(_tag_type(value))
 
 
-def _typed(value: Any) -> Any:
+def _tag_type(value: Any) -> Any:
     match value:
         case None:
             return None
@@ -39,11 +39,11 @@ def _typed(value: Any) -> Any:
         case bytes():
             return {"x": value.hex()}
         case dict():
-            return {"o": {str(key): _typed(item) for key, item in value.items()}}
+            return {"o": {str(key): _tag_type(item) for key, item in value.items()}}
         case list() | tuple():
-            return [_typed(item) for item in value]
+            return [_tag_type(item) for item in value]
         case set() | frozenset():
-            return [_typed(item) for item in sorted(value)]
+            return [_tag_type(item) for item in sorted(value)]
     if hasattr(value, "isoformat"):
         return {type(value).__name__: value.isoformat()}
     raise TypeError(f"{type(value).__name__} has no canonical form")

@@ -121,7 +121,7 @@ def _differences(one: Any, other: Any, rel: float, abs_: float, path: str) -> It
         for index in range(max(len(one), len(other))):
             yield from _at(one, other, index, index < len(one), index < len(other), rel, abs_, f"{path}[{index}]")
     elif not _equal(one, other, rel, abs_):
-        yield JsonDifference(path, _shown(one), _shown(other))
+        yield JsonDifference(path, _display(one), _display(other))
 
 
 def _at(
@@ -131,7 +131,7 @@ def _at(
     if before and after:
         yield from _differences(one[place], other[place], rel, abs_, path)
     else:
-        yield JsonDifference(path, _shown(one[place]) if before else None, _shown(other[place]) if after else None)
+        yield JsonDifference(path, _display(one[place]) if before else None, _display(other[place]) if after else None)
 
 
 def _equal(one: Any, other: Any, rel: float, abs_: float) -> bool:
@@ -150,6 +150,6 @@ def _below(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _shown(value: Any) -> str:
+def _display(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

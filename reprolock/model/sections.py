@@ -47,7 +47,7 @@ def pinned_sections(
         "jars": _jars(jars),
         "java": environment.java if environment else spec.environment.java,
         "spark": {"master": spec.spark.master, "conf": spec.spark.conf} if spec.spark else None,
-        **_shared(spec, code_digest),
+        **_shared_values(spec, code_digest),
     }
 
 
@@ -69,7 +69,7 @@ def observed_sections(
         "jars": _jars(jars),
         "java": java,
         "spark": {"master": master, "conf": deciding_settings(conf)} if spec.spark else None,
-        **_shared(spec, code_digest),
+        **_shared_values(spec, code_digest),
     }
 
 
@@ -114,7 +114,7 @@ def _jars(jars: JarsPin | None) -> list[Any] | None:
     return [[jar.coordinate, jar.sha256] for jar in jars.jar] if jars else None
 
 
-def _shared(spec: Spec, code_digest: str) -> dict[str, Any]:
+def _shared_values(spec: Spec, code_digest: str) -> dict[str, Any]:
     return {
         "code": code_digest,
         "params": spec.params,

@@ -176,7 +176,9 @@ class EnvironmentSpec(Value):
     java: str | None = Field(
         None, pattern=r"^(?:>=|==)?\s*\d+$", description='Java\'s feature version: ">=17" or "17".'
     )
-    isolated: bool = Field(True, description="false: run in the current interpreter; refused when it differs from the lock.")
+    isolated: bool = Field(
+        True, description="false: run in the current interpreter; refused when it differs from the lock."
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> EnvironmentSpec:

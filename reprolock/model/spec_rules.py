@@ -86,10 +86,10 @@ def _unknown_placeholders(tables: Tables) -> Iterator[tuple[Loc, str]]:
             except KeyError:
                 whole = True
             if whole:
-                yield loc, f"{{{name}}} names nothing: {_declared(name, tables.names)}"
+                yield loc, f"{{{name}}} names nothing: {_list_declared(name, tables.names)}"
 
 
-def _declared(name: str, known: Mapping[str, Any]) -> str:
+def _list_declared(name: str, known: Mapping[str, Any]) -> str:
     root, _, rest = name.partition(".")
     if root == "seed":
         return "run.seed is not set" if not rest else "write {seed}"

@@ -102,7 +102,7 @@ def verdict(comparisons: Sequence[Comparison], differing: Sequence[str] = (), un
     3. One that could not be made, for the record lacks it, or it cannot be read or measured here: NOT REPLAYABLE.
     4. Else REPRODUCED, also where inputs differ: `differing` and `unlocked` say so beside it.
     """
-    kind, reason = _judged(comparisons)
+    kind, reason = _decide(comparisons)
     return Verdict(
         kind=kind, reason=reason, comparisons=tuple(comparisons), differing=tuple(differing), unlocked=tuple(unlocked)
     )
@@ -127,8 +127,8 @@ def compare_metric(name: str, tolerance: Tolerance, recorded: float | None, foun
         name=name,
         kind="metric",
         how=shown_tolerance(tolerance.rel, tolerance.abs) or "exact",
-        recorded=_shown(recorded),
-        found=_shown(found),
+        recorded=_display(recorded),
+        found=_display(found),
         state=state,
         differences=tuple(f"{run} did not log it" for run in runs),
     )
@@ -151,7 +151,7 @@ def compare_output(
     if declared.compare not in _SCHEMES:
         raise ValueError(f'output "{name}" is declared with compare = "{declared.compare}"')
     tolerance = shown_tolerance(declared.rel or 0.0, declared.abs or 0.0)
-    state, differences = _judged_output(declared.compare, recorded, found, tolerance, beyond, details)
+    state, differences = _judge_output(declared.compare, recorded, found, tolerance, beyond, details)
     return Comparison(
         name=name,
         kind="output",
@@ -183,7 +183,7 @@ def shown_tolerance(rel: float, abs_: float) -> str:
     return " or ".join(said)
 
 
-def _judged(comparisons: Sequence[Comparison]) -> tuple[Literal["REPRODUCED", "DIVERGED", "NOT REPLAYABLE"], str]:
+def _decide(comparisons: Sequence[Comparison]) -> tuple[Literal["REPRODUCED", "DIVERGED", "NOT REPLAYABLE"], str]:
     if not comparisons:
         return (
             "NOT REPLAYABLE",
@@ -197,7 +197,7 @@ def _judged(comparisons: Sequence[Comparison]) -> tuple[Literal["REPRODUCED", "D
     return "REPRODUCED", f"{len(comparisons)} of {len(comparisons)} compared"
 
 
-def _judged_output(
+def _judge_output(
     how: str, recorded: Measured, found: Measured, tolerance: str, beyond: Sequence[str] | None, details: Sequence[str]
 ) -> tuple[State, tuple[str, ...]]:
     if recorded.digest is None or found.digest is None:
@@ -228,7 +228,7 @@ def _finite(value: float) -> bool:
     return isinstance(value, int) or math.isfinite(value)
 
 
-def _shown(value: float | None) -> str | None:
+def _display(value: float | None) -> str | None:
     """0.9473, and 336776 for 336776.0, as people write them; every digit that tells two values apart."""
     if value is None:
         return None

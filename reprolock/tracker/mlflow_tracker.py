@@ -55,26 +55,26 @@ class MlflowTracker:
         experiment_id = found.experiment_id if found else self._store.create_experiment(experiment)
         tags = {"mlflow.user": _user()}
         if local_id is not None:
-            if again and (sent := self._tagged(local_id)):
+            if again and (sent := self._find_by_tag(local_id)):
                 return sent[0].run_id
             tags[RUN_ID_TAG] = local_id
         try:
             return self._store.create_run(experiment_id, name, _milliseconds(started), tags).run_id
         except ServiceError:
             # The only call that must not be repeated blindly: its answer may have been lost.
-            if local_id is not None and (made := self._tagged(local_id)):
+            if local_id is not None and (made := self._find_by_tag(local_id)):
                 return made[0].run_id
             raise
 
     def command_environment(self, run_id: str, experiment: str) -> dict[str, str]:
-        run = self._known(run_id)
+        run = self._find(run_id)
         # The name too: MLflow refuses every run while the caller's own says otherwise than the ID.
         where = {"MLFLOW_EXPERIMENT_ID": run.experiment_id, "MLFLOW_EXPERIMENT_NAME": experiment}
         return {"MLFLOW_TRACKING_URI": self.place.uri, "MLFLOW_RUN_ID": run_id, **where}
 
     def log(self, run_id: str, record: Record, files: Mapping[str, Path]) -> tuple[str, ...]:
         self._check_file(writing=True)
-        run = self._known(run_id)
+        run = self._find(run_id)
         self._send_files(run, record, files)
         inputs = [input_of(dataset) for dataset in record.datasets]
         self._store.log_inputs(run_id, [entry for entry in inputs if (entry.name, entry.source) not in run.inputs])
@@ -88,7 +88,7 @@ class MlflowTracker:
         self._store.log_metrics(
             run_id, {name: value for name, value in record.metrics.items() if name not in run.metrics}, ended
         )
-        nested = self._nested(run)
+        nested = self._list_nested(run)
         for child in nested:
             if child.status == "RUNNING":  # the command was stopped before its own MLflow could close it
                 self._store.end_run(child.run_id, record.status, ended)
@@ -105,10 +105,10 @@ class MlflowTracker:
         self._store.set_tags(run_id, tags)
 
     def tags(self, run_id: str) -> dict[str, str]:
-        return dict(self._known(run_id).tags)
+        return dict(self._find(run_id).tags)
 
     def metrics(self, run_id: str) -> dict[str, float]:
-        return dict(self._known(run_id).metrics)
+        return dict(self._find(run_id).metrics)
 
     def find(self, run: str) -> str:
         if not self._is_there or not re.fullmatch(r"[\w-]+", run):
@@ -119,7 +119,7 @@ class MlflowTracker:
             return run
         beginning = self._store.search(self._experiment_ids, f"attributes.run_id LIKE '{run}%' AND {_RECORDED}", 10)
         found = {entry.run_id for entry in beginning}
-        found |= {entry.run_id for entry in self._tagged(run, beginning=True)}
+        found |= {entry.run_id for entry in self._find_by_tag(run, beginning=True)}
         if len(found) > 1:
             raise errors.several_runs(self.place, run, sorted(found))
         if not found:
@@ -129,14 +129,14 @@ class MlflowTracker:
     def read(self, run_id: str) -> Record:
         with tempfile.TemporaryDirectory(prefix="reprolock-") as folder:
             file = Path(folder) / RECORD
-            run = self._known(run_id)
+            run = self._find(run_id)
             if RECORD not in self._store.artifacts(run, FOLDER):
                 raise errors.no_record(self.place, run_id)
             self._store.fetch(run, f"{FOLDER}/{RECORD}", file)
-            return self._parsed(run_id, file.read_bytes())
+            return self._parse_record(run_id, file.read_bytes())
 
     def download(self, run_id: str, folder: Path) -> Path:
-        run = self._known(run_id)
+        run = self._find(run_id)
         names = self._store.artifacts(run, FOLDER)
         if RECORD not in names:
             raise errors.no_record(self.place, run_id)
@@ -161,7 +161,7 @@ class MlflowTracker:
         names = {entry.experiment_id: entry.name for entry in self._store.experiments()}
         wanted = [found for found, name in names.items() if experiment in (None, name)]
         where = " AND ".join(
-            [*([_RECORDED] if recorded else []), *(f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items())]
+            [*([_RECORDED] if recorded else []), *(f"tags.`{name}` = {_quote(value)}" for name, value in tags.items())]
         )
         return [_row(run, names[run.experiment_id]) for run in self._store.search(wanted, where, limit)]
 
@@ -193,17 +193,17 @@ class MlflowTracker:
     def _experiment_ids(self) -> list[str]:
         return [entry.experiment_id for entry in self._store.experiments()]
 
-    def _known(self, run_id: str) -> StoredRun:
+    def _find(self, run_id: str) -> StoredRun:
         run = self._store.run(run_id) if self._is_there else None
         if run is None:
             raise errors.no_run(self.place, run_id)
         return run
 
-    def _tagged(self, local_id: str, *, beginning: bool = False) -> list[StoredRun]:
-        test = f"LIKE {_quoted(local_id + '%')}" if beginning else f"= {_quoted(local_id)}"
+    def _find_by_tag(self, local_id: str, *, beginning: bool = False) -> list[StoredRun]:
+        test = f"LIKE {_quote(local_id + '%')}" if beginning else f"= {_quote(local_id)}"
         return self._store.search(self._experiment_ids, f"tags.`{RUN_ID_TAG}` {test}", 10)
 
-    def _nested(self, run: StoredRun) -> list[StoredRun]:
+    def _list_nested(self, run: StoredRun) -> list[StoredRun]:
         """Runs that the command has nested in the run, at any depth."""
         where = f"tags.`{PARENT_TAG}` LIKE '%' AND attributes.start_time >= {run.start_time - _CLOCKS}"
         later = self._store.search([run.experiment_id], where, _MOST_NESTED)
@@ -252,7 +252,7 @@ class MlflowTracker:
         )
         return (*flat.remarks, *others)
 
-    def _parsed(self, run_id: str, data: bytes) -> Record:
+    def _parse_record(self, run_id: str, data: bytes) -> Record:
         try:
             return Record.model_validate_json(data)
         except ValidationError as error:
@@ -280,7 +280,7 @@ def _time(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """A text as MLflow's filter language takes it; it has no escape, so the quote that the text lacks is used."""
     return f'"{text}"' if "'" in text else f"'{text}'"
 

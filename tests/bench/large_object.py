@@ -21,7 +21,7 @@ from command_line import Cli
 from reprolock.files.object_cache import ObjectCache
 from reprolock.lake.open import open_lake
 from reprolock.model.spec import DatasetSpec
-from reprolock.steps.inputs.materialise import materialised
+from reprolock.steps.inputs.materialise import make_tree
 from reprolock.steps.locking.datasets import pin_dataset
 
 SIZE = 5 * 2**30
@@ -97,7 +97,7 @@ def test_five_gibibytes_and_nothing(
             lake, "large", DatasetSpec(uri=f"{address}/data/", format="binary"), lake.resolve(repository, "main")
         )
         started = time.monotonic()
-        made = materialised(lake, pin, ObjectCache(tmp_path / "second"), tmp_path / "data")
+        made = make_tree(lake, pin, ObjectCache(tmp_path / "second"), tmp_path / "data")
         took["materialise"] = time.monotonic() - started
     assert made[1:5] == (2, SIZE, 2, SIZE)
     assert sha256(made.path / "large.bin") == expected

@@ -10,7 +10,7 @@ from project import Project, lines_of
 
 from reprolock.files.secrets import Scanner
 from reprolock.model.record import OutputRecord
-from reprolock.steps.recording.redact import covered
+from reprolock.steps.recording.redact import redact_record
 
 KEY = "k3y-that-is-long"
 HINT = "hint: take it out, and read it from a variable (run.pass_env lets one through)\n"
@@ -137,12 +137,12 @@ def test_in_what_is_said_of_an_ending(project: Project, cli) -> None:
     assert cli("run", "-q").code == 0
     record = project.record
     scanner = Scanner({"SOME_TOKEN": KEY})
-    assert covered(record, record, scanner) == (record, ())
+    assert redact_record(record, record, scanner) == (record, ())
     said = record.ending.model_copy(update={"reason": f"no answer to {KEY}"})
     leaky = OutputRecord(
         name="table", path="table", compare="table", files=1, bytes=1, problem=f"Spark: {KEY}: not found"
     )
-    written, remarks = covered(record.model_copy(update={"ending": said, "outputs": (leaky,)}), record, scanner)
+    written, remarks = redact_record(record.model_copy(update={"ending": said, "outputs": (leaky,)}), record, scanner)
     assert remarks == (
         "ending.reason carries the value of SOME_TOKEN; asterisks are recorded",
         "outputs.0.problem carries the value of SOME_TOKEN; asterisks are recorded",

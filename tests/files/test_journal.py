@@ -12,7 +12,7 @@ import pytest
 
 import reprolock.errors
 from reprolock.files.atomic_write import own_folder
-from reprolock.files.journal import Journal, abandoned
+from reprolock.files.journal import Journal, find_abandoned
 
 ROOT = Path(reprolock.errors.__file__).parents[1]
 STARTED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -31,7 +31,7 @@ CLAIM = """
 import sys, time
 from pathlib import Path
 from reprolock.files.journal import abandoned
-found = abandoned(Path(sys.argv[1]))
+found = find_abandoned(Path(sys.argv[1]))
 print(len(found), flush=True)
 sys.stdin.read()
 for journal in found:
@@ -43,7 +43,7 @@ def killed(project: Path, run_id: str) -> int:
     """A process that opened a run and was killed in the middle; its ID."""
     process = subprocess.Popen([sys.executable, "-c", RUN, project, run_id], cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout and process.stdout.readline() == b"open\n"
-    assert abandoned(project) == []  # while it lives
+    assert find_abandoned(project) == []  # while it lives
     process.kill()
     process.communicate()
     return process.pid
@@ -56,38 +56,38 @@ def left(project: Path) -> list[str]:
 def test_a_finished_run_leaves_nothing(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path, "run1", "sqlite:///mlflow.db", STARTED)
     assert "run1.json" in left(tmp_path)
-    assert abandoned(tmp_path) == []  # not even to the process that holds it
+    assert find_abandoned(tmp_path) == []  # not even to the process that holds it
     journal.close()
     journal.close()
     assert left(tmp_path) == []
-    assert abandoned(tmp_path) == []
+    assert find_abandoned(tmp_path) == []
 
 
 def test_a_project_without_runs_has_none_abandoned(tmp_path: Path) -> None:
-    assert abandoned(tmp_path) == []
+    assert find_abandoned(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_killed_run_is_found_and_closed(tmp_path: Path) -> None:
     pid = killed(tmp_path, "run1")
-    (journal,) = abandoned(tmp_path)
+    (journal,) = find_abandoned(tmp_path)
     assert (journal.run_id, journal.tracking, journal.started, journal.pid) == (
         "run1",
         "sqlite:///mlflow.db",
         STARTED,
         pid,
     )
-    assert abandoned(tmp_path) == []  # it is being closed
+    assert find_abandoned(tmp_path) == []  # it is being closed
     journal.close()
-    assert abandoned(tmp_path) == []
+    assert find_abandoned(tmp_path) == []
     assert left(tmp_path) == []
 
 
 def test_one_that_could_not_be_closed_is_found_again(tmp_path: Path) -> None:
     killed(tmp_path, "run1")
-    (journal,) = abandoned(tmp_path)
+    (journal,) = find_abandoned(tmp_path)
     journal.release()
-    assert [journal.run_id for journal in abandoned(tmp_path)] == ["run1"]
+    assert [journal.run_id for journal in find_abandoned(tmp_path)] == ["run1"]
 
 
 def test_of_several_commands_one_closes_it(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_command_killed_while_it_closes_a_run_leaves_it_to_the_next(tmp_path: 
     assert claim.stdout and claim.stdout.readline() == b"1\n"
     claim.kill()
     claim.communicate()
-    assert [journal.run_id for journal in abandoned(tmp_path)] == ["run1"]
+    assert [journal.run_id for journal in find_abandoned(tmp_path)] == ["run1"]
 
 
 def test_a_damaged_journal_is_in_nobodys_way(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_damaged_journal_is_in_nobodys_way(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "run1.json").write_text("{")
     (folder / "run2.json").write_text('{"run_id": 1}')
-    assert abandoned(tmp_path) == []
+    assert find_abandoned(tmp_path) == []
     assert left(tmp_path) == []
 
 
@@ -130,7 +130,7 @@ def test_looking_costs_nothing_however_many_runs_there_were(tmp_path: Path) -> N
         (tmp_path / ".reprolock" / "runs" / f"{number:032x}").mkdir(parents=True)
     begin = time.perf_counter()
     for _ in range(100):
-        abandoned(tmp_path)
+        find_abandoned(tmp_path)
     assert time.perf_counter() - begin < 1
 
 

@@ -14,7 +14,7 @@ import pytest
 import reprolock.errors
 from reprolock.errors import MachineError, UsageError
 from reprolock.files.output_tree import measure
-from reprolock.files.outputs import found, put_in_place, refuse_standing, set_aside
+from reprolock.files.outputs import find_outputs, put_in_place, refuse_standing, set_aside
 from reprolock.model.outcome import Output
 
 ROOT = Path(reprolock.errors.__file__).parents[1]
@@ -23,7 +23,7 @@ DECLARED = {"predictions": "out/predictions", "model": "model.bin", "report": "o
 
 def collect(outputs: dict[str, str], work: Path, project: Path, run_id: str) -> tuple[Output, ...]:
     """As a run does it: looked at where they were written, then put in their places."""
-    answers = found(outputs, work)
+    answers = find_outputs(outputs, work)
     put_in_place(outputs, work, project, run_id)
     return answers
 
@@ -217,7 +217,7 @@ def test_a_link_that_leads_nowhere_is_named(project: Path, work: Path) -> None:
         "model.bin is a link to nowhere, where no file is",
         "pipe is neither a file nor a folder",
     ]
-    assert [output.missing for output in found(declared, work)] == [True] * 4
+    assert [output.missing for output in find_outputs(declared, work)] == [True] * 4
     assert measure(project / "out" / "predictions") is None
     assert tree(project / "out" / "predictions") == {"gone": "-> ../../cache/gone", "later": "-> part-1", "part": "p"}
 
@@ -229,7 +229,7 @@ from reprolock.errors import MachineError
 from reprolock.files.outputs import found, put_in_place
 declared, work, project = {"x": "out/x"}, Path(sys.argv[1]), Path(sys.argv[2])
 try:
-    outputs = found(declared, work)
+    outputs = find_outputs(declared, work)
     put_in_place(declared, work, project, "run1")
     for output in outputs:
         print(output.files, output.bytes)

@@ -193,11 +193,11 @@ def test_a_file_upload_outlives_a_restart(
 
 
 def test_a_file_that_becomes_shorter_is_not_put(lake: LakeFSLake, repository: str, tmp_path: Path) -> None:
-    from reprolock.lake.upload_sources import opened
+    from reprolock.lake.upload_sources import open_source
 
     file = tmp_path / "file"
     file.write_bytes(b"x" * 1000)
-    with opened(file) as stream:
+    with open_source(file) as stream:
         file.write_bytes(b"x" * 10)
         with pytest.raises(UsageError) as caught:
             stream.read()

@@ -28,7 +28,7 @@ from reprolock.model.lock import DatasetPin
 from reprolock.model.spec import DatasetSpec
 from reprolock.model.uri import LakeURI
 from reprolock.steps.data.get import get
-from reprolock.steps.inputs.materialise import Materialised, materialised
+from reprolock.steps.inputs.materialise import Materialised, make_tree
 from reprolock.steps.locking.datasets import pin_dataset
 from reprolock.steps.project.progress import SILENT, Progress
 
@@ -105,7 +105,7 @@ class Ground:
         return pin_dataset(self.lake, "train", spec, self.lake.resolve(self.name, "main"))
 
     def make(self, pin: DatasetPin, folder: str = "data", progress: Progress = SILENT) -> Materialised:
-        return materialised(self.lake, pin, self.cache, self.root / folder, progress)
+        return make_tree(self.lake, pin, self.cache, self.root / folder, progress)
 
 
 def repository_of(request: pytest.FixtureRequest) -> str:
@@ -244,15 +244,15 @@ def test_a_checksum_of_parts_is_counted_apart(ground: Ground, server: services.L
     assert ground.make(pin, "elsewhere")[3:] == (0, 0, 2)
     # Hashed again by what it was when it came: after a touch, and whenever a replay takes it.
     os.utime(made.path / "parts")
-    nobody = materialised(None, pin, ground.cache, ground.root / "offline")
+    nobody = make_tree(None, pin, ground.cache, ground.root / "offline")
     assert (nobody.fetched, nobody.unverified) == (0, 2)
     hashing = ObjectCache(ground.cache.folder, hashing=True)
-    assert materialised(ground.lake, pin, hashing, ground.root / "replay")[3:] == (0, 0, 2)
+    assert make_tree(ground.lake, pin, hashing, ground.root / "replay")[3:] == (0, 0, 2)
     (made.path / "parts").chmod(0o644)
     (made.path / "parts").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     os.utime(made.path / "parts", ns=(STAMP, STAMP))
     hashing = ObjectCache(ground.cache.folder, hashing=True)
-    again = materialised(ground.lake, pin, hashing, ground.root / "replay again")
+    again = make_tree(ground.lake, pin, hashing, ground.root / "replay again")
     assert (again.fetched, again.unverified) == (1, 2)
     assert (again.path / "parts").read_bytes() == (again.path / "twin").read_bytes() == data
 

@@ -66,10 +66,10 @@ def unarchive(data: bytes, folder: Path) -> Snapshot:
 
 def files_in(data: bytes) -> list[tuple[CodeFile, bytes]]:
     """Every file of an archive with its bytes (a link's are its target), sorted by path. Errors as of `unarchive`."""
-    return _members(_unpacked(data))
+    return _members(_decompress(data))
 
 
-def _unpacked(data: bytes) -> bytes:
+def _decompress(data: bytes) -> bytes:
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
             plain = stream.read(_MOST_BYTES + 1)

@@ -65,7 +65,7 @@ def is_work_tree(root: Path) -> bool:
         return answer.stdout.strip() == b"true" and not ignored
     if b"not a git repository" in answer.stderr:
         return False
-    raise _refused(root, answer.stderr)
+    raise _git_error(root, answer.stderr)
 
 
 def facts(root: Path) -> Facts:
@@ -77,7 +77,7 @@ def facts(root: Path) -> Facts:
     )
 
 
-def listed(root: Path, below: tuple[str, ...] = ()) -> Iterator[str]:
+def list_files(root: Path, below: tuple[str, ...] = ()) -> Iterator[str]:
     """Paths that git tracks, and those that are new and not ignored; submodules' and nested repositories' too.
 
     `below` narrows to files and folders, relative to `root`. A tracked file that was deleted is listed.
@@ -89,12 +89,12 @@ def listed(root: Path, below: tuple[str, ...] = ()) -> Iterator[str]:
         inner = root / path
         if inner.is_dir() and not inner.is_symlink():
             if (inner / ".git").exists():
-                yield from (f"{path}/{name}" for name in listed(inner))
+                yield from (f"{path}/{name}" for name in list_files(inner))
         else:
             yield path
 
 
-def committed(root: Path, commit: str = "HEAD") -> dict[str, Entry] | None:
+def list_committed(root: Path, commit: str = "HEAD") -> dict[str, Entry] | None:
     """The files of a commit below `root`, submodules at their recorded commits included; None where one is not there."""
     answer = _git(root, "ls-tree", "-r", "-z", commit)
     if answer.returncode:
@@ -106,7 +106,7 @@ def committed(root: Path, commit: str = "HEAD") -> dict[str, Entry] | None:
         if kind != "commit":
             entries[path] = Entry(mode, identity)
             continue
-        inner = committed(root / path, identity) if (root / path / ".git").exists() else None
+        inner = list_committed(root / path, identity) if (root / path / ".git").exists() else None
         if inner is None:
             return None
         entries |= {str(PurePosixPath(path, name)): entry for name, entry in inner.items()}
@@ -150,7 +150,7 @@ def _without_keys(address: str | None) -> str | None:
 def _names(root: Path, *arguments: str) -> list[str]:
     answer = _git(root, *arguments)
     if answer.returncode:
-        raise _refused(root, answer.stderr)
+        raise _git_error(root, answer.stderr)
     return answer.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1]
 
 
@@ -158,7 +158,7 @@ def _line(root: Path, *arguments: str) -> str | None:
     return _git(root, *arguments).stdout.decode("utf-8", "replace").strip() or None
 
 
-def _refused(root: Path, stderr: bytes) -> MachineError:
+def _git_error(root: Path, stderr: bytes) -> MachineError:
     sentence = (stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"])[0].removeprefix(
         "fatal: "
     )

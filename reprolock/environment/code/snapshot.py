@@ -69,13 +69,13 @@ def snapshot(
     paths = sorted(
         {
             path
-            for path in _chosen(root, code, exclude, with_git)
+            for path in _choose_files(root, code, exclude, with_git)
             if not _never(path, exclude) and os.path.lexists(root / path)
         },
         key=lambda path: path.encode("utf-8", "surrogateescape"),
     )
     _refuse_large(root, paths)
-    committed = git.committed(root) if with_git else None
+    committed = git.list_committed(root) if with_git else None
     files, clean = [], committed is not None
     for path in paths:
         mode, data = _read(root, path)
@@ -166,9 +166,9 @@ def stays_inside(path: str, target: str, is_link: Callable[[str], bool]) -> bool
     return True
 
 
-def _chosen(root: Path, code: tuple[str, ...] | None, exclude: tuple[str, ...], with_git: bool) -> Iterator[str]:
+def _choose_files(root: Path, code: tuple[str, ...] | None, exclude: tuple[str, ...], with_git: bool) -> Iterator[str]:
     if code is None:
-        yield from git.listed(root) if with_git else _walk(root, "")
+        yield from git.list_files(root) if with_git else _walk(root, "")
         return
     for name in code:
         name = name.removeprefix("./").rstrip("/")
@@ -181,7 +181,7 @@ def _chosen(root: Path, code: tuple[str, ...] | None, exclude: tuple[str, ...], 
         if path.is_symlink() or not path.is_dir():
             yield name  # named outright: whether git ignores it does not matter
             continue
-        found = list(git.listed(root, (name,)) if with_git else _walk(root, name))
+        found = list(git.list_files(root, (name,)) if with_git else _walk(root, name))
         if with_git and not found and any(path.iterdir()):
             hint = "name its files one by one, or take it out of .gitignore"
             raise UsageError(f'run.code names "{name}", of which git ignores every file', hint=hint)

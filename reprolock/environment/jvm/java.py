@@ -52,7 +52,7 @@ def find_java(environ: Mapping[str, str]) -> Java:
     stat = real.stat()
     key, stamp = str(real), [stat.st_size, stat.st_mtime_ns]
     memory = cache_folder(environ) / "java.json"
-    known = _remembered(memory)
+    known = _load_memory(memory)
     with suppress(KeyError, TypeError, ValueError):
         stamped, feature, version, vendor, home = known[key]
         if stamped == stamp:
@@ -134,7 +134,7 @@ def _no_java() -> MachineError:
     return MachineError("no Java on this machine: JAVA_HOME is not set and PATH has no java", hint=install_hint())
 
 
-def _remembered(memory: Path) -> dict[str, Any]:
+def _load_memory(memory: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         known = json.loads(memory.read_bytes())
         if isinstance(known, dict):

@@ -71,17 +71,17 @@ def repositories(environ: Mapping[str, str], home: Path, conf: Mapping[str, str]
     """
     variable = next((name for name in VARIABLES if environ.get(name)), None)
     if variable:
-        first = tuple(_parsed(url, variable) for url in _listed(environ[variable]))
+        first = tuple(_parse_repository(url, variable) for url in _parse_list(environ[variable]))
     else:
         mirror = _mirror(home / ".m2" / "settings.xml", environ)
         first = (mirror or central(),)
-    further = _listed(conf.get(SETTING, ""))
+    further = _parse_list(conf.get(SETTING, ""))
     if any(has_userinfo(url) for url in further):
         raise UsageError(
             f"spark.conf.{SETTING}: an address must not contain a user name or password",
             hint=f"put the whole address into {VARIABLES[0]}, in the environment",
         )
-    return first + tuple(_parsed(url, SETTING) for url in further)
+    return first + tuple(_parse_repository(url, SETTING) for url in further)
 
 
 def path_of(coordinate: str, extension: str = "jar") -> str:
@@ -170,11 +170,11 @@ def _pool(url: str) -> urllib3.PoolManager:
     return urllib3.ProxyManager(proxy, maxsize=8, proxy_headers=headers)
 
 
-def _listed(text: str) -> list[str]:
+def _parse_list(text: str) -> list[str]:
     return [url.strip() for url in text.split(",") if url.strip()]
 
 
-def _parsed(url: str, named_by: str) -> Repository:
+def _parse_repository(url: str, named_by: str) -> Repository:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https", "file"):
         raise UsageError(
@@ -200,10 +200,10 @@ def _mirror(settings: Path, environ: Mapping[str, str]) -> Repository | None:
         return re.sub(r"\$\{env\.(\w+)\}", lambda match: environ.get(match[1], ""), found).strip()
 
     for mirror in root.iterfind("{*}mirrors/{*}mirror"):
-        of = _listed(text(mirror, "mirrorOf"))
+        of = _parse_list(text(mirror, "mirrorOf"))
         if "!central" in of or not {"central", "*", "external:*"} & set(of):
             continue
-        found = _parsed(text(mirror, "url"), "~/.m2/settings.xml")
+        found = _parse_repository(text(mirror, "url"), "~/.m2/settings.xml")
         for server in root.iterfind("{*}servers/{*}server"):
             password = text(server, "password")
             # An encrypted password, {…}, can be read by Maven alone.

@@ -12,7 +12,7 @@ from packaging.markers import Marker
 from packaging.version import InvalidVersion, Version
 
 from reprolock.environment.python.find_python import Python
-from reprolock.environment.python.interpreter import installed
+from reprolock.environment.python.interpreter import list_installed
 from reprolock.errors import PinError
 from reprolock.model.lock import EnvironmentPin
 from reprolock.model.words import counted
@@ -47,7 +47,7 @@ def drift(pin: EnvironmentPin, path: Sequence[str] | None = None) -> list[Differ
     locked = {package.name: package.version for package in pin.package if _holds(package.marker, meaning)}
     found: dict[str, str] = {}
     for folder in reversed(sys.path if path is None else path):
-        found |= installed({Path(folder)})
+        found |= list_installed({Path(folder)})
     differences = [Difference("python", pin.python, here.version)] if here.feature != pin.python else []
     for name in sorted(locked.keys() | found.keys()):
         if not _equal(locked.get(name), found.get(name)):

@@ -125,7 +125,7 @@ def prune(store: Path, *, days: float = 30, keep: Collection[str] = (), now: flo
     moment = time.time() if now is None else now
     gone, freed = [], 0
     for folder in sorted(path for path in (store / FOLDER).glob("*") if _ENVIRONMENT.match(path.name)):
-        if folder.name not in keep and _expired(folder, moment - days * 86400):
+        if folder.name not in keep and _is_expired(folder, moment - days * 86400):
             freed += _own_bytes(folder)
             remove(folder)
             gone.append(folder)
@@ -160,7 +160,7 @@ def _mark_used(environment: Environment) -> None:
         os.utime(environment.folder / MANIFEST)
 
 
-def _expired(folder: Path, limit: float) -> bool:
+def _is_expired(folder: Path, limit: float) -> bool:
     if folder.name.startswith(BUILDING):
         digest = folder.name.removeprefix(BUILDING).split("-")[0]
         try:

@@ -81,18 +81,18 @@ def known_python(feature: str, uv: Uv, folder: Path) -> Python | None:
         own = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
         return Python(own, platform.python_version(), platform.python_implementation())
     memory = cache_folder(uv.environ) / f"python-{feature}.json"
-    if python := _remembered(memory):
+    if python := _load_memory(memory):
         return python
     answer = uv.run(["python", "find", "--no-project", "--system", "--no-python-downloads", feature], folder)
     candidates = [Path(answer.output.strip())] if answer.complaint is None else []
     for candidate in (*candidates, *_of_pyenv(feature, uv)):
-        if (python := _asked(candidate)) and python.feature == feature:
+        if (python := _ask(candidate)) and python.feature == feature:
             _remember(memory, python)
             return python
     return None
 
 
-def _remembered(memory: Path) -> Python | None:
+def _load_memory(memory: Path) -> Python | None:
     """What was found before, as long as that program is the same file: looking for it takes up to a second."""
     try:
         program, stamp, version, implementation = json.loads(memory.read_bytes())
@@ -121,7 +121,7 @@ def _of_pyenv(feature: str, uv: Uv) -> Iterator[Path]:
         yield folder / "bin" / "python"
 
 
-def _asked(program: Path) -> Python | None:
+def _ask(program: Path) -> Python | None:
     """What a program says of itself, None for one that does not start."""
     try:
         done = subprocess.run([program, "-I", "-c", _ASK], capture_output=True, text=True, timeout=30, check=True)

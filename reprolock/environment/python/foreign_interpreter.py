@@ -35,7 +35,7 @@ def refuse_foreign_python(argv: Sequence[str | Path], environment: Environment, 
     `argv` begins with the program as it was found; `path` is the run's PATH, `cwd` its folder.
     """
     script = None
-    for program in _started(argv, path, cwd):
+    for program in _find_started(argv, path, cwd):
         if is_inside(program, environment):
             return
         if any(_PYTHON_PROGRAM.fullmatch(name) for name in (program.name, Path(os.path.realpath(program)).name)):
@@ -49,7 +49,7 @@ def refuse_foreign_python(argv: Sequence[str | Path], environment: Environment, 
             script = Path(os.path.relpath(program, cwd)) if program.is_relative_to(cwd) else program
 
 
-def _started(argv: Sequence[str | Path], path: str, cwd: Path) -> Iterator[Path]:
+def _find_started(argv: Sequence[str | Path], path: str, cwd: Path) -> Iterator[Path]:
     """The program, what it names in its first line, what that names."""
     program, arguments = Path(argv[0]), [str(argument) for argument in argv[1:]]
     for _ in range(_DEEPEST):

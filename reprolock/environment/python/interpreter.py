@@ -22,7 +22,7 @@ def observe() -> EnvironmentRecord:
         platform=f"{platform.system()} {platform.machine()}",
         cores=usable_cores(),
         isolated=False,
-        packages=installed({Path(get_path("purelib")), Path(get_path("platlib"))}),
+        packages=list_installed({Path(get_path("purelib")), Path(get_path("platlib"))}),
     )
 
 
@@ -31,7 +31,7 @@ def usable_cores() -> int | None:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def installed(folders: set[Path]) -> dict[str, str]:
+def list_installed(folders: set[Path]) -> dict[str, str]:
     """Normalised name → version of every distribution, by the names of its metadata folders (PEP 376), sorted."""
     found = {}
     for folder in folders:

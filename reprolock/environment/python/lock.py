@@ -26,7 +26,7 @@ from packaging.utils import canonicalize_name
 
 from reprolock.environment.python.build_requirements import build_requirements
 from reprolock.environment.python.find_python import known_python
-from reprolock.environment.python.requirements import Declaration, declared
+from reprolock.environment.python.requirements import Declaration, read_declared
 from reprolock.environment.python.uv import Complaint, Uv
 from reprolock.environment.python.wheel_tags import needs_build, suits
 from reprolock.errors import PinError, ReprolockError, ServiceError, UsageError
@@ -75,10 +75,10 @@ def resolve(
     for each yanked version that is pinned, `progress` uv's steps. Errors: UsageError (a requirement that cannot be read,
     locked or resolved), ServiceError (the index is down, or offline and not cached), MachineError.
     """
-    declaration = declared(spec, root)
+    declaration = read_declared(spec, root)
     old = keep if keep and keep.python == python and not upgrade else None
     kept = _Kept(old.package, old.intact) if old else _Kept()
-    question = _Question(python, as_of, _named(upgrade_packages, keep))
+    question = _Question(python, as_of, _parse_upgrades(upgrade_packages, keep))
     uv = Uv(environ, offline=offline, progress=progress)
     with tempfile.TemporaryDirectory(prefix="reprolock-") as temporary:
         resolver = _Resolver(uv, Path(temporary), question)
@@ -120,15 +120,15 @@ class _Resolver:
         if pins and not free and not self.question.as_of and not self.uv.offline:
             # What is pinned often still matches; then no index need be asked, and no large sdist fetched again.
             try:
-                answer = replace(self, uv=self.uv.near)._resolved(declaration, kept.packages, None)
+                answer = replace(self, uv=self.uv.near)._resolve(declaration, kept.packages, None)
             except (ServiceError, UsageError):
                 answer = []
             if answer and all((package.name, str(package.version)) in pins for package in answer):
                 return self._pinned(answer, pins, declaration)
-        answer = self._resolved(declaration, kept.packages, remark)
+        answer = self._resolve(declaration, kept.packages, remark)
         return self._pinned(answer, {key: pin for key, pin in pins.items() if pin.name not in free}, declaration)
 
-    def _resolved(
+    def _resolve(
         self, declaration: Declaration, kept: Sequence[PackagePin], remark: Callable[[str], None] | None
     ) -> Sequence[Package]:
         asked, bounds, output = self.folder / "requirements.in", self.folder / "constraints.in", self.folder / _OUTPUT
@@ -164,7 +164,7 @@ class _Resolver:
             arguments += ["--upgrade-package", name]
         answer = self.uv.run(arguments, self.folder)
         if answer.complaint:
-            raise _unresolved(answer.complaint)
+            raise _unresolvable_error(answer.complaint)
         for warning in answer.warnings:
             if remark and "is yanked" in warning:
                 remark(warning.replace("`", "").replace("==", " "))
@@ -249,7 +249,7 @@ def without(marker: str, atom: str) -> str | None:
     return shorter
 
 
-def _named(upgrade_packages: tuple[str, ...], keep: EnvironmentPin | None) -> tuple[str, ...]:
+def _parse_upgrades(upgrade_packages: tuple[str, ...], keep: EnvironmentPin | None) -> tuple[str, ...]:
     """--upgrade-package's values, checked: NAME or NAME==VERSION, of a package that is pinned."""
     for text in upgrade_packages:
         try:
@@ -279,7 +279,7 @@ def _preferences(kept: Sequence[PackagePin]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _unresolved(complaint: Complaint) -> UsageError:
+def _unresolvable_error(complaint: Complaint) -> UsageError:
     """uv's explanation: what contradicts what as the sentence, uv's whole reasoning as further lines."""
     lines = tuple(_plain(line) for line in complaint.lines[1:])
     if by_address := re.search(r"[Pp]ackage (\S+) was included as a URL dependency", complaint.text.replace("`", "")):

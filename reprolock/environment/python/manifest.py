@@ -55,12 +55,12 @@ def distributions(packages: Path) -> tuple[Installed, ...]:
     """Every distribution in a site-packages folder, sorted by name."""
     found = []
     for info in sorted(packages.glob("*.dist-info")):
-        name, version = _named(info)
+        name, version = _parse_info_name(info)
         found.append(Installed(name=name, version=version, digest=_digest(info), built=(info / _BUILT).exists()))
     return tuple(sorted(found, key=lambda item: item.name))
 
 
-def _named(info: Path) -> tuple[str, str]:
+def _parse_info_name(info: Path) -> tuple[str, str]:
     """The normalised name and the version that a folder of metadata is called by (PEP 376)."""
     raw, version = info.name.removesuffix(".dist-info").rsplit("-", 1)
     return canonicalize_name(raw), version
@@ -131,7 +131,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 def owners(packages: Path, paths: Collection[str]) -> tuple[str, ...]:
     """The distributions, sorted by name, whose RECORDs list any of these paths (as `corrupt` gives them)."""
     found = {info for info in packages.glob("*.dist-info") for path, _ in _record(info) if path in paths}
-    return tuple(sorted(_named(info)[0] for info in found))
+    return tuple(sorted(_parse_info_name(info)[0] for info in found))
 
 
 def changes(folder: Path, packages: Path, manifest: Manifest, *, hashing: bool = False) -> tuple[str, ...]:
@@ -147,9 +147,9 @@ def changes(folder: Path, packages: Path, manifest: Manifest, *, hashing: bool =
     found = listing(folder)
     if found == noted and not hashing:
         return ()
-    moved = _moved(manifest, packages)
-    before, after = _parsed(noted), _parsed(found)
-    edited = _edited(folder, packages, before, after, moved.keys())
+    moved = _find_changed_versions(manifest, packages)
+    before, after = _parse_listing(noted), _parse_listing(found)
+    edited = _find_edits(folder, packages, before, after, moved.keys())
     if hashing:
         places = [os.path.relpath(packages / path, folder).replace(os.sep, "/") for path in corrupt(packages)]
         # Bytecode, which is not listed, is Python's own to write anew, also where a wheel brought it.
@@ -159,7 +159,7 @@ def changes(folder: Path, packages: Path, manifest: Manifest, *, hashing: bool =
     return (*moved.values(), *edited)
 
 
-def _moved(manifest: Manifest, packages: Path) -> dict[str, str]:
+def _find_changed_versions(manifest: Manifest, packages: Path) -> dict[str, str]:
     """Distributions that came, went or were replaced: normalised name → sentence."""
     before = {item.name: item for item in manifest.distribution}
     after = {item.name: item for item in distributions(packages)}
@@ -177,13 +177,13 @@ def _moved(manifest: Manifest, packages: Path) -> dict[str, str]:
     return sentences
 
 
-def _edited(
+def _find_edits(
     folder: Path, packages: Path, before: Mapping[str, str], after: Mapping[str, str], moved: Collection[str]
 ) -> list[str]:
     """Files that were added, removed or edited, save those that go with a distribution in `moved`."""
     owners: dict[str, tuple[str, str]] = {}
     for info in packages.glob("*.dist-info"):
-        name, _ = _named(info)
+        name, _ = _parse_info_name(info)
         for listed, digest in _record(info):
             place = os.path.relpath(packages / listed, folder).replace(os.sep, "/")
             owners[place] = (name, "" if Path(listed).name in _BY_THE_INSTALLER else digest)
@@ -213,5 +213,5 @@ def _recorded_form(path: Path) -> str:
     return "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def _parsed(lines: bytes) -> dict[str, str]:
+def _parse_listing(lines: bytes) -> dict[str, str]:
     return dict(line.split("\t", 1) for line in lines.decode("utf-8", "surrogateescape").splitlines())

@@ -53,7 +53,7 @@ class _Line(NamedTuple):
     constraint: bool = False
 
 
-def declared(spec: EnvironmentSpec, root: Path) -> Declaration:
+def read_declared(spec: EnvironmentSpec, root: Path) -> Declaration:
     """The requirements of the project in `root`. UsageError names each file, line and requirement at fault."""
     lines: dict[str, None] = {}
     hashes: dict[str, set[str]] = {}

@@ -24,7 +24,7 @@ from pygit2.enums import FileMode
 from reprolock.errors import MachineError
 from reprolock.lake.git.loose_objects import CutShort, read_loose
 from reprolock.lake.protocol import Object
-from reprolock.lake.upload_sources import SizedFile, opened
+from reprolock.lake.upload_sources import SizedFile, open_source
 
 LARGE = 64 * 2**20
 """Content of more bytes than this stands beside the repository. Part of the format: it decides checksums."""
@@ -72,7 +72,7 @@ class Contents:
         """Keep the bytes of a file or stream; its entry, size and checksum. UsageError for what is not a file."""
         if not isinstance(source, Path):
             return self._store_stream(source, _CHUNK)
-        with opened(source) as file:
+        with open_source(source) as file:
             return self._store_stream(file, min(file.size + 1, _CHUNK))
 
     def _store_stream(self, stream: BinaryIO | SizedFile, at_a_time: int) -> tuple[Entry, int, str]:

@@ -32,7 +32,7 @@ def find(repository: pygit2.Repository, name: str, ref: str) -> pygit2.Commit:
     """The commit that a ref stands for: a branch, a tag, a commit ID of 7 digits or more; `~n` and `^n` after it
     as in Git, `@` for a branch's head. NotFound says what is not there; PinError when a commit has gone."""
     parsed = _EXPRESSION.fullmatch(ref)
-    if parsed is None or (commit := _named(repository, name, ref, parsed["name"])) is None:
+    if parsed is None or (commit := _resolve_name(repository, name, ref, parsed["name"])) is None:
         raise errors.no_ref(name, ref, refs(repository))
     for kind, digits in _STEP.findall(parsed["steps"]):
         number = int(digits) if digits else 1
@@ -44,7 +44,7 @@ def find(repository: pygit2.Repository, name: str, ref: str) -> pygit2.Commit:
     return commit
 
 
-def _named(repository: pygit2.Repository, name: str, ref: str, base: str) -> pygit2.Commit | None:
+def _resolve_name(repository: pygit2.Repository, name: str, ref: str, base: str) -> pygit2.Commit | None:
     # A full ID before a name, as in Git: a branch cannot hide a commit.
     if len(base) == 40 and (commit := _by_id(repository, name, ref, base)):
         return commit

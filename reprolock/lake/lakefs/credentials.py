@@ -66,7 +66,7 @@ def find_credentials(
     lakectl's file cannot be read; ServiceError where no credentials are known at all.
     """
     file = _read(environ, home)
-    known = tuple(_known(environ, file))
+    known = tuple(_find_all(environ, file))
     if endpoint is None and environ.get(ENDPOINT):
         endpoint, declared_in = environ[ENDPOINT], ENDPOINT
     elif endpoint is None and known:
@@ -78,7 +78,7 @@ def find_credentials(
             "no lake is named: repro.toml has no lake.endpoint, and lakectl has none either",
             hint=f'write `endpoint = "file:lake"` under [lake] for an embedded lake, or {_SET_BOTH}',
         )
-    wanted = normalised(endpoint, declared_in)
+    wanted = normalise(endpoint, declared_in)
     for credentials in known:
         if credentials.endpoint == wanted:
             return credentials
@@ -91,7 +91,7 @@ def find_credentials(
     raise ServiceError(f"no credentials are known for the lakeFS at {wanted} ({declared_in})", hint=_SET_BOTH)
 
 
-def normalised(endpoint: str, place: str) -> str:
+def normalise(endpoint: str, place: str) -> str:
     """One spelling per server: lower-case scheme and host, no default port, no trailing "/" or "/api/v1".
 
     UsageError, naming the file or variable with the endpoint, for what is not an http(s) address or
@@ -156,7 +156,7 @@ class _File(NamedTuple):
     secret: str | None = None
 
 
-def _known(environ: Mapping[str, str], file: _File) -> Iterator[Credentials]:
+def _find_all(environ: Mapping[str, str], file: _File) -> Iterator[Credentials]:
     """Complete sets of endpoint and credentials, the environment's first, as lakectl ranks them."""
     given = [name for name in (KEY_ID, SECRET) if environ.get(name)]
     token = environ.get(TOKEN) or None
@@ -169,17 +169,17 @@ def _known(environ: Mapping[str, str], file: _File) -> Iterator[Credentials]:
                 f"{TOKEN if token else KEY_ID} is set, {ENDPOINT} is not: keys go only to the endpoint beside them",
                 hint=f"set {ENDPOINT} too",
             )
-        endpoint = normalised(environ[ENDPOINT], ENDPOINT)
+        endpoint = normalise(environ[ENDPOINT], ENDPOINT)
         yield Credentials(endpoint, environ.get(KEY_ID, ""), environ.get(SECRET, ""), token)
     if file.endpoint and file.key_id and file.secret:
-        yield Credentials(normalised(file.endpoint, file.place), file.key_id, file.secret, source=file.place)
+        yield Credentials(normalise(file.endpoint, file.place), file.key_id, file.secret, source=file.place)
 
 
 def _read(environ: Mapping[str, str], home: Path) -> _File:
     """lakectl's file; an empty one where there is none. No content enters a message: it holds secrets."""
     named = environ.get(CONFIG_FILE)
     path = Path(named) if named else home / DEFAULT_FILE
-    place, hint = _shown(path, home), "write a new one with `lakectl config`"
+    place, hint = _display(path, home), "write a new one with `lakectl config`"
     if not path.exists():
         if named:
             raise UsageError(
@@ -214,7 +214,7 @@ def _read(environ: Mapping[str, str], home: Path) -> _File:
     )
 
 
-def _shown(path: Path, home: Path) -> str:
+def _display(path: Path, home: Path) -> str:
     """The path as a user would write it: "~/.lakectl.yaml"."""
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 

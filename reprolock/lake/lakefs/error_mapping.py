@@ -29,7 +29,7 @@ def reading(
             return no_repository(transport, repository)
         for ref in refs:
             if _ask_commit(transport, repository, ref) is None:
-                known = [*_seen(transport, repository, "branches"), *_seen(transport, repository, "tags")]
+                known = [*_list_names(transport, repository, "branches"), *_list_names(transport, repository, "tags")]
                 return errors.no_ref(repository, ref, known)
         if refused.status == 404:
             return errors.no_path(LakeURI(repository, refs[0], path))
@@ -42,7 +42,7 @@ def writing(transport: Transport, refused: Refused, repository: str, branch: str
         if not _there(transport, ("repositories", repository)):
             return no_repository(transport, repository)
         if not _there(transport, ("repositories", repository, "branches", branch)):
-            return errors.no_branch(repository, branch, _seen(transport, repository, "branches"))
+            return errors.no_branch(repository, branch, _list_names(transport, repository, "branches"))
     if refused.status == 403 and _is_protected(transport, repository, branch):
         return errors.protected(repository, branch)
     return _other(transport, refused, doing, repository)
@@ -179,7 +179,7 @@ def _is_staged(transport: Transport, repository: str, branch: str) -> bool | Non
         return None
 
 
-def _seen(transport: Transport, repository: str, kind: str) -> list[str]:
+def _list_names(transport: Transport, repository: str, kind: str) -> list[str]:
     """`names`, none where these credentials may not list them."""
     try:
         return list(names(transport, repository, kind))

@@ -25,7 +25,7 @@ from reprolock.lake.lakefs.stream import ObjectStream
 from reprolock.lake.lakefs.transport import PAGE, Patience, Refused, Route, Transport
 from reprolock.lake.protocol import Change, Commit, Object
 from reprolock.lake.transfer.addresses import Address, just_before
-from reprolock.lake.upload_sources import Guarded, SizedFile, opened
+from reprolock.lake.upload_sources import Guarded, SizedFile, open_source
 from reprolock.model.uri import LakeURI
 
 UPLOADS = 8
@@ -166,7 +166,7 @@ class LakeFSLake:
         names.check_object(place)
         with self._writing(repository, branch, f"write {place}"):
             if isinstance(source, Path):
-                with opened(source) as file:
+                with open_source(source) as file:
                     return self._upload(place, file, file.size)
             return self._upload(place, Guarded(source, f"what is put at {place}"), None)
 

@@ -46,13 +46,13 @@ class ObjectStream(io.RawIOBase):
         try:
             response = self._transport.stream(self._place, self._query, {"Range": f"bytes={self._offset}-"})
         except Refused:
-            raise self._changed() from None
+            raise self._changed_error() from None
         if response.status != 206 or response.headers.get("ETag") != self._etag:
             response.close()
-            raise self._changed()
+            raise self._changed_error()
         self._response = response
 
-    def _changed(self) -> ServiceError:
+    def _changed_error(self) -> ServiceError:
         endpoint = self._transport.credentials.endpoint
         return ServiceError(
             f"the connection to {endpoint} broke, and the object has changed meanwhile", hint="try again"

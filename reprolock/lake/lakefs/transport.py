@@ -110,7 +110,7 @@ class Transport:
     ) -> Any:
         """One call's parsed answer, None where a change has none. Refused, ServiceError. `parse` raises ValueError for
         what lakeFS would not answer."""
-        with self._explained(repeated=method == "GET"):
+        with self._translate_errors(repeated=method == "GET"):
             answer = self._client.call_api(
                 _path(place),
                 method,
@@ -123,7 +123,7 @@ class Transport:
             )
             if not answer.raw_data and method != "GET":
                 return None
-            found = self._parsed(answer.raw_data, parse)
+            found = self._parse(answer.raw_data, parse)
             return _Answer(found, self._not_lakefs()) if isinstance(found, dict) else found
 
     def first_pages(
@@ -154,7 +154,7 @@ class Transport:
         self, place: Sequence[str], query: Mapping[str, str], headers: Mapping[str, str]
     ) -> urllib3.HTTPResponse:
         """An answer whose body is not read yet; the caller closes it."""
-        with self._explained():
+        with self._translate_errors():
             response: urllib3.HTTPResponse = self._client.rest_client.request(
                 "GET",
                 self._address(place, query),
@@ -170,7 +170,7 @@ class Transport:
 
     def read(self, response: urllib3.HTTPResponse, size: int) -> bytes:
         """The next bytes of a stream, as they were stored; b"" at its end. ServiceError when it breaks off."""
-        with self._explained():
+        with self._translate_errors():
             return response.read(size, decode_content=False)
 
     def upload(
@@ -185,7 +185,7 @@ class Transport:
         if size is not None:
             headers["Content-Length"] = str(size)
         passing = _PASSING if size is None else _PASSING_UPLOADS
-        with self._explained(repeated=size is not None, passing=passing):
+        with self._translate_errors(repeated=size is not None, passing=passing):
             response = self._pool.request(
                 "POST",
                 self._address(place, query),
@@ -197,7 +197,7 @@ class Transport:
             )
             if not 200 <= response.status < 300:
                 raise ApiException(http_resp=response)
-            return self._parsed(response.data, json.loads)
+            return self._parse(response.data, json.loads)
 
     def close(self) -> None:
         """Give back the connections."""
@@ -235,31 +235,31 @@ class Transport:
         )
 
     @contextmanager
-    def _explained(self, *, repeated: bool = True, passing: Sequence[int] = _PASSING) -> Iterator[None]:
+    def _translate_errors(self, *, repeated: bool = True, passing: Sequence[int] = _PASSING) -> Iterator[None]:
         """Foreign errors become ours here and nowhere else. Their causes are cut off: they may contain credentials."""
         started = time.monotonic()
         try:
             yield
         except ApiException as error:
-            raise self._answered(error, repeated and error.status in passing, time.monotonic() - started) from None
+            raise self._http_error(error, repeated and error.status in passing, time.monotonic() - started) from None
         except HTTPError as error:
-            raise self._unanswered(error, time.monotonic() - started) from None
+            raise self._network_error(error, time.monotonic() - started) from None
         except UnicodeDecodeError:  # the SDK decodes the text of a refusal
             raise self._not_lakefs() from None
 
-    def _parsed(self, content: bytes, parse: Callable[[bytes], Any]) -> Any:
+    def _parse(self, content: bytes, parse: Callable[[bytes], Any]) -> Any:
         try:
             return parse(content)
         except ValueError:
             raise self._not_lakefs() from None
 
-    def _answered(self, error: ApiException, repeated: bool, seconds: float) -> Exception:
+    def _http_error(self, error: ApiException, repeated: bool, seconds: float) -> Exception:
         """An answer that is not success."""
         server = f"lakeFS at {self.credentials.endpoint}"
-        place, said = self.credentials.endpoint_place, _said(error.body)
+        place, said = self.credentials.endpoint_place, _error_message(error.body)
         words = f": {said}" if said else ""
         if not error.status:  # how the SDK reports a failure of TLS
-            return self._untrusted(str(error.reason).partition("\n")[2])
+            return self._tls_error(str(error.reason).partition("\n")[2])
         if error.status == 401:
             keys = self.credentials.keys_place
             return ServiceError(
@@ -281,10 +281,10 @@ class Transport:
             )
         return self._not_lakefs() if said is None else Refused(error.status, said)
 
-    def _unanswered(self, error: HTTPError, seconds: float) -> ServiceError:
+    def _network_error(self, error: HTTPError, seconds: float) -> ServiceError:
         """No answer, or half of one."""
         if isinstance(error, SSLError):
-            return self._untrusted(str(error))
+            return self._tls_error(str(error))
         after = _after(self.patience.tries if isinstance(error, MaxRetryError) else 1, seconds)
         return ServiceError(
             f"no answer from lakeFS at {self.credentials.endpoint} ({self.credentials.endpoint_place}){after}",
@@ -292,7 +292,7 @@ class Transport:
             owner_hint="`reprolock run --offline` uses what is cached",
         )
 
-    def _untrusted(self, reason: str) -> ServiceError:
+    def _tls_error(self, reason: str) -> ServiceError:
         return ServiceError(
             f"no trusted connection to lakeFS at {self.credentials.endpoint} ({self.credentials.endpoint_place}): "
             f"{_one_line(reason)}",
@@ -351,7 +351,7 @@ def _path(place: Sequence[str]) -> str:
     return "".join("/" + quote(segment, safe="") for segment in place)
 
 
-def _said(body: str | bytes | None) -> str | None:
+def _error_message(body: str | bytes | None) -> str | None:
     """lakeFS's own words out of an answer that says no; None where it is not an answer of lakeFS's."""
     try:
         content = json.loads(body or "null")

@@ -215,7 +215,7 @@ class _Connection(Generic[R]):
         """Called by curl, which would print what is raised here: so it is kept."""
         try:
             if not self._begun:
-                self.reader.began(*_said(b"".join(self._lines)))
+                self.reader.began(*_parse_header(b"".join(self._lines)))
                 self._begun = True
             if self._waiting:
                 self.reader.write(self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces))
@@ -225,7 +225,7 @@ class _Connection(Generic[R]):
             self._error = error
 
 
-def _said(header: bytes) -> tuple[str, bool]:
+def _parse_header(header: bytes) -> tuple[str, bool]:
     """An object's ETag, and whether it is none over the bytes. S3: so it is where KMS or a customer's key encrypts.
 
     Unreadable unless the answer gives the object.

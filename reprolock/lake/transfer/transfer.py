@@ -117,12 +117,12 @@ class _Transfers(Generic[T]):
             try:
                 result = self._results.get(timeout=_BEAT_SECONDS)
             except queue.Empty:
-                yield Step((), self._taken())
+                yield Step((), self._slots_taken())
                 continue
             if isinstance(result, BaseException):
                 raise result
             left -= len(result)
-            yield Step(result, self._taken())
+            yield Step(result, self._slots_taken())
 
     def stop(self) -> None:
         """End the threads: at once, or, of those that ask the lake itself, not before a silent server's time-out."""
@@ -155,7 +155,7 @@ class _Transfers(Generic[T]):
         start, amount = 0, usual
         while start < len(objects) and self._store.gives:
             some = objects[start : start + amount]
-            found = self._found(lake, some)
+            found = self._find_addresses(lake, some)
             if not found:
                 break
             # The lake looks where the first one stands; those that are far from it come with a later call.
@@ -173,7 +173,7 @@ class _Transfers(Generic[T]):
         for _ in range(lanes):
             self._queue(None)
 
-    def _found(self, lake: Addressing, some: Sequence[Object]) -> dict[str, Address]:
+    def _find_addresses(self, lake: Addressing, some: Sequence[Object]) -> dict[str, Address]:
         try:
             found = lake.addresses(self._place.repository, self._place.ref, [item.path for item in some])
         except ReprolockError:
@@ -193,7 +193,7 @@ class _Transfers(Generic[T]):
             more = True
             while (more or downloads.busy) and not self._stopped.is_set():
                 more = more and self._fill(downloads)
-                ended = [self._ended(*end) for end in downloads.turn(_BEAT_SECONDS)]
+                ended = [self._finish(*end) for end in downloads.turn(_BEAT_SECONDS)]
                 if received := list(chain.from_iterable(ended)):
                     self._results.put(received)
         finally:
@@ -219,7 +219,7 @@ class _Transfers(Generic[T]):
             self._ask(item)
         return True
 
-    def _ended(self, arrival: _Arrival[T], error: BaseException | None) -> Sequence[T]:
+    def _finish(self, arrival: _Arrival[T], error: BaseException | None) -> Sequence[T]:
         """What came of it, if anything did."""
         try:
             if error is None:
@@ -270,7 +270,7 @@ class _Transfers(Generic[T]):
         with self._lock:
             self._bytes += size
 
-    def _taken(self) -> int:
+    def _slots_taken(self) -> int:
         with self._lock:
             taken, self._bytes = self._bytes, 0
         return taken

@@ -46,7 +46,7 @@ def get(lake: Lake, uri: LakeURI, dest: Path, cache: ObjectCache, *, progress: P
     damaged, and for a branch that moved meanwhile; ServiceError (5); MachineError (8).
     """
     place = uri.at(_still(lake, uri))
-    objects = _listed(lake, place)
+    objects = _list(lake, place)
     if not objects:
         raise errors.no_path(uri)  # as it was written, not at the commit that it was resolved to
     dest = _free(dest, uri, single=[found.path for found in objects] == [uri.path.rstrip("/")])
@@ -56,7 +56,7 @@ def get(lake: Lake, uri: LakeURI, dest: Path, cache: ObjectCache, *, progress: P
     try:
         fill(tree, objects, source)
     except (NotFound, PinError):
-        if place == uri and _listed(lake, place) != objects:
+        if place == uri and _list(lake, place) != objects:
             raise PinError(
                 f"{uri} changed while it was copied",
                 hint="try again, or commit what is staged there and get the commit",
@@ -72,7 +72,7 @@ def _still(lake: Lake, uri: LakeURI) -> str:
     return uri.ref if lake.uncommitted(uri.repository, uri.ref, uri.path) else commit.id
 
 
-def _listed(lake: Lake, place: LakeURI) -> list[Object]:
+def _list(lake: Lake, place: LakeURI) -> list[Object]:
     try:
         return list(lake.list(*place))
     except NotFound:

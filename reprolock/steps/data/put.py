@@ -61,7 +61,7 @@ def put_tree(lake: Lake, source: Path, uri: LakeURI, *, progress: Progress = SIL
     try:
         sizes = {path: file.stat().st_size for path, file in items}
         progress.expect(len(items), sum(sizes.values()))
-        there = _unchanged(lake, uri, items, sizes)
+        there = _find_unchanged(lake, uri, items, sizes)
     except FileNotFoundError:
         raise UsageError(f"{source} does not exist", hint="name a file or folder that exists") from None
     except OSError as error:
@@ -90,7 +90,7 @@ def ls(lake: Lake, uri: LakeURI, *, recursive: bool = False) -> Iterator[Listed]
     return (_sum(path, group) for path, group in groupby(objects, key=level))
 
 
-def _unchanged(lake: Lake, uri: LakeURI, items: list[tuple[str, Path]], sizes: dict[str, int]) -> set[str]:
+def _find_unchanged(lake: Lake, uri: LakeURI, items: list[tuple[str, Path]], sizes: dict[str, int]) -> set[str]:
     """The paths at which a branch shows the very bytes of their files."""
     below = items[0][0] if len(items) == 1 else uri.path
     try:

@@ -52,15 +52,15 @@ def _walk(
             path, name = Path(item.path), below + item.name
             real = Path(os.path.realpath(path)) if item.is_symlink() else around[-1] / item.name
             if item.name == OWN_FOLDER:
-                problems.append(f"{_shown(path)} is reprolock's own, and may hold credentials")
+                problems.append(f"{_display(path)} is reprolock's own, and may hold credentials")
             elif item.is_symlink() and (reason := _bad_link(real, root, around)):
-                problems.append(f"{_shown(path)} is a symbolic link that {reason}")
+                problems.append(f"{_display(path)} is a symbolic link that {reason}")
             elif item.is_dir():
                 yield from _walk(path, f"{name}/", root, (*around, real), problems)
             elif item.is_file():
                 yield name, path
             else:
-                problems.append(f"{_shown(path)} is {_kind(item.stat().st_mode)}, not a file")
+                problems.append(f"{_display(path)} is {_kind(item.stat().st_mode)}, not a file")
 
 
 def _bad_link(target: Path, root: Path, around: tuple[Path, ...]) -> str | None:
@@ -75,6 +75,6 @@ def _kind(mode: int) -> str:
     return "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
-def _shown(path: Path) -> str:
+def _display(path: Path) -> str:
     """A name that is not UTF-8 still has to be shown."""
     return os.fsencode(path).decode(errors="backslashreplace")

@@ -48,7 +48,7 @@ class Source:
 
     def held(self, items: Sequence[Object]) -> dict[str, Content]:
         """Path → content of what the cache has."""
-        found = {item.path: content for item in items if (content := self._held(item))}
+        found = {item.path: content for item in items if (content := self._find_cached(item))}
         self._progress.advance(len(found), sum(content.size for content in found.values()))
         return found
 
@@ -77,7 +77,7 @@ class Source:
         """Of the objects that the tree was given, these are unverified: those that the cache had to name by itself."""
         self.unverified = sum(content.scheme != self._scheme for content in placed)
 
-    def _held(self, item: Object) -> Content | None:
+    def _find_cached(self, item: Object) -> Content | None:
         content = item.content(self._scheme)
         if self.cache.holds(content):
             return content

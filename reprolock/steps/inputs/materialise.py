@@ -55,10 +55,10 @@ def materialise(
     name: str | None = None,
 ) -> Path:
     """The pinned data at `folder/REPOSITORY/COMMIT/PATH`, as `materialised` makes it."""
-    return materialised(lake, pin, cache, folder, progress, name=name).path
+    return make_tree(lake, pin, cache, folder, progress, name=name).path
 
 
-def materialised(
+def make_tree(
     lake: Lake | None,
     pin: DatasetPin,
     cache: ObjectCache,
@@ -78,7 +78,7 @@ def materialised(
     items = _listing(lake, pin, cache)
     place = pin.place
     if name is not None:
-        items = [_named(pin, items, name)]
+        items = [_find_object(pin, items, name)]
         place = place._replace(path=items[0].path)
     tree = LocalTree(folder, _tree_path(folder, place, pin.glob), place, items)
     missing = tree.missing()
@@ -98,7 +98,7 @@ def _tree_path(folder: Path, place: LakeURI, glob: str | None) -> Path:
     return folder.joinpath(place.repository, root, *place.path.rstrip("/").split("/"))
 
 
-def _named(pin: DatasetPin, items: Sequence[Object], name: str) -> Object:
+def _find_object(pin: DatasetPin, items: Sequence[Object], name: str) -> Object:
     """One of the objects, by its name below the dataset; the last segment of an address that names an object."""
     root = pin.place.path.rstrip("/")
     below = len(root) + 1 if root else 0

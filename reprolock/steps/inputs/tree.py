@@ -58,7 +58,7 @@ class LocalTree:
             for name, status in _files(str(self.path)):
                 if name not in self._names:
                     strangers.append(name)
-                elif _untouched(status, self._names[name].size):
+                elif _is_untouched(status, self._names[name].size):
                     del missing[name]
         except OSError as error:
             raise cannot_read(self.path, error) from error
@@ -172,5 +172,5 @@ def _files(top: str, below: str = "") -> Iterator[tuple[str, os.stat_result]]:
                 yield below + entry.name, entry.stat(follow_symlinks=False)
 
 
-def _untouched(status: os.stat_result, size: int) -> bool:
+def _is_untouched(status: os.stat_result, size: int) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_size == size and status.st_mtime_ns == STAMP

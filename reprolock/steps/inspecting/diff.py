@@ -46,13 +46,15 @@ def diff(
         old, new = sides.find(left), sides.find(right)
         if isinstance(old, LockSide) and isinstance(new, LockSide):
             sections = _of_locks(old.lock, new.lock)
-            data = data_section(_held(old.lock), _held(new.lock), root, lake, None, machine, all_objects)
+            data = data_section(
+                _collect_held(old.lock), _collect_held(new.lock), root, lake, None, machine, all_objects
+            )
             return Difference(
                 kind="lock", left=old.label, right=new.label, sections=tuple(filter(_is_there, (data, *sections)))
             )
         if isinstance(old, RunSide) and isinstance(new, RunSide):
             data = data_section(_read(old.record), _read(new.record), root, lake, new.spec, machine, all_objects)
-            sections = (_noticed(section, old.record, new.record) for section in (data, *_of_runs(old, new)))
+            sections = (_add_notes(section, old.record, new.record) for section in (data, *_of_runs(old, new)))
             return Difference(kind="run", left=old.label, right=new.label, sections=tuple(filter(_is_there, sections)))
     words = {LockSide: "a lock", RunSide: "a run"}
     raise UsageError(
@@ -61,7 +63,7 @@ def diff(
     )
 
 
-def _held(lock: Lock) -> dict[str, Held]:
+def _collect_held(lock: Lock) -> dict[str, Held]:
     return {pin.name: Held(pin.uri, pin.resolved, pin.commit, pin.digest, pin.kind, pin.glob) for pin in lock.dataset}
 
 
@@ -90,7 +92,7 @@ def _is_there(section: Section) -> bool:
     return bool(section.detail or section.changes or section.remarks)
 
 
-def _noticed(section: Section, old: Record, new: Record) -> Section:
+def _add_notes(section: Section, old: Record, new: Record) -> Section:
     """A section whose digests differ is never called the same."""
     if section.same and section.name in differing(new, old):
         note = "the digests differ, in something that is not shown here"
@@ -182,7 +184,7 @@ def _artifact(coordinate: str) -> str:
 
 def _of_runs(old: RunSide, new: RunSide) -> Iterator[Section]:
     was, now = old.record, new.record
-    yield _installed(was, now)
+    yield _compare_installed(was, now)
     yield _given_jars(old, new)
     javas = [{"Java": side.spark.java} if side.spark and side.spark.java else {} for side in (was, now)]
     detail = (now.spark and now.spark.java) or ""
@@ -190,7 +192,7 @@ def _of_runs(old: RunSide, new: RunSide) -> Iterator[Section]:
     detail = f"{now.spark.version} {now.spark.master}" if now.spark else ""
     yield Section(name="spark", detail=detail, changes=tuple(changes(_spark_settings(was), _spark_settings(now))))
     yield _code(old, new)
-    params = [{name: _shown(value) for name, value in flattened(side.params).items()} for side in (was, now)]
+    params = [{name: _display(value) for name, value in flattened(side.params).items()} for side in (was, now)]
     yield Section(
         name="params",
         detail=", ".join(f"{name} {value}" for name, value in params[1].items()),
@@ -215,7 +217,7 @@ def _spark_settings(record: Record) -> dict[str, str]:
     return {"version": spark.version, "master": spark.master, **deciding_settings(spark.conf)} if spark else {}
 
 
-def _installed(old: Record, new: Record) -> Section:
+def _compare_installed(old: Record, new: Record) -> Section:
     """Python and every package that was there; wheels tell two builds of one version apart."""
     before, after = ({"Python": side.environment.python} | side.environment.packages for side in (old, new))
     found = list(changes(before, after))
@@ -329,6 +331,6 @@ def number(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
-def _shown(value: Any) -> str:
+def _display(value: Any) -> str:
     """A param as JSON writes it, so that 1, 1.0 and "1" are told apart."""
     return json.dumps(value, ensure_ascii=False, default=lambda item: item.isoformat())

@@ -90,7 +90,7 @@ def impact(
     is a remark: then commits and declared branches are compared by their names alone."""
     machine = machine or Machine.here()
     root = root.resolve()
-    repository, ref, path = _parsed(uri)
+    repository, ref, path = _parse(uri)
     declared = read_spec(root).mlflow.tracking_uri if tracking_uri is None and (root / SPEC).exists() else None
     place = find_place(declared, root, machine.environ, tracking_uri)
     with closing(open_tracker(place, machine.environ, machine.home)) as tracker:
@@ -112,7 +112,7 @@ def impact(
     return Impact(uri, choice.meaning, tuple(readers), choice.remarks, str(place))
 
 
-def _parsed(uri: str) -> tuple[str, str | None, str]:
+def _parse(uri: str) -> tuple[str, str | None, str]:
     """Repository, ref (None: all of them) and path."""
     whole = uri.startswith(SCHEME) and "/" not in uri.removeprefix(SCHEME).rstrip("/")
     try:
@@ -128,7 +128,7 @@ def _reads(row: Row, repository: str) -> tuple[Read, ...]:
     """What a run read of a repository; inputs and tags are foreign input, and what is not an address there is passed over."""
     found: dict[tuple[str, str, str], Read] = {}
     for name, source in row.inputs:
-        if (read := _input(name, source)) is not None:
+        if (read := _parse_input(name, source)) is not None:
             found[read.name, read.place.ref, read.place.path.rstrip("/")] = read
     for tag, value in row.tags.items():
         if (match := _TAG.fullmatch(tag)) and (place := _address(value)) is not None:
@@ -154,7 +154,7 @@ def _owners(rows: list[Row], readers: set[str]) -> dict[str, str]:
     return owners
 
 
-def _input(name: str, source: str) -> Read | None:
+def _parse_input(name: str, source: str) -> Read | None:
     """The address that an input's source names: reprolock's own, or a Delta table at a commit, as MLflow writes them."""
     try:
         said = json.loads(source)
@@ -244,22 +244,24 @@ def _by_commits(lake: Lake, wanted: LakeURI, candidates: Iterable[Read]) -> _Cho
     commits = {read.place.ref for read in candidates}
     old, dots, new = ref.partition("..")
     if dots:
-        meant = _contained(lake, repository, new, commits) - _contained(lake, repository, old, commits)
+        meant = _find_containing(lake, repository, new, commits) - _find_containing(lake, repository, old, commits)
         meaning = f"commits in {new} and not in {old}"
     elif _COMMIT.fullmatch(ref):
         meant, meaning = {ref}, "the commit"
     elif ref in lake.branches(repository):
-        meant, meaning = _contained(lake, repository, ref, commits), f"commits in branch {ref}"
+        meant, meaning = _find_containing(lake, repository, ref, commits), f"commits in branch {ref}"
     else:
         commit = lake.resolve(repository, ref).id
         meant, meaning = {commit}, f"the commit {commit[:12]}"
     chosen = {
-        read for read in candidates if read.place.ref in meant and _overlap(read, path) and _had(lake, read, wanted)
+        read
+        for read in candidates
+        if read.place.ref in meant and _overlap(read, path) and _contained_object(lake, read, wanted)
     }
     return _Choice(_below(meaning, path), chosen.__contains__)
 
 
-def _had(lake: Lake, read: Read, wanted: LakeURI) -> bool:
+def _contained_object(lake: Lake, read: Read, wanted: LakeURI) -> bool:
     """Whether what was read held something under the address. A lake that has lost a commit does not unmake what was read."""
     if is_under(read.place.path.rstrip("/"), wanted.path):
         return True
@@ -269,7 +271,7 @@ def _had(lake: Lake, read: Read, wanted: LakeURI) -> bool:
         return not _is_there(lake, read.place)
 
 
-def _contained(lake: Lake, repository: str, ref: str, commits: set[str]) -> set[str]:
+def _find_containing(lake: Lake, repository: str, ref: str, commits: set[str]) -> set[str]:
     """Those of `commits` that a ref's history has, merged branches included; it is walked no further than needed."""
     seen: set[str] = set()
     starts = [ref]
@@ -306,7 +308,7 @@ def _reader(row: Row, reads: tuple[Read, ...], models: tuple[ModelVersion, ...])
     )
 
 
-def described(impact: Impact) -> Iterator[tuple[str, int]]:
+def describe(impact: Impact) -> Iterator[tuple[str, int]]:
     """How many there are of each kind: ("run", 2), ("replay", 1), ("registered model", 1)."""
     replays = sum(reader.replay_of is not None for reader in impact.readers)
     yield "run", len(impact.readers) - replays

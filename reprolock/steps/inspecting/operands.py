@@ -87,7 +87,7 @@ class Sides:
             )
         revision, colon, inside = name.partition(":")
         if colon and is_revision(self.root, revision):
-            return self._locked(revision, inside)
+            return self._read_lock(revision, inside)
         local = local_record(self.root, name)
         if is_revision(self.root, name):
             if local is not None:
@@ -95,7 +95,7 @@ class Sides:
                     f"{name} is a run and a git revision",
                     hint=f'write "{name}:{LOCK}" for the lock, or more of the run\'s ID',
                 )
-            return self._locked(name, f"./{LOCK}")
+            return self._read_lock(name, f"./{LOCK}")
         if local is not None:
             return _run_side(runs_folder(self.root) / local.run_id)
         if not re.fullmatch(r"[\w-]+", name):
@@ -114,7 +114,7 @@ class Sides:
         fresh = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="reprolock-")))
         return _run_side(self.tracker.download(self.tracker.find(name), fresh / "run"))
 
-    def _locked(self, revision: str, path: str) -> LockSide:
+    def _read_lock(self, revision: str, path: str) -> LockSide:
         shown = path.removeprefix("./")
         data = blob_at(self.root, revision, path)
         if data is None:

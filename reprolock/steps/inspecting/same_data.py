@@ -72,7 +72,7 @@ def _differences(one: Record, other: Record) -> Iterator[str]:
             yield f"{name} is only in run {other.run_id[:8]}"
         elif before[name].digest != after[name].digest:
             _check_schemes(before[name], after[name])
-            yield f"{name} is {_shown(before[name])} in run {one.run_id[:8]}, {_shown(after[name])} in run {other.run_id[:8]}"
+            yield f"{name} is {_display(before[name])} in run {one.run_id[:8]}, {_display(after[name])} in run {other.run_id[:8]}"
 
 
 def _check_schemes(one: DatasetRecord, other: DatasetRecord) -> None:
@@ -85,6 +85,6 @@ def _check_schemes(one: DatasetRecord, other: DatasetRecord) -> None:
         )
 
 
-def _shown(item: DatasetRecord) -> str:
+def _display(item: DatasetRecord) -> str:
     place = item.uri.removeprefix("lakefs://").split("/")
     return f"{place[0]} {item.commit[:12]} ({counted(item.objects, 'object')}, {item.bytes} B)"

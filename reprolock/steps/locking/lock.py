@@ -107,13 +107,13 @@ def _datasets(
     lake = open_lake(spec.lake.endpoint, root, machine.environ, machine.home)
     try:
         new = resolve_datasets(lake, wanted, as_of=options.as_of)
-        remarks = _staged(lake, spec, wanted, strict=options.strict)
+        remarks = _check_staged(lake, spec, wanted, strict=options.strict)
     finally:
         lake.close()
     return [*kept.values(), *new], remarks + _siblings(kept.values(), new)
 
 
-def _staged(lake: Lake, spec: Spec, names: Iterable[str], *, strict: bool) -> list[str]:
+def _check_staged(lake: Lake, spec: Spec, names: Iterable[str], *, strict: bool) -> list[str]:
     """A branch with uncommitted changes under the path is not what gets pinned: said, or with --strict refused."""
     remarks = []
     for name in names:

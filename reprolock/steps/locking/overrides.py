@@ -45,11 +45,11 @@ def with_params(spec: Spec, params: Mapping[str, Any]) -> Spec:
         inner = table
         for part in above:
             if not isinstance(inner.get(part), dict):
-                raise _unknown(name, spec)
+                raise _unknown_name_error(name, spec)
             inner[part] = dict(inner[part])
             inner = inner[part]
         if last not in inner:
-            raise _unknown(name, spec)
+            raise _unknown_name_error(name, spec)
         old = inner[last]
         if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
@@ -59,7 +59,7 @@ def with_params(spec: Spec, params: Mapping[str, Any]) -> Spec:
                 if isinstance(old, str)
                 else "give a value of the same type"
             )
-            raise UsageError(f"--set {name}: repro.toml has {_shown(old)} there, not {_shown(value)}", hint=hint)
+            raise UsageError(f"--set {name}: repro.toml has {_display(old)} there, not {_display(value)}", hint=hint)
         inner[last] = value
     return spec.model_copy(update={"params": table})
 
@@ -85,7 +85,7 @@ def with_data(spec: Spec, pins: tuple[DatasetPin, ...], lake: Lake, data: Mappin
     return tuple(found.get(pin.name, pin) for pin in pins)
 
 
-def _unknown(name: str, spec: Spec) -> UsageError:
+def _unknown_name_error(name: str, spec: Spec) -> UsageError:
     return UsageError(
         f'--set {name}: repro.toml declares no param "{name}"',
         hint=f"it declares {', '.join(sorted(spec.params)) or 'none'}",
@@ -102,7 +102,7 @@ _WORDS = {
 }
 
 
-def _shown(value: Any) -> str:
+def _display(value: Any) -> str:
     """A TOML value with its type, in words."""
     text = f'"{value}"' if isinstance(value, str) else as_argument(value)
     return f"{_WORDS.get(type(value), 'the time')} {text}"

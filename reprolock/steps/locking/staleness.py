@@ -76,7 +76,7 @@ def dataset_problem(name: str, dataset: DatasetSpec, lake: LakeSpec, pin: Datase
     if pin.uri != dataset.uri:
         return f'datasets.{name}.uri is "{dataset.uri}", pinned for "{pin.uri}"'
     if pin.glob != dataset.glob:
-        return f"datasets.{name}.glob is {_quoted(dataset.glob)}, pinned for {_quoted(pin.glob)}"
+        return f"datasets.{name}.glob is {_quote(dataset.glob)}, pinned for {_quote(pin.glob)}"
     if pin.kind != lake.kind:
         return f"datasets.{name} is pinned on a {pin.kind} lake, and lake.endpoint names a {lake.kind} one"
     if not pin.intact:
@@ -91,7 +91,7 @@ def jars_problem(spec: Spec, environment: EnvironmentPin | None, pin: JarsPin | 
     if pin is None:
         return "the jars of [spark] are not pinned"
     if pin.packages != spec.spark.packages:
-        return f"spark.packages is {_listed(spec.spark.packages)}, pinned for {_listed(pin.packages)}"
+        return f"spark.packages is {_join(spec.spark.packages)}, pinned for {_join(pin.packages)}"
     pyspark = environment.version_of("pyspark") if environment else None
     if pyspark is not None and pyspark != pin.spark:
         return f"pyspark is pinned at {pyspark}, and the jars for Spark {pin.spark}"
@@ -111,11 +111,13 @@ def environment_problem(spec: Spec, root: Path, pin: EnvironmentPin | None) -> s
         return None if pin is None else "packages are pinned, and [environment] declares none"
     if pin is None:
         return "the packages of [environment] are not pinned"
-    from reprolock.environment.python.requirements import declared  # brings a parser that other projects need not load
+    from reprolock.environment.python.requirements import (
+        read_declared,  # brings a parser that other projects need not load
+    )
 
-    lines = declared(environment, root).lines
+    lines = read_declared(environment, root).lines
     if pin.requirements != lines:
-        return f"[environment] declares {_listed(lines)}, pinned for {_listed(pin.requirements)}"
+        return f"[environment] declares {_join(lines)}, pinned for {_join(pin.requirements)}"
     if environment.python is not None and environment.python != pin.python:
         return f'environment.python is "{environment.python}", pinned for "{pin.python}"'
     if spec.spark is not None and pin.java is None:
@@ -127,9 +129,9 @@ def environment_problem(spec: Spec, root: Path, pin: EnvironmentPin | None) -> s
     return None
 
 
-def _quoted(text: str | None) -> str:
+def _quote(text: str | None) -> str:
     return "not set" if text is None else f'"{text}"'
 
 
-def _listed(items: tuple[str, ...]) -> str:
+def _join(items: tuple[str, ...]) -> str:
     return ", ".join(f'"{item}"' for item in items) or "empty"

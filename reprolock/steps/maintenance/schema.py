@@ -18,9 +18,9 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def schema() -> dict[str, dict[str, Any]]:
     """File name → schema (draft 2020-12). The lock's is of the file, where packages and jars stand at the top."""
     return {
-        "repro.toml.schema.json": _titled(Spec.model_json_schema(), "repro.toml"),
-        "repro.lock.schema.json": _titled(_flat(Lock.model_json_schema()), "repro.lock"),
-        "record.schema.json": _titled(Record.model_json_schema(), "record.json"),
+        "repro.toml.schema.json": _with_title(Spec.model_json_schema(), "repro.toml"),
+        "repro.lock.schema.json": _with_title(_flat(Lock.model_json_schema()), "repro.lock"),
+        "record.schema.json": _with_title(Record.model_json_schema(), "record.json"),
     }
 
 
@@ -37,7 +37,7 @@ def write_schemas(folder: Path) -> tuple[Path, ...]:
     return tuple(folder / name for name in schema())
 
 
-def _titled(document: dict[str, Any], title: str) -> dict[str, Any]:
+def _with_title(document: dict[str, Any], title: str) -> dict[str, Any]:
     return {"$schema": _DIALECT, **document, "title": title}
 
 

@@ -88,24 +88,24 @@ def _looked_at(lake: Lake, place: LakeURI, path: Path) -> InitResult:
     return InitResult(path, name, kind, objects, size, "{ header = true }" if kind == "csv" else None)
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     import tomlkit  # only where a file is written
 
     return tomlkit.item(text).as_string()
 
 
 def _project(root: Path) -> str:
-    return f"[project]\nname = {_quoted(root.name or 'project')}\n\n"
+    return f"[project]\nname = {_quote(root.name or 'project')}\n\n"
 
 
 def _lake(endpoint: str | None) -> str:
-    return f"[lake]\nendpoint = {_quoted(endpoint)}\n\n" if endpoint else ""
+    return f"[lake]\nendpoint = {_quote(endpoint)}\n\n" if endpoint else ""
 
 
 def _dataset(found: InitResult, uri: str) -> str:
     options = f"options = {found.options}\n" if found.options else ""
     spark = "" if found.format in ("binary", "text") else "[spark]\n" + _PACKAGES.get(found.format or "", "") + "\n"
-    return f'[datasets.{found.dataset}]\nuri = {_quoted(uri)}\nformat = "{found.format}"\n{options}\n{spark}'
+    return f'[datasets.{found.dataset}]\nuri = {_quote(uri)}\nformat = "{found.format}"\n{options}\n{spark}'
 
 
 _PACKAGES = {"delta": 'packages = ["io.delta:delta-spark_4.2_2.13:4.4.0"]\n'}

@@ -18,11 +18,11 @@ def with_shapes(record: Record, pins: tuple[DatasetPin, ...], lake: Lake | None,
     if lake is None:
         return record
     by_name = {pin.name: pin for pin in pins}
-    datasets = tuple(_shaped(dataset, by_name[dataset.name], lake, gateway) for dataset in record.datasets)
+    datasets = tuple(_add_schema(dataset, by_name[dataset.name], lake, gateway) for dataset in record.datasets)
     return record.model_copy(update={"datasets": datasets})
 
 
-def _shaped(dataset: DatasetRecord, pin: DatasetPin, lake: Lake, gateway: Gateway | None) -> DatasetRecord:
+def _add_schema(dataset: DatasetRecord, pin: DatasetPin, lake: Lake, gateway: Gateway | None) -> DatasetRecord:
     try:
         if dataset.url.startswith("s3a://"):
             # Of formats with footers alone more than one file is looked into; Delta's log names its own.

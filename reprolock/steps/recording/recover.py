@@ -8,7 +8,7 @@ from pathlib import Path
 from reprolock.engine.process_tree import end_leftovers
 from reprolock.errors import ReprolockError, UsageError
 from reprolock.files.atomic_write import own_folder, write_whole
-from reprolock.files.journal import Journal, abandoned
+from reprolock.files.journal import Journal, find_abandoned
 from reprolock.steps.project.locate import which_mlflow
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_folders import read_record, runs_folder
@@ -25,7 +25,7 @@ REASON = "reprolock was killed"
 def close_abandoned(root: Path, machine: Machine) -> tuple[str, ...]:
     """Close them all, replays too; their IDs. What MLflow does not take waits in the outbox. Costs nothing where there are none."""
     homes = (root, *sorted((root / ".reprolock").glob("replays/*/project")))
-    found = [(journal, home) for home in homes for journal in abandoned(home)]
+    found = [(journal, home) for home in homes for journal in find_abandoned(home)]
     if not found:
         return ()
     try:

@@ -55,7 +55,7 @@ def check_opening(record: Record, scanner: Scanner) -> None:
         scanner.check(text, f"{place}, which would be recorded,", lines=False)
 
 
-def covered(record: Record, checked: Record, scanner: Scanner) -> Covered:
+def redact_record(record: Record, checked: Record, scanner: Scanner) -> Covered:
     """The record as it may be written. What `checked` has too, which `check_opening` has passed, stays as it is, and so do
     the digests over it."""
     document, passed = record.model_dump(mode="json"), checked.model_dump(mode="json")
@@ -69,7 +69,7 @@ def covered(record: Record, checked: Record, scanner: Scanner) -> Covered:
             remarks.append(f"{sentence}; asterisks are recorded")
     if not remarks:
         return Covered(record, ())
-    return Covered(Record.model_validate_json(json.dumps(_redacted(document, passed, scanner))), tuple(remarks))
+    return Covered(Record.model_validate_json(json.dumps(_redact_value(document, passed, scanner))), tuple(remarks))
 
 
 def without_keys(
@@ -119,7 +119,7 @@ def _texts(value: Any, passed: Any = None, place: str = "") -> Iterator[tuple[st
             yield from _texts(item, _at(passed, index), f"{place}.{index}")
 
 
-def _redacted(value: Any, passed: Any, scanner: Scanner) -> Any:
+def _redact_value(value: Any, passed: Any, scanner: Scanner) -> Any:
     """The document with asterisks for the secrets in what `passed` does not have there."""
     if value == passed:
         return value
@@ -128,11 +128,11 @@ def _redacted(value: Any, passed: Any, scanner: Scanner) -> Any:
     if isinstance(value, dict):
         old = passed if isinstance(passed, dict) else {}
         return {
-            name if name in old else scanner.redact(name): _redacted(item, old.get(name), scanner)
+            name if name in old else scanner.redact(name): _redact_value(item, old.get(name), scanner)
             for name, item in value.items()
         }
     return (
-        [_redacted(item, _at(passed, index), scanner) for index, item in enumerate(value)]
+        [_redact_value(item, _at(passed, index), scanner) for index, item in enumerate(value)]
         if isinstance(value, list)
         else value
     )

@@ -40,7 +40,7 @@ def compare(
 
     `unmeasured` names outputs of the replay that this machine could not digest.
     """
-    remarks = (*unlocked(recorded.record, replay, environ), *_beside(recorded))
+    remarks = (*list_unlocked(recorded.record, replay, environ), *_beside(recorded))
     if other := [name for name in SECTIONS if replay.pinned.sections[name] != recorded.record.pinned.sections[name]]:
         return not_replayable(f"what was rebuilt is not what was recorded: {', '.join(other)}", remarks)
     if replay.status != "FINISHED":
@@ -72,7 +72,7 @@ def _beside(recorded: Recorded) -> Iterator[str]:
         yield "by a record that no MLflow here repeats"
 
 
-def unlocked(recorded: Record, replay: Record, environ: Mapping[str, str]) -> Iterator[str]:
+def list_unlocked(recorded: Record, replay: Record, environ: Mapping[str, str]) -> Iterator[str]:
     """What was not locked, as remarks beside a verdict."""
     java = [record.spark.java if record.spark else None for record in (replay, recorded)]
     if java[0] != java[1]:

@@ -91,16 +91,16 @@ def replay(
     warm(place)
     with ExitStack() as stack:
         tracker = stack.enter_context(closing(open_tracker(place, machine.environ, machine.home)))
-        recorded = _fetched(root, run, tracker)
+        recorded = _fetch(root, run, tracker)
         if not options.dry_run:
             close_abandoned(root, machine)
         try:
-            return _replayed(recorded, root, tracker, place, options, watcher, progress, machine, stack)
+            return _replay_once(recorded, root, tracker, place, options, watcher, progress, machine, stack)
         except (PinError, LockError) as error:
             raise _impossible(recorded, error) from None
 
 
-def _replayed(
+def _replay_once(
     recorded: Recorded,
     root: Path,
     tracker: Tracker,
@@ -156,13 +156,13 @@ def _replayed(
     if done.incomplete is not None:
         raise done.incomplete  # there is nothing to compare
     verdict = None
-    if not options.what_if and not interrupted(done.record):
+    if not options.what_if and not is_interrupted(done.record):
         verdict = _verdict(recorded, done, performance)
     _link(tracker, recorded.record, done.record, verdict, watcher)
     return Replayed(recorded.record, done.record, folder, recorded.code, verdict)
 
 
-def interrupted(record: Record) -> bool:
+def is_interrupted(record: Record) -> bool:
     """Whether reprolock was interrupted, and the command with it: then there is no verdict."""
     return record.status == "KILLED" and record.ending is not None and record.ending.signal is not None
 
@@ -192,14 +192,14 @@ def _impossible(recorded: Recorded, error: ReprolockError) -> NotReplayable:
     )
 
 
-def _fetched(root: Path, run: str, tracker: Tracker) -> Recorded:
+def _fetch(root: Path, run: str, tracker: Tracker) -> Recorded:
     """The run's artifacts in a folder of this replay's own, compared with one another and, where MLflow has the run, its tags."""
     given = Path(run)
     replays = own_folder(root) / REPLAYS
     if (folder := artifacts_in(given)) is not None:
         run_id = read_record(folder / RECORD).run_id
         target = _fresh(replays, run_id)
-        return read_recorded(_copied(folder, target / "recorded"), target / "code", _tags(tracker, run_id))
+        return read_recorded(_copy(folder, target / "recorded"), target / "code", _tags(tracker, run_id))
     if given.is_dir():
         raise UsageError(
             f"{run} is a folder without {RECORD}", hint="name the folder of a run's artifacts, or a run's ID"
@@ -217,7 +217,7 @@ def _tags(tracker: Tracker, run_id: str) -> Mapping[str, str] | None:
         return None
 
 
-def _copied(folder: Path, target: Path) -> Path:
+def _copy(folder: Path, target: Path) -> Path:
     """The files of a folder; what else may be in it is none of a record's."""
     try:
         for here, folders, names in os.walk(folder):

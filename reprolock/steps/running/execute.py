@@ -20,7 +20,7 @@ from reprolock.files.atomic_write import write_whole
 from reprolock.files.journal import Journal
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.os_errors import cannot_write
-from reprolock.files.outputs import found, put_in_place, refuse_standing, set_aside
+from reprolock.files.outputs import find_outputs, put_in_place, refuse_standing, set_aside
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.lake.table_schema import Gateway
 from reprolock.model.changes import why
@@ -34,10 +34,10 @@ from reprolock.steps.project.run_folders import runs_folder
 from reprolock.steps.recording.build import Sources, closing_record, opening_record
 from reprolock.steps.recording.input_schemas import with_shapes
 from reprolock.steps.recording.log import Reporter
-from reprolock.steps.recording.redact import check_opening, check_spec, covered, spark_keys, without_keys
+from reprolock.steps.recording.redact import check_opening, check_spec, redact_record, spark_keys, without_keys
 from reprolock.steps.running.if_changed import note_finished
-from reprolock.steps.running.lineage import judged, kept_events, observe
-from reprolock.steps.running.materialise_for_run import unverified
+from reprolock.steps.running.lineage import judge, kept_events, observe
+from reprolock.steps.running.materialise_for_run import count_unverified
 from reprolock.steps.running.mlflow_compat import check_mlflow
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.outputs import Measured, measure_outputs
@@ -125,7 +125,7 @@ class Performance:
     def rehearse(self, options: RunOptions, watcher: Watcher, place: Place) -> RunResult:
         """`--dry-run`: everything up to the command, in a folder that is removed again."""
         check_mlflow(self.materials.interpreter.built, place, offline=options.offline)
-        self._declared()
+        self._read_declared()
         name = f"dry-run-{uuid4().hex}"
         try:
             workspace, _ = self._rebuild(name, options, {})
@@ -139,10 +139,10 @@ class Performance:
     def perform(self, options: RunOptions, watcher: Watcher, place: Place) -> RunResult:
         """Create the MLflow run, execute the command, record it."""
         check_mlflow(self.materials.interpreter.built, place, offline=options.offline)
-        declared = self._declared()
+        declared = self._read_declared()
         started = self.machine.now()
         journal = Journal.open(self.root, uuid4().hex, place.shown, started)
-        run_id = self._created(journal, options, started)
+        run_id = self._create(journal, options, started)
         try:
             journal.name(run_id)
             if self.materials.lake is not None and not options.publishing_off:
@@ -157,28 +157,28 @@ class Performance:
             for name in composed.missing:
                 watcher.warn(f"run.pass_env names {name}, which is not set here")
             watcher.ready(record)
-            self.reporter.open(record, workspace.folder, files, lambda record: self._completed(record, watcher))
-            outcome = Outcome(*self._executed(workspace, options))
+            self.reporter.open(record, workspace.folder, files, lambda record: self._complete(record, watcher))
+            outcome = Outcome(*self._execute(workspace, options))
             lineage = observe(workspace, self.sources.pins, self.publication, outcome.ending.started)
-            outcome = outcome._replace(ending=judged(outcome.ending, lineage, self.sources.spec, watcher.warn))
+            outcome = outcome._replace(ending=judge(outcome.ending, lineage, self.sources.spec, watcher.warn))
             record = self.reporter.opened(record)
-            measured = self._measured(workspace, outcome.outputs, watcher)
+            measured = self._measure(workspace, outcome.outputs, watcher)
             kept = dict(measured.kept) | kept_events(workspace.folder, self.scanner, watcher.warn)
             files |= kept
             metrics = self.reporter.metrics(run_id)
             record = closing_record(
-                record, outcome.ending, measured.outputs, lineage, metrics, unverified(workspace.folder)
+                record, outcome.ending, measured.outputs, lineage, metrics, count_unverified(workspace.folder)
             )
             record = record.model_copy(update={"artifacts": record.artifacts | _digests(kept)})
-            record = self._covered(record, watcher)
+            record = self._redact(record, watcher)
             self.reporter.ended(record, workspace.folder, files)
-            published = self._published(record, outcome, workspace.work, options, watcher)
-            record = self._covered(record.model_copy(update={"published": published.records}), watcher).sealed()
+            published = self._publish(record, outcome, workspace.work, options, watcher)
+            record = self._redact(record.model_copy(update={"published": published.records}), watcher).sealed()
             self.reporter.ended(record, workspace.folder, files)
-            incomplete = _placed(outcome.outputs, workspace, self.root, published.problem)
+            incomplete = _place(outcome.outputs, workspace, self.root, published.problem)
             sent = self.reporter.close(record, workspace.folder, files)
         except BaseException as error:
-            self._unpublished(watcher)
+            self._discard(watcher)
             recorded = self.reporter.abandon(run_id, error, self.machine.now(), self.own_keys.redact)
             journal.close() if recorded else journal.release()
             raise
@@ -189,7 +189,7 @@ class Performance:
             shutil.rmtree(workspace.work, ignore_errors=True)  # kept after a failure, to look for its cause
         return RunResult(record, sent, place.shown, incomplete=incomplete)
 
-    def _created(self, journal: Journal, options: RunOptions, started: datetime) -> str:
+    def _create(self, journal: Journal, options: RunOptions, started: datetime) -> str:
         """The MLflow run, tagged with the name that the journal has for it: killed in between, it is found by that."""
         try:
             return self.reporter.create(self.sources.spec, options.name, started, journal.run_id)
@@ -197,12 +197,12 @@ class Performance:
             journal.close() if isinstance(error, ReprolockError) else journal.release()
             raise
 
-    def _published(
+    def _publish(
         self, record: Record, outcome: Outcome, work: Path, options: RunOptions, watcher: Watcher
     ) -> Published:
         """After a run that succeeded its outputs in the lake; after another one nothing."""
         if self.publication is None or outcome.ending.status != "FINISHED":
-            self._unpublished(watcher)
+            self._discard(watcher)
             return Published(())
         publication, self.publication = self.publication, None  # whatever happens now, nothing of it is discarded
         with watcher.publishing() as progress:
@@ -210,7 +210,7 @@ class Performance:
                 publication, outcome.outputs, work, record, tag=options.tag, merge=options.merge, progress=progress
             )
 
-    def _unpublished(self, watcher: Watcher) -> None:
+    def _discard(self, watcher: Watcher) -> None:
         """After a run that failed: its branches go, unless something was written to them."""
         publication, self.publication = self.publication, None
         if publication is None:
@@ -278,15 +278,15 @@ class Performance:
             raise
         self.checked = record
 
-    def _covered(self, record: Record, watcher: Watcher) -> Record:
+    def _redact(self, record: Record, watcher: Watcher) -> Record:
         """The record as it may be written: a secret that the command printed or logged ends no run."""
         assert self.checked is not None
-        record, remarks = covered(record, self.checked, self.scanner)
+        record, remarks = redact_record(record, self.checked, self.scanner)
         for remark in remarks:
             watcher.warn(remark)
         return record
 
-    def _declared(self) -> dict[str, bytes]:
+    def _read_declared(self) -> dict[str, bytes]:
         """repro.toml and repro.lock as they are logged, searched for secrets."""
         contents = {name: (self.root / name).read_bytes() for name in (SPEC, LOCK)}
         for name, data in contents.items():
@@ -303,14 +303,14 @@ class Performance:
             write_whole(files[name], data)
         return files
 
-    def _completed(self, record: Record, watcher: Watcher) -> Record:
+    def _complete(self, record: Record, watcher: Watcher) -> Record:
         """Beside the command: the columns of its inputs."""
         spec, pins = self.sources.spec, self.sources.pins
         s3 = s3_access(spec, pins, self.machine)
         gateway = Gateway(s3.endpoint, s3.access_key_id, s3.secret_access_key) if s3 else None
-        return self._covered(with_shapes(record, pins, self.materials.lake, gateway), watcher)
+        return self._redact(with_shapes(record, pins, self.materials.lake, gateway), watcher)
 
-    def _measured(self, workspace: Workspace, outputs: tuple[Output, ...], watcher: Watcher) -> Measured:
+    def _measure(self, workspace: Workspace, outputs: tuple[Output, ...], watcher: Watcher) -> Measured:
         """The outputs as a replay will compare them; tables are read by the command's own Python and Spark."""
         self.python = Path(find_program("python", workspace.environ["PATH"], workspace.work))
         self.environ = workspace.environ
@@ -330,7 +330,7 @@ class Performance:
         self.unmeasured = measured.unmeasured
         return Measured(records, kept, measured.unmeasured)
 
-    def _executed(self, workspace: Workspace, options: RunOptions) -> tuple[Ending, tuple[Output, ...]]:
+    def _execute(self, workspace: Workspace, options: RunOptions) -> tuple[Ending, tuple[Output, ...]]:
         declared = self._output_paths
         if workspace.mode == "in-place":
             set_aside(declared, self.root, workspace.run_id)
@@ -347,7 +347,7 @@ class Performance:
             clock=self.machine.now,
             stdout=options.stdout,
         )
-        outputs = found(declared, workspace.work)
+        outputs = find_outputs(declared, workspace.work)
         if self.publication is not None:
             outputs = tuple(self.publication.with_direct(output) for output in outputs)
         if ending.status == "FINISHED" and (reason := _not_written(outputs)):
@@ -366,7 +366,7 @@ def _not_written(outputs: tuple[Output, ...]) -> str:
     return "; ".join([*told, *(output.problem for output in outputs if output.missing and output.problem)])
 
 
-def _placed(
+def _place(
     outputs: tuple[Output, ...], workspace: Workspace, root: Path, unpublished: ReprolockError | None
 ) -> ReprolockError | None:
     """Put the outputs at their paths; what of them is not where it was to be. By now the lake may have them, and a run

@@ -59,17 +59,18 @@ def equal_run(root: Path, spec: Spec, locked: Lock, machine: Machine, *, in_plac
             conf=spark.conf if spark else {},
         )
     )
-    record = _noted(root, pinned)
+    record = _read_note(root, pinned)
     if record is None or (record.pinned, record.observed) != (pinned, observed) or record.mode != _mode(in_place):
         return None
     return (
         record
-        if _published(record) == {name: str(uri) for name, uri in spec.published.items()} and _matches(root, record)
+        if _list_published(record) == {name: str(uri) for name, uri in spec.published.items()}
+        and _matches(root, record)
         else None
     )
 
 
-def _noted(root: Path, pinned: Digests) -> Record | None:
+def _read_note(root: Path, pinned: Digests) -> Record | None:
     try:
         run_id = (root / ".reprolock" / _FOLDER / pinned.total).read_text()
     except OSError:
@@ -83,7 +84,7 @@ def _mode(in_place: bool) -> str:
     return "in-place" if in_place else "isolated"
 
 
-def _published(record: Record) -> dict[str, str]:
+def _list_published(record: Record) -> dict[str, str]:
     """Where outputs stand in the lake, by name."""
     return {item.name: item.uri for item in record.published if item.problem is None}
 

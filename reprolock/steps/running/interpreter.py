@@ -54,7 +54,7 @@ def ready_environment(
     if pin is None or not spec.environment.isolated:
         return _current(pin, machine)
     built = ensure(pin, cache_folder(machine.environ), offline=offline, environ=machine.environ, progress=say)
-    return _locked(built, machine, hashing=hashing)
+    return _to_python(built, machine, hashing=hashing)
 
 
 def built_environment(spec: Spec, pin: EnvironmentPin | None, machine: Machine) -> Interpreter | None:
@@ -62,7 +62,7 @@ def built_environment(spec: Spec, pin: EnvironmentPin | None, machine: Machine) 
     if pin is None or not spec.environment.isolated:
         return _current(pin, machine)
     built = find(pin, cache_folder(machine.environ), environ=machine.environ)
-    return _locked(built, machine) if built else None
+    return _to_python(built, machine) if built else None
 
 
 def _current(pin: EnvironmentPin | None, machine: Machine) -> Interpreter:
@@ -71,7 +71,7 @@ def _current(pin: EnvironmentPin | None, machine: Machine) -> Interpreter:
     return Interpreter(machine.python.parent, None, None, observe())
 
 
-def _locked(built: Environment, machine: Machine, *, hashing: bool = False) -> Interpreter:
+def _to_python(built: Environment, machine: Machine, *, hashing: bool = False) -> Interpreter:
     check(built, hashing=hashing)
     manifest = built.manifest
     record = EnvironmentRecord(

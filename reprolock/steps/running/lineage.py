@@ -85,11 +85,11 @@ def observe(
         sessions=max(found.started, len(found.sessions)),
         reads=tuple(reads[key] for key in sorted(reads)),
         writes=tuple(places.write(write.address, write.columns) for write in found.writes),
-        unlocked=tuple(_unlocked(plan, found.sessions)),
+        unlocked=tuple(_find_unlocked(plan, found.sessions)),
     )
 
 
-def judged(ending: Ending, lineage: Lineage, spec: Spec, warn: Callable[[str], None]) -> Ending:
+def judge(ending: Ending, lineage: Lineage, spec: Spec, warn: Callable[[str], None]) -> Ending:
     """Warn of undeclared reads; with `undeclared_reads = "error"` they are a failure, as is a run that was not observed."""
     undeclared = [read.sentence for read in lineage.undeclared]
     problems = undeclared or ([] if lineage.observed else [lineage.coverage])
@@ -183,7 +183,7 @@ class _Places:
             _, pin = max(pins, key=lambda item: len(item[0]))
             return Read(uri=pin.resolved, kind="dataset", dataset=pin.name)
         if self._is_own(place):
-            return Read(uri=self._shown(place), kind="own")
+            return Read(uri=self._display(place), kind="own")
         bucket, _, key = place.removeprefix("s3://").partition("/")
         if place.startswith("s3://") and bucket in self.repositories:
             moving = not _COMMIT.fullmatch(key.partition("/")[0])
@@ -199,7 +199,7 @@ class _Places:
             column: tuple(f"{self.read(source).uri}#{name}" for source, name in found)
             for column, found in columns.items()
         }
-        return Write(uri=self._shown(place), output=output, columns=sources)
+        return Write(uri=self._display(place), output=output, columns=sources)
 
     def _is_own(self, place: str) -> bool:
         if any(is_under(place, where) for where in (*self.written, *self.branches)):
@@ -216,7 +216,7 @@ class _Places:
             or any(output and is_under(inside, output) for output in outputs)
         )
 
-    def _shown(self, place: str) -> str:
+    def _display(self, place: str) -> str:
         """Relative to the run's folder what stands in it: it is gone afterwards."""
         return _inside(place, self.work) or place
 
@@ -266,7 +266,7 @@ def _is_of_object(place: str, where: str, pin: DatasetPin) -> bool:
     return pin.objects == 1 and posixpath.dirname(where) == place
 
 
-def _unlocked(plan: SparkPlan, sessions: Iterable[Session]) -> Iterator[str]:
+def _find_unlocked(plan: SparkPlan, sessions: Iterable[Session]) -> Iterator[str]:
     """Jars and settings that are not those of the lock and of repro.toml, each once."""
     locked = {unquote(path.name) for path in plan.jars}
     settings: dict[str, set[str]] = {}

@@ -13,7 +13,7 @@ from reprolock.files.object_cache import ObjectCache
 from reprolock.files.os_errors import cannot_read, cannot_write
 from reprolock.lake.open import open_lake
 from reprolock.model.lock import DatasetPin
-from reprolock.steps.inputs.materialise import materialised
+from reprolock.steps.inputs.materialise import make_tree
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.running.workspace import PINS
@@ -41,7 +41,7 @@ def materialise_for_run(
     lake = open_lake(document["lake"], root, machine.environ, machine.home)
     try:
         objects = ObjectCache(cache / "objects", hashing=hashing)
-        made = materialised(lake, pin, objects, root / ".reprolock" / "data", progress, name=item)
+        made = make_tree(lake, pin, objects, root / ".reprolock" / "data", progress, name=item)
     finally:
         lake.close()
     if made.unverified:
@@ -49,7 +49,7 @@ def materialise_for_run(
     return made.path
 
 
-def unverified(folder: Path) -> dict[str, int]:
+def count_unverified(folder: Path) -> dict[str, int]:
     """Dataset → how many of its objects were copied for the run in `folder` and checked by their size alone."""
     try:
         lines = (folder / _UNVERIFIED).read_text(encoding="utf-8").splitlines()

@@ -69,7 +69,7 @@ def measure_outputs(
                     "problem": f'{output.path} was written to the lake, not to its path; write compare = "table"'
                 }
             else:
-                update = _compared(record, declared, root, digests.get(output.name))
+                update = _measure_comparable(record, declared, root, digests.get(output.name))
             record = record.model_copy(update=update)
             if (name := _keep(record, declared, root / output.path, folder, kept)) is not None:
                 record = record.model_copy(update={"kept": name})
@@ -89,7 +89,7 @@ def _table_digests(
         return {name: TableProblem(error.message, of_the_machine=True) for name in tables}
 
 
-def _compared(
+def _measure_comparable(
     record: OutputRecord, declared: OutputSpec, root: Path, table: TableDigest | TableProblem | None
 ) -> dict[str, object]:
     """The digest by which a replay compares, or why there is none."""

@@ -82,10 +82,10 @@ def publish(
             records, Interrupted("stopped by Ctrl-C, after everything was published", signal_number=signal.SIGINT)
         )
     left = [branch for branch in publication.branches if branch.name not in work.merges]
-    return Published(records, _told(problem, [item.name for item in records if item.problem], left))
+    return Published(records, _add_outputs(problem, [item.name for item in records if item.problem], left))
 
 
-def _told(problem: ReprolockError, outputs: list[str], left: list[Branch]) -> ReprolockError:
+def _add_outputs(problem: ReprolockError, outputs: list[str], left: list[Branch]) -> ReprolockError:
     """The same error, said of the outputs."""
     subject = " and ".join(f"outputs.{name}" for name in outputs) + (" are" if len(outputs) > 1 else " is")
     where = " and ".join(f"lakefs://{branch.repository}/{branch.name}" for branch in left)

@@ -31,7 +31,7 @@ from reprolock.model.placeholders import expand
 from reprolock.model.record import run_uuid
 from reprolock.model.spec import Spec
 from reprolock.model.workspace import Input, SparkPlan, Workspace
-from reprolock.steps.inputs.materialise import Materialised, materialised
+from reprolock.steps.inputs.materialise import Materialised, make_tree
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import Progress
 from reprolock.steps.running.interpreter import Interpreter
@@ -101,7 +101,7 @@ def local_tree(
 ) -> Materialised:
     """The dataset's read-only tree in the project, made of links into this user's cache; None asks no lake."""
     cache = ObjectCache(cache_folder(machine.environ) / "objects", hashing=hashing)
-    return materialised(lake, pin, cache, root / ".reprolock" / "data", progress)
+    return make_tree(lake, pin, cache, root / ".reprolock" / "data", progress)
 
 
 def rebuild(

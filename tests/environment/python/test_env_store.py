@@ -18,7 +18,7 @@ from reprolock.environment.python.drift import Difference, drift, refuse_drift
 from reprolock.environment.python.env_store import Environment, check, ensure, prune
 from reprolock.environment.python.find_python import install_hint
 from reprolock.environment.python.foreign_interpreter import is_inside, refuse_foreign_python
-from reprolock.environment.python.interpreter import installed
+from reprolock.environment.python.interpreter import list_installed
 from reprolock.environment.python.lock import resolve
 from reprolock.environment.python.manifest import LISTING, MANIFEST
 from reprolock.environment.python.script_runtime import SCRIPT_MODULES, runtime_folder
@@ -581,5 +581,5 @@ def test_another_feature_version_of_python_is_drift(tmp_path: Path) -> None:
 
 def test_this_interpreter_does_not_drift_from_itself() -> None:
     folders = {Path(folder) for folder in sys.path}
-    here = pinned(*((name, version, None) for name, version in installed(folders).items()))
+    here = pinned(*((name, version, None) for name, version in list_installed(folders).items()))
     assert [difference for difference in drift(here) if difference.fails] == []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reprolock.environment.python.requirements import Declaration, declared
+from reprolock.environment.python.requirements import Declaration, read_declared
 from reprolock.errors import UsageError
 from reprolock.model.spec import EnvironmentSpec
 
@@ -19,7 +19,7 @@ def write(root: Path, files: dict[str, str]) -> None:
 
 def test_packages_are_normalised_and_keep_their_order(tmp_path: Path) -> None:
     spec = EnvironmentSpec(packages=("requests[socks] >= 2", "click;python_version<'4'", "requests[socks]>=2"))
-    assert declared(spec, tmp_path) == Declaration(("requests[socks]>=2", 'click; python_version < "4"'), {})
+    assert read_declared(spec, tmp_path) == Declaration(("requests[socks]>=2", 'click; python_version < "4"'), {})
 
 
 def test_a_requirements_file_with_what_it_names(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_a_requirements_file_with_what_it_names(tmp_path: Path) -> None:
             "bounds.txt": "numpy<2\n",
         },
     )
-    declaration = declared(EnvironmentSpec(requirements="requirements.in"), tmp_path)
+    declaration = read_declared(EnvironmentSpec(requirements="requirements.in"), tmp_path)
     assert declaration.lines == ("click>=8", "attrs", "six", "-c numpy<2")
     assert declaration.requirements == ("click>=8", "attrs", "six")
     assert declaration.constraints == ("numpy<2",)
@@ -40,7 +40,7 @@ def test_a_requirements_file_with_what_it_names(tmp_path: Path) -> None:
 
 def test_the_hashes_of_a_requirements_file_are_held_to_and_not_repeated(tmp_path: Path) -> None:
     write(tmp_path, {"requirements.txt": "six==1.17.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"})
-    declaration = declared(EnvironmentSpec(requirements="requirements.txt"), tmp_path)
+    declaration = read_declared(EnvironmentSpec(requirements="requirements.txt"), tmp_path)
     assert declaration == Declaration(("six==1.17.0",), {"six": frozenset({"aa", "bb"})})
 
 
@@ -52,8 +52,8 @@ def test_a_pyproject_with_the_extras_that_are_named(tmp_path: Path) -> None:
             'train = ["six"]\nall = ["my-project[train]", "attrs"]\nother = ["pandas"]\n'
         },
     )
-    assert declared(EnvironmentSpec(pyproject="."), tmp_path).lines == ("click",)
-    assert declared(EnvironmentSpec(pyproject=".[all]"), tmp_path).lines == ("click", "attrs", "six")
+    assert read_declared(EnvironmentSpec(pyproject="."), tmp_path).lines == ("click",)
+    assert read_declared(EnvironmentSpec(pyproject=".[all]"), tmp_path).lines == ("click", "attrs", "six")
 
 
 @pytest.mark.parametrize(
@@ -93,19 +93,19 @@ def test_what_cannot_be_locked_is_refused_with_its_line(tmp_path: Path, requirem
         },
     )
     with pytest.raises(UsageError) as caught:
-        declared(EnvironmentSpec(packages=("six", requirement)), tmp_path)
+        read_declared(EnvironmentSpec(packages=("six", requirement)), tmp_path)
     assert str(caught.value) == f"repro.toml:4: environment.packages[1]: {sentence}"
     assert caught.value.hint == 'write it as pip would take it from an index, such as "pandas>=2,<3"'
     assert caught.value.exit_code == 2
     with pytest.raises(UsageError) as caught:
-        declared(EnvironmentSpec(requirements="r.in"), tmp_path)
+        read_declared(EnvironmentSpec(requirements="r.in"), tmp_path)
     assert str(caught.value) == f"r.in:2: {sentence}"
 
 
 def test_every_faulty_requirement_is_named_at_once(tmp_path: Path) -> None:
     write(tmp_path, {"r.in": "click=>8\nsix\n./x\n"})
     with pytest.raises(UsageError) as caught:
-        declared(EnvironmentSpec(requirements="r.in"), tmp_path)
+        read_declared(EnvironmentSpec(requirements="r.in"), tmp_path)
     assert caught.value.message == "2 requirements cannot be locked"
     assert [line.split(": ")[0] for line in caught.value.problems] == ["r.in:1", "r.in:3"]
 
@@ -182,5 +182,5 @@ def test_a_faulty_file_says_what_and_where(
 ) -> None:
     write(tmp_path, files)
     with pytest.raises(UsageError) as caught:
-        declared(EnvironmentSpec(**spec), tmp_path)
+        read_declared(EnvironmentSpec(**spec), tmp_path)
     assert (str(caught.value), caught.value.hint) == (message, hint)

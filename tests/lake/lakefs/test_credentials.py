@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reprolock.errors import ReprolockError, ServiceError, UsageError
-from reprolock.lake.lakefs.credentials import Credentials, find_credentials, normalised, secrets_in_use
+from reprolock.lake.lakefs.credentials import Credentials, find_credentials, normalise, secrets_in_use
 
 HERE, THERE = "http://127.0.0.1:8000", "https://lakefs.example.com"
 ENVIRON = {
@@ -187,7 +187,7 @@ def test_a_variable_that_names_no_file(home: Path) -> None:
     ],
 )
 def test_one_server_in_many_spellings(spelling: str) -> None:
-    assert normalised(spelling, "repro.toml") == "https://lakefs.example.com"
+    assert normalise(spelling, "repro.toml") == "https://lakefs.example.com"
 
 
 @pytest.mark.parametrize(
@@ -200,17 +200,17 @@ def test_one_server_in_many_spellings(spelling: str) -> None:
     ],
 )
 def test_what_is_not_that_server(other: str) -> None:
-    assert normalised(other, "repro.toml") != "https://lakefs.example.com"
+    assert normalise(other, "repro.toml") != "https://lakefs.example.com"
 
 
 def test_an_ipv6_address_keeps_its_brackets() -> None:
-    assert normalised("http://[::1]:8000/", "repro.toml") == "http://[::1]:8000"
+    assert normalise("http://[::1]:8000/", "repro.toml") == "http://[::1]:8000"
 
 
 @pytest.mark.parametrize("endpoint", ["localhost:8000", "ftp://host", "https://", "http://host:x", "http://h/?a=b"])
 def test_what_is_no_endpoint(endpoint: str) -> None:
     with pytest.raises(UsageError) as caught:
-        normalised(endpoint, "repro.toml")
+        normalise(endpoint, "repro.toml")
     assert caught.value.message == f'the endpoint in repro.toml is not an http:// or https:// address: "{endpoint}"'
 
 
@@ -219,7 +219,7 @@ def test_what_is_no_endpoint(endpoint: str) -> None:
 )
 def test_an_endpoint_that_carries_a_key_is_not_repeated(endpoint: str) -> None:
     with pytest.raises(UsageError) as caught:
-        normalised(endpoint, "repro.toml")
+        normalise(endpoint, "repro.toml")
     assert caught.value.message == "the endpoint in repro.toml contains a user name or password"
 
 

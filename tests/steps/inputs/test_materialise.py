@@ -26,7 +26,7 @@ from reprolock.model.content import Content
 from reprolock.model.lock import DatasetPin
 from reprolock.model.spec import DatasetSpec
 from reprolock.model.uri import LakeURI
-from reprolock.steps.inputs.materialise import Materialised, materialise, materialised
+from reprolock.steps.inputs.materialise import Materialised, make_tree, materialise
 from reprolock.steps.inputs.tree import LocalTree
 from reprolock.steps.locking.datasets import pin_dataset
 
@@ -61,7 +61,7 @@ class Ground:
         return pin_dataset(self.lake, "train", spec, self.lake.resolve("weather", "main"))
 
     def make(self, pin: DatasetPin, folder: str = "data") -> Materialised:
-        return materialised(self.lake, pin, self.cache, self.root / folder)
+        return make_tree(self.lake, pin, self.cache, self.root / folder)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_what_was_done_is_counted(ground: Ground) -> None:
 def test_one_object_of_it(ground: Ground, path: str, glob: str | None, name: str, at: str) -> None:
     """It stands where the whole tree will, which takes it over."""
     pin = ground.pin(path, glob)
-    made = materialised(ground.lake, pin, ground.cache, ground.folder, name=name)
+    made = make_tree(ground.lake, pin, ground.cache, ground.folder, name=name)
     place = ground.folder / "weather" / at.format(commit=pin.commit)
     assert made.path == place
     assert [file for file in ground.folder.rglob("*") if file.is_file()] == [place]
@@ -131,7 +131,7 @@ def test_one_object_of_it(ground: Ground, path: str, glob: str | None, name: str
 def test_an_object_that_it_does_not_have(ground: Ground) -> None:
     for name, near in (("deep/er/c.csv", "deep/er/b.csv"), ("../a.csv", "a.csv"), ("", "a.csv")):
         with pytest.raises(UsageError) as caught:
-            materialised(ground.lake, ground.pin(), ground.cache, ground.folder, name=name)
+            make_tree(ground.lake, ground.pin(), ground.cache, ground.folder, name=name)
         assert caught.value.message == f'dataset "train" has no object "{name}"'
         assert caught.value.hint == f'one that it has: .open("{near}")'
     assert not ground.folder.exists()
@@ -165,12 +165,12 @@ def test_an_object_whose_name_leads_elsewhere(ground: Ground) -> None:
     pin = pin_dataset(lake, "train", spec, lake.resolve())
     for name in ("/a.csv", "x/../a.csv", "../../../../../train.py"):
         with pytest.raises(UsageError) as caught:
-            materialised(lake, pin, ground.cache, ground.folder, name=name)
+            make_tree(lake, pin, ground.cache, ground.folder, name=name)
         assert (
             caught.value.message
             == f"{name!r} of lakefs://repo/{'c' * 64}/train/ cannot be the name of a file here: it could leave the folder"
         )
-    assert materialised(lake, pin, ground.cache, ground.folder, name="a.csv").path.read_bytes() == b"1"
+    assert make_tree(lake, pin, ground.cache, ground.folder, name="a.csv").path.read_bytes() == b"1"
     assert (ground.root / "train.py").read_text() == "mine"
 
 
@@ -438,7 +438,7 @@ from reprolock.model.lock import DatasetPin
 from reprolock.steps.inputs.materialise import materialised
 root = Path(sys.argv[1])
 pin = DatasetPin.model_validate_json((root / "pin.json").read_bytes())
-print(materialised(GitLake(root / "lake", "file:lake"), pin, ObjectCache(root / "cache"), root / "data").fetched)
+print(make_tree(GitLake(root / "lake", "file:lake"), pin, ObjectCache(root / "cache"), root / "data").fetched)
 """
 
 

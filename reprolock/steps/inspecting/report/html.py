@@ -36,14 +36,14 @@ _UNSHOWN = re.compile(
 
 def report(record: Record, *, replay: Record | None = None, verdict: Verdict | None = None) -> str:
     """The page of a run, or of its replay; without a verdict a replay is a what-if, and the page a comparison."""
-    return _rendered(
+    return _render(
         record=record, replay=replay, verdict=verdict, picture=picture(record), refused=None, problems=(), hint=None
     )
 
 
 def refusal(run: str, verdict: Verdict, problems: tuple[str, ...] = (), hint: str | None = None) -> str:
     """The page of a run that could not even be tried; `problems` and `hint` as errors have them."""
-    return _rendered(record=None, replay=None, verdict=verdict, picture=None, refused=run, problems=problems, hint=hint)
+    return _render(record=None, replay=None, verdict=verdict, picture=None, refused=run, problems=problems, hint=hint)
 
 
 def write_report(path: Path, page: str, machine: Machine) -> None:
@@ -52,7 +52,7 @@ def write_report(path: Path, page: str, machine: Machine) -> None:
     write_whole(path, page.encode())
 
 
-def _rendered(**values: Any) -> str:
+def _render(**values: Any) -> str:
     template = _environment().get_template(_TEMPLATE)
     return template.render(**values, version=__version__, most=_MOST, box_width=WIDTH, box_height=HEIGHT).lstrip()
 
