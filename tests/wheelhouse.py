@@ -7,7 +7,7 @@ import io
 import os
 import sys
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -33,8 +33,8 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
 """
 
 
-def packed(path, name, version, tag, needs, text):
-    """Write a wheel with one module."""
+def packed(path, name, version, tag, needs, text, more=None, record="sha256", python=None):
+    """Write a wheel with one module and the files in `more`; `record` is the hash in RECORD, "padded" or "wrong"."""
     import base64
     import hashlib
     import zipfile
@@ -48,17 +48,22 @@ def packed(path, name, version, tag, needs, text):
                 f"Name: {name}",
                 f"Version: {version}",
                 *(f"Requires-Dist: {need}" for need in needs),
+                *([f"Requires-Python: {python}"] if python else []),
                 "",
             ]
         ),
+        **(more or {}),
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
     }
     lines = []
     with zipfile.ZipFile(path, "w") as archive:
         for member, content in files.items():
             archive.writestr(member, content)
-            digest = base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).rstrip(b"=").decode()
-            lines.append(f"{member},sha256={digest},{len(content)}")
+            algorithm = record if record.startswith("sha") else "sha256"
+            content += "else" if record == "wrong" else ""
+            digest = base64.urlsafe_b64encode(hashlib.new(algorithm, content.encode()).digest()).decode()
+            digest = digest if record == "padded" else digest.rstrip("=")
+            lines.append(f"{member},{algorithm}={digest},{len(content)}")
         archive.writestr(f"{info}/RECORD", "\n".join([*lines, f"{info}/RECORD,,", ""]))
 
 
@@ -70,10 +75,13 @@ def wheel(
     tag: str = "py3-none-any",
     needs: Sequence[str] = (),
     text: str = "x = 1\n",
+    more: Mapping[str, str] | None = None,
+    record: str = "sha256",
+    python: str | None = None,
 ) -> Path:
-    """A wheel in the folder."""
+    """A wheel in the folder; `more` are further files, `record` the hash in its RECORD ("padded", "wrong")."""
     path = house / f"{name}-{version}-{tag}.whl"
-    packed(path, name, version, tag, needs, text)
+    packed(path, name, version, tag, needs, text, more, record, python)
     return path
 
 

@@ -1,7 +1,11 @@
 """Build one environment into a folder that appears whole under its name.
 
-uv makes a movable virtual environment beside the final folder, installs with every hash required, those of
-build requirements included, and the folder is renamed once its manifest stands.
+1. uv makes a movable virtual environment beside the folder, and installs with every hash required, those of
+   build requirements included.
+2. Every file is compared with the RECORD of its package. Files that differ are installed again from wheels that uv
+   fetches bypassing its cache and compares with the pinned hash: what then stands there is what the wheel holds, be its RECORD
+   right or wrong. Of packages that bring one file in two versions the last one by name wins, everywhere.
+3. The folders are closed to writers, the manifest is written, and the whole is renamed.
 """
 
 from __future__ import annotations
@@ -11,16 +15,18 @@ import platform
 import re
 import secrets
 import shutil
-from collections.abc import Sequence
+import stat
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from reprolock.environment.python.export import requirement_lines
 from reprolock.environment.python.find_python import Python
-from reprolock.environment.python.manifest import Manifest, corrupt, distributions, owners, write_manifest
+from reprolock.environment.python.manifest import Manifest, distributions, write_manifest
 from reprolock.environment.python.uv import Complaint, Uv
-from reprolock.errors import Damaged, LockError, MachineError, PinError, ReprolockError
+from reprolock.environment.python.wheel_records import Doubts, digest_of_file, find_doubts
+from reprolock.errors import Damaged, LockError, MachineError, PinError, ReprolockError, ServiceError
 from reprolock.files.os_errors import cannot_write
 from reprolock.model.digest import digest_of
 from reprolock.model.lock import PackagePin
@@ -35,8 +41,8 @@ class BuildFailed(MachineError):
     """A package that has no wheel for this machine, and whose own build failed here."""
 
 
-class CacheEdited(MachineError):
-    """uv's cache gives a file that is not the one its package lists."""
+class CacheUnsure(MachineError):
+    """A file is not what its package lists, and the wheel that would tell why cannot be fetched."""
 
 
 class Plan(NamedTuple):
@@ -64,46 +70,31 @@ class Plan(NamedTuple):
         return list(requirement_lines(self.build, ()))
 
 
-def build_environment(plan: Plan, folder: Path, uv: Uv, temporary: Path) -> None:
+def build_environment(plan: Plan, folder: Path, uv: Uv, temporary: Path, remark: Callable[[str], None]) -> None:
     """Build the environment that `folder` will name. The caller holds the guard of `folder`.
 
-    `temporary` is where uv runs. Errors as in `python_env.ensure`.
+    `temporary` is where uv runs; `remark` is given a sentence for each pair of packages that bring the same file, and
+    for what uv's cache holds otherwise than the pinned wheel. Errors as in `env_store.ensure`.
     """
     for abandoned in folder.parent.glob(f"{BUILDING}{folder.name}-*"):
         remove(abandoned)  # its builder was killed, else the guard would be held
     building = folder.with_name(f"{BUILDING}{folder.name}-{secrets.token_hex(4)}")
     try:
-        _run(
-            uv,
-            [
-                "venv",
-                "--quiet",
-                "--relocatable",
-                "--no-project",
-                "--python",
-                str(plan.python.executable),
-                str(building),
-            ],
-            temporary,
-        )
-        if plan.packages:
-            _install(plan, building, uv, temporary)
+        arguments = ["venv", "--quiet", "--relocatable", "--no-project"]
+        _run(uv, [*arguments, "--python", str(plan.python.executable), str(building)], temporary)
         packages = next(building.glob("lib/python*/site-packages"), building / "Lib" / "site-packages")
-        if bad := corrupt(packages):
-            raise CacheEdited(
-                f"uv's cache holds an edited file: {bad[0]}",
-                problems=bad if len(bad) > 1 else (),
-                hint=f"run `uv cache clean {' '.join(owners(packages, bad))}` and try again",
-            )
+        if plan.packages:
+            _Installation(plan, building, packages, uv, temporary, remark).install()
         manifest = Manifest(
             python=plan.python.version,
             implementation=plan.python.implementation,
             platform=f"{platform.system()} {platform.machine()}",
             distribution=distributions(packages),
         )
+        _close(building)
         write_manifest(building, manifest)
         if folder.exists():
-            remove(folder)  # without a manifest: it was removed
+            remove(folder)  # without a manifest, or changed since it was built
         os.rename(building, folder)
     except OSError as error:
         raise cannot_write(folder, error) from error
@@ -119,25 +110,96 @@ def remove(folder: Path) -> None:
         doomed = folder.with_name(f"{BUILDING}{folder.name}-{secrets.token_hex(4)}")
         with suppress(OSError):
             os.rename(folder, doomed)
-    shutil.rmtree(doomed if doomed.exists() else folder, ignore_errors=True)
+    doomed = doomed if doomed.exists() else folder
+    for parent, _, _ in os.walk(doomed):
+        with suppress(OSError):
+            os.chmod(parent, stat.S_IRWXU)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
-def _install(plan: Plan, building: Path, uv: Uv, temporary: Path) -> None:
-    # uv keeps what it builds apart by these variables: a wheel that was built with other things is not taken.
-    variables = f'{{ REPROLOCK_BUILD = "{digest_of(plan.build_lines)[:16]}", SOURCE_DATE_EPOCH = "{_EPOCH}" }}'
-    settings = "".join(f"{pin.name} = {variables}\n" for pin in plan.packages if pin.source)
-    (temporary / "pyproject.toml").write_text(f"[tool.uv.extra-build-variables]\n{settings}")
-    (temporary / "packages.txt").write_text("".join(plan.package_lines))
-    (temporary / "build.txt").write_text("".join(plan.build_lines))
-    arguments = ["pip", "sync", "packages.txt", "--build-constraints", "build.txt", "--require-hashes", "--no-sources"]
-    arguments += ["--require-build-hashes", "--preview-features", "build-dependency-hashes"]
-    arguments += ["--python", str(building / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))]
-    try:
-        _run(uv.near, arguments, temporary)
-    except BuildFailed:
-        raise
-    except ReprolockError:  # the cache alone did not do
-        _run(uv, arguments, temporary)
+def _close(building: Path) -> None:
+    """No command writes into an environment that other runs use, too: its folders are read-only, save those where
+    Python keeps bytecode. Permissions do not bind root; what root's commands write is found out by `manifest`."""
+    for parent, folders, names in os.walk(building, topdown=False):
+        here = Path(parent)
+        if here == building or here.name == "__pycache__" or here.is_symlink():
+            continue
+        if "__pycache__" not in folders and any(name.endswith(".py") for name in names):
+            (here / "__pycache__").mkdir()
+        here.chmod(here.stat().st_mode & ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH))
+
+
+class _Installation(NamedTuple):
+    """The packages of a plan on their way into a virtual environment."""
+
+    plan: Plan
+    building: Path
+    packages: Path
+    uv: Uv
+    temporary: Path
+    remark: Callable[[str], None]
+
+    def install(self) -> None:
+        """Install all, then settle what is not as RECORDs list it."""
+        arguments = ["pip", "sync", "packages.txt"]
+        try:
+            self._run_uv(self.uv.near, self.plan.packages, arguments)
+        except BuildFailed:
+            raise
+        except ReprolockError:  # the cache alone did not do
+            self._run_uv(self.uv, self.plan.packages, arguments)
+        found = find_doubts(self.packages)
+        if found.edited:
+            found = self._fetch_again(found)
+        for overlap in found.overlaps:
+            *others, last = overlap.packages
+            several = "both" if len(others) == 1 else "all"
+            self.remark(
+                f"{', '.join(others)} and {last} {several} bring {overlap.path}; the file of {last} is installed"
+            )
+        self._reinstall(self.uv.near, found.losing)
+
+    def _fetch_again(self, found: Doubts) -> Doubts:
+        """Install the packages of files in doubt again from their wheels, bypassing uv's cache; what they hold is right, whatever RECORD says."""
+        before = {path: digest_of_file(self.packages / path) for path in found.edited}
+        names = sorted({name for owners in found.edited.values() for name in owners})
+        first = next(iter(sorted(found.edited)))
+        try:
+            self._reinstall(self.uv, names, "--no-cache")
+        except ServiceError as error:
+            raise CacheUnsure(
+                f"{first} is not what {found.edited[first][0]} lists, and its wheel cannot be fetched to see which is right: {error.message}",
+                hint="run the same once without --offline, with the package index in reach",
+            ) from error
+        edited = [path for path, digest in sorted(before.items()) if digest_of_file(self.packages / path) != digest]
+        if edited:
+            more = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
+            self.remark(
+                f"uv's cache holds an edited file, {edited[0]}{more}; the pinned wheel was fetched again, and "
+                f"`uv cache clean {' '.join(names)}` mends the cache"
+            )
+        return find_doubts(self.packages)._replace(edited={})
+
+    def _reinstall(self, uv: Uv, names: Collection[str], *options: str) -> None:
+        """Install some packages again, one after another in the order given: the last one's files stay."""
+        for name in names:
+            pins = [pin for pin in self.plan.packages if pin.name == name]
+            self._run_uv(
+                uv, pins, ["pip", "install", "--requirement", "packages.txt", "--no-deps", "--reinstall", *options]
+            )
+
+    def _run_uv(self, uv: Uv, pins: Sequence[PackagePin], arguments: Sequence[str]) -> None:
+        """Let uv install these pins, with every hash required."""
+        # uv keeps what it builds apart by these variables: a wheel that was built with other things is not taken.
+        variables = f'{{ REPROLOCK_BUILD = "{digest_of(self.plan.build_lines)[:16]}", SOURCE_DATE_EPOCH = "{_EPOCH}" }}'
+        settings = "".join(f"{pin.name} = {variables}\n" for pin in pins if pin.source)
+        (self.temporary / "pyproject.toml").write_text(f"[tool.uv.extra-build-variables]\n{settings}")
+        (self.temporary / "packages.txt").write_text("".join(requirement_lines(pins, self.plan.declared)))
+        (self.temporary / "build.txt").write_text("".join(self.plan.build_lines))
+        python = self.building / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        hashes = ["--build-constraints", "build.txt", "--require-hashes", "--no-sources"]
+        hashes += ["--require-build-hashes", "--preview-features", "build-dependency-hashes"]
+        _run(uv, [*arguments, *hashes, "--python", str(python)], self.temporary)
 
 
 def _run(uv: Uv, arguments: Sequence[str], temporary: Path) -> None:

@@ -1,32 +1,30 @@
-"""The manifest of a built environment, by which later changes are detected.
+"""The manifest of a built environment, and the two lists beside it, by which later changes are detected.
 
 The manifest names the interpreter and every distribution with a digest of its own files. The listing
-holds path, size and time of every file; comparing it costs one look at each file and reads none.
-A file whose time alone has changed is read and compared with its distribution's RECORD. Other bytes of the same size
-and time are not detected so: a replay, which is evidence, has every RECORD and all that it lists hashed.
+holds path, size and time of every file; comparing it costs one look at each file and reads none. The
+digests are those of every file when the environment had been built: a file whose time alone has changed is
+read and compared with them. Other bytes of the same size and time are not detected so: a replay, which is
+evidence, has every file hashed.
 """
 
 from __future__ import annotations
 
-import base64
-import csv
-import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
-from packaging.utils import canonicalize_name
 from pydantic import Field, Strict, ValidationError
 
+from reprolock.environment.python.wheel_records import digest_of_file, owners_by_path, parse_info_name, recorded_files
 from reprolock.files.atomic_write import TEMPORARY, write_whole
 from reprolock.model.digest import sha256
 from reprolock.model.value import Value
 
-MANIFEST, LISTING = "reprolock-manifest.json", "reprolock-listing.txt"
-_UNLISTED = (MANIFEST, LISTING, ".lock")
-"""At the top of an environment: our own two files, and uv's guard."""
+MANIFEST, LISTING, DIGESTS = "reprolock-manifest.json", "reprolock-listing.txt", "reprolock-digests.txt"
+_UNLISTED = (MANIFEST, LISTING, DIGESTS, ".lock")
+"""At the top of an environment: our own three files, and uv's guard."""
 _CACHES = ("__pycache__",)
 _BUILT = "uv_build.json"
 """uv leaves this in what it built with variables of ours (see `env_build`)."""
@@ -55,35 +53,18 @@ def distributions(packages: Path) -> tuple[Installed, ...]:
     """Every distribution in a site-packages folder, sorted by name."""
     found = []
     for info in sorted(packages.glob("*.dist-info")):
-        name, version = _parse_info_name(info)
+        name, version = parse_info_name(info)
         found.append(Installed(name=name, version=version, digest=_digest(info), built=(info / _BUILT).exists()))
     return tuple(sorted(found, key=lambda item: item.name))
-
-
-def _parse_info_name(info: Path) -> tuple[str, str]:
-    """The normalised name and the version that a folder of metadata is called by (PEP 376)."""
-    raw, version = info.name.removesuffix(".dist-info").rsplit("-", 1)
-    return canonicalize_name(raw), version
 
 
 def _digest(info: Path) -> str:
     """Of the files below site-packages that the wheel brought: scripts and notes are the installer's."""
     lines = []
-    for path, value in _record(info):
+    for path, value in recorded_files(info):
         if not path.startswith(("../", "/")) and Path(path).name not in _BY_THE_INSTALLER:
-            lines.append(f"{path}\0{value or _recorded_form(info.parent / path)}\n")
-    return sha256("".join(sorted(lines)).encode())
-
-
-def _record(info: Path) -> Iterator[tuple[str, str]]:
-    """(path, "sha256=…") of each line of a RECORD."""
-    try:
-        with open(info / "RECORD", encoding="utf-8", newline="") as file:
-            for row in csv.reader(file):
-                if row:
-                    yield row[0], row[1] if len(row) > 1 else ""
-    except FileNotFoundError:
-        return
+            lines.append(f"{path}\0{value or digest_of_file(info.parent / path)}\n")
+    return sha256("".join(sorted(lines)).encode("utf-8", "surrogateescape"))
 
 
 def listing(folder: Path) -> bytes:
@@ -103,20 +84,12 @@ def listing(folder: Path) -> bytes:
     return "".join(sorted(lines)).encode("utf-8", "surrogateescape")
 
 
-def corrupt(packages: Path) -> tuple[str, ...]:
-    """Installed files whose bytes are not those that their RECORD lists, by path below `packages`.
-
-    uv links files out of its cache, so that an edit of such a file in an environment edits the cache too.
-    """
-    listed = [(path, value) for info in packages.glob("*.dist-info") for path, value in _record(info) if value]
-    with ThreadPoolExecutor() as pool:
-        found = pool.map(lambda item: _recorded_form(packages / item[0]), listed, chunksize=64)
-        return tuple(sorted(path for (path, value), real in zip(listed, found, strict=True) if real != value))
-
-
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Note what stands in `folder`. The manifest comes last: where it stands, the environment is whole."""
-    write_whole(folder / LISTING, listing(folder))
+    listed = listing(folder)
+    lines = (f"{path}\t{digest}\n" for path, digest in _hash_files(folder, sorted(_parse_lines(listed))).items())
+    write_whole(folder / DIGESTS, "".join(lines).encode("utf-8", "surrogateescape"))
+    write_whole(folder / LISTING, listed)
     write_whole(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
 
 
@@ -128,32 +101,23 @@ def read_manifest(folder: Path) -> Manifest | None:
         return None
 
 
-def owners(packages: Path, paths: Collection[str]) -> tuple[str, ...]:
-    """The distributions, sorted by name, whose RECORDs list any of these paths (as `corrupt` gives them)."""
-    found = {info for info in packages.glob("*.dist-info") for path, _ in _record(info) if path in paths}
-    return tuple(sorted(_parse_info_name(info)[0] for info in found))
-
-
 def changes(folder: Path, packages: Path, manifest: Manifest, *, hashing: bool = False) -> tuple[str, ...]:
     """What is not as it was built, such as "six 1.17.0 was installed"; empty for nothing.
 
-    A file whose time has changed over the bytes that its RECORD lists is noted anew and is not a change. `hashing`:
-    the RECORDs are compared with the manifest, and their files with them, though no size and no time has changed.
+    A file whose time has changed over the bytes that it was built with is noted again and is not a change. `hashing`:
+    every file is read and compared with what it was, though no size and no time has changed.
     """
     try:
-        noted = (folder / LISTING).read_bytes()
-    except OSError:
-        return (f"{LISTING} is gone",)
+        noted, digests = ((folder / name).read_bytes() for name in (LISTING, DIGESTS))
+    except OSError as error:
+        return (f"{Path(error.filename).name} is gone",)
     found = listing(folder)
     if found == noted and not hashing:
         return ()
     moved = _find_changed_versions(manifest, packages)
-    before, after = _parse_listing(noted), _parse_listing(found)
-    edited = _find_edits(folder, packages, before, after, moved.keys())
-    if hashing:
-        places = [os.path.relpath(packages / path, folder).replace(os.sep, "/") for path in corrupt(packages)]
-        # Bytecode, which is not listed, is Python's own to write anew, also where a wheel brought it.
-        edited += [f"{place} was edited" for place in places if place in after and before.get(place) == after[place]]
+    before, after = _parse_lines(noted), _parse_lines(found)
+    suspects = {path for path in before.keys() | after.keys() if hashing or before.get(path) != after.get(path)}
+    edited = _find_edits(folder, packages, suspects, _parse_lines(digests), moved.keys())
     if not moved and not edited and found != noted:
         write_whole(folder / LISTING, found)
     return (*moved.values(), *edited)
@@ -178,40 +142,53 @@ def _find_changed_versions(manifest: Manifest, packages: Path) -> dict[str, str]
 
 
 def _find_edits(
-    folder: Path, packages: Path, before: Mapping[str, str], after: Mapping[str, str], moved: Collection[str]
+    folder: Path, packages: Path, suspects: Collection[str], digests: Mapping[str, str], moved: Collection[str]
 ) -> list[str]:
-    """Files that were added, removed or edited, save those that go with a distribution in `moved`."""
-    owners: dict[str, tuple[str, str]] = {}
-    for info in packages.glob("*.dist-info"):
-        name, _ = _parse_info_name(info)
-        for listed, digest in _record(info):
-            place = os.path.relpath(packages / listed, folder).replace(os.sep, "/")
-            owners[place] = (name, "" if Path(listed).name in _BY_THE_INSTALLER else digest)
+    """Which of the files in doubt were added, removed or edited, save those that go with a distribution in `moved`."""
+    owners = {
+        os.path.relpath(packages / path, folder).replace(os.sep, "/"): tuple(names)
+        for path, names in owners_by_path(packages).items()
+    }
+    doubted = sorted(path for path in suspects if not _is_the_installers(path))
     sentences = []
-    for path in sorted(before.keys() | after.keys()):
-        if before.get(path) == after.get(path):
+    for path, digest in _hash_files(folder, doubted).items():
+        names = owners.get(path, ())
+        if digest == digests.get(path) or set(moved) & set(names) or (moved and not names):
             continue
-        owner, value = owners.get(path) or (None, None)
-        if owner in moved or (owner is None and moved) or value == "":
-            continue
-        if path not in after:
-            sentences.append(f"{path} was removed")
-        elif value is None and path not in before:
-            sentences.append(f"{path} was added")
-        elif value is None or value != _recorded_form(folder / path):
-            sentences.append(f"{path} was edited")
+        what = "added" if path not in digests else "removed" if digest is None else "edited"
+        sentences.append(f"{path} was {what}{_name_packages(path, owners)}")
     return sentences
 
 
-def _recorded_form(path: Path) -> str:
-    """A file's digest as a RECORD writes it: "sha256=" and URL-safe base 64 without padding."""
-    try:
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").digest()
-    except FileNotFoundError:
-        return "nothing"
-    return "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+def _is_the_installers(path: str) -> bool:
+    """Notes in a folder of metadata, which the installer writes again when it installs the same wheel again."""
+    return Path(path).name in _BY_THE_INSTALLER and Path(path).parent.suffix == ".dist-info"
 
 
-def _parse_listing(lines: bytes) -> dict[str, str]:
-    return dict(line.split("\t", 1) for line in lines.decode("utf-8", "surrogateescape").splitlines())
+def _name_packages(path: str, owners: Mapping[str, tuple[str, ...]]) -> str:
+    """ " (package six)": the packages that list the file, or else those that have files in the nearest folder."""
+    names = set(owners.get(path, ()))
+    for parent in Path(path).parents:
+        if names or parent.name in ("site-packages", "bin", "Scripts", "lib", ""):
+            break
+        names = {
+            name for other, all_names in owners.items() if Path(other).is_relative_to(parent) for name in all_names
+        }
+    return f" (package {', '.join(sorted(names))})" if names else ""
+
+
+def _hash_files(folder: Path, paths: Collection[str]) -> dict[str, str | None]:
+    """A digest for each path below `folder`, None for one that is gone; of a link what it points to is meant."""
+
+    def one(path: str) -> str | None:
+        place = folder / path
+        if place.is_symlink():
+            return f"link={os.readlink(place)}"
+        return digest_of_file(place) if place.exists() else None
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(paths, pool.map(one, paths, chunksize=64), strict=True))
+
+
+def _parse_lines(lines: bytes) -> dict[str, str]:
+    return dict(line.split("\t", 1) for line in lines.decode("utf-8", "surrogateescape").split("\n") if line)

@@ -18,9 +18,7 @@ from reprolock.environment.caches import cache_folder
 from reprolock.environment.jvm.jar_store import JarStore
 from reprolock.environment.jvm.java import check_pinned, find_java
 from reprolock.environment.python.drift import TO_INSTALL, drift
-from reprolock.environment.python.env_build import CacheEdited
-from reprolock.environment.python.env_store import ANEW, ensure, find
-from reprolock.environment.python.manifest import changes, corrupt
+from reprolock.environment.python.env_store import ANEW, changes_of, ensure, find
 from reprolock.errors import Damaged, LockError, MachineError, NotFound, PinError, ServiceError
 from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake, Object
@@ -185,7 +183,7 @@ def _environment(pin: EnvironmentPin, machine: Machine) -> Verified:
     name, store = f"of {_packages(pin)}", cache_folder(machine.environ)
     try:
         built = find(pin, store, environ=machine.environ) or ensure(pin, store, offline=True, environ=machine.environ)
-    except (CacheEdited, Damaged) as error:
+    except Damaged as error:
         return Verified("environment", name, "changed", error.message, hint=error.hints)
     except PinError as error:
         return Verified("environment", name, "gone", error.message, hint=error.hints)
@@ -193,10 +191,7 @@ def _environment(pin: EnvironmentPin, machine: Machine) -> Verified:
         return Verified("environment", name, "absent", "not on this machine; a run builds it")
     except (MachineError, LockError) as error:
         return Verified("environment", name, "absent", error.message)
-    found = changes(built.folder, built.packages, built.manifest) or tuple(
-        f"{path} does not have the bytes that its package lists" for path in corrupt(built.packages)
-    )
-    if found:
+    if found := changes_of(built, hashing=True):
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""
         return Verified("environment", built.digest, "changed", found[0] + more, hint=ANEW)
     return Verified("environment", built.digest, "ok", f"{_packages(pin)} as built")

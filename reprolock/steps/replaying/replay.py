@@ -129,8 +129,10 @@ def _replay_once(
             what_if=options.what_if,
             offline=False,
             progress=progress,
+            remark=watcher.warn,
             replay_of=recorded.record.run_id,
         )
+        stack.enter_context(materials.interpreter.in_use())
         if lake is not None:
             # What is copied to this machine is checked against its pin then; what Spark reads in place never is.
             check_listings(lake, in_place(sources.pins, materials.inputs))

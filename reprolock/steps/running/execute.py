@@ -159,6 +159,8 @@ class Performance:
             watcher.ready(record)
             self.reporter.open(record, workspace.folder, files, lambda record: self._complete(record, watcher))
             outcome = Outcome(*self._execute(workspace, options))
+            if (sentence := self.materials.interpreter.describe_writes()) is not None:
+                watcher.warn(sentence)
             lineage = observe(workspace, self.sources.pins, self.publication, outcome.ending.started)
             outcome = outcome._replace(ending=judge(outcome.ending, lineage, self.sources.spec, watcher.warn))
             record = self.reporter.opened(record)

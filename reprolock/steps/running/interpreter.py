@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
 from reprolock.environment.caches import cache_folder
 from reprolock.environment.jvm.spark_home import spark_home
 from reprolock.environment.python.drift import refuse_drift
-from reprolock.environment.python.env_store import Environment, check, ensure, find
+from reprolock.environment.python.env_store import Environment, changes_of, ensure, find, in_use
 from reprolock.environment.python.interpreter import observe, usable_cores
 from reprolock.environment.python.script_runtime import runtime_folder
 from reprolock.errors import PinError
@@ -35,6 +36,18 @@ class Interpreter(NamedTuple):
         """The folder of its pyspark; None: reprolock's own."""
         return self.built.packages / "pyspark" if self.built else None
 
+    def in_use(self) -> AbstractContextManager[None]:
+        """Keep a locked environment from being rebuilt while the body runs."""
+        return in_use(self.built) if self.built else nullcontext()
+
+    def describe_writes(self) -> str | None:
+        """A sentence about what was written into the locked environment since it was checked, None for nothing."""
+        found = changes_of(self.built) if self.built else ()
+        if not found:
+            return None
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        return f"the command wrote into the locked environment, which the next run builds again: {found[0]}{more}"
+
 
 def ready_environment(
     spec: Spec,
@@ -44,25 +57,27 @@ def ready_environment(
     offline: bool,
     hashing: bool = False,
     say: Callable[[str], None] | None = None,
+    remark: Callable[[str], None],
 ) -> Interpreter:
     """The locked environment, whole and as it was built; or this interpreter, which must not drift from the lock.
 
-    `hashing`: what its packages list is hashed, whatever sizes and times say.
-
-    PinError (exit 4) where an environment was changed, or this interpreter drifts.
+    `hashing`: every file of it is hashed, whatever sizes and times say. An environment that was changed is built again,
+    and `remark` told what was changed. PinError (exit 4) where this interpreter drifts.
     """
     if pin is None or not spec.environment.isolated:
         return _current(pin, machine)
-    built = ensure(pin, cache_folder(machine.environ), offline=offline, environ=machine.environ, progress=say)
-    return _to_python(built, machine, hashing=hashing)
+    store = cache_folder(machine.environ)
+    built = ensure(pin, store, offline=offline, hashing=hashing, environ=machine.environ, progress=say, remark=remark)
+    return _to_python(built, machine)
 
 
 def built_environment(spec: Spec, pin: EnvironmentPin | None, machine: Machine) -> Interpreter | None:
-    """As `ready_environment`, where nothing has to be built for it; None where the environment is not on this machine."""
+    """As `ready_environment`, where nothing has to be built for it; None where the environment is not on this machine,
+    or is not as it was built."""
     if pin is None or not spec.environment.isolated:
         return _current(pin, machine)
     built = find(pin, cache_folder(machine.environ), environ=machine.environ)
-    return _to_python(built, machine) if built else None
+    return _to_python(built, machine) if built and not changes_of(built) else None
 
 
 def _current(pin: EnvironmentPin | None, machine: Machine) -> Interpreter:
@@ -71,8 +86,7 @@ def _current(pin: EnvironmentPin | None, machine: Machine) -> Interpreter:
     return Interpreter(machine.python.parent, None, None, observe())
 
 
-def _to_python(built: Environment, machine: Machine, *, hashing: bool = False) -> Interpreter:
-    check(built, hashing=hashing)
+def _to_python(built: Environment, machine: Machine) -> Interpreter:
     manifest = built.manifest
     record = EnvironmentRecord(
         python=manifest.python,

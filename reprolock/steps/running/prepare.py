@@ -34,18 +34,19 @@ def make_ready(
     what_if: WhatIf,
     offline: bool,
     progress: Progress,
+    remark: Callable[[str], None],
     replay_of: str | None = None,
 ) -> tuple[Sources, Materials]:
     """Everything that can fail, side by side, since each part waits for something else.
 
     `code` takes the snapshot; `what_if` has its params in `spec` already, its
     datasets are resolved here; `offline` takes data, jars and
-    packages from this machine alone. `lake` is None for a project without datasets. What a replay takes from
+    packages from this machine alone; `remark` is told what is worth a warning. `lake` is None for a project without datasets. What a replay takes from
     this user's cache (`replay_of` names the recorded run) is hashed: a verdict must not rest on a size and a time.
     """
     hashing = replay_of is not None
     with ThreadPoolExecutor(3) as pool:
-        python = pool.submit(_python, spec, locked, machine, progress, offline=offline, hashing=hashing)
+        python = pool.submit(_python, spec, locked, machine, progress, remark, offline=offline, hashing=hashing)
         java = pool.submit(ready_java, spec, locked, machine)
         snapshot = pool.submit(code)
         pins = locked.dataset
@@ -63,11 +64,18 @@ def make_ready(
 
 
 def _python(
-    spec: Spec, locked: Lock, machine: Machine, progress: Progress, *, offline: bool, hashing: bool
+    spec: Spec,
+    locked: Lock,
+    machine: Machine,
+    progress: Progress,
+    remark: Callable[[str], None],
+    *,
+    offline: bool,
+    hashing: bool,
 ) -> tuple[Interpreter, tuple[Path, ...]]:
     """The command's Python, and the jars for the pyspark in it."""
     interpreter = ready_environment(
-        spec, locked.environment, machine, offline=offline, hashing=hashing, say=progress.step
+        spec, locked.environment, machine, offline=offline, hashing=hashing, say=progress.step, remark=remark
     )
     return interpreter, ready_jars(spec, locked.jars, machine, interpreter.pyspark, progress, offline=offline)
 

@@ -82,7 +82,9 @@ def run(
             what_if=options.what_if,
             offline=options.offline,
             progress=progress,
+            remark=watcher.warn,
         )
+        stack.enter_context(materials.interpreter.in_use())
         tracker = stack.enter_context(closing(open_tracker(place, machine.environ, machine.home)))
         reporter = Reporter(root, tracker, online=not options.offline, warn=watcher.warn)
         attempt = Performance(root, sources, materials, reporter, machine, latest(root))

@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
+from index_server import index_server
 from wheelhouse import PYTHON, environ, sdist, wheel
 
 from reprolock.environment.python.drift import Difference, drift, refuse_drift
-from reprolock.environment.python.env_store import Environment, check, ensure, prune
+from reprolock.environment.python.env_build import remove
+from reprolock.environment.python.env_store import Environment, changes_of, check, ensure, find, in_use, prune
 from reprolock.environment.python.find_python import install_hint
 from reprolock.environment.python.foreign_interpreter import is_inside, refuse_foreign_python
 from reprolock.environment.python.interpreter import list_installed
@@ -182,7 +184,7 @@ def test_a_builder_that_is_killed_leaves_nothing_that_counts(bench: Bench, whole
     assert sorted(path.name for path in (bench.store / "envs").iterdir()) == [".reprolock", environment.digest]
 
 
-def test_an_environment_without_its_manifest_is_built_anew(bench: Bench) -> None:
+def test_an_environment_without_its_manifest_is_built_again(bench: Bench) -> None:
     wheel(bench.house, "tool")
     pin = bench.pin("tool")
     first = bench.ensure(pin)
@@ -336,7 +338,7 @@ def test_a_cache_folder_that_cannot_be_made(bench: Bench) -> None:
     assert str(caught.value) == f"{bench.store}/envs cannot be written: something else has its name"
 
 
-def test_a_file_that_was_edited_in_uvs_cache_is_not_taken(bench: Bench) -> None:
+def test_a_file_that_was_edited_in_uvs_cache_is_fetched_again(bench: Bench) -> None:
     wheel(bench.house, "tool")
     pin = bench.pin("tool")
     environment = bench.ensure(pin)
@@ -344,11 +346,52 @@ def test_a_file_that_was_edited_in_uvs_cache_is_not_taken(bench: Bench) -> None:
         pytest.skip("this file system does not link files between uv's cache and environments")
     with open(environment.packages / "tool.py", "a") as file:
         file.write("x = 2\n")
-    shutil.rmtree(environment.folder)
-    with pytest.raises(MachineError) as caught:
-        bench.ensure(pin)
-    assert str(caught.value) == "uv's cache holds an edited file: tool.py"
-    assert caught.value.hint == "run `uv cache clean tool` and try again"
+    remove(environment.folder)
+    remarks: list[str] = []
+    again = bench.ensure(pin, remark=remarks.append)
+    assert (again.packages / "tool.py").read_text() == "x = 1\n"
+    assert remarks == [
+        "uv's cache holds an edited file, tool.py; the pinned wheel was fetched again, and `uv cache clean tool` mends the cache"
+    ]
+    check(again)
+
+
+@pytest.mark.parametrize("record", ["sha512", "sha384", "padded", "wrong"])
+def test_a_wheel_is_taken_whatever_its_record_says(bench: Bench, record: str) -> None:
+    wheel(bench.house, "tool", record=record)
+    remarks: list[str] = []
+    environment = bench.ensure(bench.pin("tool"), remark=remarks.append)
+    assert (run(environment, "import tool; print(tool.x)"), remarks) == ("1", [])
+    check(environment)
+    assert changes_of(environment, hashing=True) == ()
+
+
+def test_a_wheel_with_a_wrong_record_is_not_believed_while_it_cannot_be_fetched(bench: Bench) -> None:
+    with index_server(bench.house) as index:
+        variables = environ(bench.root, UV_DEFAULT_INDEX=index.url, UV_CACHE_DIR=str(bench.root / "uv"))
+        wheel(bench.house, "tool", record="wrong")
+        pin = resolve(EnvironmentSpec(packages=("tool",)), bench.root, python=PYTHON, environ=variables)
+        remove(ensure(pin, bench.store, environ=variables).folder)
+        with pytest.raises(MachineError) as caught:
+            ensure(pin, bench.store, environ=variables, offline=True)
+    assert caught.value.message.startswith(
+        "tool-1.0.dist-info/METADATA is not what tool lists, and its wheel cannot be fetched to see which is right: "
+    )
+    assert caught.value.hint == "run the same once without --offline, with the package index in reach"
+
+
+def test_of_packages_that_bring_one_file_the_last_by_name_wins_everywhere(bench: Bench) -> None:
+    for name in ("view", "view_headless", "view_other"):
+        wheel(bench.house, name, more={"seen/__init__.py": f"name = '{name}'\n", "seen/same.py": ""})
+    pin = bench.pin("view", "view-headless", "view-other")
+    for store in ("one", "two", "three"):
+        remarks: list[str] = []
+        environment = ensure(pin, bench.root / store, environ=bench.environ, remark=remarks.append)
+        assert run(environment, "import seen; print(seen.name)") == "view_other"
+        assert remarks == [
+            "view, view-headless and view-other all bring seen/__init__.py; the file of view-other is installed"
+        ]
+        check(environment)
 
 
 # --- what was changed since ---------------------------------------------------------------------------
@@ -358,7 +401,7 @@ def refused(environment: Environment) -> str:
     with pytest.raises(PinError) as caught:
         check(environment)
     assert caught.value.exit_code == 4
-    assert caught.value.hint == "run `reprolock env --prune`, which removes it; the next run builds it again"
+    assert caught.value.hint == "the next run builds it again; `reprolock env --prune` removes it"
     return caught.value.message.removeprefix(f"the environment {environment.digest} is not as it was built: ")
 
 
@@ -397,24 +440,75 @@ def test_what_was_installed_removed_or_replaced_is_named(bench: Bench) -> None:
 
 def test_a_file_that_was_edited_added_or_removed_is_named(bench: Bench) -> None:
     wheel(bench.house, "tool")
-    environment = bench.ensure(bench.pin("tool"))
+    environment = opened(bench.ensure(bench.pin("tool")))
     module = environment.packages / "tool.py"
     where = module.relative_to(environment.folder)
     before = module.read_bytes()
     os.utime(module)
     check(environment)
     module.write_bytes(b"x = 2\n")
-    assert refused(environment) == f"{where} was edited"
+    assert refused(environment) == f"{where} was edited (package tool)"
     module.write_bytes(before)
     check(environment)
     module.unlink()
-    assert refused(environment) == f"{where} was removed"
+    assert refused(environment) == f"{where} was removed (package tool)"
     module.write_bytes(before)
     (environment.packages / "evil.pth").write_text("import os\n")
     assert refused(environment) == f"{where.parent}/evil.pth was added"
     (environment.packages / "evil.pth").unlink()
     (environment.folder / "pyvenv.cfg").write_text("include-system-site-packages = true\n")
     assert refused(environment) == "pyvenv.cfg was edited"
+
+
+def test_no_command_can_write_into_an_environment_save_bytecode(bench: Bench) -> None:
+    wheel(bench.house, "tool", more={"inner/__init__.py": "", "inner/data/table.csv": "1"})
+    environment = bench.ensure(bench.pin("tool"))
+    inside = [path for path in environment.folder.rglob("*") if path.is_dir() and not path.is_symlink()]
+    writable = {path for path in inside if path.stat().st_mode & 0o222}
+    assert len(inside) > len(writable) > 1
+    assert {path.name for path in writable} == {"__pycache__"}
+    assert environment.packages / "inner" / "__pycache__" in writable
+
+
+def opened(environment: Environment) -> Environment:
+    """The environment, writable as it is for root."""
+    for folder in environment.folder.rglob("*"):
+        if folder.is_dir() and not folder.is_symlink():
+            folder.chmod(0o755)
+    return environment
+
+
+def test_what_was_changed_is_built_again_and_named(bench: Bench) -> None:
+    wheel(bench.house, "zz_writer", more={"zzw/__init__.py": "", "zzw/inner/__init__.py": ""})
+    pin = bench.pin("zz-writer")
+    environment = opened(bench.ensure(pin))
+    where = environment.packages.relative_to(environment.folder)
+    (environment.packages / "zzw" / "cache.bin").write_text("1")
+    (environment.packages / "zzw" / "inner" / "cache.bin").write_text("1")
+    remarks: list[str] = []
+    again = bench.ensure(pin, remark=remarks.append)
+    assert again == environment and not (again.packages / "zzw" / "cache.bin").exists()
+    assert remarks == [
+        f"the environment {environment.digest} is not as it was built: {where}/zzw/cache.bin was added "
+        "(package zz-writer), and 1 more; it is built again"
+    ]
+
+
+def test_a_changed_environment_is_not_taken_from_under_a_run(bench: Bench) -> None:
+    wheel(bench.house, "tool")
+    pin = bench.pin("tool")
+    environment = opened(bench.ensure(pin))
+    module = environment.packages / "tool.py"
+    module.unlink()
+    with in_use(environment):
+        beside = bench.ensure(pin)
+        assert beside.folder == environment.folder.with_name(f"{environment.digest}-2")
+        assert beside.digest == environment.digest and bench.ensure(pin) == beside == find(
+            pin, bench.store, environ=bench.environ
+        )
+        assert prune(bench.store).folders == ()
+        assert not module.exists()
+    assert bench.ensure(pin) == environment and module.exists()
 
 
 def test_a_listing_that_is_gone_is_a_change(bench: Bench) -> None:
@@ -521,7 +615,7 @@ def test_scripts_import_reprolock_without_declaring_it(bench: Bench) -> None:
     assert sorted(path.name for path in (folder / "reprolock").glob("*.py")) == sorted(SCRIPT_MODULES)
 
 
-def test_a_runtime_folder_that_was_edited_is_written_anew(bench: Bench) -> None:
+def test_a_runtime_folder_that_was_edited_is_written_again(bench: Bench) -> None:
     folder = runtime_folder(bench.store)
     (folder / "reprolock" / "errors.py").write_text("raise SystemExit\n")
     assert runtime_folder(bench.store) == folder
