@@ -91,7 +91,7 @@ def build_environment(plan: Plan, folder: Path, uv: Uv, temporary: Path, remark:
             platform=f"{platform.system()} {platform.machine()}",
             distribution=distributions(packages),
         )
-        _close(building)
+        _make_read_only(building)
         write_manifest(building, manifest)
         if folder.exists():
             remove(folder)  # without a manifest, or changed since it was built
@@ -117,7 +117,7 @@ def remove(folder: Path) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
 
 
-def _close(building: Path) -> None:
+def _make_read_only(building: Path) -> None:
     """No command writes into an environment that other runs use, too: its folders are read-only, save those where
     Python keeps bytecode. Permissions do not bind root; what root's commands write is found out by `manifest`."""
     for parent, folders, names in os.walk(building, topdown=False):

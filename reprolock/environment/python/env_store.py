@@ -90,7 +90,7 @@ def ensure(
     uv = Uv(environ, offline=offline, progress=progress)
     with tempfile.TemporaryDirectory(prefix="reprolock-") as temporary:
         plan = _plan(pin, uv, Path(temporary))
-        for folder in _places(store / FOLDER / plan.digest):
+        for folder in _list_places(store / FOLDER / plan.digest):
             found = _at(folder)
             if found is None or changes_of(found, hashing=hashing):
                 try:
@@ -98,7 +98,7 @@ def ensure(
                 except OSError as error:
                     raise cannot_write(folder.parent, error) from error
                 with guard(folder, f"building the environment {folder.name}", seconds=_BUILD_SECONDS):
-                    found = _whole(folder, plan, uv, Path(temporary), remark, hashing=hashing)
+                    found = _build_if_needed(folder, plan, uv, Path(temporary), remark, hashing=hashing)
             if found is not None:
                 _mark_used(found)
                 return found
@@ -113,7 +113,7 @@ def find(pin: EnvironmentPin, store: Path, *, environ: Mapping[str, str] = os.en
     with tempfile.TemporaryDirectory(prefix="reprolock-") as temporary:
         base = store / FOLDER / _plan(pin, Uv(environ, offline=True), Path(temporary)).digest
     first = None
-    for folder in _places(base):
+    for folder in _list_places(base):
         found = _at(folder)
         if found is None or not changes_of(found):
             return found or first
@@ -124,7 +124,7 @@ def find(pin: EnvironmentPin, store: Path, *, environ: Mapping[str, str] = os.en
 @contextmanager
 def in_use(environment: Environment) -> Iterator[None]:
     """Keep the environment from being rebuilt or removed while the body runs."""
-    with _held(environment.folder, exclusive=False):
+    with _hold(environment.folder, exclusive=False):
         yield
 
 
@@ -155,7 +155,7 @@ def prune(store: Path, *, days: float = 30, keep: Collection[str] = (), now: flo
     for folder in sorted(path for path in (store / FOLDER).glob("*") if _ENVIRONMENT.match(path.name)):
         if folder.name[:16] in keep:
             continue
-        with suppress(BlockingIOError), _unused(folder):  # else a run uses it
+        with suppress(BlockingIOError), _hold_unused(folder):  # else a run uses it
             if _is_expired(folder, moment - days * 86400):
                 freed += _own_bytes(folder)
                 remove(folder)
@@ -163,14 +163,14 @@ def prune(store: Path, *, days: float = 30, keep: Collection[str] = (), now: flo
     return Pruned(tuple(gone), freed)
 
 
-def _places(base: Path) -> Iterator[Path]:
+def _list_places(base: Path) -> Iterator[Path]:
     """Where an environment may stand: under its digest, and beside it where that one was changed and is in use."""
     yield base
     for number in count(2):
         yield base.with_name(f"{base.name}-{number}")
 
 
-def _whole(
+def _build_if_needed(
     folder: Path, plan: Plan, uv: Uv, temporary: Path, remark: Callable[[str], None], *, hashing: bool
 ) -> Environment | None:
     """The environment in `folder`, built where need be; None where it was changed and a run still uses it."""
@@ -179,7 +179,7 @@ def _whole(
         build_environment(plan, folder, uv, temporary, remark)
     elif changed := changes_of(found, hashing=hashing):
         try:
-            with _held(folder, exclusive=True):
+            with _hold(folder, exclusive=True):
                 remark(f"{describe_changes(found, changed)}; it is built again")
                 build_environment(plan, folder, uv, temporary, remark)
         except BlockingIOError:
@@ -189,13 +189,13 @@ def _whole(
     return built
 
 
-def _unused(folder: Path) -> AbstractContextManager[None]:
+def _hold_unused(folder: Path) -> AbstractContextManager[None]:
     """Hold what no run uses. BlockingIOError where one does; what is still being built has a guard of its own."""
-    return nullcontext() if folder.name.startswith(BUILDING) else _held(folder, exclusive=True)
+    return nullcontext() if folder.name.startswith(BUILDING) else _hold(folder, exclusive=True)
 
 
 @contextmanager
-def _held(folder: Path, *, exclusive: bool) -> Iterator[None]:
+def _hold(folder: Path, *, exclusive: bool) -> Iterator[None]:
     """A lock on an environment, freed by the operating system when its holder dies: shared by runs, exclusive while it is
     replaced (BlockingIOError when a run uses it). On a cache that is shared read-only, and on Windows, which lets
     no open file be replaced, there is none."""
