@@ -161,7 +161,13 @@ def _say(settings: Settings, done: Replayed, dry_run: bool) -> None:
     else:
         settings.rows(
             [
-                [item.name, item.how, _brief(item.recorded), _brief(item.found), item.state]
+                [
+                    item.name,
+                    item.how,
+                    _brief(item.recorded),
+                    _brief(item.found),
+                    item.state + ", both empty" * item.empty,
+                ]
                 for item in done.verdict.comparisons
             ]
         )

@@ -2,7 +2,8 @@
 
 A link that stays inside the output is a part of it, as the name of its target: it means the same wherever the
 output is. One that leads elsewhere is what it leads to, for its name says nothing of that. What is
-below such a link is elsewhere too, so that every link there is followed.
+below such a link is elsewhere too, so that every link there is followed. A pipe, a socket or a device is
+no part of an output: a reader of it may see anything.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from reprolock.files.os_errors import cannot_read
-from reprolock.model.digest import ListingSummary, summarise
+from reprolock.model.digest import ListingSummary
+
+_NEITHER = "is neither a file nor a folder"
 
 
 class LeadsNowhere(Exception):
@@ -27,18 +30,22 @@ class LeadsNowhere(Exception):
         self.why = why
 
 
+Kind = Literal["file", "executable", "folder", "link"]
+
+
 class _Part(NamedTuple):
-    """A file of an output, by its path through the output's folders and links. `link`: it counts as a link."""
+    """A part of an output, by its path through the output's folders and links. A "folder" is an empty one."""
 
     path: Path
-    link: bool
+    kind: Kind
 
 
 def measure(path: Path) -> ListingSummary | None:
     """Files, bytes and digest of an output, None where there is nothing, or a link that leads nowhere.
 
-    `tree:` is SHA-256 over sorted paths, sizes and SHA-256 of all files below, hidden ones too; `file:`
-    is the SHA-256 of one file.
+    `folder:` is SHA-256 over all that is below, hidden parts too, sorted by path: path to the byte, kind (file,
+    executable, link, empty folder) and SHA-256 of the bytes or of a link's target. `file:` is the SHA-256 of one file,
+    `executable:` that of one that its owner may execute.
     """
     try:
         return measure_listing(path)
@@ -53,10 +60,10 @@ def measure_listing(path: Path) -> ListingSummary | None:
             raise LeadsNowhere(path, _leads(path))
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            return summarise(sorted(_listing(path), key=lambda entry: entry[0].encode()), "tree")
+            return _summarise(path)
         if not stat.S_ISREG(mode):
-            raise LeadsNowhere(path, "is neither a file nor a folder")
-        return ListingSummary(1, path.stat().st_size, f"file:{_sha256(path)}")
+            raise LeadsNowhere(path, _NEITHER)
+        return ListingSummary(1, path.stat().st_size, f"{_file_kind(mode)}:{_sha256(path)}")
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -82,24 +89,28 @@ def _is_whole(link: Path, root: str) -> bool:
 
 
 def _parts(folder: Path, root: str | None, above: frozenset[str]) -> Iterator[_Part]:
-    """Each file and link of a folder. LeadsNowhere; OSError.
+    """Each file, link and empty folder below a folder. LeadsNowhere; OSError.
 
     `root` is the output's own folder, None below a link that is followed; `above` are the folders on the way.
     """
     real = os.path.realpath(folder)
     if real in above:
         raise LeadsNowhere(folder, "is a link to a folder that it stands in")
+    empty = True
     with os.scandir(folder) as entries:
         for entry in entries:
+            empty = False
             path = Path(entry)
             if entry.is_symlink() and root is not None and _stays(path, root):
-                yield _Part(path, True)
+                yield _Part(path, "link")
             elif entry.is_dir():
                 yield from _parts(path, None if entry.is_symlink() else root, above | {real})
             elif entry.is_file():
-                yield _Part(path, False)
-            elif entry.is_symlink():
-                raise LeadsNowhere(path, _leads(path))
+                yield _Part(path, _file_kind(entry.stat().st_mode))
+            else:
+                raise LeadsNowhere(path, _leads(path) if entry.is_symlink() else _NEITHER)
+    if empty and above:
+        yield _Part(folder, "folder")
 
 
 def _stays(link: Path, root: str) -> bool:
@@ -111,15 +122,35 @@ def _stays(link: Path, root: str) -> bool:
     )
 
 
-def _listing(folder: Path) -> Iterator[tuple[str, int, str]]:
-    """(path, size, checksum) of each file and link below a folder; names that are not UTF-8 enter escaped."""
-    for path, link in _parts(folder, os.path.realpath(folder), frozenset()):
-        shown = os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
-        if link:
-            target = os.fsencode(os.readlink(path))
-            yield shown, len(target), f"link:{hashlib.sha256(target).hexdigest()}"
-        else:
-            yield shown, path.stat().st_size, _sha256(path)
+def _summarise(folder: Path) -> ListingSummary:
+    """Count, sizes and digest of a folder's parts. Each enters by fields that carry their length: none can imitate another."""
+    parts = sorted(
+        (os.fsencode(part.path.relative_to(folder)), part)
+        for part in _parts(folder, os.path.realpath(folder), frozenset())
+    )
+    state = hashlib.sha256()
+    files = size = 0
+    for name, part in parts:
+        length, checksum = _content(part)
+        for field in (part.kind.encode(), name, checksum.encode()):
+            state.update(b"%d:%s" % (len(field), field))
+        files += part.kind != "folder"
+        size += length
+    return ListingSummary(files, size, f"folder:{state.hexdigest()}")
+
+
+def _content(part: _Part) -> tuple[int, str]:
+    """Size and SHA-256 of a file's bytes or of the name that a link leads to."""
+    if part.kind == "folder":
+        return 0, ""
+    if part.kind == "link":
+        target = os.fsencode(os.readlink(part.path))
+        return len(target), hashlib.sha256(target).hexdigest()
+    return part.path.stat().st_size, _sha256(part.path)
+
+
+def _file_kind(mode: int) -> Literal["file", "executable"]:
+    return "executable" if mode & stat.S_IXUSR else "file"
 
 
 def _leads(link: Path) -> str:

@@ -58,7 +58,8 @@ def find_outputs(outputs: Mapping[str, str], work: Path) -> tuple[Output, ...]:
         try:
             answers.append(Output(name, path, *(measure_listing(work / path) or (0, 0, None))))
         except LeadsNowhere as wrong:
-            answers.append(Output(name, path, 0, 0, None, f"{wrong.path.relative_to(work).as_posix()} {wrong.why}"))
+            shown = os.fsencode(f"{wrong.path.relative_to(work).as_posix()} {wrong.why}")
+            answers.append(Output(name, path, 0, 0, None, shown.decode("utf-8", "backslashreplace")))
     return tuple(answers)
 
 

@@ -1,9 +1,10 @@
 """JSON documents: a digest that does not depend on how they are written, and a comparison within a tolerance.
 
-In: bytes. Out: `json:<hex>`, or a list of differences with their paths. Order of keys, white space,
+In: bytes. Out: `document:<hex>`, or a list of differences with their paths. Order of keys, white space,
 escapes and the way of writing a number (1, 1.0, 1e0) are no part of a document; the order of a list is.
+Numbers are decimals of any length: 1e-400 is not 0, though a double cannot tell them apart.
 NaN and infinities, as Python writes them, are taken. ValueError, with a sentence, for what is not a document:
-a key that stands twice in an object, or a number that no double can hold, would be lost in silence.
+a key that stands twice in an object, or a number that is too large for a double, would be lost in silence.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from reprolock.model.digest import sha256
 from reprolock.model.verdict import close
 
-SCHEME = "json"
+SCHEME = "document"
 
 _DEEPEST = 200  # levels; Python's own limit is met at some 1,000, and not everywhere at the same
 _SHOWN = 80  # characters of a value
+_SMALLEST = -10_000  # exponent; a fraction of more digits would fill the memory
 _PLAIN_KEY = re.compile(r"[\w-]+")
 
 
@@ -41,13 +44,26 @@ class JsonDifference(NamedTuple):
 
 
 def json_digest(data: bytes, ignore: Sequence[str] = ()) -> str:
-    """`json:` and the SHA-256 of the document without the ignored keys. ValueError for what is not a document.
+    """`document:` and the SHA-256 of the document without the ignored keys. ValueError for what is not a document.
 
     An entry of `ignore` is a key's name (`time`), which leaves it out wherever it stands, or its dotted path
     from the top (`meta.time`), in which lists do not count (`runs.time` is in every run).
     """
-    text = json.dumps(_document(data, ignore), sort_keys=True, separators=(",", ":"))
-    return f"{SCHEME}:{sha256(text.encode())}"
+    return f"{SCHEME}:{sha256(canonical_text(_document(data, ignore)).encode())}"
+
+
+def canonical_text(value: Any) -> str:
+    """A document's one text, in ASCII: keys sorted, and of a decimal its digits without trailing zeros and its exponent."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(key)}:{canonical_text(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(canonical_text, value)) + "]"
+    if isinstance(value, Decimal):
+        sign, digits, exponent = value.as_tuple()
+        whole = "".join(map(str, digits))
+        plain = whole.rstrip("0")
+        return f"{'-' * sign}{plain}e{int(exponent) + len(whole) - len(plain)}"
+    return json.dumps(value)
 
 
 def compare_json(
@@ -60,7 +76,7 @@ def compare_json(
 def _document(data: bytes, ignore: Sequence[str]) -> Any:
     """The document, its numbers in one form, without what is ignored."""
     try:
-        parsed = json.loads(data, object_pairs_hook=_object, parse_float=_float)
+        parsed = json.loads(data, object_pairs_hook=_object, parse_float=_decimal)
     except _Refused:
         raise
     except RecursionError:
@@ -87,10 +103,16 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-def _float(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
+def _decimal(text: str) -> Decimal:
+    if math.isinf(float(text)):
         raise _Refused(f"no JSON document: {text[:_SHOWN]} is beyond what a double can hold")
+    try:
+        value = Decimal(text)
+        near = value.adjusted() < _SMALLEST
+    except InvalidOperation:  # an exponent of twenty digits
+        near = True
+    if near:
+        raise _Refused(f"no JSON document that could be compared: {text[:_SHOWN]} is too near to 0")
     return value
 
 
@@ -102,8 +124,8 @@ def _plain(value: Any, ignore: frozenset[str], path: str, depth: int) -> Any:
     """Whole numbers as integers; `path` is dotted, and lists do not count in it."""
     if depth > _DEEPEST:
         raise _too_deep()
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else value
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else value
     if isinstance(value, list):
         return [_plain(item, ignore, path, depth + 1) for item in value]
     if isinstance(value, dict):
@@ -141,7 +163,7 @@ def _equal(one: Any, other: Any, rel: float, abs_: float) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
 
 
 def _below(path: str, key: str) -> str:
@@ -151,5 +173,5 @@ def _below(path: str, key: str) -> str:
 
 
 def _display(value: Any) -> str:
-    text = json.dumps(value)
+    text = str(value).lower() if isinstance(value, Decimal) else json.dumps(value, default=float)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Literal, NamedTuple
 
@@ -19,9 +20,10 @@ from reprolock.model.spec import OutputSpec, Tolerance
 from reprolock.model.value import Value
 
 Strings = Annotated[tuple[str, ...], Strict(False)]
+Number = int | float | Decimal
 State = Literal["identical", "within tolerance", "different", "missing"]
 
-_SCHEMES = {"bytes": {"file", "tree"}, "table": {"table"}, "json": {"json"}}
+_SCHEMES = {"bytes": {"file", "executable", "folder"}, "table": {"table"}, "json": {"document"}}
 
 
 class Comparison(Value):
@@ -35,6 +37,7 @@ class Comparison(Value):
     state: State = Field(description='"missing": the comparison could not be made.')
     differences: Strings = Field((), description="Sentences on what differs, or on why nothing could be compared.")
     unmeasured: bool = Field(False, description="The replay's is there, and this machine could not measure it.")
+    empty: bool = Field(False, description="Both runs wrote it, and neither wrote a file, or a row, into it.")
 
     @model_validator(mode="after")
     def _two_sides(self) -> Comparison:
@@ -142,11 +145,13 @@ def compare_output(
     *,
     beyond: Sequence[str] | None = None,
     details: Sequence[str] = (),
+    empty: bool = False,
 ) -> Comparison:
     """Compare two digests; only what differs and has a tolerance needs more. ValueError for compare = "none".
 
     `beyond` is what lies beyond the tolerance when both were compared, empty where nothing does,
     None where that was not possible; `details` are sentences on what differs, or on why that was not possible.
+    `empty`: both were written, and neither holds a file or a row.
     """
     if declared.compare not in _SCHEMES:
         raise ValueError(f'output "{name}" is declared with compare = "{declared.compare}"')
@@ -161,16 +166,17 @@ def compare_output(
         state=state,
         differences=differences,
         unmeasured=found.digest is None and found.of_the_machine,
+        empty=empty,
     )
 
 
-def close(one: float, other: float, rel: float, abs_: float) -> bool:
-    """As math.isclose, with NaN close to NaN; integers are taken exactly, whatever their size."""
+def close(one: Number, other: Number, rel: float, abs_: float) -> bool:
+    """As math.isclose, with NaN close to NaN; integers and decimals are taken exactly, whatever their size."""
     if _same(one, other):
         return True
     if not (_finite(one) and _finite(other)):
         return False
-    if isinstance(one, int) or isinstance(other, int):
+    if not (isinstance(one, float) and isinstance(other, float)):
         a, b = Fraction(one), Fraction(other)
         return abs(a - b) <= max(Fraction(rel) * max(abs(a), abs(b)), Fraction(abs_))
     return math.isclose(one, other, rel_tol=rel, abs_tol=abs_)
@@ -194,7 +200,9 @@ def _decide(comparisons: Sequence[Comparison]) -> tuple[Literal["REPRODUCED", "D
     if missing := [each for each in comparisons if not each.passed]:
         why = f": {missing[0].differences[0]}" if missing[0].differences else ""
         return "NOT REPLAYABLE", f'{missing[0].kind} "{missing[0].name}" could not be compared{why}'
-    return "REPRODUCED", f"{len(comparisons)} of {len(comparisons)} compared"
+    empty = [each.name for each in comparisons if each.empty]
+    nothing = f", and nothing is in {', '.join(empty)}" if empty else ""
+    return "REPRODUCED", f"{len(comparisons)} of {len(comparisons)} compared{nothing}"
 
 
 def _judge_output(
@@ -220,12 +228,12 @@ def _scheme(digest: str) -> str:
     return digest.partition(":")[0]
 
 
-def _same(one: float, other: float) -> bool:
+def _same(one: Number, other: Number) -> bool:
     return one == other or (one != one and other != other)
 
 
-def _finite(value: float) -> bool:
-    return isinstance(value, int) or math.isfinite(value)
+def _finite(value: Number) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _display(value: float | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -105,8 +106,8 @@ def test_in_place_a_leftover_is_not_taken_for_an_output(project: Path) -> None:
 def test_the_digest_of_a_tree_is_of_paths_sizes_and_bytes(tmp_path: Path) -> None:
     write(tmp_path, {"a/x": "1", "a/sub/y": "22"})
     one, two = hashlib.sha256(b"1").hexdigest(), hashlib.sha256(b"22").hexdigest()
-    lines = f'["sub/y",2,"{two}"]\n["x",1,"{one}"]\n'
-    assert measure(tmp_path / "a") == (2, 3, f"tree:{hashlib.sha256(lines.encode()).hexdigest()}")
+    fields = f"4:file5:sub/y64:{two}4:file1:x64:{one}"
+    assert measure(tmp_path / "a") == (2, 3, f"folder:{hashlib.sha256(fields.encode()).hexdigest()}")
 
 
 def test_every_change_of_a_tree_changes_its_digest(tmp_path: Path) -> None:
@@ -135,7 +136,61 @@ def test_every_change_of_a_tree_changes_its_digest(tmp_path: Path) -> None:
         seen.add(measured.digest)
     assert len(seen) == 9
     assert measure(tmp_path / "gone") is None
-    assert measure(tmp_path / "empty") == (0, 0, f"tree:{hashlib.sha256().hexdigest()}")
+    assert measure(tmp_path / "empty") == (0, 0, f"folder:{hashlib.sha256().hexdigest()}")
+
+
+def test_names_to_the_byte_empty_folders_and_the_executable_bit_count(tmp_path: Path) -> None:
+    def digest(name: str, *folders: str, files: tuple[bytes, ...] = (), mode: int = 0o644) -> str:
+        root = tmp_path / name
+        root.mkdir()
+        for folder in folders:
+            (root / folder).mkdir(parents=True)
+        for file in files:
+            path = os.path.join(os.fsencode(root), file)
+            with open(path, "w") as stream:
+                stream.write("x")
+            os.chmod(path, mode)
+        measured = measure(root)
+        assert measured and measured.objects == len(files)
+        return measured.digest
+
+    seen = {
+        digest("empty"),
+        digest("one", "one"),
+        digest("two", "two"),
+        digest("deep", "one/two"),
+        digest("byte", files=(b"\xff",)),
+        digest("escaped", files=(b"\\xff",)),
+        digest("file", files=(b"one",)),
+        digest("executable", files=(b"one",), mode=0o755),
+        digest("both", "two", files=(b"one",)),
+    }
+    assert len(seen) == 9
+    assert digest("file again", files=(b"one",), mode=0o600) in seen  # what a umask decides is no result
+    (tmp_path / "script").write_text("x")
+    assert (plain := measure(tmp_path / "script")) and plain.digest.startswith("file:")
+    (tmp_path / "script").chmod(0o755)
+    assert measure(tmp_path / "script") == plain._replace(digest=plain.digest.replace("file:", "executable:"))
+
+
+def test_what_is_neither_file_nor_folder_nor_link_is_named(work: Path) -> None:
+    for name in ("fifo", "socket", "device"):
+        write(work, {f"out/{name}/f": "x"})
+    os.mkfifo(os.fsencode(work) + b"/out/fifo/\xff")
+    server = socket.socket(socket.AF_UNIX)
+    here = os.getcwd()
+    os.chdir(work)  # a socket's address must be short
+    try:
+        server.bind("out/socket/s")
+    finally:
+        os.chdir(here)
+        server.close()
+    (work / "out/device/null").symlink_to("/dev/null")
+    assert [output.fault for output in found({name: f"out/{name}" for name in ("fifo", "socket", "device")}, work)] == [
+        "out/fifo/\\xff is neither a file nor a folder",
+        "out/socket/s is neither a file nor a folder",
+        "out/device/null is a link to /dev/null, where no file is",
+    ]
 
 
 def test_an_output_that_is_a_link_arrives_as_what_it_leads_to(project: Path, work: Path, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_digests_that_differ_are_different_and_say_in_what() -> None:
         "different",
         ('column "x" holds other values',),
     )
-    assert output(BYTES, "file:4c7e", "tree:91aa").state == "different"
+    assert output(BYTES, "file:4c7e", "folder:91aa").state == "different"
 
 
 def test_a_tolerance_needs_both_tables() -> None:
@@ -134,10 +134,10 @@ def test_without_a_tolerance_nothing_lies_within_it() -> None:
 
 
 def test_digests_of_two_kinds_are_never_compared() -> None:
-    compared = output(TABLE, "table:4c7e", "tree:4c7e")
+    compared = output(TABLE, "table:4c7e", "folder:4c7e")
     assert compared.state == "missing"
-    assert compared.differences == ('"table:" and "tree:" are no two digests of the same kind',)
-    assert output(TABLE, "tree:1", "tree:2").state == "missing"
+    assert compared.differences == ('"table:" and "folder:" are no two digests of the same kind',)
+    assert output(TABLE, "folder:1", "folder:2").state == "missing"
 
 
 def test_what_this_machine_cannot_measure_is_no_other_result() -> None:
@@ -278,3 +278,9 @@ def test_a_tables_digest_is_over_rows_columns_and_all_four_sums() -> None:
     ]
     assert len({made.digest, *(other.digest for other in others)}) == len(others) + 1
     assert table_digest(2, (Column(name="a", type="int", sum="2"),), (1, -1, 2**63, 0)).digest == made.digest
+
+
+def test_two_outputs_in_which_nothing_is_are_said_to_be_empty() -> None:
+    compared = compare_output("scores", BYTES, Measured("folder:1"), Measured("folder:1"), empty=True)
+    judged = verdict([compared, output(TABLE, "table:1", "table:1")])
+    assert (judged.kind, judged.reason) == ("REPRODUCED", "2 of 2 compared, and nothing is in scores")

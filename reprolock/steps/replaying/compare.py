@@ -162,7 +162,13 @@ def _outputs(
             Measured(new.compared, new.problem, of_the_machine=name in unmeasured),
             beyond=beyond,
             details=details,
+            empty=_empty(old) and _empty(new),
         )
+
+
+def _empty(output: OutputRecord) -> bool:
+    """Whether it was written, and holds no file or no row."""
+    return output.compared is not None and (output.table.rows == 0 if output.table else output.files == 0)
 
 
 def _side_by_side(
