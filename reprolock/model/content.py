@@ -3,8 +3,9 @@
 A Git lake's checksums can always be computed again: a Git blob ID, or a SHA-256 for large content.
 lakeFS keeps ETags, of which 32 hex digits may be three things: the MD5 of the bytes; the MD5 over the
 MD5s of an upload's parts, less the "-N" that S3 would add; or nothing that can be computed, where S3
-encrypts with keys of its own. What the store says beside the bytes tells which; where nothing does, parts of
-unknown sizes cannot be told from damage, and the object counts as not verified.
+encrypts with keys of its own. What the store says beside the bytes tells which. Of an upload in parts the sizes that
+programs use are tried; where none fits, or nothing tells, parts cannot be told from damage, and the object counts as
+not verified.
 """
 
 from __future__ import annotations
@@ -17,8 +18,17 @@ SMALLEST_PART = 5 * 2**20
 """S3's rule for all parts of an upload but the last: a smaller object was one part."""
 
 Algorithm = Literal["git", "sha256", "md5"]
-Meaning = Literal["bytes", "other", "unknown"]
-"""What an ETag was computed over."""
+Meaning = Literal["bytes", "other", "unknown"] | int
+"""What an ETag was computed over. A number: the MD5s of so many parts of an upload; "other": nothing that can be computed."""
+
+_MIB, _MB = 2**20, 10**6
+_PART_SIZES = (
+    *(size * _MIB for size in (5, 6, 7, 8, 10, 12, 15, 16, 20, 25, 32, 50, 64, 100, 128, 256, 512, 1024)),
+    *(size * _MB for size in (8, 10, 16, 50, 100)),
+)
+"""Sizes of parts that programs use: boto3 and the AWS CLI 8 MiB, rclone 5, lakeFS and mc 16, Hadoop 64 or 100, s3fs 50."""
+_USUAL_SIZES = (5 * _MIB, 8 * _MIB, 16 * _MIB)
+"""Those that are tried where nothing tells how many parts there were: each size costs one more hash of all bytes."""
 
 _FORMS: dict[tuple[str, int], Algorithm] = {
     ("git-sha1-1", 40): "git",
@@ -57,8 +67,46 @@ def meaning_of(checksum: str, size: int, etag: str, encrypted: bool) -> Meaning:
     if same == checksum and encrypted:
         return "other"
     if same == checksum and parts:
-        return "unknown" if parts == "1" or size < SMALLEST_PART else "other"  # one part can be told from the bytes
+        return "unknown" if parts == "1" or size < SMALLEST_PART else int(parts)  # one part can be told from the bytes
     return "bytes"  # else lakeFS computed it itself, or the object was replaced
+
+
+class _Parts:
+    """The MD5 over the MD5s of parts of one size, as bytes pass."""
+
+    def __init__(self, size: int) -> None:
+        self._size = self._left = size
+        self._part = hashlib.md5(usedforsecurity=False)
+        self._whole = hashlib.md5(usedforsecurity=False)
+
+    def update(self, data: bytes) -> None:
+        """The next bytes."""
+        view = memoryview(data)
+        while view:
+            piece = view[: self._left]
+            self._part.update(piece)
+            self._left -= len(piece)
+            view = view[len(piece) :]
+            if not self._left:
+                self._end_part()
+
+    def hexdigest(self) -> str:
+        """After the last bytes."""
+        if self._left != self._size:
+            self._end_part()
+        return self._whole.hexdigest()
+
+    def _end_part(self) -> None:
+        self._whole.update(self._part.digest())
+        self._part = hashlib.md5(usedforsecurity=False)
+        self._left = self._size
+
+
+def _sizes_of_parts(size: int, meaning: Meaning) -> list[int]:
+    """Sizes of parts that an object of so many bytes may have come in."""
+    if isinstance(meaning, int):
+        return [each for each in _PART_SIZES if -(-size // each) == meaning]
+    return [each for each in _USUAL_SIZES if each < size] if meaning == "unknown" else []
 
 
 class Check:
@@ -73,16 +121,19 @@ class Check:
         self._algorithm = None if meaning == "other" else content.algorithm
         self._left = content.size
         self._state = None
-        if self._algorithm:
+        self._parts: list[_Parts] = []
+        if self._algorithm and not isinstance(meaning, int):
             self._state = hashlib.new("sha1" if self._algorithm == "git" else self._algorithm, usedforsecurity=False)
             if self._algorithm == "git":
                 self._state.update(b"blob %d\0" % content.size)
+        if self._algorithm == "md5":
+            self._parts = [_Parts(size) for size in _sizes_of_parts(content.size, meaning)]
 
     @property
     def decides(self) -> bool:
         """Whether `finish` can only say yes, or raise Mismatch."""
         in_parts = self._meaning == "unknown" and self._content.size >= SMALLEST_PART
-        return self._algorithm is not None and not (self._algorithm == "md5" and in_parts)
+        return self._state is not None and not (self._algorithm == "md5" and in_parts)
 
     def write(self, data: bytes) -> int:
         """The next bytes; how many they are. Mismatch as soon as there are more than named."""
@@ -91,6 +142,8 @@ class Check:
             raise Mismatch
         if self._state:
             self._state.update(data)
+        for parts in self._parts:
+            parts.update(data)
         return len(data)
 
     def finish(self) -> bool:
@@ -98,6 +151,8 @@ class Check:
         as named, or have another checksum."""
         if self._left:
             raise Mismatch
+        if any(parts.hexdigest() == self._content.checksum for parts in self._parts):
+            return True
         if not self._state:
             return False
         if self._state.hexdigest() == self._content.checksum:

@@ -8,6 +8,7 @@ comparison was made and passed; a Verdict that says so without that cannot be co
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -117,15 +118,24 @@ def not_replayable(reason: str, unlocked: Sequence[str] = ()) -> Verdict:
 
 
 def compare_metric(name: str, tolerance: Tolerance, recorded: float | None, found: float | None) -> Comparison:
-    """None: the run did not log it. NaN is identical to NaN, an infinity only to itself, -0.0 to 0.0."""
+    """None: the run did not log it. NaN is identical to NaN, an infinity only to itself, -0.0 to 0.0.
+
+    MLflow's databases keep an infinity as the largest double: where both may be one, nothing is known.
+    """
     state: State
-    if recorded is None or found is None:
+    clipped = recorded is not None and found is not None and _clipped(recorded, found)
+    if recorded is None or found is None or clipped:
         state = "missing"
     elif _same(recorded, found):
         state = "identical"
     else:
         state = "within tolerance" if close(recorded, found, tolerance.rel, tolerance.abs) else "different"
     runs = [run for run, value in (("the recorded run", recorded), ("the replay", found)) if value is None]
+    told = [f"{run} did not log it" for run in runs]
+    if clipped:
+        told.append(
+            "MLflow's databases keep an infinity as 1.797e308, so it cannot be told which of the two was logged"
+        )
     return Comparison(
         name=name,
         kind="metric",
@@ -133,7 +143,7 @@ def compare_metric(name: str, tolerance: Tolerance, recorded: float | None, foun
         recorded=_display(recorded),
         found=_display(found),
         state=state,
-        differences=tuple(f"{run} did not log it" for run in runs),
+        differences=tuple(told),
     )
 
 
@@ -230,6 +240,12 @@ def _scheme(digest: str) -> str:
 
 def _same(one: Number, other: Number) -> bool:
     return one == other or (one != one and other != other)
+
+
+def _clipped(one: float, other: float) -> bool:
+    """Whether two values are alike, and at least one of them may stand for an infinity or for the largest double."""
+    largest = sys.float_info.max
+    return largest in (abs(one), abs(other)) and min(abs(one), abs(other)) >= largest and (one > 0) == (other > 0)
 
 
 def _finite(value: Number) -> bool:

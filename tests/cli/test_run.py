@@ -132,6 +132,28 @@ def test_a_command_that_fails(project: Project, cli) -> None:
     assert (project.run_folder(record.run_id) / "work" / "train.py").exists()
 
 
+def test_a_declared_metric_that_was_not_logged_fails_the_run(project: Project, cli) -> None:
+    project.add("""
+        [metrics]
+        loss = "exact"
+        rows = "exact"
+        auc = { abs = 0.01 }
+    """)
+    project.script("""
+        import mlflow
+        with mlflow.start_run():
+            mlflow.log_metric("loss", 2.5)
+    """)
+    lock(cli)
+    said = cli("run")
+    run = project.record
+    reason = f"exit code 0, but it did not log the declared metrics auc, rows: MLflow's run {run.run_id[:8]} in "
+    assert run.ending.reason.startswith(reason) and run.ending.reason.endswith(" has loss")
+    assert f"error: the command failed: {run.ending.reason}\n" in said.err
+    assert (said.code, run.status) == (1, "FAILED")
+    assert project.stored().info.status == "FAILED"
+
+
 def test_a_command_that_is_not_there(project: Project, cli) -> None:
     project.command("no-such-program", "--x")
     lock(cli)

@@ -106,7 +106,7 @@ def test_where_the_store_says_it_is_over_the_bytes_they_must_fit() -> None:
     [
         (MD5, False, "bytes"),
         (MD5, True, "other"),  # S3 with keys of its own
-        (f"{MD5}-2", False, "other"),  # uploaded in parts through lakeFS's gateway
+        (f"{MD5}-2", False, 2),  # uploaded in parts through lakeFS's gateway
         ("0" * 32, False, "bytes"),  # lakeFS computed it itself; or the object was replaced
         (f"{'0' * 32}-2", False, "bytes"),  # lakeFS computed it itself and uploaded in parts
         ("0x8DCA1B2C3D4E5F6", False, "unknown"),  # no S3
@@ -130,3 +130,20 @@ def test_what_a_store_s_etag_says_of_lakefs_s(etag: str, encrypted: bool, meanin
 )
 def test_parts_that_can_only_be_one(size: int, etag: str, encrypted: bool, meaning: Meaning) -> None:
     assert meaning_of(MD5, size, etag, encrypted) == meaning
+
+
+def of_parts(data: bytes, size: int) -> str:
+    parts = [hashlib.md5(data[start : start + size]).digest() for start in range(0, len(data), size)]
+    return hashlib.md5(b"".join(parts)).hexdigest()
+
+
+@pytest.mark.parametrize("meaning", ["unknown", 2])
+def test_parts_of_a_size_that_programs_use_are_told_from_the_bytes(meaning: Meaning) -> None:
+    data = bytes(range(256)) * (11 * 2**12)
+    for size in (8 * 2**20, 11 * 2**20 - 1, len(data)):
+        checksum = of_parts(data, size) if size < len(data) else hashlib.md5(data).hexdigest()
+        found = read(data, "lakefs-etag-1", checksum, meaning, size=len(data))
+        assert found == (size == 8 * 2**20 or (size == len(data) and meaning == "unknown"))
+    with pytest.raises(Mismatch):
+        read(data[:-1], "lakefs-etag-1", of_parts(data, 8 * 2**20), meaning, size=len(data))
+    assert read(data[:-1] + b"x", "lakefs-etag-1", of_parts(data, 8 * 2**20), meaning, size=len(data)) is False

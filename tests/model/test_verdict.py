@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 from pydantic import ValidationError
@@ -284,3 +285,17 @@ def test_two_outputs_in_which_nothing_is_are_said_to_be_empty() -> None:
     compared = compare_output("scores", BYTES, Measured("folder:1"), Measured("folder:1"), empty=True)
     judged = verdict([compared, output(TABLE, "table:1", "table:1")])
     assert (judged.kind, judged.reason) == ("REPRODUCED", "2 of 2 compared, and nothing is in scores")
+
+
+def test_a_metric_that_the_store_clipped_is_not_compared() -> None:
+    largest = sys.float_info.max
+    for recorded, found in ((largest, largest), (largest, math.inf), (-math.inf, -largest)):
+        compared = compare_metric("loss", Tolerance(), recorded, found)
+        assert (compared.state, compared.differences) == (
+            "missing",
+            ("MLflow's databases keep an infinity as 1.797e308, so it cannot be told which of the two was logged",),
+        )
+        assert verdict([compared]).kind == "NOT REPLAYABLE"
+    assert compare_metric("loss", Tolerance(), math.inf, math.inf).state == "identical"
+    assert compare_metric("loss", Tolerance(), largest, -largest).state == "different"
+    assert compare_metric("loss", Tolerance(), largest, 1e308).state == "different"

@@ -22,7 +22,8 @@ from reprolock.environment.python.env_store import ANEW, changes_of, ensure, fin
 from reprolock.errors import Damaged, LockError, MachineError, NotFound, PinError, ServiceError
 from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake, Object
-from reprolock.model.content import Check, Mismatch
+from reprolock.lake.transfer.transfer import transfer
+from reprolock.model.content import SMALLEST_PART, Check, Mismatch
 from reprolock.model.digest import summarise
 from reprolock.model.lock import DatasetPin, EnvironmentPin, JarPin, JarsPin
 from reprolock.steps.locking.datasets import listing
@@ -114,7 +115,7 @@ def _dataset(lake: Lake, pin: DatasetPin, deep: bool, progress: Progress) -> Ver
     problems: list[tuple[State, str]] = []
     opaque = 0
     with ThreadPoolExecutor(_READERS) as pool:
-        for item, answer in zip(objects, pool.map(lambda item: _read(lake, pin, item), objects), strict=True):
+        for item, answer in zip(objects, pool.map(lambda item: _look(lake, pin, item), objects), strict=True):
             progress.advance(1, item.size)
             if isinstance(answer, tuple):
                 problems.append(answer)
@@ -134,20 +135,54 @@ def _dataset(lake: Lake, pin: DatasetPin, deep: bool, progress: Progress) -> Ver
     return Verified("dataset", pin.name, "ok", f"read {len(objects)} at {pin.commit[:12]}", opaque)
 
 
-def _read(lake: Lake, pin: DatasetPin, item: Object) -> bool | tuple[State, str]:
+def _look(lake: Lake, pin: DatasetPin, item: Object) -> bool | tuple[State, str]:
     """Whether the bytes were checked against a checksum; or what is wrong with them."""
-    place = pin.place
     try:
-        with lake.open(place.repository, place.ref, item.path) as stream:
-            check = Check(item.content(lake.scheme))
-            shutil.copyfileobj(stream, check, _CHUNK)
-            return check.finish()
+        return _read(lake, pin, item)
     except Mismatch:
-        return "changed", f"{place._replace(path=item.path)} does not have the bytes that the listing names"
+        address = pin.place._replace(path=item.path)
+        return "changed", f"{address} does not have the bytes that the listing names"
     except Damaged as error:
         return "changed", error.message
     except (NotFound, PinError) as error:
         return "gone", error.message
+
+
+def _read(lake: Lake, pin: DatasetPin, item: Object) -> bool:
+    """Whether the bytes could be compared with a checksum. Mismatch, PinError or ServiceError."""
+    place = pin.place
+    try:
+        if item.content(lake.scheme).algorithm == "md5" and item.size >= SMALLEST_PART:
+            return _transferred(lake, pin, item)
+        with lake.open(place.repository, place.ref, item.path) as stream:
+            check = Check(item.content(lake.scheme))
+            shutil.copyfileobj(stream, check, _CHUNK)
+            return check.finish()
+    except ServiceError:  # also where the store has fewer bytes than the listing names, which it can say itself
+        return _transferred(lake, pin, item)
+
+
+def _transferred(lake: Lake, pin: DatasetPin, item: Object) -> bool:
+    """As `_read`, from the store below the lake where it gives addresses: what a checksum is over, it says beside the bytes."""
+    steps = transfer(lake, pin.place, [item], lambda item, meaning: _Reading(Check(item.content(lake.scheme), meaning)))
+    return all(answer for step in steps for answer in step.received)
+
+
+class _Reading(NamedTuple):
+    """An object on its way to its check alone."""
+
+    check: Check
+
+    def write(self, data: bytes) -> None:
+        """The next bytes."""
+        self.check.write(data)
+
+    def end(self) -> bool:
+        """Whether they could be compared with a checksum."""
+        return self.check.finish()
+
+    def drop(self) -> None:
+        """Nothing is kept of them."""
 
 
 def _jars(pin: JarsPin, store: JarStore) -> list[Verified]:

@@ -91,13 +91,13 @@ class Reporter:
         """The command has ended so; nothing is written. Whatever goes wrong from here on, this much is recorded."""
         self._opened = record, folder, files
 
-    def metrics(self, run_id: str) -> dict[str, float]:
-        """What the command logged to its MLflow run; nothing, and a warning, where MLflow does not answer."""
+    def metrics(self, run_id: str) -> dict[str, float] | None:
+        """What the command logged to its MLflow run; None, and a warning, where MLflow does not answer."""
         try:
             return self.tracker.metrics(run_id)
         except ReprolockError as error:
             self.warn(f"the metrics that the command logged could not be read: {error.message}")
-            return {}
+            return None
 
     def close(self, record: Record, folder: Path, files: Mapping[str, Path]) -> bool:
         """Log the closing record; False when it had to be kept on disk. MachineError where that failed too."""

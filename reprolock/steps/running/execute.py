@@ -14,6 +14,7 @@ from reprolock.engine.command_environment import Variables
 from reprolock.engine.process import execute, find_program
 from reprolock.environment.code.archive import archive
 from reprolock.environment.code.snapshot import check_keys
+from reprolock.environment.python.bytecode import note_bytecode, remove_unknown_bytecode
 from reprolock.environment.python.foreign_interpreter import refuse_foreign_python
 from reprolock.errors import MachineError, ReprolockError, UsageError
 from reprolock.files.atomic_write import write_whole
@@ -38,6 +39,7 @@ from reprolock.steps.recording.redact import check_opening, check_spec, redact_r
 from reprolock.steps.running.if_changed import note_finished
 from reprolock.steps.running.lineage import judge, kept_events, observe
 from reprolock.steps.running.materialise_for_run import count_unverified
+from reprolock.steps.running.metrics import judge_metrics
 from reprolock.steps.running.mlflow_compat import check_mlflow
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.outputs import Measured, measure_outputs
@@ -168,8 +170,11 @@ class Performance:
             kept = dict(measured.kept) | kept_events(workspace.folder, self.scanner, watcher.warn)
             files |= kept
             metrics = self.reporter.metrics(run_id)
+            if metrics is not None:
+                ending = judge_metrics(outcome.ending, self.sources.spec.metrics, metrics, run_id, place.shown)
+                outcome = outcome._replace(ending=ending)
             record = closing_record(
-                record, outcome.ending, measured.outputs, lineage, metrics, count_unverified(workspace.folder)
+                record, outcome.ending, measured.outputs, lineage, metrics or {}, count_unverified(workspace.folder)
             )
             record = record.model_copy(update={"artifacts": record.artifacts | _digests(kept)})
             record = self._redact(record, watcher)
@@ -341,6 +346,9 @@ class Performance:
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise cannot_write(path.parent, error) from error
+        built = self.materials.interpreter.built
+        if built is not None:
+            remove_unknown_bytecode(built.folder)
         ending = execute(
             workspace.argv,
             cwd=workspace.work,
@@ -349,6 +357,8 @@ class Performance:
             clock=self.machine.now,
             stdout=options.stdout,
         )
+        if built is not None:
+            note_bytecode(built.folder)
         outputs = find_outputs(declared, workspace.work)
         if self.publication is not None:
             outputs = tuple(self.publication.with_direct(output) for output in outputs)

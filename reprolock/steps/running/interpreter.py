@@ -12,7 +12,6 @@ from reprolock.environment.jvm.spark_home import spark_home
 from reprolock.environment.python.drift import refuse_drift
 from reprolock.environment.python.env_store import Environment, changes_of, ensure, find, in_use
 from reprolock.environment.python.interpreter import observe, usable_cores
-from reprolock.environment.python.script_runtime import runtime_folder
 from reprolock.errors import PinError
 from reprolock.model.lock import EnvironmentPin, JarsPin
 from reprolock.model.record import EnvironmentRecord
@@ -23,12 +22,11 @@ from reprolock.steps.project.progress import Progress
 
 
 class Interpreter(NamedTuple):
-    """The Python that runs the command. `programs` is its folder for PATH; `built` is the locked environment, None for
-    reprolock's own interpreter; `runtime` goes on PYTHONPATH where reprolock is not installed in it."""
+    """The Python that runs the command. `programs` is its folder for PATH; `built` is the locked environment, in which
+    reprolock is not installed; None for reprolock's own interpreter."""
 
     programs: Path
     built: Environment | None
-    runtime: Path | None
     record: EnvironmentRecord
 
     @property
@@ -83,7 +81,7 @@ def built_environment(spec: Spec, pin: EnvironmentPin | None, machine: Machine) 
 def _current(pin: EnvironmentPin | None, machine: Machine) -> Interpreter:
     if pin is not None:
         refuse_drift(pin)
-    return Interpreter(machine.python.parent, None, None, observe())
+    return Interpreter(machine.python.parent, None, observe())
 
 
 def _to_python(built: Environment, machine: Machine) -> Interpreter:
@@ -97,7 +95,7 @@ def _to_python(built: Environment, machine: Machine) -> Interpreter:
         packages={item.name: item.version for item in manifest.distribution},
         wheels={item.name: item.digest for item in manifest.distribution},
     )
-    return Interpreter(built.programs, built, runtime_folder(cache_folder(machine.environ)), record)
+    return Interpreter(built.programs, built, record)
 
 
 def ready_jars(

@@ -20,6 +20,8 @@ from reprolock.environment.caches import cache_folder
 from reprolock.environment.code.snapshot import Snapshot, place
 from reprolock.environment.jvm.java import Java
 from reprolock.environment.jvm.spark_home import spark_home
+from reprolock.environment.python.module_path import refuse_unrecorded_modules
+from reprolock.environment.python.script_runtime import write_runtime
 from reprolock.errors import ServiceError
 from reprolock.files.atomic_write import write_whole
 from reprolock.files.object_cache import ObjectCache
@@ -44,7 +46,8 @@ PINS = "pins.json"
 class Materials(NamedTuple):
     """What has been made ready before the run has an ID: code, inputs, Python, jars, Java, and the lake they came from.
 
-    `hashing`: a dataset that the command asks for while it is running is taken from this user's cache as `inputs_of` took the others.
+    `hashing`: nothing of this user's caches is believed, neither data that the command asks for while it is running nor
+    bytecode.
     """
 
     snapshot: Snapshot
@@ -153,10 +156,11 @@ def rebuild(
         "pins": [pin.model_dump(mode="json") for pin in pins],
     }
     write_whole(folder / PINS, _json(asked_for))
+    runtime = folder / "runtime"
     composed = variables(
         machine.environ,
         programs=[str(materials.interpreter.programs), *([str(materials.java.home / "bin")] if materials.java else [])],
-        modules=str(materials.interpreter.runtime) if materials.interpreter.runtime else None,
+        modules=str(write_runtime(runtime)) if materials.interpreter.built else None,
         seed=spec.run.seed,
         set_env={name: expand(text, values) for name, text in spec.run.env.items()},
         pass_env=spec.run.pass_env,
@@ -164,10 +168,13 @@ def rebuild(
             "REPROLOCK_CONTEXT": str(context),
             "REPROLOCK_RUN_ID": run_id,
             **({"JAVA_HOME": str(materials.java.home)} if materials.java else {}),
+            **({"PYTHONPYCACHEPREFIX": str(folder / "bytecode")} if materials.hashing else {}),
             **spark_environ,
             **tracking,
         },
     )
+    trees = [item.path for item in materials.inputs if item.path]
+    refuse_unrecorded_modules(composed.environ.get("PYTHONPATH", ""), work, [runtime, *trees])
     workspace = Workspace(
         run_id=run_id,
         folder=folder,

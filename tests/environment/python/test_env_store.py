@@ -23,7 +23,7 @@ from reprolock.environment.python.foreign_interpreter import is_inside, refuse_f
 from reprolock.environment.python.interpreter import list_installed
 from reprolock.environment.python.lock import resolve
 from reprolock.environment.python.manifest import LISTING, MANIFEST
-from reprolock.environment.python.script_runtime import SCRIPT_MODULES, runtime_folder
+from reprolock.environment.python.script_runtime import SCRIPT_MODULES, write_runtime
 from reprolock.errors import LockError, MachineError, PinError, ServiceError, UsageError
 from reprolock.model.lock import EnvironmentPin, PackagePin
 from reprolock.model.spec import EnvironmentSpec
@@ -597,8 +597,7 @@ def test_prune_takes_what_is_unused_changed_or_half_built(bench: Bench) -> None:
 
 def test_scripts_import_reprolock_without_declaring_it(bench: Bench) -> None:
     environment = bench.ensure(bench.pin())
-    folder = runtime_folder(bench.store)
-    assert folder == runtime_folder(bench.store)
+    folder = write_runtime(bench.root / "runtime")
     context = bench.root / "context.json"
     context.write_text(
         json.dumps(
@@ -613,14 +612,6 @@ def test_scripts_import_reprolock_without_declaring_it(bench: Bench) -> None:
     )
     assert told == f"1 {folder}/reprolock/__init__.py"
     assert sorted(path.name for path in (folder / "reprolock").glob("*.py")) == sorted(SCRIPT_MODULES)
-
-
-def test_a_runtime_folder_that_was_edited_is_written_again(bench: Bench) -> None:
-    folder = runtime_folder(bench.store)
-    (folder / "reprolock" / "errors.py").write_text("raise SystemExit\n")
-    assert runtime_folder(bench.store) == folder
-    assert (folder / "reprolock" / "errors.py").read_bytes() == (ROOT / "reprolock" / "errors.py").read_bytes()
-    assert [path.name for path in (bench.store / "runtime").iterdir()] == [folder.name]
 
 
 # --- the current interpreter against the lock -----------------------------------------------------------
