@@ -186,7 +186,9 @@ def test_what_is_neither_file_nor_folder_nor_link_is_named(work: Path) -> None:
         os.chdir(here)
         server.close()
     (work / "out/device/null").symlink_to("/dev/null")
-    assert [output.fault for output in found({name: f"out/{name}" for name in ("fifo", "socket", "device")}, work)] == [
+    assert [
+        output.problem for output in find_outputs({name: f"out/{name}" for name in ("fifo", "socket", "device")}, work)
+    ] == [
         "out/fifo/\\xff is neither a file nor a folder",
         "out/socket/s is neither a file nor a folder",
         "out/device/null is a link to /dev/null, where no file is",
