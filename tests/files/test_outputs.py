@@ -283,7 +283,7 @@ COLLECT = """
 import sys
 from pathlib import Path
 from reprolock.errors import MachineError
-from reprolock.files.outputs import found, put_in_place
+from reprolock.files.outputs import find_outputs, put_in_place
 declared, work, project = {"x": "out/x"}, Path(sys.argv[1]), Path(sys.argv[2])
 try:
     outputs = find_outputs(declared, work)
