@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 from reprolock.model.words import counted, short, size
 
 if TYPE_CHECKING:
-    from reprolock.model.record import DatasetRecord, Record
+    from reprolock.model.record import CodeRecord, DatasetRecord, Record
+
+_MOST_NAMED = 3
+"""How many files that differ from the commit are named."""
 
 
 def opening_rows(record: Record) -> list[list[str]]:
@@ -17,16 +20,22 @@ def opening_rows(record: Record) -> list[list[str]]:
         for index, item in enumerate(record.datasets)
     ]
     code = record.code
-    state = (
-        f" at {code.commit[:7]} ({'dirty' if code.dirty else 'clean'})"
-        if code.commit
-        else f", digest {code.digest[:8]}"
-    )
+    state = f" at {code.commit[:7]} ({_git_state(code)})" if code.commit else f", digest {code.digest[:8]}"
     rows.append(["Code", f"{counted(code.files, 'file')}{state}"])
     rows.append(["Env", _environment(record)])
     if record.why:
         rows.append(["Why", "; ".join(record.why)])
     return rows
+
+
+def _git_state(code: CodeRecord) -> str:
+    """Clean or dirty, and which files make it so; what git lists beside the code is named, for `git status` does too."""
+    if code.dirty:
+        more = f" and {len(code.differs) - _MOST_NAMED} more" if len(code.differs) > _MOST_NAMED else ""
+        named = ", ".join(code.differs[:_MOST_NAMED])
+        return f"dirty: {named}{more}" if named else "dirty"
+    aside = ", ".join(code.aside[:_MOST_NAMED])
+    return f"clean; git lists {aside}" if aside else "clean"
 
 
 def _extent(item: DatasetRecord) -> str:

@@ -79,6 +79,12 @@ class CodeRecord(Value):
     remote: str | None = Field(None, description="Address of the remote `origin`, without user name or password.")
     branch: str | None = Field(None, description="The branch that was checked out there; None: none was.")
     dirty: bool = Field(False, description="True when the tree that ran is not that of the commit.")
+    differs: Strings = Field(
+        (), description="Files of the code that are not as the commit has them, each with why; the first 50."
+    )
+    aside: Strings = Field(
+        (), description="Files that git lists as changed and that are no code, such as repro.toml; the first 50."
+    )
 
 
 class SparkRecord(Value):

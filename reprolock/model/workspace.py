@@ -22,7 +22,11 @@ class Input(NamedTuple):
 
 
 class CodeState(NamedTuple):
-    """The code that runs. `digest` is over the sorted (path, executable, SHA-256) of every file."""
+    """The code that runs. `digest` is over the sorted (path, executable, SHA-256) of every file.
+
+    `differs` says of each file that is not as the commit has it what git says of it; `aside` of each that git lists as
+    changed and that is no code.
+    """
 
     digest: str
     files: tuple[str, ...]
@@ -31,6 +35,8 @@ class CodeState(NamedTuple):
     remote: str | None = None
     branch: str | None = None
     dirty: bool = False
+    differs: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
 
 
 class SparkPlan(NamedTuple):

@@ -374,7 +374,7 @@ def test_the_code_is_what_git_tracks_and_what_is_new(project: Project, cli) -> N
     said = cli("run")
     assert said.out == "['.gitignore', 'new.py', 'train.py']\n"
     head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    assert lines_of(said.err, "Code") == [f"Code    3 files at {head[:7]} (dirty)"]
+    assert lines_of(said.err, "Code") == [f"Code    3 files at {head[:7]} (dirty: new.py untracked, train.py modified)"]
     assert (project.record.code.commit, project.record.code.dirty, project.record.code.branch) == (head, True, "main")
     assert project.stored().data.tags["mlflow.source.git.commit"] == head
 
@@ -575,7 +575,6 @@ def test_a_dry_run_makes_ready_and_records_nothing(project: Project, cli) -> Non
         ["python", "train.py", "1"],
         False,
     )
-    project.edit('"train.py"', '"tarin.py"', "repro.toml")
     project.edit('"python"', '"pyhton"', "repro.toml")
     said = cli("run", "--dry-run")
     assert said.err.startswith('error: run.command names "pyhton", which is not on the PATH of the run\n')

@@ -1,8 +1,8 @@
 """Ask the `git` command about a project's folder.
 
-Nothing that a repository configures is executed: no hook, no fsmonitor, no filter, no fetch. Whether
-a file differs from the commit is therefore decided here, from its bytes, and not by `git status`,
-which runs clean filters.
+Nothing that a repository configures is executed: no hook, no fsmonitor, no fetch, and no filter unless the
+caller allows it (`git status` runs clean filters on files whose size or time has changed). git never looks
+into a submodule by itself: each is asked here as a repository of its own, under the same rules.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import hashlib
 import os
 import re
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
@@ -26,19 +26,18 @@ _VARIABLES = {
     "LC_ALL": "C",
 }
 
+_SUBMODULE = "160000"
+"""git's mode of a submodule."""
+
 
 class Entry(NamedTuple):
-    """One file of a commit: git's mode ("100644", "100755", "120000") and the blob's ID."""
+    """One file of a commit: the blob's ID, and the submodule that has the file ("": none)."""
 
-    mode: str
     blob: str
+    submodule: str
 
-    def holds(self, data: bytes, mode: str) -> bool:
-        """Whether a file with these bytes is the committed one, be it with other line ends or fetched by git-lfs."""
-        if (self.mode == "120000") != (mode == "120000"):
-            return False
-        if self.mode != mode and os.name != "nt":
-            return False
+    def holds(self, data: bytes) -> bool:
+        """Whether these bytes are the committed ones, be it with other line ends or fetched by git-lfs."""
         return any(self.blob == self._blob_id(form) for form in _committed_forms(data))
 
     def _blob_id(self, data: bytes) -> str:
@@ -95,22 +94,69 @@ def list_files(root: Path, below: tuple[str, ...] = ()) -> Iterator[str]:
 
 
 def list_committed(root: Path, commit: str = "HEAD") -> dict[str, Entry] | None:
-    """The files of a commit below `root`, submodules at their recorded commits included; None where one is not there."""
+    """The files of a commit below `root`, those of checked-out submodules at their recorded commits included.
+
+    None where the commit is not there: nothing has been committed yet, or a submodule's was not fetched.
+    """
     answer = _git(root, "ls-tree", "-r", "-z", commit)
     if answer.returncode:
         return None
     entries: dict[str, Entry] = {}
-    for line in answer.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1]:
-        described, _, path = line.partition("\t")
-        mode, kind, identity = described.split()
-        if kind != "commit":
-            entries[path] = Entry(mode, identity)
-            continue
-        inner = list_committed(root / path, identity) if (root / path / ".git").exists() else None
-        if inner is None:
-            return None
-        entries |= {str(PurePosixPath(path, name)): entry for name, entry in inner.items()}
+    for mode, identity, path in _entries(answer.stdout):
+        if mode != _SUBMODULE:
+            entries[path] = Entry(identity, "")
+        elif (root / path / ".git").exists():
+            for name, entry in (list_committed(root / path, identity) or {}).items():
+                entries[f"{path}/{name}"] = Entry(entry.blob, f"{path}/{entry.submodule}".rstrip("/"))
     return entries
+
+
+def changes(root: Path, *, filters: bool) -> dict[str, str]:
+    """What `git status` says below `root`: path → "modified", "untracked" and the like; {} for a clean folder.
+
+    A submodule that is not checked out is no change, as for git. `filters`: clean filters that the user or the
+    repository configures may be run.
+    """
+    prefix = _line(root, "rev-parse", "--show-prefix") or ""
+    arguments = ("status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=all")
+    lines = _names(root, *arguments, "--", ".", settings=() if filters else _without_filters(root))
+    found = dict(_change(line) for line in lines)
+    found = {path.removeprefix(prefix).rstrip("/"): why for path, why in found.items()}
+    for path, identity in _submodules(root):
+        if (head := _line(root / path, "rev-parse", "--verify", "--quiet", "HEAD")) != identity:
+            found[path] = f"at {(head or 'no commit')[:7]}, committed is {identity[:7]}"
+        found |= {f"{path}/{name}": why for name, why in changes(root / path, filters=filters).items()}
+    return found
+
+
+def stored_ids(root: Path, paths: Collection[str], *, filters: bool) -> dict[str, str]:
+    """The blob ID under which git would store each file: line ends, encodings, and with `filters` clean filters applied."""
+    plain = [path for path in paths if "\n" not in path]
+    settings = () if filters else _without_filters(root)
+    answer = _git(root, "hash-object", "--stdin-paths", settings=settings, given="\n".join(plain))
+    return dict(zip(plain, answer.stdout.decode().split(), strict=False)) if plain else {}
+
+
+def ignored_modes(root: Path, paths: Iterable[str]) -> dict[str, str]:
+    """Path → git's mode, of the files whose mode on disk git ignores here (core.fileMode or core.symlinks is false)."""
+    answer = _git(root, "config", "--type=bool", "--get-regexp", r"^core\.(filemode|symlinks)$")
+    off = {line.split()[0] for line in answer.stdout.decode().splitlines() if line.endswith(" false")}
+    submodules = [path for path, _ in _submodules(root)]
+    modes: dict[str, str] = {}
+    for inner in submodules:
+        own = [path.removeprefix(f"{inner}/") for path in paths if path.startswith(f"{inner}/")]
+        modes |= {f"{inner}/{path}": mode for path, mode in ignored_modes(root / inner, own).items()}
+    if not off:
+        return modes
+    index = {path: mode for mode, _, path in _entries(_git(root, "ls-files", "-s", "-z", "--", ".").stdout)}
+    for path in paths:
+        if any(path.startswith(f"{inner}/") for inner in submodules):
+            continue
+        if index.get(path) == "120000" and "core.symlinks" in off:
+            modes[path] = "120000"
+        elif "core.filemode" in off and index.get(path) != "120000":
+            modes[path] = index.get(path, "100644")
+    return modes
 
 
 def is_revision(root: Path, name: str) -> bool:
@@ -127,6 +173,46 @@ def blob_at(root: Path, revision: str, path: str) -> bytes | None:
     """A file's bytes at a revision, None where it has none; `./` in front makes `path` relative to `root`, as in git."""
     answer = _git(root, "cat-file", "blob", f"{revision}:{path}")
     return None if answer.returncode else answer.stdout
+
+
+def _submodules(root: Path) -> Iterator[tuple[str, str]]:
+    """Checked-out submodules with the commit that HEAD records of each."""
+    # HEAD of a young repository is no tree: then nothing is a submodule of it.
+    for mode, identity, path in _entries(_git(root, "ls-tree", "-r", "-z", "HEAD").stdout):
+        if mode == _SUBMODULE and (root / path / ".git").exists():
+            yield path, identity
+
+
+def _entries(listing: bytes) -> Iterator[tuple[str, str, str]]:
+    """Mode, ID and path of each line of `ls-tree -z` or `ls-files -s -z`."""
+    for line in listing.decode("utf-8", "surrogateescape").split("\0")[:-1]:
+        described, _, path = line.partition("\t")
+        mode, *_, identity = described.removesuffix(" 0").split()
+        yield mode, identity, path
+
+
+def _change(line: str) -> tuple[str, str]:
+    """The path and the state in words of one line of `status --porcelain=v2`."""
+    kind, _, rest = line.partition(" ")
+    if kind == "?":
+        return rest, "untracked"
+    if kind == "u":
+        return rest.split(" ", 9)[9], "in conflict"
+    states, _, _, mode_index, mode_disk, _, _, path = rest.split(" ", 7)
+    if "D" in states:
+        return path, "deleted"
+    if "A" in states:
+        return path, "new"
+    other_mode = states == ".M" and mode_index != mode_disk
+    return path, f"mode {mode_disk[-3:]}, committed is {mode_index[-3:]}" if other_mode else "modified"
+
+
+def _without_filters(root: Path) -> tuple[str, ...]:
+    """Settings that switch every configured filter off."""
+    answer = _git(root, "config", "--name-only", "-z", "--get-regexp", r"^filter\..*\.")
+    names = {name.rpartition(".")[0] for name in answer.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1]}
+    off = ("clean=", "smudge=", "process=", "required=false")
+    return tuple(f"{name}.{setting}" for name in sorted(names) for setting in off)
 
 
 def _committed_forms(data: bytes) -> Iterator[bytes]:
@@ -147,8 +233,8 @@ def _without_keys(address: str | None) -> str | None:
     return re.sub(r"^(?!git@)[^@/:]+(?::[^@/]*)?@", "", address)
 
 
-def _names(root: Path, *arguments: str) -> list[str]:
-    answer = _git(root, *arguments)
+def _names(root: Path, *arguments: str, settings: tuple[str, ...] = ()) -> list[str]:
+    answer = _git(root, *arguments, settings=settings)
     if answer.returncode:
         raise _git_error(root, answer.stderr)
     return answer.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1]
@@ -168,10 +254,16 @@ def _git_error(root: Path, stderr: bytes) -> MachineError:
     return MachineError(f"git does not read {root}: {sentence}", hint=hint)
 
 
-def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def _git(
+    root: Path, *arguments: str, settings: tuple[str, ...] = (), given: str = ""
+) -> subprocess.CompletedProcess[bytes]:
     # Variables such as GIT_DIR, which stand in the environment of a hook, would point elsewhere.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | _VARIABLES
-    settings = [part for setting in _NEUTRAL for part in ("-c", setting)]
+    options = [part for setting in (*_NEUTRAL, *settings) for part in ("-c", setting)]
     return subprocess.run(
-        ["git", *settings, *arguments], cwd=root, env=environ, stdin=subprocess.DEVNULL, capture_output=True
+        ["git", *options, *arguments],
+        cwd=root,
+        env=environ,
+        input=given.encode("utf-8", "surrogateescape"),
+        capture_output=True,
     )

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,11 +44,15 @@ class CodeFile(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """The code at one moment. `files` are sorted by UTF-8; `rule` says in words how they were chosen."""
+    """The code at one moment. `files` are sorted by UTF-8; `rule` says in words how they were chosen.
+
+    `modes` has git's mode of each file whose mode on disk git ignores.
+    """
 
     state: CodeState
     files: tuple[CodeFile, ...]
     rule: str
+    modes: Mapping[str, str] = {}
 
     @property
     def tree(self) -> dict[str, str]:
@@ -57,34 +61,36 @@ class Snapshot(NamedTuple):
 
 
 def snapshot(
-    root: Path, code: tuple[str, ...] | None, exclude: tuple[str, ...] = (), scanner: Scanner = _NO_KEYS
+    root: Path,
+    code: tuple[str, ...] | None,
+    exclude: tuple[str, ...] = (),
+    scanner: Scanner = _NO_KEYS,
+    *,
+    filters: bool = False,
 ) -> Snapshot:
     """Look at the code below `root`.
 
     `code` names files and folders; None is what git tracks and what is new and not ignored. `exclude`
-    are paths that are never code: lakes, outputs, MLflow's files. UsageError for a name that is not
-    there, a link that leaves the project, more than 100 MB, or a file that contains a secret.
+    are paths that are never code: lakes, outputs, MLflow's files. `filters`: git's clean filters may be run to
+    see whether a file has changed. UsageError for a name that is not there, a link that leaves the
+    project or that leads to no code, more than 100 MB, or a file that contains a secret.
     """
     with_git = git.is_work_tree(root)
-    paths = sorted(
-        {
-            path
-            for path in _choose_files(root, code, exclude, with_git)
-            if not _never(path, exclude) and os.path.lexists(root / path)
-        },
-        key=lambda path: path.encode("utf-8", "surrogateescape"),
-    )
+    paths = _paths(root, code, exclude, with_git)
     _refuse_large(root, paths)
+    modes = git.ignored_modes(root, paths) if with_git else {}
     committed = git.list_committed(root) if with_git else None
-    files, clean = [], committed is not None
+    files, unlike = [], {}
     for path in paths:
-        mode, data = _read(root, path)
+        mode, data = _read(root, path, modes)
         _refuse_keys(scanner, data, path)
         files.append(CodeFile(path, mode, len(data), hashlib.sha256(data).hexdigest()))
-        clean = clean and path in committed and committed[path].holds(data, mode)  # type: ignore[operator, index]
-    gone = set(committed or ()) - set(paths)
-    clean = clean and not any(_in_scope(path, code) and not _never(path, exclude) for path in gone)
+        if committed is not None and path in committed and not committed[path].holds(data):
+            unlike[path] = committed[path]
+    _refuse_links_to_no_code(root, code, files, exclude)
     found = git.facts(root) if with_git else git.Facts(None, None, None)
+    changes = git.changes(root, filters=filters) if committed is not None else {}
+    differs, aside = _compare(root, code, exclude, paths, committed or {}, unlike, changes, filters=filters)
     state = CodeState(
         digest=digest_of(files),
         files=tuple(paths),
@@ -92,9 +98,69 @@ def snapshot(
         commit=found.commit,
         remote=found.remote,
         branch=found.branch,
-        dirty=with_git and not clean,
+        dirty=with_git and (committed is None or bool(differs)),
+        differs=differs,
+        aside=aside,
     )
-    return Snapshot(state, tuple(files), BY_NAME if code is not None else BY_GIT if with_git else BY_WALK)
+    return Snapshot(state, tuple(files), BY_NAME if code is not None else BY_GIT if with_git else BY_WALK, modes)
+
+
+def chosen_paths(root: Path, code: tuple[str, ...] | None, exclude: tuple[str, ...]) -> list[str]:
+    """Which files are the code, without a look into them; errors as of `snapshot` for names alone."""
+    return _paths(root, code, exclude, git.is_work_tree(root))
+
+
+def _paths(root: Path, code: tuple[str, ...] | None, exclude: tuple[str, ...], with_git: bool) -> list[str]:
+    found = {
+        path
+        for path in _choose_files(root, code, exclude, with_git)
+        if not _never(path, exclude) and os.path.lexists(root / path)
+    }
+    return sorted(found, key=lambda path: path.encode("utf-8", "surrogateescape"))
+
+
+def _compare(
+    root: Path,
+    code: tuple[str, ...] | None,
+    exclude: tuple[str, ...],
+    paths: Iterable[str],
+    committed: Mapping[str, git.Entry],
+    unlike: Mapping[str, git.Entry],
+    changes: Mapping[str, str],
+    *,
+    filters: bool,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What differs from the commit, and what git lists as changed and is no code; both as "PATH STATE".
+
+    `changes` is what git status says, which takes another size for a change before it looks at line ends; of `unlike` files the bytes are not the committed ones, for which
+    there may be a good reason (line ends, filters) that `git status` knows, or a bad one that it does not see.
+    """
+    differs, aside = dict[str, str](), dict[str, str]()
+    for path, why in changes.items():
+        if _never(path, exclude):
+            if why != "untracked":
+                aside[path] = why
+        elif why == "modified" and path in committed and path not in unlike:
+            aside[path] = "modified, yet git would store what the commit has"
+        elif _in_scope(path, code):
+            differs[path] = why
+    if committed:
+        for path in paths:
+            if path not in committed and not any(is_under(path, changed) for changed in differs):
+                differs[path] = "not in the commit, for git ignores it"
+    for path in _unseen(root, {path: entry for path, entry in unlike.items() if path not in changes}, filters):
+        differs[path] = "not as the commit has it, which git status does not see"
+    return tuple(f"{path} {why}" for path, why in sorted(differs.items())), tuple(
+        f"{path} {why}" for path, why in sorted(aside.items())
+    )
+
+
+def _unseen(root: Path, unlike: Mapping[str, git.Entry], filters: bool) -> Iterator[str]:
+    """Those whose committed form is another one too: git was told not to look, or size and time are as they were."""
+    for folder in {entry.submodule for entry in unlike.values()}:
+        inner = {path[len(folder) :].lstrip("/"): path for path, entry in unlike.items() if entry.submodule == folder}
+        ids = git.stored_ids(root / folder, inner, filters=filters)
+        yield from (path for name, path in inner.items() if ids.get(name) != unlike[path].blob)
 
 
 def digest_of(files: Iterable[CodeFile]) -> str:
@@ -109,7 +175,7 @@ def digest_of(files: Iterable[CodeFile]) -> str:
 def contents(taken: Snapshot, root: Path) -> Iterator[tuple[CodeFile, bytes]]:
     """Each file with its bytes, read again. MachineError when it is not what the snapshot saw."""
     for file in taken.files:
-        mode, data = _read(root, file.path)
+        mode, data = _read(root, file.path, taken.modes)
         if (mode, hashlib.sha256(data).hexdigest()) != (file.mode, file.sha256):
             raise MachineError(f"{file.path} was changed while the run was being prepared", hint="start the run again")
         yield file, data
@@ -221,11 +287,16 @@ def _never(path: str, exclude: tuple[str, ...]) -> bool:
 
 
 def _in_scope(path: str, code: tuple[str, ...] | None) -> bool:
-    return code is None or any(is_under(path, name.removeprefix("./")) for name in code)
+    """Whether `run.code` names a path, a folder around it, or something in it (a submodule that moved on)."""
+    names = [name.removeprefix("./").rstrip("/") for name in code or ()]
+    return code is None or any(is_under(path, name) or is_under(name, path) for name in names)
 
 
-def _read(root: Path, path: str) -> tuple[str, bytes]:
-    """A file's mode and bytes; UsageError for a name or link that no other machine could rebuild."""
+def _read(root: Path, path: str, modes: Mapping[str, str]) -> tuple[str, bytes]:
+    """A file's mode and bytes; UsageError for a name or link that no other machine could rebuild.
+
+    `modes` has git's mode where git ignores that of the disk; a link may stand there as a file that holds its target.
+    """
     try:
         path.encode()
         check_path(path)
@@ -236,16 +307,41 @@ def _read(root: Path, path: str) -> tuple[str, bytes]:
     try:
         mode = (root / path).lstat().st_mode
         if stat.S_ISLNK(mode):
-            target = os.readlink(root / path)
-            if not stays_inside(path, target, lambda place: (root / place).is_symlink()):
-                hint = "put the file itself there, have git ignore it, or name what the command needs in run.code"
-                raise UsageError(
-                    f'the code file "{path}" is a link to "{target}", which is outside the project', hint=hint
-                )
-            return "120000", os.fsencode(target)
-        return "100755" if mode & 0o100 else "100644", (root / path).read_bytes()
+            return "120000", os.fsencode(_target_inside(root, path, os.readlink(root / path)))
+        data = (root / path).read_bytes()
     except OSError as error:
         raise cannot_read(root / path, error) from error
+    if modes.get(path) == "120000":
+        _target_inside(root, path, os.fsdecode(data))
+    return modes.get(path, "100755" if mode & 0o100 else "100644"), data
+
+
+def _target_inside(root: Path, path: str, target: str) -> str:
+    """The target of a link, which must not lead out of the project."""
+    if not stays_inside(path, target, lambda place: (root / place).is_symlink()):
+        hint = "put the file itself there, have git ignore it, or name what the command needs in run.code"
+        raise UsageError(f'the code file "{path}" is a link to "{target}", which is outside the project', hint=hint)
+    return target
+
+
+def _refuse_links_to_no_code(
+    root: Path, code: tuple[str, ...] | None, files: Iterable[CodeFile], exclude: tuple[str, ...]
+) -> None:
+    """UsageError for a link among what `run.code` names whose target the run's folder would not have."""
+    paths = {file.path for file in files}
+    for path in [file.path for file in files if file.mode == "120000"] if code is not None else ():
+        target = os.path.relpath(os.path.realpath(root / path), os.path.realpath(root)).replace(os.sep, "/")
+        there = os.path.lexists(root / target)
+        outright = any(path == name.removeprefix("./").rstrip("/") for name in code or ())
+        if any(is_under(name, target) for name in paths) or target == "." or not (there or outright):
+            continue
+        sentence = f'run.code names "{path}", a link to "{target}", '
+        if not there:
+            raise UsageError(f"{sentence}which is not there", hint="correct the link, or take it out")
+        hint = f'name "{target}" in run.code too, or put the file itself there'
+        if _never(target, exclude):
+            hint = "data belongs in a lake, and is declared as a dataset; or put the file itself there"
+        raise UsageError(f"{sentence}which is no part of the code", hint=hint)
 
 
 def _refuse_keys(scanner: Scanner, data: bytes, path: str) -> None:

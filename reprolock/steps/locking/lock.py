@@ -18,6 +18,7 @@ from reprolock.model.uri import LakeURI
 from reprolock.steps.locking.datasets import is_staged, resolve_datasets
 from reprolock.steps.locking.options import LockOptions
 from reprolock.steps.locking.staleness import dataset_problem, jars_problem
+from reprolock.steps.project.code import check_script
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.project.project import read_project
@@ -52,7 +53,7 @@ def lock(
     """Resolve and write repro.lock. Writes nothing when nothing changed, or with `dry_run`."""
     machine = machine or Machine.here()
     root = root.resolve()
-    read_spec(root)  # an invalid repro.toml is reported before anything is waited for
+    check_script(root, read_spec(root), machine)  # an invalid repro.toml is reported before anything is waited for
     with guard(root / NAME, f"writing {NAME}", seconds=_OTHER_SECONDS, step=progress.step) as waited:
         if waited:
             progress.step("Resolving")

@@ -24,6 +24,9 @@ from reprolock.model.spec import Spec
 from reprolock.model.workspace import Input, Workspace
 from reprolock.steps.locking.overrides import WhatIf
 
+_MOST_NAMED = 50
+"""How many files that differ from the commit a record names."""
+
 
 class Sources(NamedTuple):
     """What a run is made from: the spec and pins after what-ifs, the what-ifs, and the run that this one replays."""
@@ -78,6 +81,8 @@ def opening_record(
             remote=workspace.code.remote,
             branch=workspace.code.branch,
             dirty=workspace.code.dirty,
+            differs=workspace.code.differs[:_MOST_NAMED],
+            aside=workspace.code.aside[:_MOST_NAMED],
         ),
         environment=environment.model_copy(update={"locale": _locale(workspace.environ, spec.run.pass_env)}),
         spark=SparkRecord(version=plan.version, master=plan.master, conf=conf, jars=len(plan.jars), brought=plan.brought, java=java)

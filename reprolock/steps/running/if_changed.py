@@ -19,10 +19,11 @@ from reprolock.model.lock import Lock
 from reprolock.model.record import Digests, Record
 from reprolock.model.sections import digests, observed_sections, pinned_sections
 from reprolock.model.spec import Spec
+from reprolock.steps.project.code import project_code
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_folders import read_record, runs_folder
 from reprolock.steps.running.interpreter import built_environment
-from reprolock.steps.running.prepare import project_code, ready_java
+from reprolock.steps.running.prepare import ready_java
 from reprolock.tracker.protocol import RECORD
 
 _FOLDER = "finished"

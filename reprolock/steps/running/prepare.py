@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from reprolock.engine.spark import check as check_settings
-from reprolock.environment.code.snapshot import Snapshot, snapshot
+from reprolock.environment.code.snapshot import Snapshot
 from reprolock.environment.jvm.java import Java, check_java, check_pinned, find_java
 from reprolock.environment.jvm.lock_jars import listener_among
 from reprolock.lake.protocol import Lake
 from reprolock.model.lock import Lock
-from reprolock.model.spec import OWN_FILES, Spec
+from reprolock.model.spec import Spec
 from reprolock.steps.locking.availability import check_pins
 from reprolock.steps.locking.overrides import WhatIf, with_data
 from reprolock.steps.project.machine import Machine
@@ -20,7 +20,6 @@ from reprolock.steps.project.progress import Progress
 from reprolock.steps.recording.build import Sources
 from reprolock.steps.running.interpreter import Interpreter, ready_environment, ready_jars
 from reprolock.steps.running.workspace import Materials, inputs_of
-from reprolock.tracker.tracking_uri import find_place
 
 
 def make_ready(
@@ -89,15 +88,3 @@ def ready_java(spec: Spec, locked: Lock, machine: Machine) -> Java | None:
     check_java(java, spec.environment)
     check_pinned(java, locked.environment.java if locked.environment else None)
     return java
-
-
-def project_code(root: Path, spec: Spec, machine: Machine) -> Snapshot:
-    """The project's code now. Never code: reprolock's own files, the lake, MLflow's database and artifacts, what runs write."""
-    never = [*OWN_FILES, "mlruns", "mlartifacts", *(output.path for output in spec.outputs.values())]
-    if spec.lake.kind == "git":
-        never.append((spec.lake.endpoint or "").removeprefix("file:").removeprefix("./").rstrip("/"))
-    database = find_place(spec.mlflow.tracking_uri, root, machine.environ).file
-    if database is not None and database.is_relative_to(root):
-        name = database.relative_to(root).as_posix()
-        never += [name, *(f"{name}-{part}" for part in ("wal", "shm", "journal"))]
-    return snapshot(root, spec.run.code, exclude=tuple(never), scanner=machine.scanner(spec.run.pass_env))

@@ -19,6 +19,7 @@ from reprolock.steps.locking.lock import lock
 from reprolock.steps.locking.options import LockOptions
 from reprolock.steps.locking.overrides import with_params
 from reprolock.steps.locking.staleness import require_fresh
+from reprolock.steps.project.code import project_code
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.project.project import read_project
@@ -28,7 +29,7 @@ from reprolock.steps.recording.recover import close_abandoned
 from reprolock.steps.running.execute import Performance, RunResult, Unwatched, Watcher
 from reprolock.steps.running.if_changed import equal_run
 from reprolock.steps.running.options import RunOptions
-from reprolock.steps.running.prepare import make_ready, project_code
+from reprolock.steps.running.prepare import make_ready
 from reprolock.steps.running.run_branches import check_targets
 from reprolock.steps.running.send_openlineage import forwarding
 from reprolock.tracker import open_tracker, warm
@@ -78,7 +79,7 @@ def run(
             locked,
             lake,
             machine,
-            code=lambda: project_code(root, spec, machine),
+            code=lambda: project_code(root, spec, machine, filters=not options.dry_run),
             what_if=options.what_if,
             offline=options.offline,
             progress=progress,

@@ -258,6 +258,139 @@ def test_a_merge_conflict_lists_each_file_once(project: Path) -> None:
     assert taken.state.dirty
 
 
+def status(folder: Path) -> str:
+    return git(folder, "status", "--porcelain")
+
+
+def test_what_differs_is_named_with_what_git_says_of_it(project: Path) -> None:
+    write(project, {"train.py": "print(2)\n", "new.py": "", "made.log": "", "repro.toml": "changed", "mlflow.db": ""})
+    (project / "src/a.py").unlink()
+    (project / "run.sh").chmod(0o644)
+    named = ("train.py", "new.py", "made.log", "src", "run.sh")
+    state = snapshot(project, named, ("mlflow.db",)).state
+    assert state.differs == (
+        "made.log not in the commit, for git ignores it",
+        "new.py untracked",
+        "run.sh mode 644, committed is 755",
+        "src/a.py deleted",
+        "train.py modified",
+    )
+    assert state.aside == ("repro.toml modified",)
+
+
+def test_a_mode_that_git_ignores_changes_neither_state_nor_digest(project: Path) -> None:
+    before = snapshot(project, None)
+    git(project, "config", "core.fileMode", "false")
+    for name, mode in (("train.py", 0o755), ("run.sh", 0o644)):
+        (project / name).chmod(mode)
+    assert status(project) == ""
+    after = snapshot(project, None)
+    assert (after.state, after.tree) == (before.state, before.tree)
+    place(after, project, project.parent / "work")
+    assert (project.parent / "work/run.sh").stat().st_mode & 0o777 == 0o755
+    write(project, {"new.sh": ""})
+    (project / "new.sh").chmod(0o755)
+    assert snapshot(project, None).tree["new.sh"].startswith("100644:")  # as `git add` would have it
+
+
+def test_a_link_that_git_keeps_as_a_file_is_the_link(project: Path, tmp_path: Path) -> None:
+    (project / "same.py").symlink_to("train.py")
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "link")
+    before = snapshot(project, None)
+    git(project, "config", "core.symlinks", "false")
+    (project / "same.py").unlink()
+    (project / "same.py").write_text("train.py")
+    assert status(project) == ""
+    after = snapshot(project, None)
+    assert (after.state, after.tree) == (before.state, before.tree)
+    (project / "same.py").write_text("/etc/passwd")
+    with pytest.raises(UsageError, match='"same.py" is a link to "/etc/passwd", which is outside the project'):
+        snapshot(project, None)
+
+
+def test_a_sparse_checkout_is_clean(project: Path) -> None:
+    git(project, "sparse-checkout", "set", "--no-cone", "/train.py")
+    assert status(project) == ""
+    state = snapshot(project, None).state
+    assert (state.files, state.dirty, state.differs) == (("train.py",), False, ())
+
+
+def test_a_submodule_that_is_not_checked_out_is_clean(project: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    write(library, {"lib.py": ""})
+    git(library, "init", "-q")
+    git(library, "add", "-A")
+    git(library, "commit", "-q", "-m", "library")
+    git(project, "submodule", "--quiet", "add", str(library), "lib")
+    git(project, "commit", "-q", "-m", "submodule")
+    git(tmp_path, "clone", "-q", str(project), "ci")
+    assert status(tmp_path / "ci") == ""
+    state = snapshot(tmp_path / "ci", None).state
+    assert (state.files, state.dirty) == ((*TRACKED[:1], ".gitmodules", *TRACKED[1:]), False)
+    write(project / "lib", {"lib.py": "changed"})
+    assert snapshot(project, None).state.differs == ("lib/lib.py modified",)
+    git(project / "lib", "commit", "-q", "-am", "moved on")
+    inner = [git(project / "lib", "rev-parse", "--short=7", name) for name in ("HEAD", "HEAD~1")]
+    assert f"lib at {inner[0]}, committed is {inner[1]}" in snapshot(project, None).state.differs
+
+
+def test_a_clean_filter_runs_where_the_caller_allows_it(project: Path) -> None:
+    git(project, "config", "filter.strip.clean", "sed s/[0-9]*$//")
+    git(project, "config", "filter.strip.required", "true")
+    write(project, {".gitattributes": "*.nb filter=strip\n", "a.nb": "count 12\n"})
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "filtered")
+    os.utime(project / "a.nb", (1, 1))
+    assert status(project) == ""
+    assert not snapshot(project, None, filters=True).state.dirty
+    git(project, "config", "filter.strip.clean", "sh -c 'touch .git/ran; cat'")
+    os.utime(project / "a.nb", (2, 2))
+    assert snapshot(project, None).state.differs == ("a.nb modified",)
+    assert not (project / ".git/ran").exists()
+
+
+@pytest.mark.parametrize("told", ["--assume-unchanged", "--skip-worktree"])
+def test_what_git_was_told_not_to_look_at_is_dirty_all_the_same(project: Path, told: str) -> None:
+    git(project, "update-index", told, "train.py")
+    write(project, {"train.py": "print(2)\n"})
+    assert status(project) == ""
+    assert snapshot(project, None).state.differs == (
+        "train.py not as the commit has it, which git status does not see",
+    )
+
+
+@pytest.mark.parametrize("attribute", ["text eol=crlf", "working-tree-encoding=UTF-16LE", "ident"])
+def test_attributes_that_change_a_file_on_disk_are_no_change(project: Path, attribute: str) -> None:
+    write(project, {".gitattributes": f"*.txt {attribute}\n", "a.txt": "x"})
+    (project / "a.txt").write_bytes("a $Id$\n".encode("utf-16-le" if "UTF-16" in attribute else "utf-8"))
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "attributes")
+    (project / "a.txt").unlink()
+    git(project, "checkout", "a.txt")
+    assert status(project) == ""
+    assert snapshot(project, None).state.differs == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "target", "message", "hint"),
+    [
+        (("l",), "lake/a", 'run.code names "l", a link to "lake/a", which is no part of the code', "data belongs in a lake, and is declared as a dataset; or put the file itself there"),
+        (("l",), "src", 'run.code names "l", a link to "src", which is no part of the code', 'name "src" in run.code too, or put the file itself there'),
+        (("l",), "gone", 'run.code names "l", a link to "gone", which is not there', "correct the link, or take it out"),
+        (("sub",), "../src/a.py", 'run.code names "sub/l", a link to "src/a.py", which is no part of the code', 'name "src/a.py" in run.code too, or put the file itself there'),
+    ],
+)  # fmt: skip
+def test_a_link_to_what_is_no_code(project: Path, code: tuple[str, ...], target: str, message: str, hint: str) -> None:
+    write(project, {"lake/a": "", "sub/b.py": ""})
+    (project / ("l" if code == ("l",) else "sub/l")).symlink_to(target)
+    with pytest.raises(UsageError) as error:
+        snapshot(project, code, ("lake",))
+    assert (error.value.message, error.value.hint, error.value.exit_code) == (message, hint, 2)
+    if target.endswith("src") or target.endswith("a.py"):
+        assert snapshot(project, (*code, "src"), ("lake",)).state.files
+
+
 def test_nothing_that_a_repository_configures_is_executed(project: Path) -> None:
     trap = project / ".git" / "trap"
     trap.write_text(f"#!/bin/sh\ntouch {project}/.git/sprung\ncat\n")
@@ -299,7 +432,7 @@ def test_without_git_all_but_what_is_hidden_made_or_cached(tmp_path: Path) -> No
     taken = snapshot(tmp_path, None)
     assert files(taken) == (".python-version", "src/a.py", "train.py")
     assert taken.rule == BY_WALK
-    assert taken.state[3:] == (None, None, None, False)
+    assert taken.state[3:] == (None, None, None, False, (), ())
     assert files(snapshot(tmp_path, ("src", ".hidden"))) == (".hidden/x", "src/a.py")
 
 

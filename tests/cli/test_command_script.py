@@ -1,0 +1,73 @@
+"""A script that the command names must be among the code: refused at lock and at run, before a run is made."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from project import Project
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("python", "fit.py"),
+        ("python", "-u", "-W", "ignore", "./fit.py", "--epochs", "3"),
+        ("python", "-m", "fit"),
+        ("env", "A=1", "python3", "fit.py"),
+        ("papermill", "fit.py", "out.ipynb"),
+    ],
+)
+def test_a_script_that_is_no_code_is_refused_by_name(project: Project, cli, command: tuple[str, ...]) -> None:
+    project.command(*command)
+    project.add('code = ["train.py"]\n')
+    project.script("", "fit.py")
+    named = next(word for word in command if "fit" in word)
+    refused = f'error: run.command names "{named}", which is not among the code\nhint: name "{named}" in run.code\n'
+    for said in (cli("lock"), cli("lock", "--dry-run")):
+        assert (said.code, said.out, said.err) == (2, "", refused)
+    project.edit('code = ["train.py"]', 'code = ["train.py", "fit.py"]')
+    assert cli("lock").code == 0
+    project.edit('code = ["train.py", "fit.py"]', 'code = ["train.py"]')
+    said = cli("run")
+    assert (said.code, said.err) == (2, refused)
+    assert not list(project.root.glob(".reprolock/runs/*"))
+    assert project.all_stored() == []
+
+
+def test_a_script_that_is_yet_to_be_written_can_be_locked_and_not_run(project: Project, cli) -> None:
+    project.command("python", "fit.py")
+    assert cli("lock").code == 0
+    said = cli("run")
+    assert (said.code, said.err) == (
+        2,
+        'error: run.command names "fit.py", which is not there\nhint: a script is part of the code: is it tracked by git, or named in run.code?\n',
+    )
+
+
+def test_what_is_no_script_of_the_project_is_left_alone(project: Project, cli) -> None:
+    project.script("", "json.py")  # not what -c names
+    before = (project.root / "repro.toml").read_text().partition("command")[0]
+    for command in (
+        ("python", "-c", "print(1)", "json.py"),
+        ("python", "-m", "timeit", "-n1"),
+        ("python", "train.py", "json.py"),
+    ):
+        project.spec(f"{before}command = {json.dumps(command)}\n")
+        assert cli("lock").code == 0
+        assert cli("run", "--dry-run").code == 0
+
+
+def test_a_link_to_no_code_is_refused_before_a_run_is_made(project: Project, cli) -> None:
+    (project.root / "data").mkdir()
+    (project.root / "data/a.csv").write_text("a\n1\n")
+    (project.root / "input").symlink_to("data")
+    project.add('code = ["train.py", "input"]\n')
+    assert cli("lock").code == 0
+    said = cli("run")
+    assert (said.code, said.err) == (
+        2,
+        'error: run.code names "input", a link to "data", which is no part of the code\n'
+        'hint: name "data" in run.code too, or put the file itself there\n',
+    )
+    assert not list(project.root.glob(".reprolock/runs/*"))
