@@ -31,6 +31,7 @@ COMMANDS = {
     "cache": ("cache", "Show and trim the cache."),
     "data": ("data", "Work with the lake by hand."),
     "stack": ("stack", "Run a local lakeFS on MinIO, and an MLflow server."),
+    "git-driver": ("git_driver", "Let git merge repro.lock, and show its changes, pin by pin."),
     "doctor": ("doctor", "Check what is missing on this machine, and how to get it."),
     "schema": ("schema", "Print the JSON Schemas of repro.toml, repro.lock and record.json."),
     "completion": ("completion", "Print the completion script of a shell."),

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from reprolock.errors import LockError
 from reprolock.files.atomic_write import write_whole
+from reprolock.files.conflict import has_markers
 from reprolock.files.secrets import Scanner
 from reprolock.model.lock import VERSION, Lock
 from reprolock.model.value import Value
@@ -27,13 +28,18 @@ _RESTORE = f"restore it with `git checkout {NAME}`, or remove it and run `reprol
 
 def read_lock(root: Path) -> Lock | None:
     """The project's lock, None when there is none. LockError for one that cannot be taken."""
+    data = read_bytes(root)
+    return None if data is None else parse_lock(data)
+
+
+def read_bytes(root: Path) -> bytes | None:
+    """The bytes of the project's lock, None when there is none. LockError where they cannot be read."""
     try:
-        data = (root / NAME).read_bytes()
+        return (root / NAME).read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise LockError(f"{NAME} cannot be read: {error.strerror}", hint="check the file's permissions") from None
-    return parse_lock(data)
 
 
 def parse_lock(data: bytes, name: str = NAME) -> Lock:
@@ -42,9 +48,9 @@ def parse_lock(data: bytes, name: str = NAME) -> Lock:
     `name` is what its errors call it: the project's own lock can be restored, any other was only given to be read.
     """
     restore = _RESTORE if name == NAME else f"name a lock file as reprolock wrote it in place of {name}"
-    if b"<<<<<<< " in data and b">>>>>>> " in data:
-        sides = f"take either side with `git checkout --ours {NAME}`, then run `reprolock lock`"
-        raise LockError(f"{name} has git's conflict markers", hint=sides if name == NAME else restore)
+    if has_markers(data):
+        merge = "run `reprolock lock`, which merges both sides, and commit the result"
+        raise LockError(f"{name} has git's conflict markers", hint=merge if name == NAME else restore)
     try:
         tables = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

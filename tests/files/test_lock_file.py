@@ -107,7 +107,7 @@ RESTORE = "restore it with `git checkout repro.lock`, or remove it and run `repr
     ("data", "message", "hint"),
     [
         (b"version = 2\n", "repro.lock has version 2, and this reprolock reads up to version 1", "use the reprolock that wrote it, or a newer one"),
-        (b"version = 1\n<<<<<<< HEAD\na\n=======\n>>>>>>> x\n", "repro.lock has git's conflict markers", "take either side with `git checkout --ours repro.lock`, then run `reprolock lock`"),
+        (b"version = 1\n<<<<<<< HEAD\na\n=======\n>>>>>>> x\n", "repro.lock has git's conflict markers", "run `reprolock lock`, which merges both sides, and commit the result"),
         (b"version = \n", "repro.lock is not valid TOML: invalid value (at line 1, column 11)", RESTORE),
         (b"version = 1\nowner = 3\n", "repro.lock was edited: owner: extra inputs are not permitted", RESTORE),
         (lock_bytes(LOCK).replace(b'resolved = "lakefs://example-repo/6', b'resolved = "lakefs://example-repo/7', 1), "repro.lock was edited: dataset.0: resolved is not the declared address at the commit", RESTORE),

@@ -175,6 +175,27 @@ def blob_at(root: Path, revision: str, path: str) -> bytes | None:
     return None if answer.returncode else answer.stdout
 
 
+def top_folder(root: Path) -> Path | None:
+    """The top folder of the work tree that `root` is in; None without git or a repository."""
+    try:
+        line = _line(root, "rev-parse", "--show-toplevel")
+    except FileNotFoundError:
+        return None
+    return Path(line) if line else None
+
+
+def configure(root: Path, name: str, value: str) -> None:
+    """Set a setting of this clone (`git config --local`). MachineError with git's reason."""
+    answer = _git(root, "config", "--local", name, value)
+    if answer.returncode:
+        raise _git_error(root, answer.stderr)
+
+
+def unset_section(root: Path, section: str) -> None:
+    """Remove a section of this clone's settings; one that is not there is no error."""
+    _git(root, "config", "--local", "--remove-section", section)
+
+
 def _submodules(root: Path) -> Iterator[tuple[str, str]]:
     """Checked-out submodules with the commit that HEAD records of each."""
     # HEAD of a young repository is no tree: then nothing is a submodule of it.

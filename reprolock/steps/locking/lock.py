@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 
 from reprolock.errors import LakeRefused, ServiceError, UsageError
 from reprolock.files.atomic_write import guard
-from reprolock.files.lock_file import NAME, write_lock
+from reprolock.files.conflict import has_markers
+from reprolock.files.lock_file import NAME, read_bytes, write_lock
 from reprolock.files.spec_file import read_spec
 from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
@@ -16,12 +17,12 @@ from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin, Lock
 from reprolock.model.spec import Spec
 from reprolock.model.uri import LakeURI
 from reprolock.steps.locking.datasets import is_staged, resolve_datasets
+from reprolock.steps.locking.merge import check_nothing_lost, merged_lock, settle_datasets
 from reprolock.steps.locking.options import LockOptions
 from reprolock.steps.locking.staleness import dataset_problem, jars_problem
 from reprolock.steps.project.code import check_script
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
-from reprolock.steps.project.project import read_project
 
 _OTHER_SECONDS = 3600.0
 """How long a second `lock` waits for the first, which may have a world of packages to resolve."""
@@ -57,15 +58,18 @@ def lock(
     with guard(root / NAME, f"writing {NAME}", seconds=_OTHER_SECONDS, step=progress.step) as waited:
         if waited:
             progress.step("Resolving")
-        _, spec, old = read_project(root)
-        old = old or Lock()
+        spec = read_spec(root)
         _check_options(spec, options)
+        data = read_bytes(root)
+        merged = merged_lock(root, data)
+        old = settle_datasets(merged, spec, options)
         datasets, remarks = _datasets(root, spec, old, options, machine)
         environment = _environment(root, spec, old.environment, options, machine, remarks.append, progress)
+        check_nothing_lost(merged, environment, options)
         jars = _jars(spec, environment, old.jars, options, machine)
         new = Lock(dataset=tuple(sorted(datasets, key=lambda pin: pin.name)), environment=environment, jars=jars)
         changes = changes_between(old, new)
-        written = not options.dry_run and (new != old or not (root / NAME).exists())
+        written = not options.dry_run and (new != old or data is None or has_markers(data))
         if written:
             write_lock(root, new, machine.scanner())
     return LockResult(new, changes, tuple(remarks), written)

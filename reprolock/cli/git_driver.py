@@ -1,0 +1,69 @@
+"""`git-driver`: git merges and shows repro.lock by its pins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reprolock.cli.options import Settings, add_shared_options
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group("git-driver")
+def git_driver() -> None:
+    """Let git merge repro.lock pin by pin, and show its changes by pin.
+
+    `install` sets up one clone; the line that it adds to .gitattributes is to be committed, the rest each clone does
+    for itself.
+    """
+
+
+@git_driver.command()
+@add_shared_options
+def install(settings: Settings) -> None:
+    """Set git up in this clone."""
+    from reprolock.steps.locking.git_driver import install as set_up  # the library is loaded when a command runs
+
+    done = set_up(settings.root)
+    settings.line("git merges and shows repro.lock by its pins in this clone")
+    if done.changed:
+        settings.line(f"Next: git add {done.attributes.name}, and commit it")
+    settings.result({"attributes": str(done.attributes), "changed": done.changed})
+
+
+@git_driver.command()
+@add_shared_options
+def uninstall(settings: Settings) -> None:
+    """Take it away again."""
+    from reprolock.steps.locking.git_driver import uninstall as take_away  # the library is loaded when a command runs
+
+    done = take_away(settings.root)
+    settings.line("git merges repro.lock as text again in this clone")
+    settings.result({"attributes": str(done.attributes), "changed": done.changed})
+
+
+@git_driver.command(hidden=True)
+@click.argument("base", type=_FILE)
+@click.argument("ours", type=_FILE)
+@click.argument("theirs", type=_FILE)
+def merge(base: Path, ours: Path, theirs: Path) -> None:
+    """What git calls to merge; the result stands in OURS. Any exit but 0 is a conflict."""
+    from reprolock.steps.locking.git_driver import merge_files  # the library is loaded when a command runs
+
+    merge_files(base, ours, theirs)
+
+
+@git_driver.command(hidden=True)
+@click.argument("file", type=_FILE)
+def textconv(file: Path) -> None:
+    """What git calls to show FILE; one that is no lock is shown as it is."""
+    from reprolock.errors import LockError
+    from reprolock.steps.locking.git_driver import text_lines  # the library is loaded when a command runs
+
+    data = file.read_bytes()
+    try:
+        click.echo("\n".join(text_lines(data)))
+    except LockError:
+        click.echo(data, nl=False)
