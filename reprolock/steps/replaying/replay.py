@@ -32,16 +32,16 @@ from reprolock.steps.locking.overrides import WhatIf, with_params
 from reprolock.steps.project.locate import which_mlflow
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
+from reprolock.steps.project.run_context import RunContext
 from reprolock.steps.recording.load import Recorded, artifacts_in, read_record, read_recorded
 from reprolock.steps.recording.log import Reporter
 from reprolock.steps.recording.recover import close_abandoned
 from reprolock.steps.replaying.compare import compare
-from reprolock.steps.running.execute import Performance, RunResult, Unwatched, Watcher
+from reprolock.steps.running.execute import Attempt, Performed, Unwatched, Watcher, perform, rehearse
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.prepare import make_ready
 from reprolock.tracker import open_tracker, warm
 from reprolock.tracker.protocol import RECORD, Tracker
-from reprolock.tracker.tracking_uri import Place
 
 REPLAYS = "replays"
 """Where replays have their folders: `.reprolock/replays/<run>-<number>/`, with `recorded`, `code` and `project` in it."""
@@ -94,72 +94,72 @@ def replay(
         recorded = _fetch(root, run, tracker)
         if not options.dry_run:
             close_abandoned(root, machine)
+        context = RunContext(
+            root, recorded.spec, recorded.lock.dataset, machine, progress, hashing=True, warn=watcher.warn
+        )
         try:
-            return _replay_once(recorded, root, tracker, place, options, watcher, progress, machine, stack)
+            return _replay_once(recorded, context, tracker, options, watcher, stack)
         except (PinError, LockError) as error:
             raise _impossible(recorded, error) from None
 
 
 def _replay_once(
     recorded: Recorded,
-    root: Path,
+    context: RunContext,
     tracker: Tracker,
-    place: Place,
     options: ReplayOptions,
     watcher: Watcher,
-    progress: Progress,
-    machine: Machine,
     stack: ExitStack,
 ) -> Replayed:
+    """`context` is that of the folder in which the replay was asked for. What is taken from this user's caches is hashed:
+    a verdict must not rest on a size and a time."""
+    root = context.root
     folder = recorded.folder.parent / "project"
     folder.mkdir()
     spec = with_params(_on_lake(recorded.spec, root, options.lake), options.what_if.params)
     for name in (SPEC, LOCK):
         shutil.copy(recorded.folder / name, folder / name)
-    machine = machine._replace(cores=_cores(recorded.record, machine.cores))
+    machine = context.machine._replace(cores=_cores(recorded.record, context.machine.cores))
     lake = stack.enter_context(closing(_lake(recorded, spec, root, options.lake, machine))) if spec.datasets else None
     try:
-        sources, materials = make_ready(
-            folder,
-            spec,
+        ready = make_ready(
+            context._replace(root=folder, spec=spec, machine=machine),
             recorded.lock,
             lake,
-            machine,
             code=lambda: recorded.snapshot,
             what_if=options.what_if,
-            offline=False,
-            progress=progress,
-            remark=watcher.warn,
             replay_of=recorded.record.run_id,
         )
-        stack.enter_context(materials.interpreter.in_use())
+        stack.enter_context(ready.materials.interpreter.in_use())
         if lake is not None:
             # What is copied to this machine is checked against its pin then; what Spark reads in place never is.
-            check_listings(lake, in_place(sources.pins, materials.inputs))
+            check_listings(lake, in_place(ready.context.pins, ready.materials.inputs))
     except UsageError as error:
         raise error if options.what_if else _impossible(recorded, error) from None
-    sources = sources._replace(what_if=_all_what_ifs(recorded, options.what_if))
-    materials = materials._replace(code_root=recorded.code)
+    ready = ready._replace(
+        sources=ready.sources._replace(what_if=_all_what_ifs(recorded, options.what_if)),
+        materials=ready.materials._replace(code_root=recorded.code),
+    )
     reporter = Reporter(root, tracker, online=True, warn=watcher.warn)
-    performance = Performance(folder, sources, materials, reporter, machine, recorded.record)
     run_options = RunOptions(
         what_if=options.what_if,
         publishing_off=True,
         name=f"replay of {recorded.record.run_id[:8]}",
         stdout=options.stdout,
     )
+    attempt = Attempt(ready, reporter, run_options, watcher, recorded.record)
     try:
         if options.dry_run:
-            done = performance.rehearse(run_options, watcher, place)
-            return Replayed(recorded.record, done.record, folder, recorded.code, None)
-        done = performance.perform(run_options, watcher, place)
+            return Replayed(recorded.record, rehearse(attempt).record, folder, recorded.code, None)
+        performed = perform(attempt)
     except UsageError as error:  # a program that the record names and that is not here
         raise _impossible(recorded, error) from None
+    done = performed.result
     if done.incomplete is not None:
         raise done.incomplete  # there is nothing to compare
     verdict = None
     if not options.what_if and not is_interrupted(done.record):
-        verdict = _verdict(recorded, done, performance)
+        verdict = _verdict(recorded, performed, folder)
     _link(tracker, recorded.record, done.record, verdict, watcher)
     return Replayed(recorded.record, done.record, folder, recorded.code, verdict)
 
@@ -169,16 +169,17 @@ def is_interrupted(record: Record) -> bool:
     return record.status == "KILLED" and record.ending is not None and record.ending.signal is not None
 
 
-def _verdict(recorded: Recorded, done: RunResult, performance: Performance) -> Verdict:
+def _verdict(recorded: Recorded, performed: Performed, folder: Path) -> Verdict:
+    done = performed.result
     if not done.sent and any(name not in done.record.metrics for name in recorded.spec.metrics):
         return not_replayable("MLflow stopped answering, and could not be asked for the metrics that the replay logged")
     return compare(
         recorded,
         done.record,
-        performance.root,
-        python=performance.python,
-        environ=performance.environ,
-        unmeasured=performance.unmeasured,
+        folder,
+        python=performed.python,
+        environ=performed.environ,
+        unmeasured=performed.unmeasured,
     )
 
 

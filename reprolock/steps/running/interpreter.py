@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from reprolock.model.record import EnvironmentRecord
 from reprolock.model.spec import Spec
 from reprolock.steps.locking.jars import jar_store
 from reprolock.steps.project.machine import Machine
-from reprolock.steps.project.progress import Progress
+from reprolock.steps.project.run_context import RunContext
 
 
 class Interpreter(NamedTuple):
@@ -47,25 +46,24 @@ class Interpreter(NamedTuple):
         return f"the command wrote into the locked environment, which the next run builds again: {found[0]}{more}"
 
 
-def ready_environment(
-    spec: Spec,
-    pin: EnvironmentPin | None,
-    machine: Machine,
-    *,
-    offline: bool,
-    hashing: bool = False,
-    say: Callable[[str], None] | None = None,
-    remark: Callable[[str], None],
-) -> Interpreter:
+def ready_environment(context: RunContext, pin: EnvironmentPin | None) -> Interpreter:
     """The locked environment, whole and as it was built; or this interpreter, which must not drift from the lock.
 
-    `hashing`: every file of it is hashed, whatever sizes and times say. An environment that was changed is built again,
-    and `remark` told what was changed. PinError (exit 4) where this interpreter drifts.
+    An environment that was changed is built again, with a warning of what was changed. PinError (exit 4) where this
+    interpreter drifts.
     """
-    if pin is None or not spec.environment.isolated:
+    machine = context.machine
+    if pin is None or not context.spec.environment.isolated:
         return _current(pin, machine)
-    store = cache_folder(machine.environ)
-    built = ensure(pin, store, offline=offline, hashing=hashing, environ=machine.environ, progress=say, remark=remark)
+    built = ensure(
+        pin,
+        cache_folder(machine.environ),
+        offline=context.offline,
+        hashing=context.hashing,
+        environ=machine.environ,
+        progress=context.progress.step,
+        remark=context.warn,
+    )
     return _to_python(built, machine)
 
 
@@ -98,9 +96,7 @@ def _to_python(built: Environment, machine: Machine) -> Interpreter:
     return Interpreter(built.programs, built, record)
 
 
-def ready_jars(
-    spec: Spec, pin: JarsPin | None, machine: Machine, pyspark: Path | None, progress: Progress, *, offline: bool
-) -> tuple[Path, ...]:
+def ready_jars(context: RunContext, pin: JarsPin | None, pyspark: Path | None) -> tuple[Path, ...]:
     """The pinned files, every byte checked. PinError where one does not match, or Spark is not the one they are for.
 
     `pyspark` is the folder of the command's own; None: the one beside reprolock.
@@ -114,4 +110,5 @@ def ready_jars(
             hint=f"install it beside reprolock (`uv pip install pyspark=={pin.spark}`)",
             owner_hint="`reprolock lock --upgrade` pins what is here",
         )
-    return jar_store(spec, machine).files(pin, offline=offline, progress=progress)
+    store = jar_store(context.spec, context.machine)
+    return store.files(pin, offline=context.offline, progress=context.progress)

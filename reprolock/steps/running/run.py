@@ -23,10 +23,11 @@ from reprolock.steps.project.code import project_code
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.project.project import read_project
+from reprolock.steps.project.run_context import RunContext
 from reprolock.steps.project.run_folders import latest, runs_folder
 from reprolock.steps.recording.log import Reporter, offline_place
 from reprolock.steps.recording.recover import close_abandoned
-from reprolock.steps.running.execute import Performance, RunResult, Unwatched, Watcher
+from reprolock.steps.running.execute import Attempt, RunResult, Unwatched, Watcher, perform, rehearse
 from reprolock.steps.running.if_changed import equal_run
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.prepare import make_ready
@@ -73,26 +74,22 @@ def run(
         lake = stack.enter_context(closing(_lake(root, spec, machine))) if _uses_lake(spec) else None
         if lake is not None and not options.publishing_off:
             check_targets(lake, spec, options.tag)
-        sources, materials = make_ready(
-            root,
-            spec,
+        context = RunContext(root, spec, locked.dataset, machine, progress, offline=options.offline, warn=watcher.warn)
+        ready = make_ready(
+            context,
             locked,
             lake,
-            machine,
             code=lambda: project_code(root, spec, machine, filters=not options.dry_run),
             what_if=options.what_if,
-            offline=options.offline,
-            progress=progress,
-            remark=watcher.warn,
         )
-        stack.enter_context(materials.interpreter.in_use())
+        stack.enter_context(ready.materials.interpreter.in_use())
         tracker = stack.enter_context(closing(open_tracker(place, machine.environ, machine.home)))
         reporter = Reporter(root, tracker, online=not options.offline, warn=watcher.warn)
-        attempt = Performance(root, sources, materials, reporter, machine, latest(root))
+        attempt = Attempt(ready, reporter, options, watcher, latest(root))
         if options.dry_run:
-            return attempt.rehearse(options, watcher, place)
+            return rehearse(attempt)
         close_abandoned(root, machine)
-        done = attempt.perform(options, watcher, place)
+        done = perform(attempt).result
         if forward and (problem := forward(done.record, runs_folder(root) / done.record.run_id)):
             watcher.warn(problem)
         return done

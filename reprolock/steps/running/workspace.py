@@ -34,8 +34,7 @@ from reprolock.model.record import run_uuid
 from reprolock.model.spec import Spec
 from reprolock.model.workspace import Input, SparkPlan, Workspace
 from reprolock.steps.inputs.materialise import Materialised, make_tree
-from reprolock.steps.project.machine import Machine
-from reprolock.steps.project.progress import Progress
+from reprolock.steps.project.run_context import RunContext
 from reprolock.steps.running.interpreter import Interpreter
 from reprolock.steps.running.run_branches import Publication
 
@@ -44,11 +43,7 @@ PINS = "pins.json"
 
 
 class Materials(NamedTuple):
-    """What has been made ready before the run has an ID: code, inputs, Python, jars, Java, and the lake they came from.
-
-    `hashing`: nothing of this user's caches is believed, neither data that the command asks for while it is running nor
-    bytecode.
-    """
+    """What has been made ready before the run has an ID: code, inputs, Python, jars, Java, and the lake they came from."""
 
     snapshot: Snapshot
     code_root: Path
@@ -58,7 +53,6 @@ class Materials(NamedTuple):
     listener: Path | None
     java: Java | None
     lake: Lake | None
-    hashing: bool = False
 
 
 class OutputPlace(NamedTuple):
@@ -68,58 +62,43 @@ class OutputPlace(NamedTuple):
     url: str
 
 
-def inputs_of(
-    lake: Lake | None,
-    spec: Spec,
-    pins: tuple[DatasetPin, ...],
-    root: Path,
-    machine: Machine,
-    progress: Progress,
-    *,
-    offline: bool = False,
-    hashing: bool = False,
-) -> tuple[Input, ...]:
+def inputs_of(context: RunContext, lake: Lake | None) -> tuple[Input, ...]:
     """Where the command finds each dataset. What Spark cannot read in place, or a placeholder asks for, is materialised.
 
-    Offline everything is, out of this user's cache. `hashing`: the cache's objects are hashed as they are taken.
+    Offline everything is, out of this user's cache.
     """
     if lake is None:
         return ()
+    spec, offline = context.spec, context.offline
     asked = " ".join((*spec.run.command, *spec.run.env.values()))
     inputs = []
-    for pin in pins:
+    for pin in context.pins:
         url = lake.address(pin.place) if spec.spark and not offline else None
         if url is None or f"{{datasets.{pin.name}.path}}" in asked:
-            made = local_tree(
-                None if offline and lake.kind == "lakefs" else lake, pin, root, machine, progress, hashing=hashing
-            )
+            made = local_tree(context, None if offline and lake.kind == "lakefs" else lake, pin)
             inputs.append(Input(pin.name, url or f"file://{made.path}", made.path, made.unverified))
         else:
             inputs.append(Input(pin.name, url, None))
     return tuple(inputs)
 
 
-def local_tree(
-    lake: Lake | None, pin: DatasetPin, root: Path, machine: Machine, progress: Progress, *, hashing: bool
-) -> Materialised:
+def local_tree(context: RunContext, lake: Lake | None, pin: DatasetPin) -> Materialised:
     """The dataset's read-only tree in the project, made of links into this user's cache; None asks no lake."""
-    cache = ObjectCache(cache_folder(machine.environ) / "objects", hashing=hashing)
-    return make_tree(lake, pin, cache, root / ".reprolock" / "data", progress)
+    cache = ObjectCache(cache_folder(context.machine.environ) / "objects", hashing=context.hashing)
+    return make_tree(lake, pin, cache, context.root / ".reprolock" / "data", context.progress)
 
 
 def rebuild(
     run_id: str,
-    root: Path,
-    spec: Spec,
-    pins: tuple[DatasetPin, ...],
+    context: RunContext,
     materials: Materials,
-    machine: Machine,
     *,
     in_place: bool,
     tracking: Mapping[str, str],
     publication: Publication | None = None,
 ) -> tuple[Workspace, Variables]:
     """Lay out `.reprolock/runs/<run_id>`. `tracking` are MLflow's variables for the command."""
+    root, spec, machine = context.root, context.spec, context.machine
     folder = root / ".reprolock" / "runs" / run_id
     work = root if in_place else folder / "work"
     for made in (folder, work):
@@ -135,9 +114,9 @@ def rebuild(
         name: OutputPlace(path, (direct and direct.url(name)) or f"file://{path}") for name, path in outputs.items()
     }
     published = {branch.repository for branch in direct.branches} if direct else set()
-    plan, spark_environ = _spark(spec, pins, materials, machine, folder, published)
+    plan, spark_environ = _spark(context, materials, folder, published)
     values = _values(spec, materials.inputs, places)
-    context = folder / "context.json"
+    context_file = folder / "context.json"
     fetch = (
         str(machine.python),
         "-I",
@@ -147,13 +126,13 @@ def rebuild(
         str(folder),
         str(cache_folder(machine.environ)),
     )
-    document = context_document(run_id, spec, pins, materials.inputs, places, fetch)
-    write_whole(context, _json(document))
+    document = context_document(run_id, spec, context.pins, materials.inputs, places, fetch)
+    write_whole(context_file, _json(document))
     asked_for = {
         "root": str(root),
         "lake": spec.lake.endpoint,
-        "hashing": materials.hashing,
-        "pins": [pin.model_dump(mode="json") for pin in pins],
+        "hashing": context.hashing,
+        "pins": [pin.model_dump(mode="json") for pin in context.pins],
     }
     write_whole(folder / PINS, _json(asked_for))
     runtime = folder / "runtime"
@@ -165,10 +144,10 @@ def rebuild(
         set_env={name: expand(text, values) for name, text in spec.run.env.items()},
         pass_env=spec.run.pass_env,
         extra={
-            "REPROLOCK_CONTEXT": str(context),
+            "REPROLOCK_CONTEXT": str(context_file),
             "REPROLOCK_RUN_ID": run_id,
             **({"JAVA_HOME": str(materials.java.home)} if materials.java else {}),
-            **({"PYTHONPYCACHEPREFIX": str(folder / "bytecode")} if materials.hashing else {}),
+            **({"PYTHONPYCACHEPREFIX": str(folder / "bytecode")} if context.hashing else {}),
             **spark_environ,
             **tracking,
         },
@@ -193,8 +172,9 @@ def rebuild(
 
 
 def _spark(
-    spec: Spec, pins: tuple[DatasetPin, ...], materials: Materials, machine: Machine, folder: Path, published: set[str]
+    context: RunContext, materials: Materials, folder: Path, published: set[str]
 ) -> tuple[SparkPlan | None, dict[str, str]]:
+    spec, machine = context.spec, context.machine
     if spec.spark is None:
         return None, {}
     user_conf = machine.environ.get("SPARK_CONF_DIR")
@@ -208,18 +188,17 @@ def _spark(
         folder=folder / "spark-conf",
         java=str(materials.java) if materials.java else None,
         user_conf=Path(user_conf) if user_conf else None,
-        s3=s3_access(spec, pins, machine, published),
+        s3=s3_access(context, published),
         watch=Watch(listener, home.folder, folder, spec.project.name, run_uuid(folder.name)) if listener else None,
     )
 
 
-def s3_access(
-    spec: Spec, pins: tuple[DatasetPin, ...], machine: Machine, published: Collection[str] = ()
-) -> S3Access | None:
+def s3_access(context: RunContext, published: Collection[str] = ()) -> S3Access | None:
     """The lake's S3 gateway and its credentials; None for an embedded lake. ServiceError where there is no key pair for it.
 
     `published` are further repositories, which the command may write to.
     """
+    spec, pins, machine = context.spec, context.pins, context.machine
     if spec.lake.kind == "git" or not (pins or published):
         return None
     keys = find_credentials(spec.lake.endpoint, machine.environ, machine.home)
