@@ -37,6 +37,12 @@ check: install ## Lint, format, types, the order of imports, the declared depend
 test: install minio ## Run every test; says at the end which real services it ran against
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
+test-fast: install ## The tests that need no Spark, no MLflow and no server: under three minutes
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not spark and not live" $(FAST) $(PYTEST_ARGS)
+
+test-laws: install ## Look for a value that breaks a law: other values each time, and many of them
+	@REPROLOCK_LAWS=explore $(BIN)/python -m pytest tests/property tests/model -m property $(PYTEST_ARGS)
+
 large: install minio ## An object of 5 GiB in and out of a real lakeFS; minutes, and 15 GiB of disk
 	@$(BIN)/python -m pytest tests/bench/large_object.py
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import services
 
-pytest_plugins = ["spark_session", "project", "wheelhouse"]
+pytest_plugins = ["laws", "spark_session", "project", "wheelhouse"]
 from command_line import cli  # noqa: F401 - a fixture
 from ground import Ground
 

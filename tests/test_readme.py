@@ -89,7 +89,7 @@ def test_a_command_that_is_shown_exists(shown: str) -> None:
 
 
 def test_every_command_is_described() -> None:
-    assert {name for name, (_, summary) in COMMANDS.items() if summary} <= set(re.findall(r"reprolock ([a-z-]+)", TEXT))
+    assert {name for name, entry in COMMANDS.items() if entry.group} <= set(re.findall(r"reprolock ([a-z-]+)", TEXT))
 
 
 def test_every_exit_code_is_listed() -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -14,30 +14,48 @@ from reprolock import __version__
 from reprolock.cli.options import Settings
 from reprolock.errors import ReprolockError
 
-COMMANDS = {
-    "init": ("init", "Write a starting repro.toml."),
-    "lock": ("lock", "Resolve what is not pinned yet, and write repro.lock."),
-    "status": ("status", "Show which branches moved on, and what is stale in the lock."),
-    "run": ("run", "Rebuild the inputs from the lock, run the command, record it."),
-    "replay": ("replay", "Run a recorded run again from its record alone, and give a verdict."),
-    "verify": ("verify", "Check that every pinned byte still exists."),
-    "diff": ("diff", "Compare two locks, two git revisions of a lock, or two runs."),
-    "impact": ("impact", "List the runs and registered models that read an address."),
-    "same-data": ("same_data", "Say whether runs used the same data."),
-    "export": ("export", "Write a recorded run as OpenLineage, PROV or RO-Crate."),
-    "show": ("show", "Show the lock, or a recorded run."),
-    "sync": ("sync", "Send records that could not reach MLflow."),
-    "env": ("env", "Show the locked environment; export or prune it."),
-    "cache": ("cache", "Show and trim the cache."),
-    "data": ("data", "Work with the lake by hand."),
-    "stack": ("stack", "Run a local lakeFS on MinIO, and an MLflow server."),
-    "git-driver": ("git_driver", "Let git merge repro.lock, and show its changes, pin by pin."),
-    "doctor": ("doctor", "Check what is missing on this machine, and how to get it."),
-    "schema": ("schema", "Print the JSON Schemas of repro.toml, repro.lock and record.json."),
-    "completion": ("completion", "Print the completion script of a shell."),
-    "materialise": ("materialise", ""),
+
+class Entry(NamedTuple):
+    """A line of the help: the module in reprolock.cli that has the command, its group and summary; None hides it."""
+
+    module: str
+    group: str | None
+    summary: str = ""
+
+
+GROUPS = {
+    "project": "Declare and lock a project",
+    "run": "Run, repeat, look at runs",
+    "audit": "Check what runs rest on",
+    "lake": "Work with the lake",
+    "machine": "This machine",
 }
-"""Name → (module in reprolock.cli, summary). Listed here so that help and completion load no command; without a summary it is hidden."""
+"""The groups of `reprolock --help`, in its order, with their headings."""
+
+COMMANDS = {
+    "init": Entry("init", "project", "Write a starting repro.toml."),
+    "lock": Entry("lock", "project", "Resolve what is not pinned yet, and write repro.lock."),
+    "status": Entry("status", "project", "Show which branches moved on, and what is stale in the lock."),
+    "diff": Entry("diff", "project", "Compare two locks, two git revisions of a lock, or two runs."),
+    "env": Entry("env", "project", "Show the locked environment; export or prune it."),
+    "git-driver": Entry("git_driver", "project", "Let git merge repro.lock, and show its changes, pin by pin."),
+    "run": Entry("run", "run", "Rebuild the inputs from the lock, run the command, record it."),
+    "replay": Entry("replay", "run", "Run a recorded run again from its record alone, and give a verdict."),
+    "show": Entry("show", "run", "Show the lock, or a recorded run."),
+    "sync": Entry("sync", "run", "Send records that could not reach MLflow."),
+    "verify": Entry("verify", "audit", "Check that every pinned byte still exists."),
+    "same-data": Entry("same_data", "audit", "Say whether runs used the same data."),
+    "impact": Entry("impact", "audit", "List the runs and registered models that read an address."),
+    "export": Entry("export", "audit", "Write a recorded run as OpenLineage, PROV or RO-Crate."),
+    "data": Entry("data", "lake", "Work with the lake by hand."),
+    "stack": Entry("stack", "lake", "Run a local lakeFS on MinIO, and an MLflow server."),
+    "doctor": Entry("doctor", "machine", "Check what is missing on this machine, and how to get it."),
+    "cache": Entry("cache", "machine", "Show and trim the cache."),
+    "schema": Entry("schema", "machine", "Print the JSON Schemas of repro.toml, repro.lock and record.json."),
+    "completion": Entry("completion", "machine", "Print the completion script of a shell."),
+    "materialise": Entry("materialise", None),
+}
+"""Every command by its name, one a line, in the order of the help. Listed here so that help and completion load none."""
 _OWNERS = {"lock", "status", "run", "verify", "env"}
 """Commands for a project's owner; the others are for auditors too, who cannot change a lock."""
 
@@ -46,12 +64,12 @@ class Commands(click.Group):
     """The group of COMMANDS; a command's module is imported when the command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name, (_, text) in COMMANDS.items() if text]
+        return [name for name, entry in COMMANDS.items() if entry.group]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        module = import_module(f"reprolock.cli.{COMMANDS[name][0]}")
+        module = import_module(f"reprolock.cli.{COMMANDS[name].module}")
         command: click.Command = getattr(module, name.replace("-", "_"))
         return command
 
@@ -81,17 +99,24 @@ class Commands(click.Group):
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
         return [
-            CompletionItem(name, help=text)
-            for name, (_, text) in COMMANDS.items()
-            if text and name.startswith(incomplete)
+            CompletionItem(name, help=entry.summary)
+            for name, entry in COMMANDS.items()
+            if entry.group and name.startswith(incomplete)
         ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items() if text])
+        width = max(map(len, self.list_commands(ctx)))
+        for group, heading in GROUPS.items():
+            lines = [(name.ljust(width), entry.summary) for name, entry in COMMANDS.items() if entry.group == group]
+            with formatter.section(heading):
+                formatter.write_dl(lines)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="reprolock", message="%(prog)s %(version)s")
 @click.option("-C", "directory", metavar="DIR", default=".", help="Work in this folder.")
 @click.pass_context
@@ -102,6 +127,8 @@ def reprolock(ctx: click.Context, directory: str) -> None:
     rebuilds exactly those inputs and records the run in MLflow.
     """
     ctx.obj = Settings(directory=directory)
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def run_command_line(arguments: Sequence[str]) -> int:

@@ -17,7 +17,7 @@ from ground import Ground
 from project import Project
 
 import reprolock
-from reprolock.cli.main import COMMANDS
+from reprolock.cli.main import COMMANDS, GROUPS
 from reprolock.files.spec_file import read_spec
 from reprolock.steps.maintenance.schema import schema_bytes
 
@@ -308,7 +308,7 @@ def test_json_is_one_object_on_stdout_everywhere(
         "schema": [[], ["record"], ["--write", str(root / "schemas")]],
         "completion": [["bash"], ["zsh"], ["fish"]],
     }  # fmt: skip
-    assert calls.keys() >= {name for name, (_, summary) in COMMANDS.items() if summary}
+    assert calls.keys() >= {name for name, entry in COMMANDS.items() if entry.group}
     for name, every in calls.items():
         for arguments in every:
             said = cli(name, *arguments, "--json")
@@ -333,8 +333,11 @@ def test_help(name: str, cli) -> None:
 def test_help_lists_the_commands(cli) -> None:
     said = cli("--help")
     assert said.code == 0
-    for name, (_, summary) in COMMANDS.items():
-        assert (f"  {name} " in said.out) == bool(summary)
+    for name, entry in COMMANDS.items():
+        assert (f"  {name} " in said.out) == bool(entry.group)
+    headings = [line.removesuffix(":") for line in said.out.splitlines() if line.endswith(":")]
+    assert headings == ["Options", *GROUPS.values()]
+    assert cli() == said
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,10 @@ def test_a_name_that_is_safe_stays_in_its_folder(tmp_path_factory: pytest.TempPa
         assert file.relative_to(folder).as_posix() == path
 
 
+def test_half_a_surrogate_pair_is_not_a_name() -> None:
+    assert unsafe("a/\ud800", windows=False) == "it is not text"
+
+
 @given(any_text)
 def test_a_branch_or_tag_is_made_or_refused(lake: GitLake, name: str) -> None:
     before = list(lake.branches("names"))

@@ -49,6 +49,10 @@ def unsafe(name: str, *, windows: bool) -> str | None:
         return "it could leave the folder"
     if not name or name.endswith("/"):
         return "it is not a file's name"
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return "it is not text"
     segments = name.split("/")
     if len(name.encode()) > 255 and any(len(segment.encode()) > 255 for segment in segments):
         return "a part of it is longer than 255 bytes"
