@@ -8,7 +8,7 @@ CACHE ?= $(HOME)/.cache/reprolock-dev
 MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 export PATH := $(CURDIR)/$(BIN):$(CACHE)/bin:$(PATH)
 
-.PHONY: help install minio check test test-fast test-laws docs large demo demo-stack bench schemas relock clean
+.PHONY: help install minio check dist test test-fast test-laws docs large demo demo-stack bench schemas relock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -33,6 +33,11 @@ check: install ## Lint, format, types, the order of imports, the declared depend
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/deptry reprolock
+
+dist: install ## Build the sdist and the wheel, check them, and run reprolock from the wheel alone
+	@rm -rf dist && $(BIN)/uv build --quiet
+	@$(BIN)/twine check --strict dist/*
+	@$(BIN)/python .ci/wheel_alone.py dist/*.whl
 
 test: install minio ## Run every test; says at the end which real services it ran against
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
