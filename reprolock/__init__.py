@@ -20,6 +20,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "current": "reprolock.script",
+    "audit": "reprolock.steps.evidence.audit",
+    "sign": "reprolock.steps.evidence.sign",
     "check": "reprolock.steps.locking.staleness",
     "diff": "reprolock.steps.inspecting.diff",
     "export": "reprolock.steps.inspecting.export",

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "reprolock"
 LAYERS = [
     {"errors"},
     {"model"},
-    {"files", "lake", "environment", "engine", "tracker", "standards"},
+    {"files", "lake", "environment", "engine", "tracker", "standards", "signing"},
     {"steps"},
     {"stack"},
     {"cli", "__main__"},
@@ -31,6 +31,9 @@ HEAVY = {
     "openlineage": {"reprolock.standards.openlineage"},
     "prov": {"reprolock.standards.prov"},
     "rocrate": {"reprolock.standards.ro_crate"},
+    "securesystemslib": {"reprolock.signing"},
+    "cryptography": {"reprolock.signing"},
+    "rfc3161_client": {"reprolock.signing"},
     "rich": {"reprolock.cli"},
     "click": {"reprolock.cli"},
 }

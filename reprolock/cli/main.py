@@ -46,17 +46,21 @@ COMMANDS = {
     "verify": Entry("verify", "audit", "Check that every pinned byte still exists."),
     "same-data": Entry("same_data", "audit", "Say whether runs used the same data."),
     "impact": Entry("impact", "audit", "List the runs and registered models that read an address."),
+    "key": Entry("key", "audit", "Make and show keys that sign evidence."),
+    "sign": Entry("sign", "audit", "Put a name and a word under a run, by a key."),
+    "audit": Entry("audit", "audit", "Check by public keys alone what is claimed of a run."),
+    "hold": Entry("hold", "audit", "Keep pinned commits in the lake, past its garbage collection."),
     "export": Entry("export", "audit", "Write a recorded run as OpenLineage, PROV or RO-Crate."),
     "data": Entry("data", "lake", "Work with the lake by hand."),
     "stack": Entry("stack", "lake", "Run a local lakeFS on MinIO, and an MLflow server."),
     "doctor": Entry("doctor", "machine", "Check what is missing on this machine, and how to get it."),
     "cache": Entry("cache", "machine", "Show and trim the cache."),
-    "schema": Entry("schema", "machine", "Print the JSON Schemas of repro.toml, repro.lock and record.json."),
+    "schema": Entry("schema", "machine", "Print the JSON Schemas of repro.toml, repro.lock, record.json and trust.toml."),
     "completion": Entry("completion", "machine", "Print the completion script of a shell."),
     "materialise": Entry("materialise", None),
 }
 """Every command by its name, one a line, in the order of the help. Listed here so that help and completion load none."""
-_OWNERS = {"lock", "status", "run", "verify", "env"}
+_OWNERS = {"lock", "status", "run", "verify", "env", "hold"}
 """Commands for a project's owner; the others are for auditors too, who cannot change a lock."""
 
 

@@ -62,6 +62,12 @@ class _ReplayScreen(Screen):
     metavar="FILE",
     help="Write the verdict as one self-contained page.",
 )
+@click.option(
+    "--trust",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="trust.toml: refuse (exit 7), before anything is executed, a run that it does not trust.",
+)
 @click.option("--dry-run", is_flag=True, help="Check the record and show what would run, without running it.")
 @add_shared_options
 def replay(
@@ -73,6 +79,7 @@ def replay(
     params: tuple[str, ...],
     data: tuple[str, ...],
     html: Path | None,
+    trust: Path | None,
     dry_run: bool,
 ) -> None:
     """Rebuild a recorded run from its record alone, run it again, compare, give a verdict.
@@ -93,6 +100,7 @@ def replay(
         lake=lake,
         what_if=WhatIf(dict(parse_param(text) for text in params), dict(pairs("--data", data))),
         dry_run=dry_run,
+        trust=trust,
         stdout=sys.stderr.fileno() if settings.json else None,
     )
     answers: list[Replayed] = []
@@ -182,6 +190,8 @@ def _say(settings: Settings, done: Replayed, dry_run: bool) -> None:
             for sentence in replay.why if done.verdict.differing else ():
                 settings.line(f"  {sentence}")
     settings.line(f"Recorded replay {replay.run_id[:8]} of {recorded.run_id[:8]}")
+    if done.signer is not None:
+        settings.line(f"Signed   the verdict, by {done.signer[:12]}")
 
 
 def _brief(value: str | None) -> str:

@@ -101,6 +101,8 @@ def run(
     settings.remark(
         f"Recorded run {record.run_id[:8]} ({record.experiment}) in {duration(record.ending.seconds)}{kept}"
     )
+    if done.signer is not None:
+        settings.remark(f"Signed   by {done.signer[:12]}: rules and pins before the command, the record after it")
     settings.remark(
         f"Look     reprolock show {record.run_id[:8]}" + (f"      {_mlflow_page(done.tracking)}" if done.sent else "")
     )

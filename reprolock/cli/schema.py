@@ -15,7 +15,7 @@ from reprolock.cli.options import Settings, add_shared_options
 @click.option("--write", metavar="DIR", type=click.Path(path_type=Path), help="Write the schemas into a folder.")
 @add_shared_options
 def schema(settings: Settings, name: str | None, write: Path | None) -> None:
-    """Print the JSON Schemas of repro.toml, repro.lock and record.json."""
+    """Print the JSON Schemas of repro.toml, repro.lock, record.json and trust.toml."""
     if write is not None:
         from reprolock.steps.maintenance.schema import write_schemas  # only with --write
 

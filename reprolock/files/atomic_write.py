@@ -53,6 +53,23 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
             temporary.unlink()
 
 
+def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """As `write_whole`, but never over a file: MachineError where something is at the path already."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(temporary, path)  # fails where the name is taken, also by a second writer at the same moment
+        sync_folder(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder outlast a power failure. Windows has no such call and needs none."""
     if os.name == "nt":

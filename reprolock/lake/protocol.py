@@ -103,6 +103,11 @@ class Lake(Protocol):
         """Names of branches, sorted."""
         ...
 
+    def kept(self, repository: str) -> frozenset[str] | None:
+        """IDs of the commits that the lake's garbage collection would keep now, by its own word: the heads of branches
+        at least. None where the lake does not say: no rules of collection are set, or this account may not ask."""
+        ...
+
     def diff(self, repository: str, left: str, right: str, path: str = "") -> Iterator[Change]:
         """What changed from one ref's commit to another's, sorted by path; what is staged does not count."""
         ...
@@ -127,8 +132,10 @@ class Lake(Protocol):
         """Stage the removal of an object, or of all under a folder; how many went. NotFound when none did."""
         ...
 
-    def commit(self, repository: str, branch: str, message: str, metadata: Mapping[str, str] = {}) -> Commit:
-        """Commit what is staged. LakeRefused when nothing is."""
+    def commit(
+        self, repository: str, branch: str, message: str, metadata: Mapping[str, str] = {}, *, empty: bool = False
+    ) -> Commit:
+        """Commit what is staged. LakeRefused when nothing is, unless the commit may be `empty`."""
         ...
 
     def create_branch(self, repository: str, name: str, source: str) -> None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 
+SIGNING_KEY = "REPROLOCK_SIGNING_KEY"
+"""The variable that names the key of a run's evidence. It and all whose names start with it belong to reprolock alone."""
+
 _NAME = re.compile(
     r"(?:^|[._-])(?:secret|passphrase|token|credentials?|api[._-]?key|access[._-]?key(?:[._-]?id)?"
     r"|secret[._-]?key|private[._-]?key|account[._-]?key)$"

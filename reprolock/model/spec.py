@@ -7,6 +7,7 @@ not asked where one of the keys is at fault: `further_problems` asks them of wha
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -24,7 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from reprolock.model.placeholders import as_argument
-from reprolock.model.secrecy import has_userinfo, is_secret_name, looks_secret
+from reprolock.model.secrecy import SIGNING_KEY, has_userinfo, is_secret_name, looks_secret
 from reprolock.model.spec_rules import OWN_FILES as OWN_FILES
 from reprolock.model.spec_rules import SOURCES, Loc, Problems, Tables, consistent_output, disagreements, one_source
 from reprolock.model.uri import LakeURI, check_path
@@ -35,6 +36,8 @@ Strings = Annotated[tuple[str, ...], Strict(False)]
 Format = Literal["delta", "parquet", "csv", "json", "orc", "avro", "text", "binary", "image"]
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_PERIOD = re.compile(r"(\d{1,6})([dwy])")
+_LONGEST_DAYS = 365_250
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -66,6 +69,10 @@ def _no_secret(text: str) -> str:
     if looks_secret(text):
         raise problem("this is a secret, and a secret must not be in a file; name its variable in run.pass_env")
     return text
+
+
+def _no_signing_key(name: str) -> str:
+    return f"{name} belongs to the key that signs a run's evidence, and a command must not reach that"
 
 
 def _project_path(path: str) -> str:
@@ -255,6 +262,8 @@ class RunSpec(Value):
         for name, value in env.items():
             if not _ENV_NAME.fullmatch(name):
                 problems.append(((name,), f'"{name}" is not a variable name'))
+            elif name.startswith(SIGNING_KEY):
+                problems.append(((name,), _no_signing_key(name)))
             elif is_secret_name(name) or looks_secret(value):
                 problems.append(
                     ((name,), f'{name} holds a secret, and a secret must not be in a file; write pass_env = ["{name}"]')
@@ -266,9 +275,13 @@ class RunSpec(Value):
     @classmethod
     def _names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         sentence = '"{}" is not a variable name; patterns are not taken'
-        _refuse(
-            [((index,), sentence.format(name)) for index, name in enumerate(names) if not _ENV_NAME.fullmatch(name)]
-        )
+        problems: Problems = []
+        for index, name in enumerate(names):
+            if not _ENV_NAME.fullmatch(name):
+                problems.append(((index,), sentence.format(name)))
+            elif name.startswith(SIGNING_KEY):
+                problems.append(((index,), _no_signing_key(name)))
+        _refuse(problems)
         return names
 
     @field_validator("timeout")
@@ -347,6 +360,30 @@ class MlflowSpec(Value):
     experiment: str | None = Field(None, min_length=1, description="Default: project.name.")
 
 
+class EvidenceSpec(Value):
+    """`[evidence]`: what a run leaves for those who check it with a public key."""
+
+    sign: bool = Field(False, description="true: a run without a signing key is refused before anything starts.")
+    hold: str | None = Field(
+        None, description='How long pinned commits are held in the lake: "10y", "90d"; left out: not at all.'
+    )
+    timestamp: Address | None = Field(None, description="An RFC 3161 time-stamping authority: its http(s) address.")
+
+    @field_validator("hold")
+    @classmethod
+    def _is_a_period(cls, period: str | None) -> str | None:
+        if period is not None and not days(period):
+            raise problem(f'"{period}" is not a period; write "10y", "26w" or "90d"')
+        return period
+
+    @field_validator("timestamp")
+    @classmethod
+    def _is_an_address(cls, address: str | None) -> str | None:
+        if address is not None and not re.match(r"https?://[^/]", address):
+            raise problem(f'"{address}" is not an http(s) address of a time-stamping authority')
+        return address
+
+
 class Spec(Value):
     """The whole of repro.toml."""
 
@@ -366,6 +403,7 @@ class Spec(Value):
         str, Annotated[Tolerance, BeforeValidator(_tolerance, json_schema_input_type=Literal["exact"] | Tolerance)]
     ] = Field({}, description='Only these decide a verdict: "exact", or { rel = 1e-6 }, or { abs = 0.01 }.')
     mlflow: MlflowSpec = Field(MlflowSpec(), description="Where runs are recorded.")
+    evidence: EvidenceSpec = Field(EvidenceSpec(), description="Signatures, time stamps and holds.")
 
     @field_validator("params")
     @classmethod
@@ -431,6 +469,15 @@ def seconds(duration: str) -> int:
         return 0
     days, hours, minutes, secs = (int(part or 0) for part in match.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + secs
+
+
+def days(period: str) -> int:
+    """`10y`, `26w`, `90d` in days, a year being 365.25 of them rounded up; 0 for what is not a period of 1 day to 1000 years."""
+    match = _PERIOD.fullmatch(period)
+    if not match:
+        return 0
+    number = math.ceil(int(match[1]) * {"d": 1, "w": 7, "y": 365.25}[match[2]])
+    return number if number <= _LONGEST_DAYS else 0
 
 
 def further_problems(document: Mapping[str, Any]) -> Problems:

@@ -153,6 +153,23 @@ class MlflowTracker:
                 raise cannot_write(target, error) from error
         return folder
 
+    def artifact(self, run_id: str, name: str) -> bytes | None:
+        run = self._find(run_id)
+        if name not in self._store.artifacts(run, FOLDER):
+            return None
+        with tempfile.TemporaryDirectory(prefix="reprolock-") as folder:
+            file = Path(folder) / name
+            self._store.fetch(run, f"{FOLDER}/{name}", file)
+            return file.read_bytes()
+
+    def attach(self, run_id: str, name: str, data: bytes) -> None:
+        self._check_file(writing=True)
+        run = self._find(run_id)
+        with tempfile.TemporaryDirectory(prefix="reprolock-") as folder:
+            file = Path(folder) / name
+            file.write_bytes(data)
+            self._store.upload(run, file, f"{FOLDER}/{name}")
+
     def runs(
         self, experiment: str | None = None, tags: Mapping[str, str] = {}, limit: int = 100, *, recorded: bool = True
     ) -> list[Row]:
@@ -233,8 +250,10 @@ class MlflowTracker:
     def _send_files(self, run: StoredRun, record: Record, files: Mapping[str, Path]) -> None:
         there = self._store.artifacts(run, FOLDER)
         for name, file in files.items():
-            if there.get(name) != file.stat().st_size:
+            if name == RECORD or there.get(name) != file.stat().st_size:
                 self._store.upload(run, file, f"{FOLDER}/{name}")
+        if RECORD in files:
+            return
         with tempfile.TemporaryDirectory(prefix="reprolock-") as folder:
             file = Path(folder) / RECORD
             file.write_bytes(record_bytes(record))

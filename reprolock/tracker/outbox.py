@@ -25,7 +25,7 @@ from reprolock.files.os_errors import cannot_read, cannot_write
 from reprolock.model.record import Record
 from reprolock.tracker.errors import Unreachable
 from reprolock.tracker.mlflow_tracker import record_bytes
-from reprolock.tracker.protocol import RECORD, Tracker
+from reprolock.tracker.protocol import ATTESTATIONS, RECORD, Tracker
 
 ENTRY = "outbox.json"
 
@@ -148,10 +148,14 @@ def _send(entry: Pending, outbox: Outbox, tracker: Tracker) -> Sent:
                 hint=f"send it with `reprolock sync --tracking-uri {entry.tracking_uri}`",
             )
         run_id = entry.mlflow_run or tracker.create(record.experiment, record.run_name, record.started, record.run_id)
-        if record.status != "RUNNING":
+        files = entry.files
+        if ATTESTATIONS in files:
+            # What was signed is sent as it is, byte for byte, and metrics that come up now are none of it.
+            files = {**files, RECORD: outbox.folder / record.run_id / RECORD}
+        elif record.status != "RUNNING":
             # What the command logged could not be asked for when MLflow went away under it.
             record = record.model_copy(update={"metrics": tracker.metrics(run_id) | record.metrics})
-        remarks = tracker.log(run_id, record, entry.files)
+        remarks = tracker.log(run_id, record, files)
     except ReprolockError as error:
         return Sent(record.run_id, None, error=error)
     outbox.drop(record.run_id)

@@ -22,6 +22,9 @@ FOLDER = "reprolock"
 RECORD = "record.json"
 """The record's name in that folder."""
 
+ATTESTATIONS = "attestations.jsonl"
+"""The name of the signed statements in that folder, one a line. No record names them: they are about it, and go on growing."""
+
 RUN_ID_TAG = "reprolock.run_id"
 """The tag that every recorded run has: `Record.run_id`. MLflow's own ID differs where the run was recorded offline."""
 
@@ -89,7 +92,8 @@ class Tracker(Protocol):
 
         `files` are artifacts under `reprolock/`, name → file; a file that is there already in its full
         size is not sent again. record.json is written from the record. Answers remarks for people: a
-        param that was cut, or that the command had logged itself with another value.
+        param that was cut, or that the command had logged itself with another value. Where record.json is among
+        `files`, that one is sent as it is: somebody signed its bytes.
         """
         ...
 
@@ -120,6 +124,14 @@ class Tracker(Protocol):
 
     def download(self, run_id: str, folder: Path) -> Path:
         """Copy the artifacts under `reprolock/` into a folder, which becomes what `replay FOLDER` takes."""
+        ...
+
+    def artifact(self, run_id: str, name: str) -> bytes | None:
+        """One file under `reprolock/`; None where the run has none of that name."""
+        ...
+
+    def attach(self, run_id: str, name: str, data: bytes) -> None:
+        """Put one file under `reprolock/`, in the place of an earlier one of that name."""
         ...
 
     def runs(

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from reprolock.errors import MachineError, ReprolockError, ServiceError
-from reprolock.model.secrecy import redacted
+from reprolock.model.secrecy import SIGNING_KEY, redacted
 
 WHERE_FROM = (
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_*", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"),
@@ -153,7 +153,12 @@ def program() -> str:
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in environ.items() if not name.startswith("UV_") and name not in _OF_A_SESSION}
+    # What builds a package is foreign code too: it does not learn where the key of a run's evidence is.
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith(("UV_", SIGNING_KEY)) and name not in _OF_A_SESSION
+    }
     kept |= {
         name: value for name, value in environ.items() if any(fnmatchcase(name, pattern) for pattern in WHERE_FROM)
     }

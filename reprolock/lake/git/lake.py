@@ -99,6 +99,11 @@ class GitLake:
         """Names of branches, sorted."""
         return git_commits.refs(self._store(repository).git, "heads")
 
+    def kept(self, repository: str) -> frozenset[str]:
+        """What Git's references name; `git gc` keeps these and all that they reach."""
+        git = self._store(repository).git
+        return frozenset(str(git.references[name].resolve().target) for name in git.listall_references())
+
     def diff(self, repository: str, left: str, right: str, path: str = "") -> Iterator[Change]:
         """What changed from one ref's commit to another's, sorted by path; what is staged does not count."""
         store = self._store(repository)
@@ -181,12 +186,14 @@ class GitLake:
             store.stage(branch, tree)
         return count
 
-    def commit(self, repository: str, branch: str, message: str, metadata: Mapping[str, str] = {}) -> Commit:
-        """Commit what is staged. LakeRefused when nothing is."""
+    def commit(
+        self, repository: str, branch: str, message: str, metadata: Mapping[str, str] = {}, *, empty: bool = False
+    ) -> Commit:
+        """Commit what is staged. LakeRefused when nothing is, unless the commit may be `empty`."""
         store = self._store(repository)
         with store.writing(branch), store.reading(branch), store.guard():
             head, tree = store.head(branch), store.tree(branch)
-            if tree == head.tree_id:
+            if tree == head.tree_id and not empty:
                 raise errors.nothing_to_commit(repository, branch)
             return self._commit(store, branch, tree, [head.id], message, metadata)
 

@@ -6,6 +6,7 @@ What a call asks stands here; how it travels stands in `lakefs_transport`, what 
 
 from __future__ import annotations
 
+import csv
 import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -133,6 +134,24 @@ class LakeFSLake:
         with self._explaining(lambda refused: error_mapping.no_repository(self._transport, repository)):
             yield from error_mapping.names(self._transport, repository, "branches")
 
+    def kept(self, repository: str) -> frozenset[str] | None:
+        """The commits that lakeFS's garbage collection counts as active: lakeFS writes the list to its store, and it is read
+        from there."""
+        try:
+            answer = self._transport.ask("POST", ("repositories", repository, "gc", "prepare_commits"))
+        except Refused as refused:
+            if refused.status in (401, 403, 404):
+                next(
+                    iter(self.branches(repository)), None
+                )  # the repository itself is there, or this says that it is not
+                return None
+            raise error_mapping.reading(self._transport, refused, repository, []) from None
+        signed = dict(answer).get("gc_commits_presigned_url")
+        if not isinstance(signed, str):
+            return None  # the list stands in the store, and lakeFS signs no address of it
+        rows = csv.DictReader(io.StringIO(self._transport.fetch(signed).decode()))
+        return frozenset(row["commit_id"] for row in rows if row.get("expired") == "false")
+
     def diff(self, repository: str, left: str, right: str, path: str = "") -> Iterator[Change]:
         """What changed from one ref to another: lakeFS's own comparison, no listing of either side."""
         place = ("repositories", repository, "refs", left, "diff", right)
@@ -202,11 +221,14 @@ class LakeFSLake:
             raise errors.no_path(LakeURI(repository, branch, path))
         return removed
 
-    def commit(self, repository: str, branch: str, message: str, metadata: Mapping[str, str] = {}) -> Commit:
-        """Commit what is staged."""
+    def commit(
+        self, repository: str, branch: str, message: str, metadata: Mapping[str, str] = {}, *, empty: bool = False
+    ) -> Commit:
+        """Commit what is staged, or with `empty` nothing."""
         with self._explaining(lambda refused: error_mapping.committing(self._transport, refused, repository, branch)):
             place = ("repositories", repository, "branches", branch, "commits")
-            return _commit(self._transport.ask("POST", place, body={"message": message, "metadata": dict(metadata)}))
+            body = {"message": message, "metadata": dict(metadata), **({"allow_empty": True} if empty else {})}
+            return _commit(self._transport.ask("POST", place, body=body))
 
     def create_branch(self, repository: str, name: str, source: str) -> None:
         """A branch at a ref: one call, no copy."""

@@ -11,6 +11,7 @@ was asked; everything else that goes wrong becomes a ServiceError here.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError, SSLEr
 
 from reprolock.errors import ServiceError
 from reprolock.lake.lakefs.credentials import Credentials
+from reprolock.lake.proxies import proxy_for
 from reprolock.lake.upload_sources import Guarded, SizedFile
 from reprolock.model.secrecy import redacted
 
@@ -163,6 +165,21 @@ class Transport:
                 _request_timeout=self._timeout("GET"),
             )
             return response
+
+    def fetch(self, address: str) -> bytes:
+        """What stands at a signed address of the object store. No secret of lakeFS's goes there. ServiceError."""
+        proxy = proxy_for(address, os.environ)
+        with urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager() as pool:
+            try:
+                answer = pool.request("GET", address, timeout=self.patience.read)
+            except HTTPError as error:
+                raise self._network_error(error, self.patience.read) from error
+        if answer.status != 200:
+            raise ServiceError(
+                f"the object store of lakeFS at {self.credentials.endpoint} answered {answer.status} to an address that lakeFS signed",
+                hint="look at lakeFS's own log; the signature may be of another clock",
+            )
+        return answer.data
 
     def direct(self, place: Sequence[str], query: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
         """The address that `stream` asks, and the headers with the credentials: both for this server alone."""

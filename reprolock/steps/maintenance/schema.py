@@ -1,4 +1,4 @@
-"""The JSON Schemas of repro.toml, repro.lock and record.json, made from the models."""
+"""The JSON Schemas of repro.toml, repro.lock, record.json and trust.toml, made from the models."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from reprolock.files.lock_file import FLAT
 from reprolock.model.lock import Lock
 from reprolock.model.record import Record
 from reprolock.model.spec import Spec
+from reprolock.model.trust import TrustPolicy
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -21,6 +22,7 @@ def schema() -> dict[str, dict[str, Any]]:
         "repro.toml.schema.json": _with_title(Spec.model_json_schema(), "repro.toml"),
         "repro.lock.schema.json": _with_title(_flat(Lock.model_json_schema()), "repro.lock"),
         "record.schema.json": _with_title(Record.model_json_schema(), "record.json"),
+        "trust.schema.json": _with_title(TrustPolicy.model_json_schema(), "trust.toml"),
     }
 
 

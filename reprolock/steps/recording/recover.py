@@ -17,8 +17,9 @@ from reprolock.steps.recording.log import offline_place
 from reprolock.tracker import open_tracker
 from reprolock.tracker.mlflow_tracker import record_bytes
 from reprolock.tracker.outbox import Outbox, log_or_keep
-from reprolock.tracker.protocol import RECORD, Tracker
+from reprolock.tracker.protocol import ATTESTATIONS, RECORD, Tracker
 
+_FILES = ("repro.toml", "repro.lock", "code.tar.gz", ATTESTATIONS)
 REASON = "reprolock was killed"
 
 
@@ -53,9 +54,7 @@ def _close(journal: Journal, root: Path, home: Path, tracker: Tracker, machine: 
         if record.status == "RUNNING":  # else it was killed between its last line and MLflow
             record = killed_record(record, REASON, machine.now())
             write_whole(folder / RECORD, record_bytes(record))
-        files = {
-            path.name: path for path in folder.iterdir() if path.name in ("repro.toml", "repro.lock", "code.tar.gz")
-        }
+        files = {path.name: path for path in folder.iterdir() if path.name in _FILES}
         outbox = Outbox(own_folder(root) / "outbox")
         if journal.tracking == offline_place(root).shown:
             outbox.keep(record, files)

@@ -27,6 +27,12 @@ from reprolock.lake.protocol import Lake
 from reprolock.model.record import Record
 from reprolock.model.spec import LakeSpec, Spec
 from reprolock.model.verdict import Verdict, not_replayable
+from reprolock.steps.evidence.artifacts import bring_home
+from reprolock.steps.evidence.attest import open_attestor
+from reprolock.steps.evidence.audit import require_consistent, require_trusted
+from reprolock.steps.evidence.sign import own_time_stamps
+from reprolock.steps.evidence.trust import Trust, read_trust
+from reprolock.steps.evidence.verdicts import verdict_line
 from reprolock.steps.locking.availability import check_listings, in_place
 from reprolock.steps.locking.overrides import WhatIf, with_params
 from reprolock.steps.project.locate import which_mlflow
@@ -41,19 +47,21 @@ from reprolock.steps.running.execute import Attempt, Performed, Unwatched, Watch
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.prepare import make_ready
 from reprolock.tracker import open_tracker, warm
-from reprolock.tracker.protocol import RECORD, Tracker
+from reprolock.tracker.protocol import ATTESTATIONS, RECORD, Tracker
 
 REPLAYS = "replays"
 """Where replays have their folders: `.reprolock/replays/<run>-<number>/`, with `recorded`, `code` and `project` in it."""
 
 
 class ReplayOptions(NamedTuple):
-    """What `reprolock replay` was asked for. `lake` is an endpoint to use instead of the record's; `stdout` as in RunOptions."""
+    """What `reprolock replay` was asked for. `lake` is an endpoint to use instead of the record's; `stdout` as in RunOptions;
+    `trust` is the trust.toml that the run must satisfy before anything of it is executed."""
 
     tracking_uri: str | None = None
     lake: str | None = None
     what_if: WhatIf = WhatIf()
     dry_run: bool = False
+    trust: Path | None = None
     stdout: int | None = None
 
 
@@ -61,7 +69,7 @@ class Replayed(NamedTuple):
     """The recorded run and its replay. `folder` has the replay's outputs, `code` is what was recorded.
 
     `verdict` is None where a what-if changed something, for then it is a comparison; where the replay was
-    interrupted; and for a dry run.
+    interrupted; and for a dry run. `signer`: ID of the key that signed the verdict.
     """
 
     recorded: Record
@@ -69,6 +77,7 @@ class Replayed(NamedTuple):
     folder: Path
     code: Path
     verdict: Verdict | None
+    signer: str | None = None
 
 
 def replay(
@@ -87,20 +96,28 @@ def replay(
     """
     machine = machine or Machine.here()
     root = root.resolve()
+    attestor = None if options.dry_run else open_attestor(machine, own_time_stamps(root))
+    trust = read_trust(root / options.trust) if options.trust else None
     place = which_mlflow(root, machine, options.tracking_uri)
     warm(place)
     with ExitStack() as stack:
         tracker = stack.enter_context(closing(open_tracker(place, machine.environ, machine.home)))
-        recorded = _fetch(root, run, tracker)
+        recorded = _fetch(root, run, tracker, trust)
         if not options.dry_run:
             close_abandoned(root, machine)
         context = RunContext(
             root, recorded.spec, recorded.lock.dataset, machine, progress, hashing=True, warn=watcher.warn
         )
         try:
-            return _replay_once(recorded, context, tracker, options, watcher, stack)
+            done = _replay_once(recorded, context, tracker, options, watcher, stack)
         except (PinError, LockError) as error:
             raise _impossible(recorded, error) from None
+        if attestor is None or done.verdict is None:
+            return done
+        line = verdict_line(attestor, recorded.folder, recorded.record, done.replay, done.verdict)
+        given = artifacts_in(Path(run))
+        bring_home(root, recorded.record, line, tracker, watcher.warn, recorded.folder, *([given] if given else []))
+        return done._replace(signer=attestor.key.public.id)
 
 
 def _replay_once(
@@ -195,21 +212,33 @@ def _impossible(recorded: Recorded, error: ReprolockError) -> NotReplayable:
     )
 
 
-def _fetch(root: Path, run: str, tracker: Tracker) -> Recorded:
-    """The run's artifacts in a folder of this replay's own, compared with one another and, where MLflow has the run, its tags."""
+def _fetch(root: Path, run: str, tracker: Tracker, trust: Trust | None) -> Recorded:
+    """The run's artifacts in a folder of this replay's own, compared with one another, with what was signed of them and,
+    where MLflow has the run, with its tags."""
+    folder, tags = _artifacts(root, run, tracker)
+    if trust is not None:
+        require_trusted(folder, trust)
+    recorded = read_recorded(folder, folder.parent / "code", tags)
+    if trust is None and (folder / ATTESTATIONS).exists():
+        require_consistent(folder, recorded.record, recorded)
+    return recorded
+
+
+def _artifacts(root: Path, run: str, tracker: Tracker) -> tuple[Path, Mapping[str, str] | None]:
+    """A copy of the run's artifacts, and its tags where MLflow has the run."""
     given = Path(run)
     replays = own_folder(root) / REPLAYS
     if (folder := artifacts_in(given)) is not None:
         run_id = read_record(folder / RECORD).run_id
         target = _fresh(replays, run_id)
-        return read_recorded(_copy(folder, target / "recorded"), target / "code", _tags(tracker, run_id))
+        return _copy(folder, target / "recorded"), _tags(tracker, run_id)
     if given.is_dir():
         raise UsageError(
             f"{run} is a folder without {RECORD}", hint="name the folder of a run's artifacts, or a run's ID"
         )
     run_id = tracker.find(run)
     target = _fresh(replays, run_id)
-    return read_recorded(tracker.download(run_id, target / "recorded"), target / "code", tracker.tags(run_id))
+    return tracker.download(run_id, target / "recorded"), tracker.tags(run_id)
 
 
 def _tags(tracker: Tracker, run_id: str) -> Mapping[str, str] | None:

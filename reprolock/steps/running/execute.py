@@ -32,6 +32,8 @@ from reprolock.model.outcome import Outcome, Output
 from reprolock.model.record import Record
 from reprolock.model.spec import Spec
 from reprolock.model.workspace import Workspace
+from reprolock.steps.evidence.attest import Attestor
+from reprolock.steps.evidence.attestations import read_lines
 from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.project.run_context import RunContext
 from reprolock.steps.project.run_folders import runs_folder
@@ -39,6 +41,7 @@ from reprolock.steps.recording.build import closing_record, opening_record
 from reprolock.steps.recording.input_schemas import with_shapes
 from reprolock.steps.recording.log import Reporter
 from reprolock.steps.recording.redact import check_opening, check_spec, redact_record, spark_keys, without_keys
+from reprolock.steps.running.evidence import Witnessed, hold_inputs, sign_intent, sign_result
 from reprolock.steps.running.if_changed import note_finished
 from reprolock.steps.running.lineage import judge, kept_events, observe
 from reprolock.steps.running.materialise_for_run import count_unverified
@@ -50,6 +53,7 @@ from reprolock.steps.running.prepare import Ready
 from reprolock.steps.running.publish import Published, publish
 from reprolock.steps.running.run_branches import Publication, discard, prepare
 from reprolock.steps.running.workspace import Materials, rebuild, s3_access
+from reprolock.tracker.protocol import ATTESTATIONS
 from reprolock.tracker.tracking_uri import Place
 
 
@@ -87,13 +91,15 @@ class RunResult(NamedTuple):
     """The closing record (the opening one with `dry_run`), whether MLflow has it, and MLflow's address.
 
     `skipped`: nothing was run, and the record is that of the equal run before (`--if-changed`). `incomplete`:
-    why outputs of a run that has ended are not where they were to be, in the project (`NotPlaced`) or in the lake.
+    why outputs of a run that has ended are not where they were to be, in the project (`NotPlaced`) or in the lake, or why
+    the run is not signed although repro.toml asks for it. `signer`: ID of the key that signed it.
     """
 
     record: Record
     sent: bool
     tracking: str
     skipped: bool = False
+    signer: str | None = None
     incomplete: ReprolockError | None = None
 
 
@@ -102,13 +108,14 @@ class NotPlaced(MachineError):
 
 
 class Attempt(NamedTuple):
-    """One run, made ready. `before` is the run that this one is told apart from."""
+    """One run, made ready. `before` is the run that this one is told apart from; `attestor` signs what is stated of it."""
 
     ready: Ready
     reporter: Reporter
     options: RunOptions
     watcher: Watcher
     before: Record | None
+    attestor: Attestor | None = None
 
     @property
     def context(self) -> RunContext:
@@ -151,13 +158,14 @@ class Scanners(NamedTuple):
 
 
 class Opening(NamedTuple):
-    """A run whose command can start: its opening record, and the files that are logged beside it."""
+    """A run whose command can start: its opening record, the files that are logged beside it, and the signed intent."""
 
     workspace: Workspace
     record: Record
     files: Mapping[str, Path]
     scanners: Scanners
     publication: Publication | None
+    intent: tuple[bytes, ...] = ()
 
     def redact(self, record: Record, watcher: Watcher) -> Record:
         """The record as it may be written: a secret that the command printed or logged ends no run."""
@@ -201,10 +209,12 @@ def perform(attempt: Attempt) -> Performed:
             workspace, composed = _rebuild(attempt, run_id, tracking, publication)
             scanners = Scanners.of(context, spark_keys(workspace))
             record, files = _begin(attempt, workspace, scanners, started, declared)
+            if intent := sign_intent(attempt.attestor, record, workspace.folder):
+                files[ATTESTATIONS] = workspace.folder / ATTESTATIONS
             for name in composed.missing:
                 attempt.watcher.warn(f"run.pass_env names {name}, which is not set here")
             attempt.watcher.ready(record)
-            performed = _conduct(attempt, Opening(workspace, record, files, scanners, publication), undo)
+            performed = _conduct(attempt, Opening(workspace, record, files, scanners, publication, intent), undo)
     except BaseException as error:
         recorded = reporter.abandon(run_id, error, context.machine.now(), scanners.own.redact)
         journal.close() if recorded else journal.release()
@@ -288,9 +298,20 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     record = opening.redact(record.model_copy(update={"published": published.records}), watcher).sealed()
     reporter.ended(record, workspace.folder, files)
     incomplete = _place(outcome.outputs, workspace, context.root, published.problem)
+    witnessed = _witness(attempt, opening, record)
     sent = reporter.close(record, workspace.folder, files)
-    result = RunResult(record, sent, attempt.place.shown, incomplete=incomplete)
+    incomplete = incomplete or witnessed.problem
+    result = RunResult(record, sent, attempt.place.shown, signer=witnessed.signer, incomplete=incomplete)
     return Performed(result, python, workspace.environ, measured.unmeasured)
+
+
+def _witness(attempt: Attempt, opening: Opening, record: Record) -> Witnessed:
+    """The closed record signed, and its commits held."""
+    ready, attestor, folder = attempt.ready, attempt.attestor, opening.workspace.folder
+    witnessed = sign_result(attestor, attempt.context, ready.sources, record, opening.intent, folder)
+    statements = read_lines(folder) if witnessed.signer else []
+    hold_inputs(attestor, attempt.context, ready.materials.lake, record, statements, folder)
+    return witnessed
 
 
 def _publish(attempt: Attempt, opening: Opening, record: Record, outcome: Outcome, undo: ExitStack) -> Published:

@@ -15,6 +15,7 @@ from reprolock.errors import UsageError
 from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.spec import Spec
+from reprolock.steps.evidence.attest import open_attestor
 from reprolock.steps.locking.lock import lock
 from reprolock.steps.locking.options import LockOptions
 from reprolock.steps.locking.overrides import with_params
@@ -67,6 +68,7 @@ def run(
         equal = equal_run(root, spec, locked, machine, in_place=options.in_place)
         if equal is not None:
             return RunResult(equal, True, place.shown, skipped=True)
+    attestor = None if options.dry_run else open_attestor(machine, spec.evidence, offline=options.offline)
     forward = forwarding(options.openlineage, machine.environ, offline=options.offline)
     options = _with_publishing(project.spec, options, watcher)
     warm(place)  # MLflow takes seconds to load; the lake is asked meanwhile
@@ -85,7 +87,7 @@ def run(
         stack.enter_context(ready.materials.interpreter.in_use())
         tracker = stack.enter_context(closing(open_tracker(place, machine.environ, machine.home)))
         reporter = Reporter(root, tracker, online=not options.offline, warn=watcher.warn)
-        attempt = Attempt(ready, reporter, options, watcher, latest(root))
+        attempt = Attempt(ready, reporter, options, watcher, latest(root), attestor)
         if options.dry_run:
             return rehearse(attempt)
         close_abandoned(root, machine)

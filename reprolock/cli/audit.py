@@ -1,0 +1,79 @@
+"""`audit`: is a run what it claims to be, by public keys alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import reprolock
+from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.screen import RULE
+
+if TYPE_CHECKING:
+    from reprolock.model.claims import Audit, Claim
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "--trust",
+    "trust",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="trust.toml: the keys that you believe, and what you ask for.",
+)
+@click.option(
+    "--threshold",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="How many keys must have signed REPRODUCED, in the place of trust.toml's.",
+)
+@click.option(
+    "--statements",
+    "more",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Further statements: attestations.jsonl of another machine's replay.",
+)
+@click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
+@add_shared_options
+def audit(
+    settings: Settings,
+    run: str,
+    trust: Path,
+    threshold: int | None,
+    more: tuple[Path, ...],
+    tracking_uri: str | None,
+) -> None:
+    """Check by public keys alone what is claimed of a run: rules, data, software, result, verdicts. Executes nothing.
+
+    RUN is a run's ID, the beginning of one, or a folder with its artifacts. Exit 0 when all that trust.toml asks for is
+    there; 7, with the first reason, when it is not.
+    """
+    from reprolock.steps.evidence.audit import refusal  # the library is loaded when a command runs
+
+    found = reprolock.audit(settings.root, run, trust, threshold=threshold, statements=more, tracking_uri=tracking_uri)
+    settings.result(json.loads(found.model_dump_json()))
+    if found.reasons:
+        raise refusal(found)
+    _say(settings, found)
+
+
+def _say(settings: Settings, found: Audit) -> None:
+    """The claims, one a line."""
+    settings.rows([[claim.topic, claim.says, _by(claim)] for claim in found.claims])
+    settings.line(RULE)
+    settings.line(f"{click.style(found.outcome, bold=True)}   {found.asked}: all that trust.toml asks for")
+    for sentence in found.author_alone:
+        settings.line(f"rests on the author alone: {sentence}")
+    for sentence in found.remarks:
+        settings.line(f"remark: {sentence}")
+
+
+def _by(claim: Claim) -> str:
+    return f"{claim.by}, time-stamped {claim.stamped:%Y-%m-%d %H:%M:%S}Z" if claim.stamped else claim.by

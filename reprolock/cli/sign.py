@@ -1,0 +1,43 @@
+"""`sign`: a person's name and word under a run."""
+
+from __future__ import annotations
+
+import click
+
+import reprolock
+from reprolock.cli.options import Settings, add_shared_options
+
+
+@click.command()
+@click.argument("run")
+@click.option("--name", required=True, metavar="TEXT", help="The name of the person who signs.")
+@click.option(
+    "--meaning",
+    default="approved",
+    show_default=True,
+    metavar="TEXT",
+    help='What the signature means; "rejected" speaks against the run.',
+)
+@click.option("--comment", metavar="TEXT", help="What else you say.")
+@click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
+@add_shared_options
+def sign(settings: Settings, run: str, name: str, meaning: str, comment: str | None, tracking_uri: str | None) -> None:
+    """Sign a run, with all statements and verdicts on it, by the key that REPROLOCK_SIGNING_KEY names.
+
+    RUN is a run's ID, the beginning of one, or a folder with its artifacts. What does not fit together is not signed: exit 7.
+    """
+    done = reprolock.sign(
+        settings.root,
+        run,
+        name=name,
+        meaning=meaning,
+        comment=comment,
+        tracking_uri=tracking_uri,
+        warn=settings.warning,
+    )
+    settings.line(
+        f"Signed run {done.record.run_id[:8]} as {name}: {meaning}   {done.kind} {done.key[:12]}, behind {done.behind} statements"
+    )
+    settings.result(
+        {"run": done.record.run_id, "name": name, "meaning": meaning, "key": done.key, "behind": done.behind}
+    )

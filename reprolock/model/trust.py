@@ -1,0 +1,74 @@
+"""`TrustPolicy`: trust.toml, which keys an auditor believes, in which roles, and how many of each must have signed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, Strict, model_validator
+
+from reprolock.model.value import Value
+
+Role = Literal["run", "replay", "review"]
+
+
+class TrustedKey(Value):
+    """`[keys.NAME]`: one public key."""
+
+    public: str = Field(min_length=1, description="The public key: a PEM file relative to trust.toml, or the PEM text.")
+    roles: Annotated[tuple[Role, ...], Strict(False)] = Field(
+        min_length=1,
+        description="run: may sign what ran and what came out. replay: may sign verdicts. review: may sign approvals.",
+    )
+
+
+class Authority(Value):
+    """`[timestamps.NAME]`: one time-stamping authority (RFC 3161)."""
+
+    certificate: str = Field(
+        min_length=1, description="Its root certificates: a PEM file relative to trust.toml, or the PEM text."
+    )
+
+
+class Require(Value):
+    """`[require]`: what must be there. Left out: one of each role that a key has, and time stamps where an authority is named."""
+
+    replay: int | None = Field(None, ge=0, description="Keys of the role replay that must have signed REPRODUCED.")
+    review: int | None = Field(None, ge=0, description="Keys of the role review that must have signed.")
+    timestamp: bool | None = Field(None, description="Whether the run's statements must be time-stamped.")
+
+
+class TrustPolicy(Value):
+    """The whole of trust.toml."""
+
+    version: Literal[1] = Field(1, description="Version of this format.")
+    keys: dict[str, TrustedKey] = Field(
+        min_length=1, description="The keys that are believed, by the names of their owners."
+    )
+    timestamps: dict[str, Authority] = Field({}, description="The authorities whose time is believed, by name.")
+    require: Require = Field(Require(), description="What must be there.")
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> TrustPolicy:
+        if not self.named("run"):
+            raise ValueError('no key has the role "run", so that no run could be trusted')
+        for role in ("replay", "review"):
+            if (needed := self.needed(role)) > (there := len(self.named(role))):
+                raise ValueError(f"require.{role} asks for {needed} keys, and {there} have the role")
+        if self.require.timestamp and not self.timestamps:
+            raise ValueError("require.timestamp asks for time stamps, and [timestamps] names no authority")
+        return self
+
+    def named(self, role: Role) -> tuple[str, ...]:
+        """Names of the keys that have a role."""
+        return tuple(name for name, key in self.keys.items() if role in key.roles)
+
+    def needed(self, role: Literal["replay", "review"]) -> int:
+        """How many keys of a role must have signed."""
+        asked = self.require.replay if role == "replay" else self.require.review
+        return asked if asked is not None else int(bool(self.named(role)))
+
+    @property
+    def stamped(self) -> bool:
+        """Whether the run's statements must be time-stamped."""
+        asked = self.require.timestamp
+        return asked if asked is not None else bool(self.timestamps)

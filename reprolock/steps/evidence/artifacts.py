@@ -1,0 +1,80 @@
+"""The artifacts of a run that an auditor names, and the places that a new statement about it is brought to."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from reprolock.errors import ReprolockError, UsageError
+from reprolock.model.record import Record
+from reprolock.steps.evidence.attestations import append, lines_of, merge, read_lines
+from reprolock.steps.project.locate import which_mlflow
+from reprolock.steps.project.machine import Machine
+from reprolock.steps.project.run_folders import local_record, runs_folder
+from reprolock.steps.recording.load import artifacts_in
+from reprolock.tracker import open_tracker
+from reprolock.tracker.protocol import ATTESTATIONS, RECORD, Tracker
+
+
+class Artifacts(NamedTuple):
+    """Where a run's artifacts stand: the folder that was named, or this project's own; or a copy of what MLflow has."""
+
+    folder: Path
+    copied: bool
+
+
+@contextmanager
+def artifacts_of(root: Path, run: str, machine: Machine, tracking_uri: str | None = None) -> Iterator[Artifacts]:
+    """The artifacts of a run: a folder, a run of this project by its ID, or one in MLflow. What is copied is gone afterwards."""
+    if (folder := artifacts_in(Path(run))) is not None or (folder := artifacts_in(root / run)) is not None:
+        yield Artifacts(folder, False)
+        return
+    if (root / run).is_dir():
+        raise UsageError(
+            f"{run} is a folder without {RECORD}", hint="name the folder of a run's artifacts, or a run's ID"
+        )
+    if tracking_uri is None and (local := local_record(root, run)) is not None:
+        yield Artifacts(runs_folder(root) / local.run_id, False)
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="reprolock-") as fresh,
+        closing(_tracker(root, machine, tracking_uri)) as mlflow,
+    ):
+        yield Artifacts(mlflow.download(mlflow.find(run), Path(fresh) / "run"), True)
+
+
+def bring_home(
+    root: Path, record: Record, line: bytes, tracker: Tracker | None, warn: Callable[[str], None], *places: Path
+) -> None:
+    """Add a statement to a run's own in the folders named, in this project, and in MLflow where the run is there. What
+    another machine has added there meanwhile stays."""
+    own = runs_folder(root) / record.run_id
+    for folder in dict.fromkeys([*places, *([own] if (own / RECORD).is_file() else [])]):
+        try:
+            append(folder, line)
+        except ReprolockError as error:
+            warn(f"the statement is not in {folder}: {error.message}")
+    if tracker is None:
+        return
+    try:
+        run_id = tracker.find(record.run_id)
+    except ReprolockError:
+        return  # not in this MLflow
+    try:
+        there = lines_of(tracker.artifact(run_id, ATTESTATIONS) or b"")
+        lines = merge(there, [*read_lines(places[0])[:-1], line] if places and not there else [line])
+        tracker.attach(run_id, ATTESTATIONS, b"".join(each + b"\n" for each in lines))
+    except ReprolockError as error:
+        warn(f"the statement is not in MLflow: {error.message}")
+
+
+def open_mlflow(root: Path, machine: Machine, tracking_uri: str | None = None) -> Tracker:
+    """MLflow, as this folder or the caller names it; the caller closes it."""
+    return _tracker(root, machine, tracking_uri)
+
+
+def _tracker(root: Path, machine: Machine, tracking_uri: str | None) -> Tracker:
+    return open_tracker(which_mlflow(root, machine, tracking_uri), machine.environ, machine.home)

@@ -1,0 +1,132 @@
+"""What was signed, compared with what stands there: sentences, each of which is a reason not to trust. Executes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from reprolock.errors import NotReplayable
+from reprolock.model.digest import sha256
+from reprolock.model.record import Record
+from reprolock.model.sections import SECTIONS
+from reprolock.model.statement import Intent, ReplayVerdict, Review
+from reprolock.model.verdict import shown_tolerance
+from reprolock.steps.evidence import statements
+from reprolock.steps.evidence.read_statements import Line
+from reprolock.steps.recording.load import Recorded
+from reprolock.tracker.protocol import RECORD
+
+
+def check_intent(line: Line, record: Record, folder: Path) -> Iterator[str]:
+    """The rules of comparison, what was pinned, and the files that were declared, against what was signed before the run."""
+    assert isinstance(line.statement.predicate, Intent)
+    signed, subjects = line.statement.predicate, line.statement.subjects
+    for name in sorted(signed.rules.keys() | record.rules.keys()):
+        before, now = (rules.get(name) for rules in (signed.rules, record.rules))
+        if before != now:
+            yield _rule(name, before, now)
+    for name in SECTIONS:
+        if signed.pinned.sections.get(name) != record.pinned.sections.get(name):
+            yield f"{name}: what record.json says is pinned is not what was signed before the run"
+    if signed.pinned.total != record.pinned.total or signed.project != record.project:
+        yield "record.json is of another project, or of other pins, than what was signed before the run"
+    for name in sorted({*subjects, *statements.DECLARED}):
+        if _sha256(folder / name) != subjects.get(name, {}).get("sha256"):
+            yield f"{name} is not the one that was signed before the run"
+
+
+def check_run(line: Line, folder: Path, recorded: Recorded | None) -> Iterator[str]:
+    """record.json and all that is said of its outputs, against what was signed when the run had ended."""
+    found = _sha256(folder / RECORD)
+    if line.statement.subjects.get(RECORD) != {"sha256": found}:
+        yield f"{RECORD} is not the one that was signed after the run"
+        return
+    if recorded is None:
+        return
+    expected = json.loads(
+        statements.run(recorded.record, found, recorded.lock.environment, recorded.lock.jars, line.statement.link)
+    )
+    if expected != line.statement.document:
+        different = ", ".join(_different(expected, line.statement.document)) or "something"
+        yield f"the statement on the run and {RECORD} say different things of {different}"
+
+
+def check_verdict(line: Line, record: Record, folder: Path) -> Iterator[str]:
+    """Whether a verdict is about this record, and about all that it declares."""
+    assert isinstance(line.statement.predicate, ReplayVerdict)
+    if line.statement.subjects != {RECORD: {"sha256": _sha256(folder / RECORD)}}:
+        yield f"the verdict of {line.signer} is about another {RECORD}"
+        return
+    verdict = line.statement.predicate.verdict
+    declared = sorted(name for name, rule in record.rules.items() if rule.get("compare") != "none")
+    compared = sorted(f"{item.kind}s.{item.name}" for item in verdict.comparisons)
+    if verdict.kind == "REPRODUCED" and compared != declared:
+        yield f"the verdict of {line.signer} does not compare all that the run declares"
+
+
+def check_review(line: Line) -> Iterator[str]:
+    """Whether a review is about the line that it stands behind."""
+    assert isinstance(line.statement.predicate, Review)
+    if [*line.statement.subjects.values()] != [{"sha256": line.statement.link.previous}]:
+        yield f"line {line.number}: the review of {line.signer} is about something else than the statements before it"
+
+
+def check_times(intent: Line, run: Line, record: Record, *, needed: bool) -> Iterator[str]:
+    """Whether trusted time stamps put the rules before the result."""
+    if needed:
+        for line, what in ((intent, "before the run"), (run, "after the run")):
+            if line.stamped is None:
+                yield f"trust.toml asks for time stamps, and what was signed {what} has none"
+    if intent.stamped is not None and record.ended is not None and intent.stamped > record.ended:
+        yield (
+            f"the rules are not older than the result: they were time-stamped {_time(intent.stamped)}, "
+            f"and the command had ended {_time(record.ended)}"
+        )
+    if intent.stamped is not None and run.stamped is not None and run.stamped < intent.stamped:
+        yield "the result was time-stamped before the rules"
+
+
+def _rule(name: str, before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str:
+    """`the tolerance of auc is not the one that was signed before the run: ±1e-2, signed ±1e-6`."""
+    shown = name.partition(".")[2]
+    if before is None or now is None:
+        return f"{shown} is compared {'only since' if before is None else 'no longer, as it was'} before the run"
+    others = {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)} - {"rel", "abs"}
+    if others:
+        return f"how {shown} is compared is not what was signed before the run: {', '.join(sorted(others))}"
+    return f"the tolerance of {shown} is not the one that was signed before the run: {_tolerance(now)}, signed {_tolerance(before)}"
+
+
+def _tolerance(rule: Mapping[str, Any]) -> str:
+    return shown_tolerance(rule.get("rel") or 0.0, rule.get("abs") or 0.0) or "exact"
+
+
+def _different(expected: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
+    """Names of the parts of a run statement that differ."""
+    subjects = [{item["name"]: item["digest"] for item in document["subject"]} for document in (expected, found)]
+    yield from sorted(
+        name for name in subjects[0].keys() | subjects[1].keys() if subjects[0].get(name) != subjects[1].get(name)
+    )
+    parts = {
+        "what went in": ("buildDefinition", "resolvedDependencies"),
+        "what was asked for": ("buildDefinition", "externalParameters"),
+        "metrics": ("runDetails", "byproducts"),
+        "when and by what it ran": ("runDetails", "metadata"),
+    }
+    for what, (one, two) in parts.items():
+        if expected["predicate"][one].get(two) != found["predicate"].get(one, {}).get(two):
+            yield what
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return sha256(path.read_bytes())
+    except OSError:
+        raise NotReplayable(f"{path.name} is not there, and was signed", hint="get all artifacts of the run") from None
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S}Z"

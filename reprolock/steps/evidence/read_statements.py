@@ -1,0 +1,146 @@
+"""attestations.jsonl taken apart: each line's statement, whose signature it carries, and whether the chain holds.
+
+Foreign input: nothing is believed but what a key of trust.toml has signed. Without a trust no signature is looked at,
+and a `Line` says what stands there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from reprolock.model.record import Record
+from reprolock.model.statement import Hold, Intent, ReplayVerdict, Review, Statement, parse
+from reprolock.model.words import plain, short
+from reprolock.steps.evidence.attestations import line_digest, read_lines
+from reprolock.steps.evidence.trust import Trust
+
+FILE = "attestations.jsonl"
+
+
+class Line(NamedTuple):
+    """One line that is what it claims to be. `number` counts from 1, `digest` is how the next one names it, `name` that of the
+    key in trust.toml (None: unknown there), `stamped` a trusted authority's time, UTC."""
+
+    number: int
+    digest: str
+    key: str
+    name: str | None
+    statement: Statement
+    stamped: datetime | None = None
+
+    @property
+    def signer(self) -> str:
+        """Who signed, for people."""
+        return self.name or f"the unknown key {short(self.key)}"
+
+    @property
+    def kind(self) -> Literal["intent", "run", "verdict", "review", "hold"]:
+        """What the statement is, in one word."""
+        match self.statement.predicate:
+            case Intent():
+                return "intent"
+            case ReplayVerdict():
+                return "verdict"
+            case Review():
+                return "review"
+            case Hold():
+                return "hold"
+            case None:
+                return "run"
+
+
+class Statements(NamedTuple):
+    """The lines that could be read, why any of them is not to be believed, and what else a person should know."""
+
+    lines: tuple[Line, ...] = ()
+    reasons: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+class Broken(ValueError):
+    """A line that cannot be believed; the text ends the sentence."""
+
+
+def read_statements(folder: Path, record: Record, trust: Trust | None, more: Sequence[bytes] = ()) -> Statements:
+    """The statements beside a record. `more` are lines from elsewhere, which follow."""
+    raw = list(dict.fromkeys([*read_lines(folder), *more]))
+    if not raw:
+        return Statements(reasons=(f"run {short(record.run_id)} is not signed: there is no {FILE}",))
+    lines: list[Line] = []
+    reasons: list[str] = []
+    known: set[str] = set()
+    for number, data in enumerate(raw, 1):
+        try:
+            lines.append(_line(number, data, record, trust, known))
+        except ValueError as error:
+            said = "it says something else than statements do" if "\n" in str(error) else plain(str(error))
+            reasons.append(f"line {number} of {FILE}: {said}")
+        known.add(line_digest(data))
+    return Statements(tuple(lines), (*reasons, *_order(lines)), tuple(_remarks(lines, trust)))
+
+
+def _line(number: int, data: bytes, record: Record, trust: Trust | None, known: set[str]) -> Line:
+    from reprolock.signing.envelope import is_signed_by, open_line  # heavy: loaded only where something is verified
+
+    signed = open_line(data)
+    name = None
+    if trust is not None and signed.key_id in trust.keys:
+        name, key = trust.keys[signed.key_id]
+        if not is_signed_by(signed, key):
+            raise Broken(f"it was changed after {name} signed it")
+    statement = parse(signed.payload)
+    link = statement.link
+    if link.signer != signed.key_id:
+        raise Broken("the envelope names another key than the statement in it")
+    if link.run != record.run_id:
+        raise Broken(f"it is about run {short(link.run)}, and this is run {short(record.run_id)}")
+    if (link.previous is None) != (number == 1) or (link.previous is not None and link.previous not in known):
+        raise Broken("it does not stand behind the line that it was signed behind: one was changed, moved or removed")
+    stamped = _stamped(signed.token, signed.signature, trust) if signed.token else None
+    return Line(number, line_digest(data), signed.key_id, name, statement, stamped)
+
+
+def _stamped(token: bytes, signature: bytes, trust: Trust | None) -> datetime | None:
+    """The time that a trusted authority stamped; None where no authority is trusted at all."""
+    if trust is None or not trust.roots:
+        return None
+    from reprolock.signing.timestamp import verify_token  # heavy: loaded only where something is verified
+
+    try:
+        return verify_token(token, signature, trust.roots)
+    except ValueError:
+        raise Broken("its time stamp is of no authority in trust.toml, or of something else") from None
+
+
+def _order(lines: Sequence[Line]) -> list[str]:
+    """The intent stands first, the run second, all else behind them."""
+    kinds: list[str] = [line.kind for line in lines]
+    reasons = [
+        f"{FILE} has {kinds.count(kind)} statements on {what}, and one belongs there"
+        for kind, what in (("intent", "what was to run"), ("run", "what came out"))
+        if kinds.count(kind) > 1
+    ]
+    if kinds[:1] != ["intent"]:
+        reasons.append("nothing was signed before the command started: the first statement is not on what was to run")
+    elif kinds[1:2] != ["run"]:
+        reasons.append(
+            "nothing was signed when the command had ended: the run was cut off, or its statement was removed"
+        )
+    else:
+        early = [line.number for line in lines[2:] if line.statement.link.previous == lines[0].digest]
+        reasons += [f"line {number} of {FILE} was signed before the run had ended" for number in early]
+    return reasons
+
+
+def _remarks(lines: Sequence[Line], trust: Trust | None) -> list[str]:
+    if trust is None:
+        return []
+    remarks = [
+        f"line {line.number} ({line.kind}) is signed by a key that trust.toml does not name, {short(line.key)}: not counted"
+        for line in lines
+        if line.name is None
+    ]
+    return remarks

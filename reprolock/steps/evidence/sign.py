@@ -1,0 +1,77 @@
+"""`sign`: a person's name and word under a run, its statements and its verdicts. Checks first that they fit together."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from reprolock.errors import UsageError
+from reprolock.files.spec_file import NAME as SPEC
+from reprolock.files.spec_file import read_spec
+from reprolock.model.record import Record
+from reprolock.model.spec import EvidenceSpec
+from reprolock.model.statement import Review
+from reprolock.steps.evidence.artifacts import artifacts_of, bring_home, open_mlflow
+from reprolock.steps.evidence.attest import require_attestor
+from reprolock.steps.evidence.attestations import line_digest, read_lines
+from reprolock.steps.evidence.audit import require_consistent
+from reprolock.steps.project.machine import Machine
+from reprolock.steps.recording.load import read_recorded
+
+
+class SignedRun(NamedTuple):
+    """The run, the ID and kind of the key that signed, and what it signed behind: how many statements."""
+
+    record: Record
+    key: str
+    kind: str
+    behind: int
+
+
+def sign(
+    root: Path,
+    run: str,
+    *,
+    name: str,
+    meaning: str = "approved",
+    comment: str | None = None,
+    tracking_uri: str | None = None,
+    warn: Callable[[str], None] = lambda sentence: None,
+    machine: Machine | None = None,
+) -> SignedRun:
+    """Sign a run with the key of `REPROLOCK_SIGNING_KEY`: the statement goes behind the last one, in the folder named, this
+    project, and MLflow. NotReplayable where statements, record and artifacts do not fit together."""
+    machine = machine or Machine.here()
+    root = root.resolve()
+    attestor = require_attestor(machine, own_time_stamps(root))
+    machine.scanner().check(f"{name}\n{meaning}\n{comment or ''}", "--name, --meaning or --comment", lines=False)
+    with artifacts_of(root, run, machine, tracking_uri) as found:
+        with tempfile.TemporaryDirectory(prefix="reprolock-") as place:
+            recorded = read_recorded(found.folder, Path(place) / "code", None)
+        require_consistent(found.folder, recorded.record, recorded)
+        before = read_lines(found.folder)
+        link = attestor.link(recorded.record.run_id, before)
+        digest = line_digest(before[-1])
+        said = Review(
+            **link.model_dump(), name=_word("--name", name), meaning=_word("--meaning", meaning), comment=comment
+        )
+        line = attestor.state({f"attestations.jsonl#{len(before)}": {"sha256": digest}}, said)
+        with closing(open_mlflow(root, machine, tracking_uri)) as mlflow:
+            bring_home(root, recorded.record, line, mlflow, warn, found.folder)
+    return SignedRun(recorded.record, attestor.key.public.id, attestor.key.public.kind, len(before))
+
+
+def own_time_stamps(root: Path) -> EvidenceSpec:
+    """Where the caller's own statements get their time stamps: by the repro.toml in this folder, not by that of the run."""
+    declared = read_spec(root).evidence.timestamp if (root / SPEC).exists() else None
+    return EvidenceSpec(timestamp=declared)
+
+
+def _word(option: str, text: str) -> str:
+    """UsageError for a name or a meaning that is none, or no line."""
+    if not text.strip() or len(text) > 200 or not text.isprintable():
+        raise UsageError(f"{option} is no text of one line and at most 200 characters", hint=f'write {option} "…"')
+    return text

@@ -1,0 +1,85 @@
+"""trust.toml, read: the keys and authorities that an auditor believes, each with its name."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import ValidationError
+
+from reprolock.errors import UsageError
+from reprolock.files.os_errors import cannot_read
+from reprolock.files.spec_file import read_text
+from reprolock.model.trust import Role, TrustPolicy
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+    from reprolock.signing.keys import PublicKey
+
+
+class Trust(NamedTuple):
+    """The policy, its keys by their IDs with the names of their owners, and the authorities' root certificates."""
+
+    policy: TrustPolicy
+    keys: Mapping[str, tuple[str, PublicKey]]
+    roots: tuple[Certificate, ...]
+
+    def has_role(self, key_id: str, role: Role) -> bool:
+        """Whether the key of that ID is believed in a role."""
+        return key_id in self.keys and role in self.policy.keys[self.keys[key_id][0]].roles
+
+
+def read_trust(path: Path) -> Trust:
+    """Read trust.toml and the files that it names. UsageError names the file, the line and the key at fault."""
+    if not path.is_file():
+        raise UsageError(f"--trust {path}: no such file", hint="docs/guides/auditors.md shows how to write trust.toml")
+    text = read_text(path)
+    policy = parse_trust(text, path.name)
+    from reprolock.signing.keys import parse_public  # heavy: loaded only where something is verified
+    from reprolock.signing.timestamp import read_certificates
+
+    keys: dict[str, tuple[str, PublicKey]] = {}
+    for name, trusted in policy.keys.items():
+        where = f"{path.name}: keys.{name}.public"
+        key = parse_public(_pem(trusted.public, path, where), where)
+        if key.id in keys:
+            raise UsageError(
+                f"{where} is the key of {keys[key.id][0]} too", hint="give one key one name, with all of its roles"
+            )
+        keys[key.id] = name, key
+    roots: list[Certificate] = []
+    for name, authority in policy.timestamps.items():
+        where = f"{path.name}: timestamps.{name}.certificate"
+        roots += read_certificates(_pem(authority.certificate, path, where), where)
+    return Trust(policy, keys, tuple(roots))
+
+
+def parse_trust(text: str, name: str) -> TrustPolicy:
+    """The policy that a text declares; `name` is what errors call the file."""
+    try:
+        tables = tomllib.loads(text)
+        return TrustPolicy.model_validate(tables)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{name} is no valid TOML: {str(error)[:1].lower()}{str(error)[1:]}") from None
+    except ValidationError as error:
+        from reprolock.files.validation_errors import sentences  # a parser with positions: only once there is a fault
+
+        first, *others = sentences(error, TrustPolicy, text, name)
+        raise UsageError(
+            first, problems=tuple(others), hint=f"mend {name}; schemas/trust.schema.json has every key"
+        ) from None
+
+
+def _pem(value: str, beside: Path, where: str) -> bytes:
+    if "-----BEGIN" in value:
+        return value.encode()
+    path = beside.parent / value
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"{where}: {path} is not there", hint="a path is relative to trust.toml") from None
+    except OSError as error:
+        raise UsageError(f"{where}: {cannot_read(path, error).message}") from error

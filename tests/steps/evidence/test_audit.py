@@ -1,0 +1,330 @@
+"""What an audit finds by public keys alone: every change of what was signed, and what nobody but the author vouches for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from evidence import ROLES, Case, make_case, sign_again
+from replaying import edit, edit_record, readmit, reseal
+
+import reprolock
+from reprolock.errors import NotReplayable, UsageError
+from reprolock.model.claims import Audit
+from reprolock.model.verdict import Comparison, Verdict
+from reprolock.signing.keys import open_key
+from reprolock.steps.evidence.attest import Attestor
+from reprolock.steps.evidence.attestations import append, read_lines, write_lines
+from reprolock.steps.evidence.verdicts import verdict_line
+from reprolock.steps.project.machine import Machine
+from reprolock.steps.replaying.replay import ReplayOptions
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Case:
+    return make_case(tmp_path_factory.mktemp("case"), empty_mlflow)
+
+
+@pytest.fixture
+def folder(case: Case, tmp_path: Path) -> Path:
+    """A copy of the artifacts, to be changed."""
+    return case.copy(tmp_path / "artifacts")
+
+
+@pytest.fixture
+def look(case: Case, tmp_path: Path) -> Callable[..., Audit]:
+    trust = case.trust(tmp_path / "trust")
+
+    def found(folder: Path, trust: Path = trust, **options: object) -> Audit:
+        return reprolock.audit(tmp_path, str(folder), trust, machine=case.machine(), **options)
+
+    return found
+
+
+def test_all_that_is_asked_for(folder: Path, look: Callable[..., Audit]) -> None:
+    found = look(folder)
+    assert found.outcome == "TRUSTED", found.reasons
+    assert [(claim.topic, claim.says) for claim in found.claims] == [
+        ("rules", "signed before the result, by the author's clock"),
+        ("data", f"train at {json.loads((folder / 'record.json').read_text())['datasets'][0]['commit'][:12]}"),
+        ("software", "packages not locked"),
+        ("result", "2 outputs, 0 metrics"),
+        ("replayed", "REPRODUCED, 2 of 2 compared"),
+        ("reviewed", "approved, Ada Lovelace"),
+    ]
+    assert found.asked == "1 of 1 verdict, 1 of 1 review"
+    assert found.author_alone == ("that the rules are older than the result, and when it ran: there is no time stamp",)
+    assert [(row.kind, row.signer) for row in found.statements] == [
+        ("intent", "ci"),
+        ("run", "ci"),
+        ("verdict", "auditor"),
+        ("review", "reviewer"),
+    ]
+
+
+def test_any_flipped_byte(folder: Path, look: Callable[..., Audit]) -> None:
+    """record, spec, lock, code, kept outputs, statements: whichever byte of whichever file."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    assert {"attestations.jsonl", "code.tar.gz", "record.json", "repro.lock", "repro.toml"} <= {
+        path.name for path in files
+    }
+    for file in files:
+        data = file.read_bytes()
+        for position in range(0, len(data), max(1, len(data) // 12)):
+            file.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
+            try:
+                found = look(folder)
+            except NotReplayable:
+                continue
+            assert found.reasons, (file.name, position)
+        file.write_bytes(data)
+    assert look(folder).outcome == "TRUSTED"
+
+
+def test_any_other_order_of_statements(folder: Path, look: Callable[..., Audit]) -> None:
+    lines = read_lines(folder)
+    moved = "it does not stand behind the line that it was signed behind: one was changed, moved or removed"
+    for at in range(3):
+        write_lines(folder, [*lines[:at], lines[at + 1], lines[at], *lines[at + 2 :]])
+        assert any(moved in reason for reason in look(folder).reasons), at
+        write_lines(folder, [*lines[:at], *lines[at + 1 :]])
+        assert any(moved in reason for reason in look(folder).reasons), at
+    write_lines(folder, lines[:3])
+    assert look(folder).reasons == ("reviews of 1 key other than the author's are asked for, and none is there",)
+    (folder / "attestations.jsonl").write_bytes(b"\n".join(lines))  # cut short at its end by one byte: nothing is lost
+    assert look(folder).outcome == "TRUSTED"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            lambda record: record["rules"]["outputs.model"].update(rel=0.01),
+            "the tolerance of model is not the one that was signed before the run: ±0.01, signed ±1e-6",
+        ),
+        (
+            lambda record: record["rules"].pop("outputs.report"),
+            "report is compared no longer, as it was before the run",
+        ),
+        (
+            lambda record: record["rules"]["outputs.report"].update(compare="none"),
+            "how report is compared is not what was signed before the run: compare",
+        ),
+        (
+            lambda record: record["pinned"]["sections"].update(data="0" * 64),
+            "data: what record.json says is pinned is not what was signed before the run",
+        ),
+        (
+            lambda record: record["outputs"][0].update(compared=f"json:{'0' * 64}"),
+            "record.json is not the one that was signed after the run",
+        ),
+        (
+            lambda record: record["datasets"][0].update(rows=12),
+            "record.json is not the one that was signed after the run",
+        ),
+    ],
+)
+def test_a_record_with_a_new_seal(
+    change: Callable[[dict[str, object]], object], reason: str, folder: Path, look: Callable[..., Audit]
+) -> None:
+    edit_record(folder, change)
+    reseal(folder)
+    assert look(folder).reasons[0] == reason
+
+
+def test_an_artifact_that_the_record_names_anew(folder: Path, look: Callable[..., Audit]) -> None:
+    edit(folder, "repro.toml", "rel = 1e-6", "rel = 1e-2")
+    readmit(folder)
+    reasons = look(folder).reasons
+    assert reasons[:2] == (
+        "repro.toml is not the one that was signed before the run",
+        "record.json is not the one that was signed after the run",
+    )
+
+
+def test_an_author_who_signs_all_of_it_again(
+    folder: Path, case: Case, look: Callable[..., Audit], tmp_path: Path
+) -> None:
+    """Looser rules after the result: record, artifacts and statements rewritten on the author's machine, with its own key."""
+    edit(folder, "repro.toml", "rel = 1e-6", "rel = 1e-2")
+    old = read_lines(folder)
+    sign_again(case, folder)
+
+    # By the author's key alone it looks right, and the audit says whose word it is.
+    alone = look(folder, case.trust(tmp_path / "alone", ci=["run"]))
+    assert alone.outcome == "TRUSTED"
+    assert alone.author_alone == (
+        "that the rules are older than the result, and when it ran: there is no time stamp",
+        "what came out of the run: no other key has signed a verdict",
+    )
+
+    # A second key in trust: its verdict is missing, or it is about another record.
+    assert look(folder).reasons == (
+        "verdicts REPRODUCED of 1 key other than the author's are asked for, and none is there",
+        "reviews of 1 key other than the author's are asked for, and none is there",
+    )
+    append(folder, *old[2:])
+    reasons = look(folder).reasons
+    assert "line 3 of attestations.jsonl: it does not stand behind" in reasons[0]
+    assert any(reason.startswith("verdicts REPRODUCED of 1 key") for reason in reasons)
+
+    # A time stamp in trust: there is none.
+    stamped = '[timestamps.tsa]\ncertificate = "tsa.pem"\n'
+    trust = case.trust(tmp_path / "stamped", stamped, ci=["run"])
+    _certificate(trust.parent / "tsa.pem")
+    write_lines(folder, read_lines(folder)[:2])
+    assert look(folder, trust).reasons == (
+        "trust.toml asks for time stamps, and what was signed before the run has none",
+        "trust.toml asks for time stamps, and what was signed after the run has none",
+    )
+
+    # And a replay refuses it before anything is executed.
+    for file in (trust, case.trust(tmp_path / "second")):
+        (tmp_path / "auditor").mkdir(exist_ok=True)
+        options = ReplayOptions(tracking_uri=case.tracking, trust=file)
+        if file is trust:
+            with pytest.raises(NotReplayable, match=r"trust\.toml asks for time stamps"):
+                reprolock.replay(tmp_path / "auditor", str(folder), options, machine=case.machine())
+
+
+def test_a_key_that_nobody_knows(folder: Path, case: Case, look: Callable[..., Audit]) -> None:
+    sign_again(case, folder, key="stranger")
+    reasons = look(folder).reasons
+    shown = open_key({"REPROLOCK_SIGNING_KEY": str(case.keys / "stranger.pem")})
+    assert shown is not None
+    key = f"the unknown key {shown.public.id[:12]}"
+    assert f"what was signed before the run is by {key}, which does not stand in trust.toml" in reasons
+    assert f"what was signed after the run is by {key}, which does not stand in trust.toml" in reasons
+
+
+def test_no_statements(folder: Path, case: Case, look: Callable[..., Audit]) -> None:
+    (folder / "attestations.jsonl").unlink()
+    assert look(folder).reasons[0] == f"run {case.record.run_id[:12]} is not signed: there is no attestations.jsonl"
+
+
+def test_a_role_that_a_key_has_not(folder: Path, case: Case, look: Callable[..., Audit], tmp_path: Path) -> None:
+    trust = case.trust(tmp_path / "roles", ci=["run"], auditor=["review"], reviewer=["replay"])
+    found = look(folder, trust)
+    assert found.reasons == (
+        "verdicts REPRODUCED of 1 key other than the author's are asked for, and none is there",
+        "reviews of 1 key other than the author's are asked for, and none is there",
+    )
+    assert found.remarks == (
+        "line 3: auditor has not the role replay: not counted",
+        "line 4: reviewer has not the role review: not counted",
+    )
+
+
+def _verdict(case: Case, folder: Path, key: str, kind: str) -> bytes:
+    opened = open_key({"REPROLOCK_SIGNING_KEY": str(case.keys / f"{key}.pem")})
+    assert opened is not None
+    state = "identical" if kind == "REPRODUCED" else "different"
+    each = [
+        Comparison(name=name, kind="output", how="bytes", recorded="file:a", found="file:b", state=state)
+        for name in ("model", "report")
+    ]
+    said = Verdict(kind=kind, reason="2 of 2 compared", comparisons=tuple(each))
+    return verdict_line(Attestor(opened, None, Machine.here().now, {}), folder, case.record, case.record, said)
+
+
+def test_a_quorum(folder: Path, case: Case, look: Callable[..., Audit], tmp_path: Path) -> None:
+    """Two that replayed at the same time stand behind the same line; the author's own verdict counts for nothing."""
+    auditors = {"ci": ["run", "replay"], "auditor": ["replay"], "stranger": ["replay"]}
+    trust = case.trust(tmp_path / "quorum", ci=auditors["ci"], auditor=["replay"], stranger=["replay"])
+    assert look(folder, trust, threshold=1).outcome == "TRUSTED"
+    alone = look(folder, trust, threshold=2)
+    assert alone.reasons == ("verdicts REPRODUCED of 2 keys other than the author's are asked for, and 1 is there",)
+    write_lines(tmp_path, [_verdict(case, folder, "ci", "REPRODUCED")])
+    own = look(folder, trust, threshold=2, statements=[tmp_path / "attestations.jsonl"])
+    assert own.reasons == alone.reasons
+    assert "line 5: a verdict by the author's own key does not count" in own.remarks
+    write_lines(tmp_path, [_verdict(case, folder, "auditor", "REPRODUCED")])
+    assert look(folder, trust, threshold=2, statements=[tmp_path / "attestations.jsonl"]).reasons == alone.reasons
+    write_lines(folder, read_lines(folder)[:2])
+    lines = [_verdict(case, folder, key, "REPRODUCED") for key in ("auditor", "stranger")]
+    append(folder, *lines)
+    assert look(folder, trust, threshold=2).outcome == "TRUSTED"
+    with pytest.raises(UsageError, match="--threshold 4 asks for more verdicts than trust.toml has keys for: 3 have"):
+        look(folder, trust, threshold=4)
+
+
+def test_one_who_found_otherwise(folder: Path, case: Case, look: Callable[..., Audit], tmp_path: Path) -> None:
+    trust = case.trust(tmp_path / "two", **ROLES, stranger=["replay"])
+    append(folder, _verdict(case, folder, "stranger", "DIVERGED"))
+    assert look(folder, trust).reasons == ("stranger replayed it and found otherwise: DIVERGED, 2 of 2 compared",)
+    assert look(folder).outcome == "TRUSTED"  # where that key is unknown, anybody could have written it
+
+
+def test_a_reviewer_who_rejects(case: Case, folder: Path, look: Callable[..., Audit], tmp_path: Path) -> None:
+    reprolock.sign(
+        tmp_path, str(folder), name="Ada", meaning="rejected", comment="too few rows", machine=case.machine("reviewer")
+    )
+    assert look(folder).reasons == ("reviewer rejected it: too few rows",)
+
+
+def test_what_does_not_fit_is_not_signed(case: Case, folder: Path, tmp_path: Path) -> None:
+    edit_record(folder, lambda record: record["rules"]["outputs.model"].update(rel=0.01))
+    reseal(folder)
+    before = read_lines(folder)
+    with pytest.raises(NotReplayable):
+        reprolock.sign(tmp_path, str(folder), name="Ada", machine=case.machine("reviewer"))
+    assert read_lines(folder) == before
+
+
+def test_a_replay_refuses_what_was_signed_otherwise(case: Case, folder: Path, tmp_path: Path) -> None:
+    """Without a trust.toml too: somebody without any key has forged the record, and the statements stand beside it."""
+    edit(folder, "repro.toml", "rel = 1e-6", "rel = 1e-2")
+    from replaying import forge
+
+    forge(folder)
+    marker = tmp_path / "executed"
+    (tmp_path / "auditor").mkdir()
+    with pytest.raises(NotReplayable) as caught:
+        reprolock.replay(
+            tmp_path / "auditor",
+            str(folder),
+            ReplayOptions(tracking_uri=f"sqlite:///{tmp_path}/none.db"),
+            machine=case.machine(),
+        )
+    assert caught.value.message == (
+        "the tolerance of model is not the one that was signed before the run: ±0.01, signed ±1e-6"
+    )
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "trust.toml:1: keys: missing; the keys that are believed, by the names of their owners"),
+        ('[keys.a]\npublic = "ci.pem.pub"\nroles = ["boss"]', "trust.toml:3: keys.a.roles[0]: "),
+        ('[keys.a]\npublic = "ci.pem.pub"\nroles = ["review"]', 'no key has the role "run"'),
+        ('[keys.a]\npublic = "no.pub"\nroles = ["run"]', "trust.toml: keys.a.public: "),
+        (
+            '[keys.a]\npublic = "ci.pem.pub"\nroles = ["run"]\n[keys.b]\npublic = "ci.pem.pub"\nroles = ["replay"]',
+            "trust.toml: keys.b.public is the key of a too",
+        ),
+        (
+            '[keys.a]\npublic = "ci.pem.pub"\nroles = ["run"]\n[require]\nreplay = 2',
+            "require.replay asks for 2 keys, and 0 have the role",
+        ),
+        ('[keys.a]\npublic = "ci.pem"\nroles = ["run"]', "trust.toml: keys.a.public holds a private key"),
+    ],
+)
+def test_a_faulty_trust(text: str, message: str, case: Case, folder: Path, look: Callable[..., Audit]) -> None:
+    file = case.keys / "trust.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        look(folder, file)
+    assert message in str(caught.value)
+
+
+def _certificate(path: Path) -> None:
+    import subprocess
+
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-keyout", path.with_suffix(".key"), "-out", path, "-subj", "/CN=nobody"],
+        check=True, capture_output=True,
+    )  # fmt: skip
