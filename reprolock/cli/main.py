@@ -55,7 +55,9 @@ COMMANDS = {
     "stack": Entry("stack", "lake", "Run a local lakeFS on MinIO, and an MLflow server."),
     "doctor": Entry("doctor", "machine", "Check what is missing on this machine, and how to get it."),
     "cache": Entry("cache", "machine", "Show and trim the cache."),
-    "schema": Entry("schema", "machine", "Print the JSON Schemas of repro.toml, repro.lock, record.json and trust.toml."),
+    "schema": Entry(
+        "schema", "machine", "Print the JSON Schemas of repro.toml, repro.lock, record.json and trust.toml."
+    ),
     "completion": Entry("completion", "machine", "Print the completion script of a shell."),
     "materialise": Entry("materialise", None),
 }
