@@ -27,6 +27,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from reprolock.errors import ServiceError, UsageError
+from reprolock.readers import check_format, read_arrow, read_pandas
+from reprolock.readers.source import Source, declared
 
 if TYPE_CHECKING:
     import pandas
@@ -94,20 +96,16 @@ class Dataset:
             raise
 
     def pandas(self) -> pandas.DataFrame:
-        """A pandas DataFrame of the local files: csv, json, parquet, orc, text, and delta through deltalake.
+        """The rows that `spark()` gives, as a pandas DataFrame: csv, json, text, parquet, orc, avro and delta.
 
-        Files are read in the order of their paths and put one below the other. The declared options are Spark's:
-        those that pandas has too are followed, any other is a UsageError, as are avro, binary and image.
+        Files are read in the order of their paths and put one below the other. What would be read otherwise than by
+        Spark is a UsageError that names the option, the file or the feature. Types: docs/concepts/readers.md.
         """
-        from reprolock.script_pandas import read  # pandas, and only where it is used
-
-        return read(self.name, self.path, self.format, self.options, self.glob)
+        return read_pandas(self._source())
 
     def arrow(self) -> pyarrow.Table:
-        """The same rows as a table of Arrow's: delta, parquet and orc keep their own types. Errors as `pandas`."""
-        from reprolock.script_pandas import read_arrow  # pandas and pyarrow, and only where they are used
-
-        return read_arrow(self.name, self.path, self.format, self.options, self.glob)
+        """The same rows as an Arrow table, with the types of Spark's own `toArrow()`. Errors as `pandas`."""
+        return read_arrow(self._source())
 
     def open(self, name: str | None = None) -> BinaryIO:
         """The bytes of one object, whatever its format: `name` below the dataset, or the only object of it.
@@ -138,6 +136,12 @@ class Dataset:
             )
         near = get_close_matches(name, names, n=1) or [min(names)]
         raise UsageError(f'dataset "{self.name}" has no object "{name}"', hint=f'one that it has: .open("{near[0]}")')
+
+    def _source(self) -> Source:
+        """The local files; what is refused by the declaration alone is refused before they are brought here."""
+        source = declared(self.name, self.format, Path(), self.options, self.glob)
+        check_format(source)
+        return source._replace(path=self.path)
 
     def _hadoop_path(self) -> str:
         """The address to read, or the local files where they are made."""

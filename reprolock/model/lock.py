@@ -10,9 +10,10 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, Strict, model_validator
+from pydantic import AfterValidator, Field, Strict, model_validator
 
 from reprolock.model.digest import digest_of
+from reprolock.model.glob import checked_glob
 from reprolock.model.uri import LakeURI
 from reprolock.model.value import Value
 
@@ -50,7 +51,7 @@ class DatasetPin(Sealed):
     name: str = Field(description="The dataset's name in repro.toml.")
     kind: Literal["lakefs", "git"] = Field(description="The kind of lake that answered.")
     uri: str = Field(description="The address as declared.")
-    glob: str | None = Field(None, description="The glob as declared.")
+    glob: Annotated[str, AfterValidator(checked_glob)] | None = Field(None, description="The glob as declared.")
     commit: str = Field(pattern=r"^[0-9a-f]{40,64}$", description="The full commit ID.")
     time: datetime = Field(description="When the commit was made, UTC.")
     resolved: str = Field(description="The address at the commit.")

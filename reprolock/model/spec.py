@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from reprolock.model.glob import matches
 from reprolock.model.placeholders import as_argument
 from reprolock.model.secrecy import SIGNING_KEY, has_userinfo, is_secret_name, looks_secret
 from reprolock.model.spec_rules import OWN_FILES as OWN_FILES
@@ -155,8 +156,21 @@ class DatasetSpec(Value):
     uri: str = Field(description="lakefs://REPOSITORY/REF/PATH; REF is a branch, tag or commit.")
     format: Format = Field(description="How the data is read.")
     options: Settings = Field({}, description="Handed to Spark's reader.")
-    glob: str | None = Field(None, min_length=1, description='Only objects whose name matches, such as "*.csv".')
+    glob: str | None = Field(
+        None,
+        min_length=1,
+        description='Only objects whose name matches, such as "*.csv" or "*.{csv,tsv}"; Hadoop\'s globs.',
+    )
     context: str = Field("training", min_length=1, description="MLflow's context of the dataset.")
+
+    @field_validator("glob")
+    @classmethod
+    def _is_glob(cls, glob: str | None) -> str | None:
+        try:
+            matches("", glob)
+        except ValueError as error:
+            raise fault(str(error)) from None
+        return glob
 
     @field_validator("uri")
     @classmethod

@@ -10,7 +10,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from fnmatch import fnmatchcase
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from reprolock.files.atomic_write import TEMPORARY
 from reprolock.files.os_errors import cannot_write
 from reprolock.model.content import Check, Meaning
 from reprolock.model.digest import summarise
+from reprolock.model.glob import is_glob, matches
 from reprolock.model.uri import SCHEME, LakeURI, check_path, is_under
 from reprolock.tracker.encoding.inputs import LAKE_SOURCE
 
@@ -129,7 +129,9 @@ class LakeDatasetSource(FileSystemDatasetSource):
         # With the lake.
         from reprolock.lake.transfer.transfer import transfer
 
-        objects = [item for item in lake.list(*self._place) if self.glob is None or fnmatchcase(_name(item), self.glob)]
+        if self.glob is not None and not is_glob(self.glob):  # it comes from MLflow
+            raise UsageError(f"the source of {self.uri} has a glob that Hadoop does not take: {self.glob!r}")
+        objects = [item for item in lake.list(*self._place) if matches(item.path, self.glob)]
         if self.digest is not None and self.digest.startswith(f"{lake.scheme}:"):
             found = summarise(objects, lake.scheme).digest
             if found != self.digest:

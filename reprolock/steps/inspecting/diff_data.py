@@ -11,9 +11,9 @@ from reprolock.errors import ReprolockError
 from reprolock.lake.open import FILE_SCHEME, open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.difference import Change, Objects, Section
+from reprolock.model.glob import matches
 from reprolock.model.spec import Spec
 from reprolock.model.uri import LakeURI
-from reprolock.steps.locking.datasets import matches
 from reprolock.steps.project.locate import lake_endpoint
 from reprolock.steps.project.machine import Machine
 

@@ -17,9 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
-from posixpath import basename
 from typing import NamedTuple
 
 from reprolock.errors import NotFound, ReprolockError, UsageError
@@ -27,6 +25,7 @@ from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.spec_file import read_spec
 from reprolock.lake.open import check_endpoint
 from reprolock.lake.protocol import Lake, Object
+from reprolock.model.glob import is_glob, matches
 from reprolock.model.uri import SCHEME, LakeURI, is_under
 from reprolock.steps.project.locate import open_the_lake
 from reprolock.steps.project.machine import Machine
@@ -168,7 +167,8 @@ def _parse_input(name: str, source: str) -> Read | None:
         place = _address(SCHEME + rest) if scheme in ("s3", "s3a") else None
         place = place if place and _COMMIT.fullmatch(place.ref) else None
     glob = said.get("glob")
-    return Read(name, place, glob if isinstance(glob, str) else None) if place else None
+    # A tag is foreign: what is no glob restricts nothing, so that no reader goes unnamed.
+    return Read(name, place, glob if isinstance(glob, str) and is_glob(glob) else None) if place else None
 
 
 def _address(text: object) -> LakeURI | None:
@@ -235,7 +235,7 @@ def _stat(lake: Lake, place: LakeURI) -> Object | None:
 
 
 def _covers(read: Read, path: str) -> bool:
-    return is_under(path, read.place.path) and (read.glob is None or fnmatchcase(basename(path), read.glob))
+    return is_under(path, read.place.path) and matches(path, read.glob)
 
 
 def _by_commits(lake: Lake, wanted: LakeURI, candidates: Iterable[Read]) -> _Choice:

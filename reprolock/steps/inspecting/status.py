@@ -9,9 +9,10 @@ from typing import NamedTuple
 from reprolock.errors import LockError, NotFound
 from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
+from reprolock.model.glob import matches
 from reprolock.model.lock import DatasetPin
 from reprolock.model.uri import LakeURI
-from reprolock.steps.locking.datasets import is_staged, matches
+from reprolock.steps.locking.datasets import is_staged
 from reprolock.steps.locking.staleness import Stale, stale_pins
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.project import read_project

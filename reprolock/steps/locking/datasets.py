@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from fnmatch import fnmatchcase
-from posixpath import basename
 
 from reprolock.errors import NotFound, UsageError
 from reprolock.lake.protocol import Commit, Lake, Object
 from reprolock.model.digest import summarise
+from reprolock.model.glob import matches
 from reprolock.model.lock import DatasetPin
 from reprolock.model.spec import DatasetSpec
 from reprolock.model.uri import LakeURI
@@ -92,11 +91,6 @@ def listing(lake: Lake, place: LakeURI, glob: str | None, *, few: bool = False) 
 def is_staged(lake: Lake, place: LakeURI, glob: str | None) -> bool:
     """Whether the branch has staged changes to objects of the dataset. False for a tag or commit."""
     return any(matches(change.path, glob) for change in lake.staged(*place))
-
-
-def matches(path: str, glob: str | None) -> bool:
-    """A glob is checked against an object's name, as Spark's pathGlobFilter does. None lets all pass."""
-    return glob is None or fnmatchcase(basename(path), glob)
 
 
 def _resolve(lake: Lake, name: str, ref: Ref, as_of: datetime | None) -> Commit:

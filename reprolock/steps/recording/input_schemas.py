@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from reprolock.errors import ReprolockError
 from reprolock.lake.protocol import Lake
 from reprolock.lake.table_schema import MOST_FOOTERS, Gateway, passed_over, read_shape
 from reprolock.model.lock import DatasetPin
@@ -23,6 +22,7 @@ def with_shapes(record: Record, pins: tuple[DatasetPin, ...], lake: Lake | None,
 
 
 def _add_schema(dataset: DatasetRecord, pin: DatasetPin, lake: Lake, gateway: Gateway | None) -> DatasetRecord:
+    """The record with what was found out. Decoration ends no run: whatever is met, the columns are not known then."""
     try:
         if dataset.url.startswith("s3a://"):
             # Of formats with footers alone more than one file is looked into; Delta's log names its own.
@@ -31,7 +31,9 @@ def _add_schema(dataset: DatasetRecord, pin: DatasetPin, lake: Lake, gateway: Ga
             shape = read_shape(dataset.url, dataset.format, dataset.options, files=files, gateway=gateway)
         else:
             shape = read_shape(dataset.url, dataset.format, dataset.options)
-    except ReprolockError:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # readers raise what they like; the panics of those in Rust are no Exception
         return dataset
     return dataset.model_copy(update=shape._asdict())
 

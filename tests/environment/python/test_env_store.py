@@ -611,7 +611,9 @@ def test_scripts_import_reprolock_without_declaring_it(bench: Bench) -> None:
         REPROLOCK_CONTEXT=str(context),
     )
     assert told == f"1 {folder}/reprolock/__init__.py"
-    assert sorted(path.name for path in (folder / "reprolock").glob("*.py")) == sorted(SCRIPT_MODULES)
+    assert sorted(
+        path.relative_to(folder / "reprolock").as_posix() for path in (folder / "reprolock").rglob("*.py")
+    ) == sorted(SCRIPT_MODULES)
 
 
 # --- the current interpreter against the lock -----------------------------------------------------------

@@ -1,0 +1,98 @@
+"""Hadoop's globs, as Spark's `pathGlobFilter` matches a file's name by them.
+
+`*` any characters, `?` one, `[ab]`, `[a-c]`, `[^a]` or `[!a]` one of a set, `{a,b}` alternatives, which may nest, and a
+backslash takes the next character literally. The rules are those of org.apache.hadoop.fs.GlobPattern.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from posixpath import basename
+
+_LITERAL_IN_GLOBS = ".$()|+"
+_REGULAR_ESCAPES = re.compile(r"[0-9A-Za-z]")
+
+
+def matches(path: str, glob: str | None) -> bool:
+    """Whether the last segment of a path matches; None lets all pass. ValueError for what is no glob."""
+    return glob is None or compile_glob(glob).fullmatch(basename(path)) is not None
+
+
+def is_glob(text: str) -> bool:
+    """Whether Hadoop takes it for a glob that means what it says."""
+    try:
+        compile_glob(text)
+    except ValueError:
+        return False
+    return True
+
+
+def checked_glob(text: str) -> str:
+    """The same text; ValueError where it is no glob."""
+    compile_glob(text)
+    return text
+
+
+@functools.lru_cache(maxsize=64)
+def compile_glob(glob: str) -> re.Pattern[str]:
+    """The regular expression that a whole name must match. ValueError says what is wrong with the glob."""
+    try:
+        return re.compile(_expression(glob))
+    except re.error as error:
+        raise ValueError(f'"{glob}" is no glob of Hadoop\'s: {error.msg}') from None
+
+
+def _expression(glob: str) -> str:
+    """Character by character, as Hadoop translates it."""
+    made: list[str] = []
+    in_set, groups = False, 0
+    characters = iter(enumerate(glob))
+    for index, character in characters:
+        if character == "\\":
+            _, escaped = next(characters, (index, ""))
+            made.append(_escaped(glob, escaped))
+        elif in_set:
+            made.append(_in_set(glob, index, character))
+            in_set = character != "]"
+        elif character == "[":
+            in_set = True
+            made.append(character)
+        elif character == "{":
+            groups += 1
+            made.append("(?:")
+        elif character == "}" and groups:
+            groups -= 1
+            made.append(")")
+        else:
+            made.append({"*": ".*", "?": ".", ",": "|" if groups else ","}.get(character, re.escape(character)))
+    if in_set or groups:
+        raise ValueError(
+            f'"{glob}" has an open "{"[" if in_set else "{"}"; write \\{"[" if in_set else "{"} for the sign'
+        )
+    return "".join(made)
+
+
+def _escaped(glob: str, character: str) -> str:
+    """Hadoop hands the escape to a regular expression, where letters and digits would mean something else."""
+    if not character or _REGULAR_ESCAPES.match(character):
+        raise ValueError(
+            f'"{glob}" has a backslash before {f"a {character}" if character else "nothing"}; it escapes signs only'
+        )
+    return re.escape(character)
+
+
+def _in_set(glob: str, index: int, character: str) -> str:
+    if character == "[":
+        raise ValueError(f'"{glob}" has a "[" inside of a set; write \\[ for the sign')
+    if character == "^" and glob[index - 1] != "[":
+        return "\\^"
+    if character in "{}*?" or (character == "," and _inside_group(glob, index)):
+        raise ValueError(f'"{glob}" has a "{character}" inside of a set, which Hadoop does not take literally')
+    if character == "!":
+        return "^" if glob[index - 1] == "[" else "!"
+    return f"\\{character}" if character in f"{_LITERAL_IN_GLOBS}&~#" else character
+
+
+def _inside_group(glob: str, index: int) -> bool:
+    return glob[:index].count("{") > glob[:index].count("}")

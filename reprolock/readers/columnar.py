@@ -1,0 +1,79 @@
+"""What Parquet, ORC, Avro and Delta share: tables of several files brought to the columns that Spark gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+
+from reprolock.readers.files import DataFile
+from reprolock.readers.source import Source
+from reprolock.readers.types import NoSparkType, same_name, spark_type
+
+
+def spark_schema(source: Source, file: DataFile, schema: Any) -> Any:
+    """A file's columns in Spark's types. UsageError names the column that Spark has no type for."""
+    fields = []
+    for field in schema:
+        try:
+            fields.append(pa.field(field.name, spark_type(field.type)))
+        except NoSparkType as unknown:
+            raise source.refusal(f'{file.path.name}, whose column "{field.name}" is {unknown}') from None
+    check_cases(source, file, pa.schema(fields))
+    return pa.schema(fields)
+
+
+def check_cases(source: Source, file: DataFile, struct: Any) -> None:
+    """UsageError for names that differ in case alone: Spark takes them for one."""
+    if (twice := same_name([field.name for field in struct])) is not None:
+        raise source.refusal(f'{file.path.name}, which has two columns of the name "{twice}"')
+    for field in struct:
+        if pa.types.is_struct(field.type):
+            check_cases(source, file, field.type)
+
+
+def target(source: Source, files: list[DataFile], schemas: list[Any], *, merged: bool) -> Any:
+    """The columns of the table: those of the first file, or with mergeSchema those of all, one after the other."""
+    fields = {field.name: field for field in schemas[0]}
+    lower = {name.lower(): name for name in fields}
+    for file, schema in zip(files[1:], schemas[1:], strict=True):
+        for field in schema:
+            name = lower.get(field.name.lower())
+            if name is not None and (name != field.name or fields[name].type != field.type):
+                raise source.refusal(
+                    f'{file.path.name}, whose column "{field.name}" is not what {files[0].path.name} has'
+                )
+            if merged and name is None:
+                fields[field.name] = field
+                lower[field.name.lower()] = field.name
+    return pa.schema(list(fields.values()))
+
+
+def conform(source: Source, file: DataFile, table: Any, schema: Any) -> Any:
+    """A file's rows with exactly these columns; one that the file does not have is null."""
+    columns = []
+    for field in schema:
+        index = table.schema.get_field_index(field.name)
+        if index < 0:
+            columns.append(pa.nulls(table.num_rows, field.type))
+            continue
+        try:
+            columns.append(cast(table.column(index), field.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+            raise source.refusal(f'{file.path.name}, whose column "{field.name}" {error}') from None
+    return pa.table(columns, schema=schema)
+
+
+def cast(column: Any, type: Any) -> Any:
+    """The same values in Spark's type."""
+    return column if column.type == type else column.cast(type)
+
+
+def opened(source: Source, file: DataFile, read: Callable[[DataFile], Any]) -> Any:
+    """What `read` gives for a file. UsageError for a file that is not of its format."""
+    try:
+        return read(file)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise source.refusal(f"{file.path.name} ({first[:120]})") from None

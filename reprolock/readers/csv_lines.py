@@ -1,0 +1,120 @@
+"""CSV line by line, by the rules of the parser in Spark: for rows of other widths, escapes, comments and odd separators."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from reprolock.readers.csv_settings import BLANKS, Settings
+from reprolock.readers.types import STRING
+
+_LINE_ENDS = re.compile("\r\n|\n|\r")
+_AT_ONCE = 50_000
+
+
+class Irregular(ValueError):
+    """A line that only Spark's own parser reads; the text says what is in it."""
+
+
+def header_tokens(settings: Settings, line: str) -> list[str | None]:
+    """The values of one line; None stands for a missing one."""
+    return _tokens(settings, line)
+
+
+def tables_of_lines(settings: Settings, data: bytes, columns: list[str]) -> Any:
+    """All rows, cut or filled up to the width of the columns. Irregular names a line that is not read."""
+    lines = _LINE_ENDS.split(bytes(data).decode())
+    schema = pa.schema([(name, STRING) for name in columns])
+    tables = [schema.empty_table()]
+    for begin in range(0, len(lines), _AT_ONCE):
+        rows = list(_rows(settings, lines[begin : begin + _AT_ONCE], len(columns)))
+        arrays = [pa.array(values, STRING) for values in zip(*rows, strict=True)] if rows else []
+        if arrays:
+            tables.append(pa.table(arrays, schema=schema))
+    return pa.concat_tables(tables)
+
+
+def _rows(settings: Settings, lines: list[str], width: int) -> Iterator[list[str | None]]:
+    for line in lines:
+        if not settings.counts(line):
+            continue
+        values = _tokens(settings, line)
+        if len(values) != width:
+            if settings.fail:
+                raise Irregular("rows of another width than the header, where mode is FAILFAST")
+            if settings.drop:
+                if settings.infer:
+                    raise Irregular("rows of another width, where mode is DROPMALFORMED and the schema is inferred")
+                continue
+            values = values[:width] + [None] * (width - len(values))
+        yield values
+
+
+def _tokens(settings: Settings, line: str) -> list[str | None]:
+    if settings.quote and settings.quote in line:
+        return _quoted_tokens(settings, line)
+    values = line.split(settings.separator)
+    if settings.trim_left:
+        values = [value.lstrip(BLANKS) for value in values]
+    if settings.trim_right:
+        values = [value.rstrip(BLANKS) for value in values]
+    return [None if value in ("", settings.null) else value for value in values]
+
+
+def _quoted_tokens(settings: Settings, line: str) -> list[str | None]:
+    if len(settings.separator) > 1:
+        raise Irregular("quotes beside a separator of several characters")
+    values: list[str | None] = []
+    at = 0
+    while True:
+        start = at
+        if settings.trim_left:
+            while at < len(line) and line[at] <= " " and line[at] != settings.separator:
+                at += 1
+        if at < len(line) and line[at] == settings.quote:
+            value, at = _quoted(settings, line, at + 1)
+            text = value or settings.empty
+        else:
+            end = line.find(settings.separator, at)
+            end = len(line) if end < 0 else end
+            text = line[at if settings.trim_left else start : end]
+            text = text.rstrip(BLANKS) if settings.trim_right else text
+            at = end
+            if not text:
+                values.append(None)
+                text = settings.null
+                if at >= len(line):
+                    return values
+                at += 1
+                continue
+        values.append(None if text == settings.null else text)
+        if at >= len(line):
+            return values
+        at += 1
+
+
+def _quoted(settings: Settings, line: str, at: int) -> tuple[str, int]:
+    """The value whose opening quote stands before `at`, and where its separator or the line's end is."""
+    made: list[str] = []
+    quote, escape = settings.quote, settings.escape
+    while at < len(line):
+        sign, following = line[at], line[at + 1 : at + 2]
+        if sign == escape and following and following == quote:
+            made.append(quote)
+            at += 2
+        elif sign == escape and sign != quote and following == escape:
+            if line[at + 2 : at + 3] not in (quote, ""):
+                raise Irregular("an escape before another inside of quotes")
+            made.append(escape)
+            at += 2
+        elif sign == quote:
+            if following not in ("", settings.separator):
+                raise Irregular('a quote inside of quotes without an escape (escape = "\\"" reads doubled quotes)')
+            return "".join(made), at + 1
+        else:
+            made.append(sign)
+            at += 1
+    raise Irregular("a quote that its line does not close (multiLine = true reads such values)")

@@ -1,0 +1,113 @@
+"""Which files of a dataset Spark reads, what their folders say, and their bytes."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from reprolock.errors import UsageError
+from reprolock.model.glob import matches
+from reprolock.readers.source import Source
+
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+_OTHER_CODECS = (".lz4", ".snappy", ".zst", ".zstd", ".lzo", ".xz")
+
+
+class DataFile(NamedTuple):
+    """One file, and the columns that its folders name (`day=1/`) with their text; None stands for a missing value."""
+
+    path: Path
+    partition: tuple[tuple[str, str | None], ...] = ()
+
+
+def find_files(source: Source) -> list[DataFile]:
+    """The files that Spark reads, in the order of their paths.
+
+    Spark reads the files directly below the path, and those of folders that name partitions; with
+    `recursiveFileLookup` those of all folders. UsageError where there is none, and where only some folders name one.
+    """
+    if source.path.is_file():
+        return [DataFile(source.path)]
+    found = sorted(_visible(source.path, source), key=lambda names: "/".join(names).encode("utf-8", "surrogateescape"))
+    if source.flag("recursivefilelookup"):
+        files = [DataFile(source.path.joinpath(*names)) for names in found]
+    elif any("=" in name for names in found for name in names[:-1]):
+        files = [DataFile(source.path.joinpath(*names), _partition(source, names[:-1])) for names in found]
+        if len({tuple(name for name, _ in file.partition) for file in files}) > 1:
+            raise source.refusal("folders that do not all name the same partition columns")
+    else:
+        files = [DataFile(source.path / names[0]) for names in found if len(names) == 1]
+    if not files:
+        raise _nothing(source, deep=bool(found))
+    return files
+
+
+def is_hidden(name: str) -> bool:
+    """Whether Spark passes over a file or folder of this name."""
+    return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")
+
+
+def content(source: Source, path: Path) -> bytes:
+    """A text file's bytes, unpacked by the ending of its name as Hadoop does it, without UTF-8's byte order mark."""
+    data = path.read_bytes()
+    try:
+        if path.name.endswith(".gz"):
+            data = gzip.decompress(data) if data else data
+        elif path.name.endswith(".bz2"):
+            data = bz2.decompress(data)
+        elif path.name.endswith(".deflate"):
+            data = zlib.decompress(data) if data else data
+        elif path.name.endswith(_OTHER_CODECS):
+            raise source.refusal(f"files that are compressed as {path.suffix}")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise source.refusal(f"{path.name}, which cannot be unpacked ({error})") from None
+    return data
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a text file has to be unpacked, or has an ending that says so."""
+    return path.name.endswith((".gz", ".bz2", ".deflate", *_OTHER_CODECS))
+
+
+def _visible(root: Path, source: Source) -> Iterator[tuple[str, ...]]:
+    """Path segments, relative to the root, of the files that are not hidden and match the glob."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        inside = Path(folder).relative_to(root).parts
+        for name in names:
+            if not is_hidden(name) and matches(name, source.glob):
+                yield (*inside, name)
+
+
+def _partition(source: Source, folders: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
+    columns = []
+    for folder in folders:
+        name, sign, value = folder.partition("=")
+        if not (name and sign and value):
+            raise source.refusal(f"the folder {folder}, which names no partition beside others that do")
+        columns.append((_unescaped(source, name), None if value == _DEFAULT_PARTITION else _unescaped(source, value)))
+    if len({name.lower() for name, _ in columns}) < len(columns):
+        raise source.refusal(f"folders that name one partition column twice ({'/'.join(folders)})")
+    return tuple(columns)
+
+
+def _unescaped(source: Source, text: str) -> str:
+    """Spark writes signs as `%3A`; beyond ASCII it does not, and reads such escapes in a way of its own."""
+    if any(int(code, 16) > 127 for code in _ESCAPE.findall(text)):
+        raise source.refusal(f"the folder name {text}, whose escapes are beyond ASCII")
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+def _nothing(source: Source, *, deep: bool) -> UsageError:
+    hint = "write options = { recursiveFileLookup = true } to read the folders below it as well"
+    return UsageError(
+        f'dataset "{source.name}" has no file directly below {source.path}',
+        hint=hint if deep else "see which names Spark passes over: those that begin with _ or .",
+    )

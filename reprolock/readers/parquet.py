@@ -1,0 +1,120 @@
+"""Parquet as Spark reads it: the types that stand in the file, not those that pandas or Arrow noted beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reprolock.readers.columnar import check_cases, conform, opened, target
+from reprolock.readers.files import DataFile, find_files
+from reprolock.readers.partitions import joined
+from reprolock.readers.source import Source
+from reprolock.readers.types import TIMESTAMP, NoSparkType, spark_json, spark_type
+
+_SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
+_OLD_CALENDAR = (b"org.apache.spark.legacyDateTime", b"org.apache.spark.legacyINT96")
+
+
+class Footer(NamedTuple):
+    """A file, opened, and its columns in Spark's types."""
+
+    file: DataFile
+    parquet: Any
+    schema: Any
+
+
+def read(source: Source) -> Any:
+    """The rows of all files. UsageError for what Spark reads otherwise."""
+    source.check_options(("mergeschema",))
+    files = find_files(source)
+    for file in files:
+        _check_summaries(source, file)
+    footers = [open_file(source, file) for file in files]
+    schema = target(source, files, [footer.schema for footer in footers], merged=source.flag("mergeschema"))
+    return joined(source, files, [read_columns(source, footer, schema) for footer in footers])
+
+
+def open_file(source: Source, file: DataFile) -> Footer:
+    """A file's footer. UsageError for what is no Parquet, and for columns that Spark reads in a way of its own."""
+    parquet = opened(
+        source, file, lambda file: pq.ParquetFile(file.path, coerce_int96_timestamp_unit="us", memory_map=True)
+    )
+    schema = parquet_schema(source, file, parquet)
+    _check_writer(source, file, parquet.metadata.metadata or {}, schema)
+    return Footer(file, parquet, schema)
+
+
+def read_columns(source: Source, footer: Footer, schema: Any) -> Any:
+    """The file's rows with these columns; what it does not have is null."""
+    names = [field.name for field in schema if field.name in footer.schema.names]
+    table = opened(source, footer.file, lambda _: footer.parquet.read(columns=names or None))
+    if not names:
+        table = table.select([])
+        return pa.table([pa.nulls(footer.parquet.metadata.num_rows, field.type) for field in schema], schema=schema)
+    return conform(source, footer.file, table, schema)
+
+
+def parquet_schema(source: Source, file: DataFile, parquet: Any) -> Any:
+    """The columns in Spark's types, each leaf by what Parquet itself says of it."""
+    leaves = iter(range(len(parquet.schema)))
+    fields = []
+    for field in parquet.schema_arrow:
+        try:
+            fields.append(pa.field(field.name, _type(field.type, leaves, parquet.schema)))
+        except NoSparkType as unknown:
+            raise source.refusal(f'{file.path.name}, whose column "{field.name}" is {unknown}') from None
+    check_cases(source, file, pa.schema(fields))
+    return pa.schema(fields)
+
+
+def _type(type: Any, leaves: Iterator[int], parquet: Any) -> Any:
+    """The type of one field, which takes as many of the file's leaves as it has."""
+    kinds = pa.types
+    if kinds.is_struct(type):
+        return pa.struct([pa.field(field.name, _type(field.type, leaves, parquet)) for field in type])
+    if kinds.is_map(type):
+        key = _type(type.key_type, leaves, parquet)
+        return pa.map_(key, _type(type.item_type, leaves, parquet))
+    if kinds.is_list(type) or kinds.is_large_list(type) or kinds.is_fixed_size_list(type):
+        return pa.list_(pa.field("element", _type(type.value_type, leaves, parquet)))
+    leaf = parquet.column(next(leaves))
+    if leaf.physical_type == "INT96":
+        return TIMESTAMP
+    if kinds.is_duration(type):
+        return pa.int64()
+    return spark_type(type)
+
+
+def _check_writer(source: Source, file: DataFile, notes: dict[bytes, bytes], schema: Any) -> None:
+    """Spark's own notes in a file may say more than its columns: other types, or the calendar of Spark 2."""
+    if any(key in notes for key in _OLD_CALENDAR):
+        raise source.refusal(f"{file.path.name}, whose dates are in the calendar of Spark 2")
+    if _SPARK_SCHEMA not in notes:
+        return
+    try:
+        fields = json.loads(notes[_SPARK_SCHEMA])["fields"]
+        noted = {field["name"]: _plain(field["type"]) for field in fields}
+    except (ValueError, KeyError, TypeError):
+        raise source.refusal(f"{file.path.name}, whose note of Spark's schema is broken") from None
+    ours = {field.name: _plain(spark_json(field.type)) for field in schema}
+    if noted != ours:
+        odd = next((name for name in {**noted, **ours} if noted.get(name) != ours.get(name)), "")
+        raise source.refusal(f'{file.path.name}, whose column "{odd}" is {noted.get(odd)} for Spark')
+
+
+def _plain(type: Any) -> Any:
+    """A type of Spark's schema JSON without what says nothing of its values."""
+    if not isinstance(type, dict):
+        return type
+    if type["type"] == "struct":
+        return {field["name"]: _plain(field["type"]) for field in type["fields"]}
+    return {key: _plain(value) for key, value in type.items() if key in ("type", "elementType", "keyType", "valueType")}
+
+
+def _check_summaries(source: Source, file: DataFile) -> None:
+    if file.path.parent.joinpath("_common_metadata").exists() or file.path.parent.joinpath("_metadata").exists():
+        raise source.refusal("folders with Parquet summary files (_metadata, _common_metadata)")
