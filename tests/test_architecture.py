@@ -27,7 +27,7 @@ HEAVY = {
     "lakefs": {"reprolock.lake"},
     "pycurl": {"reprolock.lake.transfer.curl"},
     "pygit2": {"reprolock.lake"},
-    "deltalake": {"reprolock.lake.table_schema", "reprolock.script"},
+    "deltalake": {"reprolock.lake.table_schema", "reprolock.readers.delta"},
     "openlineage": {"reprolock.standards.openlineage"},
     "prov": {"reprolock.standards.prov"},
     "rocrate": {"reprolock.standards.ro_crate"},

@@ -266,35 +266,39 @@ def test_csv_in_parts(script: Script) -> None:
 def test_text_as_arrow(script: Script) -> None:
     (script.data / "a.csv").write_text("a,b\n1,x\n2,y\n")
     script.dataset("train", "csv", options={"header": "true"})
+    assert script.run().dataset("train").arrow().to_pydict() == {"a": ["1", "2"], "b": ["x", "y"]}
+    script.dataset("train", "csv", options={"header": "true", "inferSchema": "true"})
     table = script.run().dataset("train").arrow()
     assert table.to_pydict() == {"a": [1, 2], "b": ["x", "y"]}
-    assert str(table.schema.field("a").type) == "int64"
+    assert str(table.schema.field("a").type) == "int32"
 
 
 def test_csv_without_a_header_is_named_as_spark_names_it(script: Script) -> None:
     (script.data / "a.csv").write_text("1,x\nNA,y\n-,z\n")
     frame = script.pandas("csv", options={"nullValue": "-"})
     assert list(frame.columns) == ["_c0", "_c1"]
-    assert frame["_c0"].isna().tolist() == [False, True, True]
+    assert frame["_c0"].isna().tolist() == [False, False, True]
 
 
 def test_one_object_is_a_file(script: Script) -> None:
     (script.data / "a.csv").write_text("1\n")
-    assert script.pandas("csv", path=str(script.data / "a.csv"))["_c0"].tolist() == [1]
+    assert script.pandas("csv", path=str(script.data / "a.csv"))["_c0"].tolist() == ["1"]
 
 
 def test_a_glob_is_held_against_the_name(script: Script) -> None:
     (script.data / "a.csv").write_text("1\n")
     (script.data / "a.txt").write_text("2\n")
-    assert script.pandas("csv", glob="*.csv")["_c0"].tolist() == [1]
+    (script.data / "_b.csv").write_text("3\n")
+    assert script.pandas("csv", glob="*.csv")["_c0"].tolist() == ["1"]
+    assert script.pandas("csv", glob="[^b]*.{csv,txt}")["_c0"].tolist() == ["1", "2"]
 
 
 def test_folders_below_are_read_when_that_is_asked_for(script: Script) -> None:
     (script.data / "below").mkdir()
     (script.data / "a.csv").write_text("1\n")
     (script.data / "below" / "b.csv").write_text("2\n")
-    assert script.pandas("csv")["_c0"].tolist() == [1]
-    assert script.pandas("csv", options={"recursiveFileLookup": "true"})["_c0"].tolist() == [1, 2]
+    assert script.pandas("csv")["_c0"].tolist() == ["1"]
+    assert script.pandas("csv", options={"recursiveFileLookup": "true"})["_c0"].tolist() == ["1", "2"]
 
 
 def test_json_lines_and_json_documents(script: Script) -> None:
@@ -336,23 +340,43 @@ def test_delta_and_a_version_of_it(script: Script) -> None:
     assert script.run().dataset("train").arrow().to_pydict() == FRAME.to_dict("list")
 
 
-@pytest.mark.parametrize("form", ["avro", "binary", "image"])
-def test_formats_that_pandas_has_not(script: Script, form: str) -> None:
-    error = script.refusal(form)
-    assert error.message == f'dataset "train" is of format {form}, which pandas does not read'
+@pytest.mark.parametrize("form", ["binary", "image"])
+def test_formats_that_only_spark_reads(script: Script, form: str) -> None:
+    error = script.refusal(form, path=None)
+    assert error.message == f'dataset "train": .pandas() and .arrow() do not read the format {form}'
     assert error.hint == 'use run.dataset("train").spark(), or open the files below .path'
 
 
-def test_options_that_pandas_has_not(script: Script) -> None:
-    error = script.refusal("csv", options={"header": "true", "mode": "DROPMALFORMED"})
-    assert error.message == 'datasets.train.options: pandas has nothing like "mode" for csv'
+def test_an_option_that_only_spark_has(script: Script) -> None:
+    error = script.refusal("csv", options={"header": "true", "locale": "de"})
+    assert error.message == 'dataset "train": .pandas() and .arrow() do not read csv with the option "locale"'
+    error = script.refusal("csv", options={"header": "yes"})
+    assert (
+        error.message == 'dataset "train": .pandas() and .arrow() do not read the option "header" with the value "yes"'
+    )
+    error = script.refusal("csv", options={"header": "true", "Header": "false"})
+    assert error.message == 'datasets.train.options: "Header" is given twice'
 
 
-def test_partitions_that_pandas_does_not_read(script: Script) -> None:
+def test_partitions_come_behind_the_columns(script: Script) -> None:
     (script.data / "day=1").mkdir()
-    (script.data / "day=1" / "a.csv").write_text("1\n")
+    (script.data / "day=1" / "a.csv").write_text("x\n")
+    assert script.pandas("csv").to_dict("list") == {"_c0": ["x"], "day": [1]}
+    (script.data / "b.csv").write_text("y\n")
     error = script.refusal("csv")
-    assert error.message == 'dataset "train" is partitioned by folders (day=1), which pandas does not read for csv'
+    assert error.message == (
+        'dataset "train": .pandas() and .arrow() do not read folders that do not all name the same partition columns'
+    )
+
+
+def test_a_library_that_is_not_installed(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastavro", None)
+    monkeypatch.delitem(sys.modules, "reprolock.readers.avro", raising=False)
+    error = script.refusal("avro")
+    assert error.message == (
+        'dataset "train": .pandas() and .arrow() need fastavro for avro, and it is not installed here'
+    )
+    assert error.hint == 'add "fastavro" to packages under [environment], or use run.dataset("train").spark()'
 
 
 def test_only_folders(script: Script) -> None:
@@ -373,4 +397,4 @@ def test_odd_names(script: Script, name: str) -> None:
 
 def test_a_percent_sign_in_a_delta_tables_path(script: Script) -> None:
     error = script.refusal("delta", path=str(script.data / "50%20"))
-    assert error.message == 'dataset "train" has "%" in its path, which deltalake cannot open'
+    assert error.message == 'dataset "train": .pandas() and .arrow() do not read a Delta table with "%" in its path'

@@ -53,4 +53,5 @@ def read_pandas(source: Source) -> pandas.DataFrame:
         frame: Any = import_module("reprolock.readers.frame")  # loads pandas, and only where it is used
     except ModuleNotFoundError as error:
         raise needs(source, (error.name or "pandas").partition(".")[0]) from None
-    return frame.to_pandas(table)
+    made: pandas.DataFrame = frame.to_pandas(table)
+    return made

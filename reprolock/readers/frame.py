@@ -30,7 +30,7 @@ _NULLABLE: dict[Any, Callable[[], Any]] = {
 def to_pandas(table: Any) -> pandas.DataFrame:
     """`table` has the types of `types.spark_type` alone."""
     plain = [name for name in table.column_names if _is_plain(table.column(name))]
-    frame = table.select(plain).to_pandas(coerce_temporal_nanoseconds=False)
+    frame: pandas.DataFrame = table.select(plain).to_pandas(coerce_temporal_nanoseconds=False)
     if len(plain) == table.num_columns:
         return frame
     columns = {
@@ -68,7 +68,7 @@ def _text_dtype() -> Any:
     try:
         return pandas.StringDtype("pyarrow", na_value=float("nan"))
     except TypeError:  # pandas 2.2
-        return pandas.StringDtype("pyarrow_numpy")  # type: ignore[arg-type]
+        return pandas.StringDtype("pyarrow_numpy")
 
 
 def _without_zone(type: Any) -> Any:

@@ -12,7 +12,18 @@ from pathlib import Path
 import reprolock
 from reprolock.files.os_errors import cannot_write
 
-_READERS = ("avro", "columnar", "csv", "csv_lines", "csv_settings", "csv_shape", "delta", "files", "frame", "infer")
+_READERS: tuple[str, ...] = (
+    "avro",
+    "columnar",
+    "csv",
+    "csv_lines",
+    "csv_settings",
+    "csv_shape",
+    "delta",
+    "files",
+    "frame",
+    "infer",
+)
 _READERS += ("json", "orc", "parquet", "partitions", "source", "text", "types", "__init__")
 SCRIPT_MODULES = (
     *("__init__.py", "errors.py", "script.py", "model/__init__.py", "model/glob.py"),

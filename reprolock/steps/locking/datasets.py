@@ -51,11 +51,12 @@ def resolve_refs(lake: Lake, places: Mapping[str, LakeURI], *, as_of: datetime |
 
 def pin_dataset(lake: Lake, name: str, dataset: DatasetSpec, commit: Commit, *, head: bool = True) -> DatasetPin:
     """Read the listing at the commit and seal it. `head`: the commit is where the ref stands now, so that
-    committing what is staged would move it. NotFound where nothing is at the commit.
+    committing what is staged would move it. NotFound where nothing is at the commit; UsageError for a name that no
+    reader takes.
     """
     place = dataset.place.at(commit.id)
     try:
-        summary = summarise(listing(lake, place, dataset.glob), lake.scheme)
+        summary = summarise(_readable(lake, name, listing(lake, place, dataset.glob)), lake.scheme)
     except NotFound:
         summary = None
     if summary is None or not summary.objects:
@@ -80,6 +81,17 @@ def pin_dataset(lake: Lake, name: str, dataset: DatasetSpec, commit: Commit, *, 
         bytes=summary.bytes,
         digest=summary.digest,
     )
+
+
+def _readable(lake: Lake, name: str, objects: Iterator[Object]) -> Iterator[Object]:
+    """The same objects. Hadoop opens no file with ":" in its name, and an embedded lake's data is read from files."""
+    for item in objects:
+        if lake.kind == "git" and ":" in item.path:
+            raise UsageError(
+                f'datasets.{name}.uri: Spark cannot read {item.path!r} from an embedded lake, for its name has ":" in it',
+                hint="put it into the lake under another name, or leave it out by `glob`",
+            )
+        yield item
 
 
 def listing(lake: Lake, place: LakeURI, glob: str | None, *, few: bool = False) -> Iterator[Object]:

@@ -229,7 +229,7 @@ def context_document(
         "run_id": run_id,
         "project": spec.project.name,
         "seed": spec.run.seed,
-        "params": spec.params,
+        "params": spec.model_dump(mode="json", include={"params"})["params"],  # a date is the text that record.json has
         "datasets": {
             pin.name: {
                 "url": given[pin.name].url,
