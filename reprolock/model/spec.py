@@ -169,7 +169,7 @@ class DatasetSpec(Value):
         try:
             matches("", glob)
         except ValueError as error:
-            raise fault(str(error)) from None
+            raise problem(str(error)) from None
         return glob
 
     @field_validator("uri")
