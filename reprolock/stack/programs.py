@@ -17,6 +17,7 @@ from pathlib import Path
 from reprolock.environment.caches import cache_folder
 from reprolock.errors import MachineError
 from reprolock.model.secrecy import redacted
+from reprolock.parts import missing as missing_part
 from reprolock.steps.project.machine import Machine
 
 MINIO_MODULE = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
@@ -34,10 +35,7 @@ def find_programs(
     `tell` hears what takes long.
     """
     if importlib.util.find_spec("boto3") is None:
-        raise MachineError(
-            "boto3 is not installed, and MLflow's server keeps artifacts on MinIO with it",
-            hint="install boto3 beside reprolock (`uv pip install boto3`) and try again",
-        )
+        raise missing_part("stack", "boto3", "MLflow's server, which keeps artifacts on MinIO,")
     places = [machine.environ.get("PATH", ""), *(str(folder) for folder in _folders(machine))]
     path = os.pathsep.join(place for place in places if place)
     for name, get in (("minio", _get_minio), ("lakefs", _get_lakefs)):

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from reprolock.parts import needed
 from reprolock.tracker.mlflow_tracker import MlflowTracker
 from reprolock.tracker.stores.protocol import Store
 from reprolock.tracker.tracking_uri import Place
@@ -31,7 +32,8 @@ def open_tracker(place: Place, environ: Mapping[str, str], home: Path) -> Mlflow
             from reprolock.tracker.stores.rest import RestStore
 
             return RestStore(place, rest_auth.find_access(place.uri, environ, home))
-        from reprolock.tracker.stores.client import ClientStore
+        with needed("mlflow", f"MLflow at {place.shown}"):
+            from reprolock.tracker.stores.client import ClientStore
 
         return ClientStore(place, rest_auth.tries(environ))
 

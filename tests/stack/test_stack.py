@@ -45,8 +45,8 @@ def test_no_boto3(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli("stack", "up") == (
         8,
         "",
-        "error: boto3 is not installed, and MLflow's server keeps artifacts on MinIO with it\n"
-        "hint: install boto3 beside reprolock (`uv pip install boto3`) and try again\n",
+        "error: MLflow's server, which keeps artifacts on MinIO, needs boto3, which is not installed beside reprolock\n"
+        'hint: run `pip install "reprolock[stack]"`, or with uv `uv pip install "reprolock[stack]"`\n',
     )
 
 

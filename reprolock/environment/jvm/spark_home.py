@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.errors import MachineError, UsageError
+from reprolock.errors import MachineError
+from reprolock.parts import missing
 
 
 class SparkHome(NamedTuple):
@@ -24,15 +25,12 @@ class SparkHome(NamedTuple):
 def spark_home(folder: Path | None = None) -> SparkHome:
     """Look at a pyspark's folder (`…/site-packages/pyspark`); None: at this interpreter's own pyspark.
 
-    UsageError when there is no pyspark, MachineError when it is not whole.
+    MachineError when there is no pyspark, or it is not whole.
     """
     if folder is None:
         spec = find_spec("pyspark")
         if spec is None or not spec.submodule_search_locations:
-            raise UsageError(
-                "[spark] needs pyspark, which is not installed beside reprolock",
-                hint="install pyspark beside reprolock (`uv pip install pyspark`) and try again",
-            )
+            raise missing("spark", "pyspark", "[spark]")
         folder = Path(spec.submodule_search_locations[0])
     names = sorted(path.name for path in (folder / "jars").glob("*.jar"))
     core = _first(names, r"spark-core_([\d.]+)-(.+)\.jar")

@@ -25,6 +25,7 @@ from reprolock.files.lock_file import read_lock
 from reprolock.files.spec_file import NAME, read_spec
 from reprolock.model.lock import Lock
 from reprolock.model.spec import Spec
+from reprolock.parts import install_hint
 from reprolock.steps.project.locate import open_the_lake
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.running.mlflow_compat import check_mlflow
@@ -61,7 +62,7 @@ def doctor(root: Path, machine: Machine | None = None) -> list[Finding]:
             "spark",
             uses_spark,
             lambda: spark_home().version,
-            "install pyspark beside reprolock (`uv pip install pyspark`)",
+            install_hint("spark"),
         ),
         _git(machine),
         _try(
