@@ -8,7 +8,7 @@ CACHE ?= $(HOME)/.cache/reprolock-dev
 MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 export PATH := $(CURDIR)/$(BIN):$(CACHE)/bin:$(PATH)
 
-.PHONY: help install minio check dist test test-fast test-laws docs large demo demo-stack bench schemas relock clean
+.PHONY: help install minio check dist test test-fast test-laws docs large demo demo-stack campaign bench schemas relock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ demo: install ## Lock, train, let the branch move, run again: the main job on re
 
 demo-stack: install minio ## The same story on a real lakeFS, MinIO and MLflow server, where their programs are here
 	@$(BIN)/python examples/demo/demo.py --stack
+
+campaign: install minio ## Mutate, kill, stop services, fill the disk, write eight at once; many minutes (CAMPAIGN_ARGS=--write)
+	@$(BIN)/python tests/campaign/campaign.py $(CAMPAIGN_ARGS)
 
 bench: install minio ## Measure, as ratios in one run
 	@$(BIN)/python tests/bench/bench.py

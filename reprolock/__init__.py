@@ -36,6 +36,7 @@ _HOMES = {
     "status": "reprolock.steps.inspecting.status",
     "doctor": "reprolock.steps.maintenance.doctor",
     "verify": "reprolock.steps.inspecting.verify",
+    "trust": "reprolock.steps.maintenance.trust",
     "sync": "reprolock.steps.recording.sync",
     "env": "reprolock.steps.maintenance.env",
     "cache": "reprolock.steps.maintenance.cache",

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
+from contextlib import suppress
 
 from reprolock import __version__
 
 
 def main() -> None:
     """Run the command line of this process."""
+    _hold_standard_streams()
     if sys.argv[1:] == ["--version"]:  # asked for by prompts and scripts: answered before anything is loaded
-        print(f"reprolock {__version__}")
-        return
+        with suppress(OSError):
+            os.write(1, f"reprolock {__version__}\n".encode())
+            return
+        sys.exit(8)
     gc.disable()  # what is loaded here stays, and looking for garbage in it takes a tenth of the start
     from reprolock.cli.main import run_command_line  # click, loaded only past the lines above
 
     gc.enable()
     sys.exit(run_command_line(sys.argv[1:]))
+
+
+def _hold_standard_streams() -> None:
+    """Keep what is opened later from taking the place of a standard stream that is closed: the command, and all that
+    is printed, would be written into it. What is written to a closed standard output fails, as its owner wants it."""
+    for number, mode in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, mode), True)  # the lowest free number is this one
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for as long as the process lives
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 if __name__ == "__main__":

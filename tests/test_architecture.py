@@ -103,3 +103,16 @@ def test_light_commands_load_nothing_heavy(arguments: list[str], tmp_path: Path)
         [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_all_that_is_printed_goes_through_one_module() -> None:
+    """It shows what others wrote, and lets nothing of it steer a terminal."""
+    printing = []
+    for name, tree in modules():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not name.startswith(("reprolock.cli", "reprolock.steps")):
+                continue
+            called = ast.unparse(node.func)
+            if called in ("print", "click.echo", "click.secho", "click.style", "sys.stdout.write", "sys.stderr.write"):
+                printing.append(f"{name}:{node.lineno} {called}")
+    assert [place for place in printing if not place.startswith("reprolock.cli.terminal:")] == []

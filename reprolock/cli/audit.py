@@ -11,6 +11,7 @@ import click
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options
 from reprolock.cli.screen import RULE
+from reprolock.cli.terminal import styled
 
 if TYPE_CHECKING:
     from reprolock.model.claims import Audit, Claim
@@ -68,7 +69,7 @@ def _say(settings: Settings, found: Audit) -> None:
     """The claims, one a line."""
     settings.rows([[claim.topic, claim.says, _by(claim)] for claim in found.claims])
     settings.line(RULE)
-    settings.line(f"{click.style(found.outcome, bold=True)}   {found.asked}: all that trust.toml asks for")
+    settings.line(f"{styled(found.outcome, bold=True)}   {found.asked}: all that trust.toml asks for")
     for sentence in found.author_alone:
         settings.line(f"rests on the author alone: {sentence}")
     for sentence in found.remarks:

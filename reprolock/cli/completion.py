@@ -19,5 +19,5 @@ def completion(settings: Settings, shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None  # the three choices above are click's own
     script = found(group, {}, "reprolock", "_REPROLOCK_COMPLETE").source()
-    settings.line(script)
+    settings.document(script + "\n")
     settings.result({"shell": shell, "script": script})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.terminal import flush
 
 if TYPE_CHECKING:
     pass
@@ -54,5 +54,5 @@ def diff(
         {**found.model_dump(mode="json"), "same": found.same, "things": found.things, "sentence": found.sentence}
     )
     if exit_code and not found.same:
-        sys.stdout.flush()
+        flush()
         raise click.exceptions.Exit(1)

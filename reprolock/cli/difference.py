@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-import click
-
 from reprolock.cli.options import align
+from reprolock.cli.terminal import styled
 from reprolock.model.difference import ENVIRONMENT, Change, Difference, Objects, Section
 from reprolock.model.words import counted, plain
 
@@ -19,14 +18,14 @@ def text_lines(difference: Difference) -> Iterator[str]:
     """Aligned rows, the code's unified diff, and the sentence."""
     rows = []
     for section in _join(difference):
-        rows += _rows(section, plain)
+        rows += _rows(section, str)
     yield from align(rows)
     patch = [line for section in difference.sections for line in section.patch]
     if patch:
         yield ""
-        yield from (click.style(plain(line), fg=_COLOURS.get(line[:1])) for line in patch)
+        yield from (styled(line, fg=_COLOURS.get(line[:1])) for line in patch)
         yield ""
-    yield click.style(difference.sentence, bold=True)
+    yield styled(difference.sentence, bold=True)
 
 
 def markdown_lines(difference: Difference) -> Iterator[str]:

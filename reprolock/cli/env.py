@@ -42,8 +42,7 @@ def env(settings: Settings, form: str | None, prune: bool, days: float, offline:
     if form is not None:
         text = export_environment(settings.root, form, offline=offline)  # type: ignore[arg-type]
         settings.result({"format": form, "text": text})
-        if not settings.json:
-            click.echo(text, nl=False)
+        settings.document(text)
         return
     view = reprolock.env(settings.root)
     settings.line(

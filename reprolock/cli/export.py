@@ -34,8 +34,8 @@ def export(settings: Settings, run: str, standard: Format, output: Path | None, 
     RUN is a run's ID, the beginning of one, or a folder with its artifacts.
     """
     text = reprolock.export(settings.root, run, standard, output, tracking_uri=tracking_uri)
-    if text is not None and not settings.json:
-        click.echo(text, nl=False)
+    if text is not None:
+        settings.document(text)
     if output is not None:
         settings.remark(f"Wrote {output}")
     settings.result({"format": standard, "output": output, "document": text})

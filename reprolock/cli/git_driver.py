@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.terminal import say_document
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -64,6 +65,6 @@ def textconv(file: Path) -> None:
 
     data = file.read_bytes()
     try:
-        click.echo("\n".join(text_lines(data)))
+        say_document("\n".join(text_lines(data)) + "\n")
     except LockError:
-        click.echo(data, nl=False)
+        say_document(data.decode(errors="replace"))

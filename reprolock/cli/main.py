@@ -12,7 +12,9 @@ import click
 
 from reprolock import __version__
 from reprolock.cli.options import Settings
-from reprolock.errors import ReprolockError
+from reprolock.cli.terminal import Unprintable, flush, say, say_document, styled
+from reprolock.errors import MachineError, ReprolockError
+from reprolock.files.os_errors import of_the_machine
 
 
 class Entry(NamedTuple):
@@ -53,6 +55,7 @@ COMMANDS = {
     "export": Entry("export", "audit", "Write a recorded run as OpenLineage, PROV or RO-Crate."),
     "data": Entry("data", "lake", "Work with the lake by hand."),
     "stack": Entry("stack", "lake", "Run a local lakeFS on MinIO, and an MLflow server."),
+    "trust": Entry("trust", "machine", "Let credentials go to an address that a repro.toml or a record names."),
     "doctor": Entry("doctor", "machine", "Check what is missing on this machine, and how to get it."),
     "cache": Entry("cache", "machine", "Show and trim the cache."),
     "schema": Entry(
@@ -133,30 +136,49 @@ def reprolock(ctx: click.Context, directory: str) -> None:
     rebuilds exactly those inputs and records the run in MLflow.
     """
     ctx.obj = Settings(directory=directory)
+    try:
+        os.getcwd()
+    except OSError:
+        raise MachineError(
+            "the folder that this shell works in is gone", hint="change to one that is there and try again"
+        ) from None
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        say_document(f"{ctx.get_help()}\n")
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; print its error, if any; give the exit code."""
     try:
-        answer = reprolock.main(args=list(arguments), prog_name="reprolock", standalone_mode=False)
-        sys.stdout.flush()
-        return answer if isinstance(answer, int) else 0  # click hands back the code of an Exit
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
+        code = _invoked(arguments)
+        flush()
+        return code
     except click.ClickException as error:
-        _complain(_lower(error.format_message()), _usage_hint(error))
+        _complain(_lower(" ".join(error.format_message().split())), _usage_hint(error))
         return 2
     except (KeyboardInterrupt, click.Abort):
         _complain("interrupted", None)
         return 130
     except ReprolockError as error:
-        _complain(str(error), error.hint)
+        if isinstance(error, Unprintable):
+            _drop_output()
+        _complain(error.message, error.hint, error.problems)
         return error.exit_code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        _drop_output()
         return 141
+    except (OSError, MemoryError) as error:  # what no module foresaw, the machine's all the same
+        unforeseen = _of_the_machine(error)
+        _complain(unforeseen.message, unforeseen.hint)
+        return unforeseen.exit_code
+    except UnicodeError:
+        _complain(
+            "a name or text that was given holds a character that cannot be written",
+            "look for what is no UTF-8 on the command line, in variables and in file names",
+        )
+        return 2
+    except RecursionError:
+        _complain("what was read is nested too deeply", "look for thousands of brackets in the files that it reads")
+        return 2
     except Exception as error:
         if os.environ.get("REPROLOCK_TRACEBACK"):
             import traceback  # only for a bug
@@ -169,13 +191,35 @@ def run_command_line(arguments: Sequence[str]) -> int:
         return 70
 
 
-def _complain(message: str, hint: str | None) -> None:
-    first, *problems = message.split("\n")
-    click.echo(click.style("error:", fg="red", bold=True) + f" {first}", err=True)
+def _invoked(arguments: Sequence[str]) -> int:
+    try:
+        answer = reprolock.main(args=list(arguments), prog_name="reprolock", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    return answer if isinstance(answer, int) else 0  # click hands back the code of an Exit
+
+
+def _complain(message: str, hint: str | None, problems: Sequence[str] = ()) -> None:
+    say(f"{styled('error:', fg='red', bold=True)} {message}", err=True)
     for problem in problems:
-        click.echo(f"  {problem}", err=True)
+        say(f"  {problem}", err=True)
     if hint:
-        click.echo(click.style("hint:", fg="cyan") + f" {hint}", err=True)
+        say(f"{styled('hint:', fg='cyan')} {hint}", err=True)
+
+
+def _of_the_machine(error: OSError | MemoryError) -> MachineError:
+    try:
+        flush()  # help and completion are printed by click itself
+    except (Unprintable, BrokenPipeError) as unprintable:
+        _drop_output()
+        return unprintable if isinstance(unprintable, Unprintable) else of_the_machine(error)
+    return of_the_machine(error)
+
+
+def _drop_output() -> None:
+    """What stdout did not take goes nowhere, or the interpreter would complain at its end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _redact(text: str) -> str:

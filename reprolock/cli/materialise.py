@@ -9,6 +9,7 @@ import click
 
 from reprolock.cli.options import Settings
 from reprolock.cli.progress import progress
+from reprolock.cli.terminal import say_document
 
 if TYPE_CHECKING:
     pass
@@ -25,4 +26,4 @@ def materialise(folder: Path, cache: Path, name: str, item: str | None) -> None:
 
     with progress(Settings(), f"Getting {name}") as bar:
         path = materialise_for_run(folder, cache, name, item, bar)
-    click.echo(path)
+    say_document(f"{path}\n")  # a script reads it

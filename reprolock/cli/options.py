@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import click
 
+from reprolock.cli.terminal import say, say_document, say_json, shown_width, styled
+
 
 class Settings(NamedTuple):
     """The options that all commands share."""
@@ -27,16 +29,16 @@ class Settings(NamedTuple):
     def line(self, text: str = "") -> None:
         """A line of the result, on stdout; silent with --json and -q."""
         if not self.json and not self.quiet:
-            click.echo(text)
+            say(text)
 
     def remark(self, text: str) -> None:
         """A remark, on stderr."""
         if not self.quiet:
-            click.echo(text, err=True)
+            say(text, err=True)
 
     def warning(self, text: str) -> None:
         """Something that a person should know; said with -q too."""
-        click.echo(click.style("warning:", fg="yellow", bold=True) + f" {text}", err=True)
+        say(f"{styled('warning:', fg='yellow', bold=True)} {text}", err=True)
 
     def rows(self, rows: Sequence[Sequence[str]], *, indent: str = "") -> None:
         """Rows in aligned columns."""
@@ -48,26 +50,27 @@ class Settings(NamedTuple):
         if self.json:
             import json  # only where it is printed
 
-            click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+            say_json(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+
+    def document(self, text: str) -> None:
+        """A document in another tool's format, on stdout; silent with --json."""
+        if not self.json:
+            say_document(text)
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns padded to their widest cell, two spaces apart, nothing trailing."""
     columns = max((len(row) for row in rows), default=0)
     widths = [
-        max((_width(row[column]) for row in rows if column < len(row) - 1), default=0) for column in range(columns)
+        max((shown_width(row[column]) for row in rows if column < len(row) - 1), default=0) for column in range(columns)
     ]
     return [
         "  ".join(
-            cell + " " * (widths[index] - _width(cell)) if index < len(row) - 1 else cell
+            cell + " " * (widths[index] - shown_width(cell)) if index < len(row) - 1 else cell
             for index, cell in enumerate(row)
         ).rstrip()
         for row in rows
     ]
-
-
-def _width(text: str) -> int:
-    return len(click.unstyle(text))
 
 
 def add_shared_options(function: Callable[..., Any]) -> Callable[..., Any]:

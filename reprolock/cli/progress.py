@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from reprolock.cli.options import Settings, is_watched
+from reprolock.model.words import plain
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -28,7 +29,7 @@ class _Bar:
         self.bar.update(self.task, advance=bytes)
 
     def step(self, what: str) -> None:
-        self.bar.update(self.task, description=what)
+        self.bar.update(self.task, description=plain(what))
 
 
 class _Lines:
@@ -61,11 +62,11 @@ def progress(settings: Settings, what: str) -> Iterator[Progress]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield _Bar(bar, bar.add_task(what, total=None))
+        yield _Bar(bar, bar.add_task(plain(what), total=None))

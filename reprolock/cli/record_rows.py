@@ -80,7 +80,7 @@ def _environment(record: Record) -> str:
     if record.spark:
         java = f"Java {record.spark.java}" if record.spark.java else ""
         parts = [*parts[:1], *([java] if java else parts[1:]), f"Spark {record.spark.version}", record.spark.master]
-    return f"{record.observed.sections['packages'][:8]} ({', '.join(parts)})"
+    return f"{record.observed.sections.get('packages', '')[:8]} ({', '.join(parts)})"
 
 
 def _shorten(url: str, commit: str) -> str:

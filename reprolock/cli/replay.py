@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,8 +14,9 @@ import reprolock
 from reprolock.cli.options import Settings, add_shared_options
 from reprolock.cli.progress import progress
 from reprolock.cli.screen import RULE, Screen, pairs
+from reprolock.cli.terminal import styled
 from reprolock.errors import CommandFailed, Diverged, Interrupted, NotReplayable, UsageError
-from reprolock.model.words import counted, plain, short
+from reprolock.model.words import command_line, counted, short
 
 if TYPE_CHECKING:
     from reprolock.model.record import Record
@@ -154,11 +154,11 @@ def _say(settings: Settings, done: Replayed, dry_run: bool) -> None:
             f"Record   agrees with its artifacts, {len(recorded.pinned.sections)} of {len(recorded.pinned.sections)} sections as recorded"
         )
         settings.line(f"Code     {done.code}")
-        settings.line(f"Would run  {shlex.join(replay.command)}")
+        settings.line(f"Would run  {command_line(replay.command)}")
         if replay.seed is not None:
             settings.line(f"Seed     {replay.seed}")
         for name, value in sorted(replay.env.items()):
-            settings.line(f"Sets     {plain(name)}={plain(shlex.quote(value))}")
+            settings.line(f"Sets     {name}={command_line([value])}")
         if recorded.pass_env:
             settings.line(f"Passes   {', '.join(recorded.pass_env)}")
         return
@@ -184,7 +184,7 @@ def _say(settings: Settings, done: Replayed, dry_run: bool) -> None:
                 settings.line(f"  {item.name}: {sentence}")
         settings.line(RULE)
         reason = f"{done.verdict.kind}   {done.verdict.reason}"
-        settings.line("   ".join([click.style(reason, bold=True), *done.verdict.unlocked]))
+        settings.line("   ".join([styled(reason, bold=True), *done.verdict.unlocked]))
         if done.verdict.kind == "DIVERGED" or done.verdict.differing:
             settings.line(done.verdict.inputs[0].upper() + done.verdict.inputs[1:])
             for sentence in replay.why if done.verdict.differing else ():

@@ -11,8 +11,9 @@ import click
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options, align
 from reprolock.cli.progress import progress
+from reprolock.cli.terminal import styled
 from reprolock.errors import CommandFailed, Interrupted
-from reprolock.model.words import duration
+from reprolock.model.words import command_line, duration
 
 if TYPE_CHECKING:
     from reprolock.model.record import Record
@@ -92,7 +93,7 @@ def run(
         )
         return
     if dry_run:
-        settings.remark(f"Would run  {click.style(' '.join(record.command), bold=True)}")
+        settings.remark(f"Would run  {styled(command_line(record.command), bold=True)}")
         return
     settings.remark(RULE)
     for line in align(closing_rows(record)):

@@ -10,7 +10,7 @@ import click
 
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options
-from reprolock.model.words import counted, duration, short, size
+from reprolock.model.words import command_line, counted, duration, short, size
 
 if TYPE_CHECKING:
     from reprolock.model.lock import Lock
@@ -71,7 +71,7 @@ def record_rows(record: Record) -> list[list[str]]:
         ["Project", f"{record.project} (experiment {record.experiment})"],
         ["Started", f"{record.started:%Y-%m-%d %H:%M:%S}Z"],
         ["Status", ended],
-        ["Command", " ".join(record.command)],
+        ["Command", command_line(record.command)],
     ]
     rows += opening_rows(record)
     rows += [

@@ -25,6 +25,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from reprolock.engine.guard import guarded
 from reprolock.engine.process_tree import MARKER, Tree
 from reprolock.errors import MachineError, UsageError
 from reprolock.model.outcome import Ending
@@ -65,9 +66,10 @@ def execute(
     find_program(argv[0], environ.get("PATH", ""), cwd)
     environ = {MARKER: uuid.uuid4().hex, **environ}
     shared = _in_foreground()
-    with _signals() as received:
+    with _signals() as received, guarded(environ[MARKER]) as guard:
         started = clock()
         child = _start(argv, cwd, environ, stdout, shared)
+        guard.watch(child.pid, group=not shared)
         tree = Tree(environ[MARKER], root=child.pid, group=None if shared else child.pid)
         remaining = _LAST_SECONDS
         try:

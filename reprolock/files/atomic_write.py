@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from reprolock.errors import MachineError
+from reprolock.files.containment import check_folder
 from reprolock.files.os_errors import cannot_write
 
 OWN_FOLDER = ".reprolock"
@@ -31,11 +32,11 @@ _MOMENT_SECONDS = 0.5
 def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write a file by way of a temporary one beside it: fsync, rename, fsync of the folder.
 
-    `mode` is narrowed by the umask, as for any new file. A symbolic link stays one: its target is
-    replaced. MachineError names the file when the disk is full, the folder not writable and so on;
+    `mode` is narrowed by the umask, as for any new file. A symbolic link stays one: its target is replaced; but in
+    reprolock's own folder it is the link that is replaced. MachineError names the file when the disk is full, the folder not writable and so on;
     then the file is as it was and nothing else is left.
     """
-    target = Path(os.path.realpath(path))
+    target = path if OWN_FOLDER in path.absolute().parts[:-1] else Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
@@ -92,8 +93,12 @@ def _clear_abandoned(target: Path, temporary: Path) -> None:
 
 
 def own_folder(project: Path) -> Path:
-    """`.reprolock/` in a project, made where it is not there yet, with a .gitignore that hides all of it."""
+    """`.reprolock/` in a project, made where it is not there yet, with a .gitignore that hides all of it.
+
+    UsageError where it, or something in it, is a link that leads out of the project.
+    """
     folder = project / OWN_FOLDER
+    check_folder(project, OWN_FOLDER)
     ignore = folder / ".gitignore"
     if not ignore.exists():
         try:

@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from reprolock.files.atomic_write import own_folder, write_whole
+from reprolock.files.atomic_write import OWN_FOLDER, own_folder, write_whole
+from reprolock.files.containment import check_folder
 from reprolock.files.os_errors import cannot_write
 
 OPEN = "open"
+RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What a run's ID is, as MLflow gives it: the name of a folder, which leads nowhere else."""
 
 
 class Journal:
@@ -75,7 +79,8 @@ class Journal:
 def find_abandoned(root: Path) -> list[Journal]:
     """The runs whose reprolock is gone, each held by the caller, which closes or releases it. Oldest first."""
     found = []
-    for path in (root / ".reprolock" / OPEN).glob("*.json"):
+    check_folder(root, OWN_FOLDER)
+    for path in (root / OWN_FOLDER / OPEN).glob("*.json"):
         held = _guard_of(path)
         try:
             held.acquire(timeout=0)
@@ -94,10 +99,12 @@ def _read(path: Path, held: FileLock) -> Journal | None:
     try:
         entry = json.loads(path.read_bytes())
         started = datetime.fromisoformat(entry["started"])
-        return Journal(path, held, entry["run_id"], entry["tracking"], started, entry["pid"])
+        if started.tzinfo is None or not RUN_ID.fullmatch(entry["run_id"]):
+            raise ValueError("not as this module writes it")
+        return Journal(path, held, entry["run_id"], str(entry["tracking"]), started, int(entry["pid"]))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         with suppress(OSError):
             path.unlink()
         return None

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from reprolock.errors import LockError
 from reprolock.files.atomic_write import write_whole
 from reprolock.files.conflict import has_markers
+from reprolock.files.containment import check_inside
 from reprolock.files.secrets import Scanner
 from reprolock.model.lock import VERSION, Lock
 from reprolock.model.value import Value
@@ -55,7 +56,11 @@ def parse_lock(data: bytes, name: str = NAME) -> Lock:
         tables = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise LockError(f"{name} is not valid TOML: {str(error)[:1].lower()}{str(error)[1:]}", hint=restore) from None
+    except RecursionError:
+        raise LockError(f"{name} is nested too deeply to be a lock", hint=restore) from None
     version = tables.get("version")
+    if version is None:
+        raise LockError(f"{name} has no version, and every lock has one", hint=restore)
     if isinstance(version, int) and version > VERSION:
         raise LockError(
             f"{name} has version {version}, and this reprolock reads up to version {VERSION}",
@@ -96,6 +101,7 @@ def write_lock(root: Path, lock: Lock, scanner: Scanner) -> None:
     if parse_lock(data) != lock:
         raise LockError(f"{NAME} would not read back as it was written", hint="report this; the old lock stands")
     scanner.check(data, NAME)
+    check_inside(root, NAME)
     write_whole(root / NAME, data)
 
 

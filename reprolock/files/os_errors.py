@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from reprolock.errors import MachineError
+from reprolock.model.secrecy import redacted
 
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _DENIED = (errno.EACCES, errno.EPERM)
@@ -34,6 +35,15 @@ def _in_the_way(path: Path) -> Path:
     return next(
         (folder for folder in reversed(path.parents) if os.path.lexists(folder) and not os.path.isdir(folder)), path
     )
+
+
+def of_the_machine(error: OSError | MemoryError) -> MachineError:
+    """The sentence for what the system refused where nobody foresaw it."""
+    if isinstance(error, MemoryError):
+        return MachineError("there is not enough memory", hint="end other programs and try again")
+    reason = (error.strerror or type(error).__name__).lower()
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return MachineError(f"{where}{redacted(reason)}", hint="see what the system lacks there, and try again")
 
 
 def cannot_read(path: Path, error: OSError) -> MachineError:

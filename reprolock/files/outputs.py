@@ -17,6 +17,7 @@ from pathlib import Path
 
 from reprolock.errors import UsageError
 from reprolock.files.atomic_write import TEMPORARY, own_folder
+from reprolock.files.containment import check_inside
 from reprolock.files.os_errors import cannot_write
 from reprolock.files.output_tree import LeadsNowhere, links_out, measure_listing
 from reprolock.model.outcome import Output
@@ -27,6 +28,7 @@ REPLACED = "replaced"
 
 def set_aside(outputs: Mapping[str, str], project: Path, run_id: str) -> None:
     """Move what stands at the outputs' paths out of the way, before a command that runs in the project itself."""
+    check_inside(project, *outputs.values())
     for path in outputs.values():
         _set_aside(project, path, run_id)
 
@@ -97,6 +99,7 @@ def _contain(work: Path, path: str) -> None:
 
 def _put(work: Path, project: Path, path: str, run_id: str) -> None:
     """Move one output into the project: made ready beside its path, then exchanged for what stands there."""
+    check_inside(project, path)
     source, target = work / path, project / path
     ready = target.with_name(f".{target.name}.{secrets.token_hex(4)}{TEMPORARY}")
     written = source.exists()  # a link that leads nowhere is not an output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,6 +13,7 @@ from reprolock.errors import UsageError
 from reprolock.model.spec import Spec, further_problems
 
 NAME = "repro.toml"
+DEEPEST = 60
 _NO_PROJECT = "run `reprolock init`, or name the project's folder with -C"
 
 
@@ -38,6 +40,11 @@ def parse_spec(text: str, name: str = NAME) -> Spec:
     """The spec that `text` declares; `name` is what its errors call it."""
     try:
         tables = tomllib.loads(text)
+        check_depth(tables)
+    except RecursionError:
+        raise UsageError(
+            f"{name} is nested too deeply", hint=f"at most {DEEPEST} tables and lists in one another"
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{name} is not valid TOML: {_lower(str(error))}", hint=_toml_hint(text)) from None
     try:
@@ -51,6 +58,17 @@ def parse_spec(text: str, name: str = NAME) -> Spec:
     raise UsageError(
         f"{name} has {len(found)} problems", problems=found, hint=f"correct {name}; `reprolock schema` shows every key"
     )
+
+
+def check_depth(value: Any) -> None:
+    """RecursionError where tables and lists stand in one another deeper than every reader of ours bears: JSON's ends at 200."""
+    level = [value]
+    for _ in range(DEEPEST):
+        inner = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, (dict, list)))
+        level = [item for items in inner for item in items]
+        if not level:
+            return
+    raise RecursionError
 
 
 def _lower(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reprolock.errors import UsageError
+from reprolock.files.containment import check_inside
 from reprolock.lake.lakefs.credentials import find_credentials
 from reprolock.lake.protocol import Lake
 from reprolock.lake.proxies import proxy_for
@@ -29,6 +30,8 @@ def open_lake(
             raise UsageError(
                 f'the endpoint in {declared_in} names no folder: "{endpoint}"', hint='write `endpoint = "file:lake"`'
             )
+        if not Path(folder).is_absolute() and ".." not in Path(folder).parts:
+            check_inside(root, folder)
         # libgit2 loads in 0.1 s; a project on a lakeFS server has no use for it.
         from reprolock.lake.git.lake import GitLake
 

@@ -27,8 +27,8 @@ def differing(record: Record, before: Record) -> tuple[str, ...]:
     return tuple(
         name
         for name in SECTIONS
-        if record.pinned.sections[name] != before.pinned.sections[name]
-        or record.observed.sections[name] != before.observed.sections[name]
+        if record.pinned.sections.get(name) != before.pinned.sections.get(name)
+        or record.observed.sections.get(name) != before.observed.sections.get(name)
     )
 
 

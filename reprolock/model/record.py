@@ -173,7 +173,10 @@ class Record(Value):
     """One run."""
 
     version: Literal[1] = Field(1, description="Version of this format; a newer one is refused.")
-    run_id: str = Field(description="32 hex digits; MLflow's run ID where MLflow was there at the start.")
+    run_id: str = Field(
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="32 hex digits; MLflow's run ID where MLflow was there at the start.",
+    )
     project: str = Field(description="project.name in repro.toml.")
     experiment: str = Field(
         description="MLflow's experiment: mlflow.experiment in repro.toml, else the project's name."

@@ -37,7 +37,13 @@ _ANCHORS = (
     *("Signature=", "X-Amz-Credential=", "AWSAccessKeyId="),
 )
 """Every form carries one of these; looking for them first makes whole code trees cheap to scan."""
-_USERINFO = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s]*@", re.IGNORECASE)
+_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?(?://)?", re.IGNORECASE)
+_AUTHORITY = re.compile(r"[^/?#\\]*")
+_HOST = re.compile(r"(?:\[[^\]]*\]|[^:\[\]]*)(?::\d*)?")
+_SECRET_QUERY = re.compile(
+    r"([?&;][\w.-]*(?:password|passwd|pwd|secret|token|api_?key|access_?key|signature|credential)[\w.-]*=)[^&;#\s]+",
+    re.IGNORECASE,
+)
 
 
 def is_secret_name(name: str) -> bool:
@@ -60,7 +66,33 @@ def secret_at(text: str) -> int | None:
 
 def has_userinfo(address: str) -> bool:
     """True for `scheme://user:password@host`, and for a user name alone."""
-    return _USERINFO.match(address) is not None
+    return "://" in address and not any(map(str.isspace, address)) and _userinfo_end(address) > 0
+
+
+def without_userinfo(address: str) -> str:
+    """An address without user name, password, and what its query says of secrets; also one that is misspelt.
+
+    >>> without_userinfo("https://ann:secret@mlflow.example.com:5000/x?token=abc")
+    'https://mlflow.example.com:5000/x?token=***'
+    >>> without_userinfo("postgresql://ann:se/cr@et@db/mlflow")
+    'postgresql://db/mlflow'
+    """
+    if end := _userinfo_end(address):
+        scheme = _SCHEME.match(address)
+        address = (scheme[0] if scheme else "") + address[end:]
+    return _SECRET_QUERY.sub(r"\1***", address)
+
+
+def _userinfo_end(address: str) -> int:
+    """Where the host begins behind an "@"; 0 where the address has none."""
+    scheme = _SCHEME.match(address)
+    start = scheme.end() if scheme else 0
+    authority = _AUTHORITY.match(address, start)
+    text = authority[0] if authority else ""
+    at = text.rfind("@")
+    if at < 0 and not _HOST.fullmatch(text):  # a password with "/", "?" or "#" in it, which should be percent-encoded
+        at = address[start:].rfind("@")
+    return start + at + 1 if at >= 0 else 0
 
 
 def redacted(text: str) -> str:

@@ -5,6 +5,8 @@ Out come `Problems`: pairs of a key's path and a sentence. Whether a value is va
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -17,6 +19,10 @@ Problems = list[tuple[Loc, str]]
 
 OWN_FILES = ("repro.toml", "repro.lock", ".reprolock")
 """Paths in a project that are reprolock's: never code, never an output."""
+MLFLOW_FILES = ("mlruns", "mlartifacts", "mlflow.db", *(f"mlflow.db-{part}" for part in ("wal", "shm", "journal")))
+"""Paths in a project that are MLflow's: never code, never an output."""
+_GITS = {".git", "git~1"}
+_UNSEEN = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 SOURCES = ("packages", "requirements", "pyproject")
 """The keys of `[environment]` that declare packages."""
 _LENIENT = ("ignore", "rel", "abs")
@@ -56,16 +62,24 @@ def consistent_output(compare: str, given: Collection[str]) -> Problems:
 
 def _overlaps(tables: Tables) -> Iterator[tuple[Loc, str]]:
     taken = [(path, f'"{path}", which is reprolock\'s own') for path in OWN_FILES]
+    taken += [(path, f'"{path}", which is MLflow\'s own') for path in MLFLOW_FILES]
     taken += [(path.rstrip("/"), f'the code "{path}" (run.code)') for path in tables.code]
     if tables.endpoint and tables.endpoint.startswith("file:"):
         folder = tables.endpoint[5:].removeprefix("./").rstrip("/")
         taken.append((folder, f'the lake "{folder}" (lake.endpoint)'))
     for name, output in tables.paths.items():
+        if own := next((part for part in output.split("/") if _plain(part) in _GITS), None):
+            yield ("outputs", name, "path"), f'"{output}" leads into "{own}", which is git\'s own; write "out/{name}"'
         for path, whose in taken:
-            if is_under(output, path) or is_under(path, output):
+            if is_under(_plain(output), _plain(path)) or is_under(_plain(path), _plain(output)):
                 sentence = f'"{output}" overlaps {whose}; give the output a folder of its own, such as "out/{name}"'
                 yield ("outputs", name, "path"), sentence
         taken.append((output, f'the output "{output}" (outputs.{name}.path)'))
+
+
+def _plain(path: str) -> str:
+    """A path as a file system that knows no upper and lower case compares it; HFS+ also passes over what is not seen."""
+    return _UNSEEN.sub("", unicodedata.normalize("NFKC", path)).casefold()
 
 
 def _published_twice(tables: Tables) -> Iterator[tuple[Loc, str]]:

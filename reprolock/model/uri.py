@@ -7,6 +7,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 SCHEME = "lakefs://"
+_NO_TEXT = re.compile("[\ud800-\udfff]")
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
 # lakeFS's rule for branch and tag names, and what its ref expressions add (`~`, `^`).
 _REF = re.compile(r"[\w.$@~^/-]+")
@@ -28,6 +29,8 @@ class LakeURI(NamedTuple):
         """Raise ValueError with a sentence saying what is wrong and what to write instead."""
         if not text.startswith(SCHEME):
             raise ValueError(f'"{text}" is not a lake address; write "lakefs://REPOSITORY/REF/PATH"')
+        if _NO_TEXT.search(text):
+            raise ValueError(f'"{text}" contains bytes that are not UTF-8')
         repository, _, rest = text[len(SCHEME) :].partition("/")
         if "@" in repository:
             raise ValueError(

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Sequence
 
-# Control characters, and those that turn the direction of text.
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_CONTROLS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f"  # what steers a terminal
+    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what turns the direction of text
+    r"\u00ad\u200b\u2028\u2029\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"  # what is not seen
+    r"\ud800-\udfff]"  # what no encoding can print
+)
+_BYTES = re.compile(r"[\udc80-\udcff]")
+"""What Python makes of the bytes of an argument that are no UTF-8."""
 
 
 def size(count: int) -> str:
@@ -48,3 +56,28 @@ def duration(seconds: float) -> str:
 def plain(text: str) -> str:
     """Foreign text as one line that a terminal only shows: what would steer it is written as `\\x1b`."""
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def json_plain(document: str) -> str:
+    """A JSON document whose texts are the same, and which steers no terminal: JSON has an escape for every character."""
+    return _CONTROLS.sub(lambda found: found[0] if found[0] in "\n\t\r" else _utf16(found[0]), document)
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """A command as a shell would read it, on one line; control characters are written as in `$'\\x1b'`.
+
+    >>> print(command_line(["python", "train.py", "two words", "a\\nb"]))
+    python train.py 'two words' $'a\\nb'
+    """
+    return " ".join(_dollar_quoted(item) if _CONTROLS.search(item) else shlex.quote(item) for item in arguments)
+
+
+def _dollar_quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    escaped = _BYTES.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", escaped)
+    return f"$'{plain(escaped)}'"
+
+
+def _utf16(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from reprolock.parts import needed
 from reprolock.tracker.mlflow_tracker import MlflowTracker
+from reprolock.tracker.permission import check_credentials, is_confirmed
 from reprolock.tracker.stores.protocol import Store
 from reprolock.tracker.tracking_uri import Place
 
@@ -28,14 +29,16 @@ def open_tracker(place: Place, environ: Mapping[str, str], home: Path) -> Mlflow
         # Each store loads the one package that it wraps: requests 0.2 s, MLflow 3 s.
         from reprolock.tracker.stores import rest_auth
 
+        check_credentials(place, environ, home)
+        confirmed = is_confirmed(place, environ)
         if place.is_server and not rest_auth.needs_client(environ):
             from reprolock.tracker.stores.rest import RestStore
 
-            return RestStore(place, rest_auth.find_access(place.uri, environ, home))
+            return RestStore(place, rest_auth.find_access(place.uri, environ, home), confirmed=confirmed)
         with needed("mlflow", f"MLflow at {place.shown}"):
             from reprolock.tracker.stores.client import ClientStore
 
-        return ClientStore(place, rest_auth.tries(environ))
+        return ClientStore(place, rest_auth.tries(environ), confirmed=confirmed)
 
     return MlflowTracker(place, open_store)
 

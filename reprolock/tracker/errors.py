@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reprolock.errors import MachineError, NotReplayable, PinError, ServiceError, UsageError
+from reprolock.files.trusted import origin
 from reprolock.model.secrecy import redacted
 from reprolock.tracker.tracking_uri import Place, without_userinfo
 
@@ -42,6 +43,23 @@ def refused(place: Place, status: int) -> ServiceError:
 def not_mlflow(place: Place) -> ServiceError:
     """Something answers, and not as MLflow's REST API does."""
     return ServiceError(f"the server at {place} is not an MLflow tracking server", hint="correct the address")
+
+
+def unfit_credentials(place: Place) -> UsageError:
+    """A token, or a user name, with a line break or a character that no header of HTTP can hold."""
+    return UsageError(
+        f"the credentials for MLflow at {place} hold a character that cannot be sent",
+        hint="look at MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    )
+
+
+def sent_on(place: Place, location: str) -> ServiceError:
+    """The server answers with a redirect: neither credentials nor records follow one."""
+    target = origin(location) or "another path"
+    return ServiceError(
+        f"MLflow at {place} sends callers on to {target}, and nothing is sent after it",
+        hint="name the address that answers itself",
+    )
 
 
 def failed(place: Place, what: str, reason: str) -> ServiceError:

@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from reprolock.errors import ServiceError
+from reprolock.files.containment import check_inside
 from reprolock.files.os_errors import cannot_write
 from reprolock.model.record import Record
 from reprolock.model.uri import check_path
@@ -203,6 +204,10 @@ class MlflowTracker:
         return self.place.file is None or sqlite_check.is_made(self.place.file)
 
     def _check_file(self, *, writing: bool) -> None:
+        file, project = self.place.file, self.place.project
+        if writing and file is not None and project is not None:
+            beside = (file, *(file.with_name(f"{file.name}-{part}") for part in ("wal", "shm", "journal")))
+            check_inside(project, *(path.relative_to(project) for path in (*beside, file.with_name("mlruns"))))
         if self.place.file is not None:
             sqlite_check.check(self.place, self.place.file, writing=writing)
 

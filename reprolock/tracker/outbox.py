@@ -23,6 +23,7 @@ from reprolock.errors import MachineError, ReprolockError, UsageError
 from reprolock.files.atomic_write import guard, write_whole
 from reprolock.files.os_errors import cannot_read, cannot_write
 from reprolock.model.record import Record
+from reprolock.model.uri import check_path
 from reprolock.tracker.errors import Unreachable
 from reprolock.tracker.mlflow_tracker import record_bytes
 from reprolock.tracker.protocol import ATTESTATIONS, RECORD, Tracker
@@ -98,12 +99,22 @@ class Outbox:
         try:
             kept = json.loads((entry / ENTRY).read_text(encoding="utf-8"))
             record = Record.model_validate_json((entry / RECORD).read_bytes())
-            files = {name: entry / name for name in kept["files"]}
+            if record.run_id != entry.name:
+                raise ValueError("another run's record")
+            files = {name: _own_file(entry, name) for name in kept["files"]}
             return Pending(record, files, kept["mlflow_run"], kept["tracking_uri"])
         except OSError as error:
             raise cannot_read(entry, error) from error
-        except (ValueError, KeyError, TypeError, ValidationError) as error:
+        except (ValueError, KeyError, TypeError, ValidationError, RecursionError) as error:
             raise MachineError(f"{entry} is damaged", hint="move it away, and run `reprolock sync` again") from error
+
+
+def _own_file(entry: Path, name: str) -> Path:
+    """A file of an entry. ValueError for one that leads out of it: what is sent is what was kept, and nothing else."""
+    check_path(name)
+    if Path(os.path.realpath(entry / name)) != Path(os.path.realpath(entry)) / name:
+        raise ValueError(f"{name} is a link")
+    return entry / name
 
 
 def log_or_keep(tracker: Tracker, outbox: Outbox, run_id: str, record: Record, files: Mapping[str, Path]) -> Sent:

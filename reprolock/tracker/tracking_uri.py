@@ -9,9 +9,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from reprolock.errors import UsageError
+from reprolock.files.trusted import origin
+from reprolock.model.secrecy import without_userinfo as without_userinfo
 
 DEFAULT = "sqlite:///mlflow.db"
 """MLflow's SQLite file beside repro.toml, where nothing else is declared."""
@@ -23,11 +25,13 @@ _ADDRESS = re.compile(r"(?:databricks(?:-uc)?|uc)$|[a-z][a-z0-9+.-]*:", re.IGNOR
 class Place(NamedTuple):
     """MLflow's tracking address and who declared it, in words fit for brackets.
 
-    `uri` may carry a user name and password where MLFLOW_TRACKING_URI does; `shown` never does.
+    `uri` may carry a user name and password where MLFLOW_TRACKING_URI does; `shown` never does. `project` is the folder
+    whose repro.toml names a database in it, or whose default it is: nothing is written outside of that folder then.
     """
 
     uri: str
     declared: str
+    project: Path | None = None
 
     @property
     def shown(self) -> str:
@@ -42,7 +46,7 @@ class Place(NamedTuple):
     @property
     def is_server(self) -> bool:
         """True for an MLflow tracking server that is spoken to over HTTP."""
-        return self.uri.startswith(("http://", "https://"))
+        return self.uri.lower().startswith(("http://", "https://"))
 
     def __str__(self) -> str:
         return f"{self.shown} ({self.declared})"
@@ -51,15 +55,37 @@ class Place(NamedTuple):
 def find_place(declared: str | None, root: Path, environ: Mapping[str, str], given: str | None = None) -> Place:
     """The address to use: `given` (--tracking-uri), else `declared` (mlflow.tracking_uri of repro.toml),
     else MLFLOW_TRACKING_URI, else an SQLite file. Relative files are relative to `root`, the project's folder.
-    UsageError for a folder: MLflow's file store is no longer maintained and knows no inputs search.
+    UsageError for a folder: MLflow's file store is no longer maintained and knows no inputs search; and for what is no
+    address, such as one with a port that is no number.
     """
+    place = _found_place(declared, root, environ, given)
+    if place.is_server and origin(place.uri) is None or not _can_be_taken_apart(place.uri):
+        raise UsageError(
+            f'"{place.shown}" ({place.declared}) is not an address', hint='write it as "https://mlflow.example.com"'
+        )
+    return place
+
+
+def _found_place(declared: str | None, root: Path, environ: Mapping[str, str], given: str | None) -> Place:
     if given:
         return Place(absolute(given, root), "--tracking-uri")
     if declared:
-        return Place(absolute(declared, root), "mlflow.tracking_uri in repro.toml")
+        return _in_project(Place(absolute(declared, root), "mlflow.tracking_uri in repro.toml"), root)
     if environ.get("MLFLOW_TRACKING_URI"):
         return Place(absolute(environ["MLFLOW_TRACKING_URI"], root), "MLFLOW_TRACKING_URI")
-    return Place(absolute(DEFAULT, root), "the default of mlflow.tracking_uri")
+    return _in_project(Place(absolute(DEFAULT, root), "the default of mlflow.tracking_uri"), root)
+
+
+def _can_be_taken_apart(uri: str) -> bool:
+    try:
+        return "\0" not in uri and urlsplit(uri).port != 0
+    except ValueError:
+        return False
+
+
+def _in_project(place: Place, root: Path) -> Place:
+    inside = place.file is not None and ".." not in place.file.parts and place.file.is_relative_to(root.absolute())
+    return place._replace(project=root.absolute()) if inside else place
 
 
 def absolute(uri: str, root: Path) -> str:
@@ -84,13 +110,3 @@ def absolute(uri: str, root: Path) -> str:
             hint='write "sqlite:///mlflow.db", or the address of an MLflow server',
         )
     return uri
-
-
-def without_userinfo(uri: str) -> str:
-    """`https://user:password@host/` as `https://host/`.
-
-    >>> without_userinfo("https://ann:secret@mlflow.example.com:5000/x")
-    'https://mlflow.example.com:5000/x'
-    """
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else uri

@@ -70,7 +70,7 @@ def test_two_runs(project: Project, cli, tmp_path: Path) -> None:
         f"packages  same     {packages}",
         f"code      same     {one.code.digest[:7]}",
         "params    changed  max_iter 20 → 50",
-        "command   same     python train.py {params.max_iter}",
+        "command   same     python train.py '{params.max_iter}'",
         f"outputs   changed  scores bytes {digest(project, one.run_id)} → bytes {digest(project, two.run_id)}",
         "One thing changed.",
     ]
@@ -106,7 +106,7 @@ def test_two_runs(project: Project, cli, tmp_path: Path) -> None:
         f"packages  same     {packages}",
         "code      changed  train.py",
         "params    same     max_iter 20",
-        "command   same     python train.py {params.max_iter}",
+        "command   same     python train.py '{params.max_iter}'",
         f"outputs   same     scores bytes {digest(project, one.run_id)}",
         "",
         "--- a/train.py",

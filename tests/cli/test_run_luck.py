@@ -83,7 +83,7 @@ def test_a_killed_reprolock_is_closed_by_the_next_command(waiting: Project, cli)
         children = started(waiting)
         process.kill()
         process.wait()
-        assert not are_gone(children)
+        wait_for(lambda: are_gone(children))  # the guard sees to that
         run_id = waiting.record.run_id
         assert waiting.stored().info.status == "RUNNING"
         assert waiting.record.status == "RUNNING"

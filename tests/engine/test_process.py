@@ -308,12 +308,41 @@ def test_leftovers_of_a_killed_reprolock_are_ended_by_its_run_id(run_id: str) ->
     without_variables = next(line for line in FAMILY.splitlines() if '"env"' in line)
     parent = Parent(STUBBORN.replace(without_variables, ""), run_id)
     parent.until("stubborn")
+    guard_of(parent).kill()
     parent.process.kill()
     parent.process.wait()
     assert len(marked(run_id)) == 4
     assert end_leftovers(run_id, seconds=0.5) == 4
     assert marked(run_id) == []
     assert end_leftovers(run_id) == 0
+
+
+def guard_of(parent: Parent) -> psutil.Process:
+    """The process that watches over the command."""
+    [found] = [
+        child for child in psutil.Process(parent.process.pid).children() if "reprolock.engine.guard" in child.cmdline()
+    ]
+    return found
+
+
+def test_kill_9_leaves_nothing_running(run_id: str) -> None:
+    parent = Parent(STUBBORN, run_id)
+    parent.until("stubborn")
+    guard = guard_of(parent)
+    family = psutil.Process(parent.process.pid).children(recursive=True)
+    os.killpg(parent.process.pid, signal.SIGKILL)  # with all of its group, as a shell's job control would
+    parent.process.wait()
+    _, alive = psutil.wait_procs([*family, guard], timeout=30)
+    assert alive == []
+    assert marked(run_id) == []
+
+
+def test_the_guard_leaves_when_the_command_has_ended(run_id: str) -> None:
+    parent = Parent("print('ready', flush=True); import time; time.sleep(1)", run_id)
+    parent.until("ready")
+    guard = guard_of(parent)
+    assert parent.ending() == "FINISHED|0|None|exit code 0"
+    guard.wait(30)
 
 
 def test_in_a_terminal_the_command_reads_the_keyboard_and_gets_one_ctrl_c(run_id: str) -> None:

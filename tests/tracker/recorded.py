@@ -16,5 +16,6 @@ ENDED = datetime(2026, 11, 22, 10, 0, 31, 456000, tzinfo=UTC)
 
 
 def tracker_at(uri: str, home: Path, environ: Mapping[str, str] = {}) -> MlflowTracker:
-    """A tracker as `reprolock run` opens it for `mlflow.tracking_uri`."""
+    """A tracker as `reprolock run` opens it for `mlflow.tracking_uri`; the environment names the same address."""
+    environ = {"MLFLOW_TRACKING_URI": uri, **environ}
     return open_tracker(Place(uri, "mlflow.tracking_uri in repro.toml"), environ, home)

@@ -24,6 +24,7 @@ from typing import BinaryIO, Literal
 import pygit2
 
 from reprolock.errors import LakeRefused, UsageError
+from reprolock.files.containment import check_folder
 from reprolock.lake import errors, names
 from reprolock.lake.git import commits as git_commits
 from reprolock.lake.git.blobs import Entry, cannot_write
@@ -297,6 +298,7 @@ class GitLake:
         if not there:
             known = [path.stem for path in self._folder.glob("*.git")]
             raise errors.no_repository(self.endpoint, repository, known)
+        check_folder(self._folder, place.name)
         return self._stores.setdefault(repository, Store(place, repository))
 
     def _file(self, store: Store, ref: str, path: str) -> Entry:

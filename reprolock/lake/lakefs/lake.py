@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,6 +32,7 @@ from reprolock.model.uri import LakeURI
 
 UPLOADS = 8
 """Files on their way at the same time."""
+_COMMIT_ID = re.compile(r"[0-9a-f]{40,64}")
 _READ_AHEAD = 1 << 20
 _COMMITS_PER_PAGE = 100
 
@@ -73,7 +75,7 @@ class LakeFSLake:
         with self._reading(repository, ref, path):
             for entry in self._entries(("repositories", repository, "refs", ref, "objects", "ls"), {}, path, few=few):
                 found = True
-                yield Object(entry["path"], entry["size_bytes"], entry["checksum"])
+                yield _object(entry)
         if path and not found:
             raise errors.no_path(LakeURI(repository, ref, path))
 
@@ -86,7 +88,7 @@ class LakeFSLake:
                 probe = self._transport.stream(place, {"path": path}, {"Range": "bytes=0-0"})
                 self._transport.read(probe, 1)
                 probe.release_conn()
-        return Object(entry["path"], entry["size_bytes"], entry["checksum"])
+            return _object(entry)
 
     def open(self, repository: str, ref: str, path: str) -> BinaryIO:
         """An object's bytes, as a stream that the caller closes."""
@@ -128,6 +130,8 @@ class LakeFSLake:
             if refused.status not in (400, 404):
                 raise error_mapping.reading(self._transport, refused, repository, [branch]) from None
             self.resolve(repository, branch)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise self._transport.not_lakefs() from None
 
     def branches(self, repository: str) -> Iterable[str]:
         """Names of branches, sorted."""
@@ -166,7 +170,8 @@ class LakeFSLake:
         """A new, empty repository. A storage that ends in "/" is for several repositories: the repository's name is added."""
         names.check_repository(repository)
         names.check_branch(default_branch)
-        storage = storage or self._transport.ask("GET", ("config",))["storage_config"]["default_namespace_prefix"]
+        with self._explaining(lambda refused: error_mapping.creating(self._transport, refused, repository)):
+            storage = storage or self._transport.ask("GET", ("config",))["storage_config"]["default_namespace_prefix"]
         if not storage:
             raise UsageError(
                 f'the repository "{repository}" needs a storage for its objects: '
@@ -261,7 +266,8 @@ class LakeFSLake:
         ):
             place = ("repositories", repository, "refs", source, "merge", branch)
             made = self._transport.ask("POST", place, body={"message": message, "metadata": dict(metadata)})
-        return self.resolve(repository, made["reference"])
+            reference = str(made["reference"])
+        return self.resolve(repository, reference)
 
     def revert(self, repository: str, branch: str, ref: str) -> Commit:
         """A new commit on a branch that undoes one commit; a merge has several befores and is refused."""
@@ -282,7 +288,11 @@ class LakeFSLake:
 
     def version(self) -> str:
         """The server's version, as it states it. ServiceError where none answers, or rejects the credentials."""
-        return str(self._transport.ask("GET", ("config",))["version_config"]["version"])
+        config = self._transport.ask("GET", ("config",))
+        try:
+            return str(config["version_config"]["version"])
+        except (KeyError, TypeError):
+            raise self._transport.not_lakefs() from None
 
     def close(self) -> None:
         """Give back connections."""
@@ -313,7 +323,7 @@ class LakeFSLake:
     def _upload(self, place: LakeURI, body: SizedFile | Guarded, size: int | None) -> Object:
         target = ("repositories", place.repository, "branches", place.ref, "objects")
         made = self._transport.upload(target, {"path": place.path}, body, size)
-        return Object(made["path"], made["size_bytes"], made["checksum"])
+        return _object(made)
 
     def _reading(self, repository: str, ref: str, path: str = "") -> Any:
         return self._explaining(
@@ -332,6 +342,15 @@ class LakeFSLake:
             yield
         except Refused as refused:
             raise explain(refused) from None
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
+            raise self._transport.not_lakefs() from None  # a field is missing, or is not what it should be
+
+
+def _object(entry: Mapping[str, Any]) -> Object:
+    path, size, checksum = entry["path"], entry["size_bytes"], entry["checksum"]
+    if not isinstance(path, str) or not isinstance(size, int) or not isinstance(checksum, str) or size < 0:
+        raise ValueError("not as lakeFS describes an object")
+    return Object(path, size, checksum)
 
 
 def _bare_commit_id(answer: bytes) -> str:
@@ -340,10 +359,12 @@ def _bare_commit_id(answer: bytes) -> str:
 
 
 def _commit(entry: Mapping[str, Any]) -> Commit:
+    if not all(_COMMIT_ID.fullmatch(item) for item in (entry["id"], *entry["parents"])):
+        raise ValueError("not as lakeFS names a commit")
     return Commit(
         id=entry["id"],
         time=datetime.fromtimestamp(entry["creation_date"], UTC),
-        message=entry["message"],
+        message=str(entry["message"]),
         parents=tuple(entry["parents"]),
         metadata=dict(entry.get("metadata") or {}),
     )

@@ -126,7 +126,7 @@ class Transport:
             if not answer.raw_data and method != "GET":
                 return None
             found = self._parse(answer.raw_data, parse)
-            return _Answer(found, self._not_lakefs()) if isinstance(found, dict) else found
+            return _Answer(found, self.not_lakefs()) if isinstance(found, dict) else found
 
     def first_pages(
         self, place: Sequence[str], query: Mapping[str, Any], size: int = PAGE
@@ -262,13 +262,13 @@ class Transport:
         except HTTPError as error:
             raise self._network_error(error, time.monotonic() - started) from None
         except UnicodeDecodeError:  # the SDK decodes the text of a refusal
-            raise self._not_lakefs() from None
+            raise self.not_lakefs() from None
 
     def _parse(self, content: bytes, parse: Callable[[bytes], Any]) -> Any:
         try:
             return parse(content)
-        except ValueError:
-            raise self._not_lakefs() from None
+        except (ValueError, RecursionError):
+            raise self.not_lakefs() from None
 
     def _http_error(self, error: ApiException, repeated: bool, seconds: float) -> Exception:
         """An answer that is not success."""
@@ -296,7 +296,7 @@ class Transport:
                 f"{server} ({place}) redirects to {address}; credentials are not sent there",
                 hint="if you trust that address, write it as the endpoint",
             )
-        return self._not_lakefs() if said is None else Refused(error.status, said)
+        return self.not_lakefs() if said is None else Refused(error.status, said)
 
     def _network_error(self, error: HTTPError, seconds: float) -> ServiceError:
         """No answer, or half of one."""
@@ -316,7 +316,8 @@ class Transport:
             hint="set SSL_CERT_FILE to a file with the certificate of its authority",
         )
 
-    def _not_lakefs(self) -> ServiceError:
+    def not_lakefs(self) -> ServiceError:
+        """What answers does not answer as lakeFS does: other words, or a field left out or of another kind."""
         return ServiceError(
             f"the server at {self.credentials.endpoint} ({self.credentials.endpoint_place}) is not lakeFS",
             hint="write the address of lakeFS's web page, without a path",
@@ -372,7 +373,7 @@ def _error_message(body: str | bytes | None) -> str | None:
     """lakeFS's own words out of an answer that says no; None where it is not an answer of lakeFS's."""
     try:
         content = json.loads(body or "null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return _one_line(str(content.get("message", ""))) if isinstance(content, dict) else None
 

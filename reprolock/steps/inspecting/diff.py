@@ -18,6 +18,7 @@ from reprolock.model.difference import Change, Difference, Section
 from reprolock.model.lock import EnvironmentPin, JarsPin, Lock, PackagePin
 from reprolock.model.record import OutputRecord, Record
 from reprolock.model.sections import deciding_settings
+from reprolock.model.words import command_line
 from reprolock.steps.inspecting.diff_data import Held, data_section
 from reprolock.steps.inspecting.operands import LockSide, RunSide, Sides
 from reprolock.steps.project.machine import Machine
@@ -249,7 +250,7 @@ def _command(side: RunSide) -> dict[str, str]:
     record = side.record
     outputs = {f"outputs.{output.name}": output.path for output in record.outputs}
     variables = {f"env.{name}": value for name, value in record.env.items()}
-    command = " ".join(side.spec.run.command if side.spec else record.command)
+    command = command_line(side.spec.run.command if side.spec else record.command)
     return {"command": command, **variables, **{f"pass_env {name}": "" for name in record.pass_env}, **outputs}
 
 

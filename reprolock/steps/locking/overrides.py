@@ -10,7 +10,8 @@ from reprolock.errors import NotFound, UsageError
 from reprolock.lake.protocol import Lake
 from reprolock.model.lock import DatasetPin
 from reprolock.model.placeholders import as_argument
-from reprolock.model.spec import Spec
+from reprolock.model.spec import DatasetSpec, Spec
+from reprolock.model.uri import LakeURI
 from reprolock.steps.locking.datasets import resolve_datasets
 
 
@@ -72,10 +73,7 @@ def with_data(spec: Spec, pins: tuple[DatasetPin, ...], lake: Lake, data: Mappin
                 f'--data {name}: repro.toml declares no dataset "{name}"',
                 hint=f"it declares {', '.join(sorted(spec.datasets)) or 'none'}",
             )
-    others = {
-        name: spec.datasets[name].model_copy(update={"uri": str(spec.datasets[name].place.at(ref))})
-        for name, ref in data.items()
-    }
+    others = {name: _at(name, spec.datasets[name], ref) for name, ref in data.items()}
     try:
         found = {pin.name: pin for pin in resolve_datasets(lake, others)}
     except NotFound as error:
@@ -83,6 +81,13 @@ def with_data(spec: Spec, pins: tuple[DatasetPin, ...], lake: Lake, data: Mappin
         name = key.split(".")[1]  # it was asked for here, and not by repro.toml
         raise NotFound(f"--data {name}={data[name]}: {rest}", hint=error.hint) from None
     return tuple(found.get(pin.name, pin) for pin in pins)
+
+
+def _at(name: str, declared: DatasetSpec, ref: str) -> DatasetSpec:
+    try:
+        return declared.model_copy(update={"uri": str(LakeURI.parse(str(declared.place.at(ref))))})
+    except ValueError as error:
+        raise UsageError(f"--data {name}: {error}", hint="name a branch, a tag or a commit") from None
 
 
 def _unknown_name_error(name: str, spec: Spec) -> UsageError:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from reprolock.errors import UsageError
 from reprolock.files.atomic_write import write_whole
+from reprolock.files.containment import check_inside
 from reprolock.files.spec_file import NAME, parse_spec
 from reprolock.lake.errors import no_path
 from reprolock.lake.open import open_lake
@@ -43,6 +44,7 @@ def init(root: Path, uri: str | None = None, *, lake: str | None = None, machine
     machine = machine or Machine.here()
     root = root.resolve()
     path = root / NAME
+    check_inside(root, NAME)
     if path.exists():
         raise UsageError(f"{NAME} is already there", hint="edit it, or remove it and run `reprolock init` again")
     lake = lake_endpoint(root, lake, machine)

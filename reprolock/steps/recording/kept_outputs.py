@@ -55,5 +55,5 @@ def unpack(data: bytes, folder: Path) -> None:
                 target, stream = folder / member.name, tar.extractfile(member)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(stream.read() if stream else b"")
-    except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError) as error:
+    except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError, LookupError, RecursionError) as error:
         raise NotReplayable(f"a kept output cannot be unpacked: {error}") from None

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from reprolock.engine.process_tree import end_leftovers
 from reprolock.errors import ReprolockError, UsageError
-from reprolock.files.atomic_write import own_folder, write_whole
+from reprolock.files.atomic_write import OWN_FOLDER, own_folder, write_whole
+from reprolock.files.containment import check_inside
 from reprolock.files.journal import Journal, find_abandoned
 from reprolock.steps.project.locate import which_mlflow
 from reprolock.steps.project.machine import Machine
@@ -25,7 +26,8 @@ REASON = "reprolock was killed"
 
 def close_abandoned(root: Path, machine: Machine) -> tuple[str, ...]:
     """Close them all, replays too; their IDs. What MLflow does not take waits in the outbox. Costs nothing where there are none."""
-    homes = (root, *sorted((root / ".reprolock").glob("replays/*/project")))
+    homes = (root, *sorted((root / OWN_FOLDER).glob("replays/*/project")))
+    check_inside(root, *(home.relative_to(root) for home in homes))
     found = [(journal, home) for home in homes for journal in find_abandoned(home)]
     if not found:
         return ()
@@ -49,12 +51,14 @@ def _close(journal: Journal, root: Path, home: Path, tracker: Tracker, machine: 
     end_leftovers(journal.run_id)  # what the command left running must not go on writing
     folder = runs_folder(home) / journal.run_id
     record = read_record(folder / RECORD)
+    if record is not None and record.run_id != journal.run_id:
+        record = None  # whatever was put there, it is not what this run left
     here = journal.tracking == tracker.place.shown
     if record is not None:
         if record.status == "RUNNING":  # else it was killed between its last line and MLflow
             record = killed_record(record, REASON, machine.now())
             write_whole(folder / RECORD, record_bytes(record))
-        files = {path.name: path for path in folder.iterdir() if path.name in _FILES}
+        files = {path.name: path for path in folder.iterdir() if path.name in _FILES and not path.is_symlink()}
         outbox = Outbox(own_folder(root) / "outbox")
         if journal.tracking == offline_place(root).shown:
             outbox.keep(record, files)

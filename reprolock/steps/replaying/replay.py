@@ -250,12 +250,12 @@ def _tags(tracker: Tracker, run_id: str) -> Mapping[str, str] | None:
 
 
 def _copy(folder: Path, target: Path) -> Path:
-    """The files of a folder; what else may be in it is none of a record's."""
+    """The files of a folder; what else may be in it is none of a record's, and no link is followed to what is not its own."""
     try:
         for here, folders, names in os.walk(folder):
             folders[:] = [name for name in folders if name != OWN_FOLDER]  # a replay in this very folder
             for path in (Path(here, name) for name in names):
-                if path.is_file():
+                if path.is_file() and not path.is_symlink():
                     copy = target / path.relative_to(folder)
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, copy)

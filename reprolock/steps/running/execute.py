@@ -19,6 +19,7 @@ from reprolock.environment.python.bytecode import note_bytecode, remove_unknown_
 from reprolock.environment.python.foreign_interpreter import refuse_foreign_python
 from reprolock.errors import MachineError, ReprolockError, UsageError
 from reprolock.files.atomic_write import write_whole
+from reprolock.files.containment import check_inside
 from reprolock.files.journal import Journal
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.os_errors import cannot_write
@@ -353,6 +354,7 @@ def _output_paths(spec: Spec) -> dict[str, str]:
 
 def _check_command(attempt: Attempt, workspace: Workspace) -> None:
     """UsageError for a command that is not there, a Python from outside of the locked environment, an output that the code has."""
+    check_inside(attempt.context.root, *_output_paths(attempt.context.spec).values())
     if workspace.mode == "isolated":
         refuse_standing(_output_paths(attempt.context.spec), workspace.work)
     path = workspace.environ["PATH"]

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from reprolock.errors import UsageError
+from reprolock.files.atomic_write import own_folder
 from reprolock.files.object_cache import ObjectCache
 from reprolock.files.os_errors import cannot_read, cannot_write
 from reprolock.lake.open import open_lake
@@ -41,7 +42,7 @@ def materialise_for_run(
     lake = open_lake(document["lake"], root, machine.environ, machine.home)
     try:
         objects = ObjectCache(cache / "objects", hashing=hashing)
-        made = make_tree(lake, pin, objects, root / ".reprolock" / "data", progress, name=item)
+        made = make_tree(lake, pin, objects, own_folder(root) / "data", progress, name=item)
     finally:
         lake.close()
     if made.unverified:

@@ -35,6 +35,7 @@ from reprolock.steps.running.prepare import make_ready
 from reprolock.steps.running.run_branches import check_targets
 from reprolock.steps.running.send_openlineage import forwarding
 from reprolock.tracker import open_tracker, warm
+from reprolock.tracker.permission import check_credentials
 from reprolock.tracker.tracking_uri import find_place
 
 
@@ -64,6 +65,7 @@ def run(
     locked = require_fresh(project)
     spec = with_params(project.spec, options.what_if.params)
     place = offline_place(root) if options.offline else find_place(spec.mlflow.tracking_uri, root, machine.environ)
+    check_credentials(place, machine.environ, machine.home)
     if options.if_changed and not options.what_if.data:  # a dataset at another ref is known once the lake is asked
         equal = equal_run(root, spec, locked, machine, in_place=options.in_place)
         if equal is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from reprolock.engine.spark_listener import EVENTS
 from reprolock.errors import UsageError
+from reprolock.files.trusted import origin, trusted
 from reprolock.model.record import Record
-from reprolock.model.secrecy import has_userinfo
+from reprolock.model.secrecy import has_userinfo, without_userinfo
 from reprolock.steps.inspecting.standards import standard
 
 Forward = Callable[[Record, Path], str | None]
@@ -29,7 +29,12 @@ def forwarding(url: str | None, environ: Mapping[str, str], *, offline: bool) ->
     if url is None and (offline or not asked):
         return None
     if url is not None:
-        _check(url, offline=offline)
+        _check(url, environ, offline=offline)
+    elif "OPENLINEAGE_CONFIG" not in environ and Path("openlineage.yml").is_file():
+        raise UsageError(
+            "the openlineage.yml of this folder would say where OpenLineage's events and credentials go",
+            hint="name the file in OPENLINEAGE_CONFIG if you trust it, or run from another folder with -C",
+        )
     openlineage = standard("openlineage", "--openlineage" if url else asked[0])
 
     def forward(record: Record, folder: Path) -> str | None:
@@ -46,7 +51,7 @@ def forwarding(url: str | None, environ: Mapping[str, str], *, offline: bool) ->
     return forward
 
 
-def _check(url: str, *, offline: bool) -> None:
+def _check(url: str, environ: Mapping[str, str], *, offline: bool) -> None:
     if offline:
         raise UsageError("--openlineage needs a service, and --offline asks none", hint="use one of them")
     if has_userinfo(url):
@@ -54,5 +59,13 @@ def _check(url: str, *, offline: bool) -> None:
             "--openlineage: an address must not contain a user name or password",
             hint="put the key into OPENLINEAGE_API_KEY",
         )
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise UsageError(f'--openlineage "{url}" is not an address', hint='write "https://HOST[:PORT]"')
+    here, named = origin(url), environ.get("OPENLINEAGE_URL", "")
+    if here is None:
+        raise UsageError(
+            f'--openlineage "{without_userinfo(url)}" is not an address', hint='write "https://HOST[:PORT]"'
+        )
+    if environ.get("OPENLINEAGE_API_KEY") and named and here != origin(named) and here not in trusted(environ):
+        raise UsageError(
+            f"the key of OPENLINEAGE_API_KEY may not go to {here}: it belongs to OPENLINEAGE_URL",
+            hint=f"if you trust it, run `reprolock trust {here}` once",
+        )

@@ -23,7 +23,7 @@ from reprolock.environment.jvm.spark_home import spark_home
 from reprolock.environment.python.module_path import refuse_unrecorded_modules
 from reprolock.environment.python.script_runtime import write_runtime
 from reprolock.errors import ServiceError
-from reprolock.files.atomic_write import write_whole
+from reprolock.files.atomic_write import own_folder, write_whole
 from reprolock.files.object_cache import ObjectCache
 from reprolock.files.os_errors import cannot_write
 from reprolock.lake.lakefs.credentials import find_credentials
@@ -85,7 +85,7 @@ def inputs_of(context: RunContext, lake: Lake | None) -> tuple[Input, ...]:
 def local_tree(context: RunContext, lake: Lake | None, pin: DatasetPin) -> Materialised:
     """The dataset's read-only tree in the project, made of links into this user's cache; None asks no lake."""
     cache = ObjectCache(cache_folder(context.machine.environ) / "objects", hashing=context.hashing)
-    return make_tree(lake, pin, cache, context.root / ".reprolock" / "data", context.progress)
+    return make_tree(lake, pin, cache, own_folder(context.root) / "data", context.progress)
 
 
 def rebuild(
@@ -99,7 +99,7 @@ def rebuild(
 ) -> tuple[Workspace, Variables]:
     """Lay out `.reprolock/runs/<run_id>`. `tracking` are MLflow's variables for the command."""
     root, spec, machine = context.root, context.spec, context.machine
-    folder = root / ".reprolock" / "runs" / run_id
+    folder = own_folder(root) / "runs" / run_id
     work = root if in_place else folder / "work"
     for made in (folder, work):
         try:

@@ -24,10 +24,11 @@ from reprolock.files.atomic_write import TEMPORARY, guard
 from reprolock.files.os_errors import cannot_write
 from reprolock.tracker import errors
 from reprolock.tracker.encoding.inputs import DatasetInput
+from reprolock.tracker.permission import check_artifacts
 from reprolock.tracker.protocol import ModelVersion
 from reprolock.tracker.quiet import quiet_import
 from reprolock.tracker.stores import sqlite_check
-from reprolock.tracker.stores.protocol import BATCH, PAGE, LoggedModel, StoredExperiment, StoredRun, made_by
+from reprolock.tracker.stores.protocol import BATCH, PAGE, LoggedModel, StoredExperiment, StoredRun, checked_id, made_by
 from reprolock.tracker.tracking_uri import Place
 
 with quiet_import():
@@ -51,10 +52,11 @@ _OTHER_SCHEMA = re.compile(r"out-of-date database schema \(found version (\w+), 
 class ClientStore:
     """A `Store` over `MlflowClient`. An SQLite file gets its artifacts in `mlruns/` beside it."""
 
-    def __init__(self, place: Place, tries: int) -> None:
-        """Open MLflow; `tries` is how often MLflow's client asks a server, for the message when it does not answer."""
+    def __init__(self, place: Place, tries: int, *, confirmed: bool) -> None:
+        """Open MLflow; `tries` is how often MLflow's client asks a server, for the message when it does not answer; `confirmed` as of `check_artifacts`."""
         self._place = place
         self._tries = tries
+        self._confirmed = confirmed
         with self._calls("open its database"):
             if place.file is not None and not sqlite_check.is_made(place.file):
                 _make_database(place.file)
@@ -105,7 +107,7 @@ class ClientStore:
                 page = self._client.search_runs(
                     list(experiment_ids), where, max_results=wanted, order_by=["start_time DESC"], page_token=token
                 )
-            found += map(_run, page)
+                found += map(_run, page)
             token = page.token
             if not token:
                 break
@@ -178,6 +180,7 @@ class ClientStore:
             self._client.set_terminated(run_id, status, end_time)
 
     def artifacts(self, run: StoredRun, folder: str) -> dict[str, int]:
+        self._check_artifacts(run)
         found: dict[str, int] = {}
         waiting = [folder]
         while waiting:
@@ -188,6 +191,7 @@ class ClientStore:
         return found
 
     def upload(self, run: StoredRun, file: Path, path: str) -> None:
+        self._check_artifacts(run)
         target = PurePosixPath(path)
         with tempfile.TemporaryDirectory(prefix="reprolock-") as folder, self._calls("store the artifact", run):
             if file.name != target.name:  # MLflow names an artifact after its file
@@ -195,9 +199,13 @@ class ClientStore:
             self._client.log_artifact(run.run_id, str(file), str(target.parent))
 
     def fetch(self, run: StoredRun, path: str, target: Path) -> None:
+        self._check_artifacts(run)
         with tempfile.TemporaryDirectory(prefix="reprolock-") as folder, self._calls("hand out the artifact"):
             copy = self._client.download_artifacts(run.run_id, path, folder)
             shutil.copyfile(copy, target)
+
+    def _check_artifacts(self, run: StoredRun) -> None:
+        check_artifacts(self._place, run.artifact_uri, confirmed=self._confirmed)
 
     def close(self) -> None:
         """Nothing is held that ends before the process does: MLflow keeps its engines for the next client."""
@@ -228,6 +236,10 @@ class ClientStore:
             raise self._database_problem(str(error)) or errors.failed(self._place, what, type(error).__name__) from None
         except ImportError as error:
             raise errors.failed(self._place, what, str(error)) from None
+        except ReprolockError:
+            raise
+        except Exception as error:  # each store of artifacts, and each database, has errors of its own
+            raise errors.failed(self._place, what, f"{type(error).__name__}: {error}") from None
 
     def _problem(self, error: MlflowException, what: str) -> ReprolockError:
         text, file = str(error), self._place.file
@@ -298,7 +310,7 @@ def _run(found: Run) -> StoredRun:
     info, data = found.info, found.data
     inputs = found.inputs.dataset_inputs if found.inputs else ()
     return StoredRun(
-        run_id=info.run_id,
+        run_id=checked_id(info.run_id),
         experiment_id=info.experiment_id,
         name=info.run_name or "",
         status=info.status,

@@ -7,6 +7,7 @@ Times are milliseconds since 1970, as MLflow keeps them. Errors are those of `re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -129,6 +130,13 @@ class Store(Protocol):
     def close(self) -> None:
         """Give back connections."""
         ...
+
+
+def checked_id(run_id: str) -> str:
+    """A run's ID, which names folders here. ValueError for what MLflow never gives: it could lead out of them."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", run_id):
+        raise ValueError("no run ID of MLflow's")
+    return run_id
 
 
 def made_by(run_ids: Sequence[str], attribute: str = "run_id") -> str:

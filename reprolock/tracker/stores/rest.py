@@ -7,13 +7,14 @@ them and is loaded at that moment. User name, password, token and certificates a
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -23,14 +24,26 @@ from urllib3.util import Retry
 from reprolock.errors import ServiceError
 from reprolock.tracker import errors
 from reprolock.tracker.encoding.inputs import DatasetInput
+from reprolock.tracker.permission import check_artifacts
 from reprolock.tracker.protocol import ModelVersion
-from reprolock.tracker.stores.protocol import BATCH, PAGE, LoggedModel, Store, StoredExperiment, StoredRun, made_by
+from reprolock.tracker.stores.protocol import (
+    BATCH,
+    PAGE,
+    LoggedModel,
+    Store,
+    StoredExperiment,
+    StoredRun,
+    checked_id,
+    made_by,
+)
 from reprolock.tracker.stores.rest_auth import ServerAccess
 from reprolock.tracker.tracking_uri import Place, without_userinfo
 
 # Each second try would be a warning on stderr; when the last one fails, our own error says so.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _API = "/api/2.0/mlflow/"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _CHUNK = 1 << 20
@@ -38,13 +51,27 @@ _MAY_PASS = (429, 502, 503, 504)
 """Answers of a server, or of a proxy before it, that a second try may mend."""
 
 
+def _understood(method: Callable[Concatenate[RestStore, P], T]) -> Callable[Concatenate[RestStore, P], T]:
+    """A method whose answer lacks a field, or has something else in it, was not answered by MLflow."""
+
+    @functools.wraps(method)
+    def asked(self: RestStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(self, *args, **kwargs)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError):
+            raise errors.not_mlflow(self._place) from None
+
+    return asked
+
+
 class RestStore:
     """A `Store` over HTTP."""
 
-    def __init__(self, place: Place, access: ServerAccess) -> None:
+    def __init__(self, place: Place, access: ServerAccess, *, confirmed: bool) -> None:
         """Open nothing yet: the first call connects."""
         self._place = place
         self._access = access
+        self._confirmed = confirmed
         self._base = without_userinfo(place.uri).rstrip("/")
         self._session = requests.Session()
         self._session.auth = access.auth
@@ -59,10 +86,12 @@ class RestStore:
         self._session.mount(f"{self._base}{_API}runs/create", HTTPAdapter(max_retries=once))
         self._client: Store | None = None
 
+    @_understood
     def experiment(self, name: str) -> StoredExperiment | None:
         answer = self._get("experiments/get-by-name", {"experiment_name": name}, "look up the experiment")
         return None if answer is None else _experiment(answer["experiment"])
 
+    @_understood
     def create_experiment(self, name: str) -> str:
         try:
             return str(self._post("experiments/create", {"name": name}, "create the experiment")["experiment_id"])
@@ -71,6 +100,7 @@ class RestStore:
             assert found is not None
             return found.experiment_id
 
+    @_understood
     def experiments(self) -> list[StoredExperiment]:
         query: dict[str, Any] = {"max_results": PAGE, "view_type": "ACTIVE_ONLY"}
         found: list[StoredExperiment] = []
@@ -81,14 +111,17 @@ class RestStore:
                 return found
             query["page_token"] = answer["next_page_token"]
 
+    @_understood
     def create_run(self, experiment_id: str, name: str | None, start_time: int, tags: Mapping[str, str]) -> StoredRun:
         body = {"experiment_id": experiment_id, "start_time": start_time, "tags": _pairs(tags)}
         return _run(self._post("runs/create", body | ({"run_name": name} if name else {}), "create a run")["run"])
 
+    @_understood
     def run(self, run_id: str) -> StoredRun | None:
         answer = self._get("runs/get", {"run_id": run_id}, "look up the run")
         return None if answer is None else _run(answer["run"])
 
+    @_understood
     def search(self, experiment_ids: Sequence[str], where: str, limit: int) -> list[StoredRun]:
         query: dict[str, Any] = {
             "experiment_ids": list(experiment_ids),
@@ -105,6 +138,7 @@ class RestStore:
             query["page_token"] = answer["next_page_token"]
         return found
 
+    @_understood
     def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:
         query = {"filter": made_by(run_ids), "max_results": str(PAGE)}
         found: list[ModelVersion] = []
@@ -118,6 +152,7 @@ class RestStore:
                 return found
             query["page_token"] = answer["next_page_token"]
 
+    @_understood
     def logged_models(self, experiment_id: str, run_ids: Sequence[str]) -> list[LoggedModel]:
         query: dict[str, Any] = {"experiment_ids": [experiment_id], "filter": made_by(run_ids, "source_run_id")}
         found: list[LoggedModel] = []
@@ -179,6 +214,7 @@ class RestStore:
     def end_run(self, run_id: str, status: str, end_time: int) -> None:
         self._post("runs/update", {"run_id": run_id, "status": status, "end_time": end_time}, "end the run")
 
+    @_understood
     def artifacts(self, run: StoredRun, folder: str) -> dict[str, int]:
         root = self._served(run)
         if root is None:
@@ -229,14 +265,17 @@ class RestStore:
             # MLflow takes seconds to load, and only artifacts that the server does not serve need it.
             from reprolock.tracker.stores.client import ClientStore
 
-            self._client = ClientStore(self._place, self._access.tries)
+            self._client = ClientStore(self._place, self._access.tries, confirmed=self._confirmed)
         return self._client
 
     def _served(self, run: StoredRun) -> str | None:
         """The folder of a run among the artifacts that the server serves; None where they are kept elsewhere."""
+        check_artifacts(self._place, run.artifact_uri, confirmed=self._confirmed)
         parts = urlsplit(run.artifact_uri)
         own_host = not parts.netloc or parts.netloc == urlsplit(self._base).netloc
-        return parts.path.strip("/") if parts.scheme == "mlflow-artifacts" and own_host else None
+        if parts.scheme == "mlflow-artifacts" and own_host:
+            return parts.path.strip("/")
+        return None
 
     def _log_batches(self, run_id: str, field: str, values: Mapping[str, str], what: str) -> None:
         pairs = _pairs(values)
@@ -254,7 +293,7 @@ class RestStore:
     def _json(self, answer: requests.Response) -> Any:
         try:
             return answer.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             raise errors.not_mlflow(self._place) from None
 
     def _there(self, answer: requests.Response | None, what: str) -> requests.Response:
@@ -277,11 +316,22 @@ class RestStore:
         timeout = self._access.timeout
         try:
             answer = self._session.request(
-                method, self._base + path, params=query, data=body, headers=headers, timeout=timeout, stream=stream
+                method,
+                self._base + path,
+                params=query,
+                data=body,
+                headers=headers,
+                timeout=timeout,
+                stream=stream,
+                allow_redirects=False,
             )
+        except (requests.exceptions.InvalidHeader, UnicodeError):
+            raise errors.unfit_credentials(self._place) from None
         except requests.RequestException:
             # Without its cause: requests repeats the address that it was given.
             raise errors.no_answer(self._place, self._access.tries) from None
+        if answer.is_redirect:
+            raise errors.sent_on(self._place, answer.headers.get("Location", ""))
         if answer.ok:
             return answer
         if answer.status_code in (401, 403):
@@ -289,7 +339,7 @@ class RestStore:
         try:
             told = answer.json()
             code, message = told["error_code"], str(told.get("message", ""))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             if answer.status_code in _MAY_PASS:
                 raise errors.failed(self._place, what, f"{answer.status_code} {answer.reason}") from None
             problem = errors.not_mlflow(self._place)
@@ -328,7 +378,7 @@ def _run(found: Mapping[str, Any]) -> StoredRun:
     info, data = found["info"], found.get("data", {})
     inputs = found.get("inputs", {}).get("dataset_inputs", ())
     return StoredRun(
-        run_id=info["run_id"],
+        run_id=checked_id(info["run_id"]),
         experiment_id=info["experiment_id"],
         name=info.get("run_name", ""),
         status=info["status"],

@@ -7,7 +7,6 @@ authentication, workspaces) is said by `needs_client`.
 
 from __future__ import annotations
 
-import configparser
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import requests
+
+from reprolock.tracker.permission import credentials_file
 
 TRIES = 3
 """Where MLFLOW_HTTP_REQUEST_MAX_RETRIES is not set: MLflow's own seven retries take four minutes."""
@@ -60,7 +61,7 @@ def tries(environ: Mapping[str, str]) -> int:
 
 
 def _auth(uri: str, environ: Mapping[str, str], home: Path) -> Any:
-    file = _credentials_file(home)
+    file = credentials_file(home)
     user = environ.get("MLFLOW_TRACKING_USERNAME") or file.get("mlflow_tracking_username")
     password = environ.get("MLFLOW_TRACKING_PASSWORD") or file.get("mlflow_tracking_password")
     if user and password:
@@ -80,15 +81,6 @@ class _Bearer(requests.auth.AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._token}"
         return request
-
-
-def _credentials_file(home: Path) -> Mapping[str, str]:
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        parser.read(home / ".mlflow" / "credentials", encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError):
-        return {}
-    return parser["mlflow"] if parser.has_section("mlflow") else {}
 
 
 def _number(environ: Mapping[str, str], name: str, default: float) -> float:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from reprolock.model.lineage import Lineage
 from reprolock.model.record import OutputRecord, Record
-from reprolock.model.words import counted
+from reprolock.model.words import command_line, counted
 
 WIDTH, HEIGHT, GAP = 250, 62, 14
 """A box, and the space between two of them, in the picture's own units."""
@@ -73,7 +73,7 @@ def picture(record: Record) -> Picture:
         )
         for item in record.outputs
     ]
-    command = " ".join(record.command)
+    command = command_line(record.command)
     height = max(len(data[: _MOST + 1]), len(outputs[: _MOST + 1]), 1) * (HEIGHT + GAP)
     left = _column(0, data, height)
     [run] = _column(1, [Item("run", f"run {record.run_id[:8]}", (command, f"code {_code(record)}"), command)], height)
