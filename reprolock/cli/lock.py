@@ -49,6 +49,7 @@ class Moment(click.ParamType["datetime"]):
 @click.option(
     "--check", is_flag=True, help="Change nothing and contact no service; exit 3 when repro.lock is out of date."
 )
+@click.option("--no-build", is_flag=True, help="Run no package's build code; only packages with wheels are taken.")
 @click.option("--dry-run", is_flag=True, help="Show what would change, without changing it.")
 @add_shared_options
 def lock(
@@ -61,6 +62,7 @@ def lock(
     offline: bool,
     check: bool,
     dry_run: bool,
+    no_build: bool,
 ) -> None:
     """Resolve what repro.toml declares and is not pinned yet, and write repro.lock.
 
@@ -68,7 +70,7 @@ def lock(
     """
     if check:
         given = {"--upgrade": upgrade, "--upgrade-dataset": upgrade_datasets, "--upgrade-package": upgrade_packages}
-        given |= {"--as-of": as_of, "--strict": strict}
+        given |= {"--as-of": as_of, "--strict": strict, "--no-build": no_build}
         if other := next((option for option, value in given.items() if value), None):
             raise UsageError(
                 f"--check and {other} cannot be used together: --check asks no service and pins nothing",
@@ -82,7 +84,7 @@ def lock(
     from reprolock.steps.locking.options import LockOptions
 
     started = time.monotonic()
-    options = LockOptions(upgrade, upgrade_datasets, upgrade_packages, as_of, strict, offline, dry_run)
+    options = LockOptions(upgrade, upgrade_datasets, upgrade_packages, as_of, strict, offline, dry_run, no_build)
     with progress(settings, "Resolving") as bar:
         done = reprolock.lock(settings.root, options, progress=bar)
     settings.rows([row for change in done.changes for row in change_rows(change)])

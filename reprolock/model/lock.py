@@ -129,8 +129,13 @@ class PackagePin(Value):
 class EnvironmentPin(Sealed):
     """`[environment]`, its `[[package]]`s and its `[[build]]`s: the universal resolution, sealed as one."""
 
-    requirements: Strings = Field(description="The requirements as declared, one a line.")
-    python: str = Field(pattern=r"^3\.\d+$", description="Feature version.")
+    requirements: Strings = Field(
+        description="The requirements as declared, one a line; `--hashes` is a digest over the hashes that a file gives."
+    )
+    python: str = Field(
+        pattern=r"^3\.\d+(\.\d+)?$",
+        description='Feature version, or an exact one where only that is accepted ("3.11.7").',
+    )
     java: str | None = Field(None, pattern=r"^\d+$", description="Feature version; where Spark is used.")
     package: Annotated[tuple[PackagePin, ...], Strict(False)] = Field(
         (), description="Every package of the resolution, by name."

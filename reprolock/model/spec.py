@@ -26,6 +26,7 @@ from pydantic_core import PydanticCustomError
 
 from reprolock.model.glob import matches
 from reprolock.model.placeholders import as_argument
+from reprolock.model.python_version import accepts_python, is_python
 from reprolock.model.secrecy import SIGNING_KEY, has_userinfo, is_secret_name, looks_secret
 from reprolock.model.spec_rules import OWN_FILES as OWN_FILES
 from reprolock.model.spec_rules import SOURCES, Loc, Problems, Tables, consistent_output, disagreements, one_source
@@ -190,10 +191,13 @@ class DatasetSpec(Value):
 class EnvironmentSpec(Value):
     """`[environment]`: Python, its packages, Java."""
 
-    python: str | None = Field(None, pattern=r"^3\.\d+$", description='Feature version, such as "3.11".')
+    python: str | None = Field(
+        None, description='A feature version ("3.11"), an exact one ("3.11.7") or a range (">=3.11,<3.13").'
+    )
     packages: Strings | None = Field(None, description="Requirements (PEP 508).")
     requirements: ProjectPath | None = Field(None, description="A requirements file, instead of packages.")
     pyproject: str | None = Field(None, description="The folder of a pyproject.toml, instead of packages.")
+    groups: Strings = Field((), description="Dependency groups of the pyproject.toml, beside its dependencies.")
     java: str | None = Field(
         None, pattern=r"^(?:>=|==)?\s*\d+$", description='Java\'s feature version: ">=17" or "17".'
     )
@@ -201,15 +205,28 @@ class EnvironmentSpec(Value):
         True, description="false: run in the current interpreter; refused when it differs from the lock."
     )
 
+    @field_validator("python")
+    @classmethod
+    def _is_python(cls, python: str | None) -> str | None:
+        if python is not None and not is_python(python):
+            raise problem(f'"{python}" is not a version of Python; write "3.11", "3.11.7" or ">=3.11,<3.13"')
+        return python
+
     @model_validator(mode="after")
     def _one_source(self) -> EnvironmentSpec:
         _refuse(one_source([name for name in SOURCES if getattr(self, name) is not None]))
+        if self.groups and self.pyproject is None:
+            _refuse([(("groups",), 'groups are those of a pyproject.toml; write pyproject = "." beside them')])
         return self
 
     @property
     def locks_python(self) -> bool:
         """Whether Python packages are declared at all."""
         return (self.packages, self.requirements, self.pyproject) != (None, None, None)
+
+    def accepts_python(self, pinned: str) -> bool:
+        """Whether `python` accepts a pinned version, which is a feature version or an exact one."""
+        return self.python is None or accepts_python(self.python, pinned)
 
     def accepts_java(self, feature: str) -> bool:
         """Whether `java` (">=17", "==17", "17", or None for any) accepts a Java of this feature version."""

@@ -70,9 +70,8 @@ def _of(
     built = Path(f"{record}.built")
     recorder.mkdir(exist_ok=True)
     (recorder / "sitecustomize.py").write_text(_RECORDER)
-    variables = f"{{ PYTHONPATH = {json.dumps(str(recorder))}, {VARIABLE} = {json.dumps(str(record))} }}"
+    settings = {"extra-build-variables": {package.name: {"PYTHONPATH": str(recorder), VARIABLE: str(record)}}}
     # uv keeps what it builds apart by these variables, so no earlier build stands in for this one.
-    (folder / "pyproject.toml").write_text(f"[tool.uv.extra-build-variables]\n{package.name} = {variables}\n")
     asked = folder / f"{package.name}.txt"
     asked.write_text("".join(requirement_lines([package.model_copy(update={"marker": None})], declared)))
     arguments = [
@@ -89,10 +88,10 @@ def _of(
     arguments += ["--exclude-newer", as_of.isoformat()] if as_of else []
     complaint = None
     with suppress(ServiceError):  # the resolution has fetched the source already, most often
-        uv.near.run(arguments, folder)
+        uv.near.run(arguments, folder, settings)
     if not built.exists():
         record.unlink(missing_ok=True)
-        complaint = uv.run(arguments, folder).complaint
+        complaint = uv.run(arguments, folder, settings).complaint
     first = _read(record)
     if first is None:
         reason = complaint.innermost if complaint else "uv did not build it"

@@ -48,7 +48,9 @@ def drift(pin: EnvironmentPin, path: Sequence[str] | None = None) -> list[Differ
     found: dict[str, str] = {}
     for folder in reversed(sys.path if path is None else path):
         found |= list_installed({Path(folder)})
-    differences = [Difference("python", pin.python, here.version)] if here.feature != pin.python else []
+    differences = (
+        [Difference("python", pin.python, here.version)] if pin.python not in (here.feature, here.version) else []
+    )
     for name in sorted(locked.keys() | found.keys()):
         if not _equal(locked.get(name), found.get(name)):
             differences.append(Difference(name, locked.get(name), found.get(name)))

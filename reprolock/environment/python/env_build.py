@@ -16,10 +16,10 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reprolock.environment.python.export import requirement_lines
 from reprolock.environment.python.find_python import Python
@@ -191,19 +191,18 @@ class _Installation(NamedTuple):
     def _run_uv(self, uv: Uv, pins: Sequence[PackagePin], arguments: Sequence[str]) -> None:
         """Let uv install these pins, with every hash required."""
         # uv keeps what it builds apart by these variables: a wheel that was built with other things is not taken.
-        variables = f'{{ REPROLOCK_BUILD = "{digest_of(self.plan.build_lines)[:16]}", SOURCE_DATE_EPOCH = "{_EPOCH}" }}'
-        settings = "".join(f"{pin.name} = {variables}\n" for pin in pins if pin.source)
-        (self.temporary / "pyproject.toml").write_text(f"[tool.uv.extra-build-variables]\n{settings}")
+        variables = {"REPROLOCK_BUILD": digest_of(self.plan.build_lines)[:16], "SOURCE_DATE_EPOCH": _EPOCH}
+        settings = {"extra-build-variables": {pin.name: variables for pin in pins if pin.source}}
         (self.temporary / "packages.txt").write_text("".join(requirement_lines(pins, self.plan.declared)))
         (self.temporary / "build.txt").write_text("".join(self.plan.build_lines))
         python = self.building / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         hashes = ["--build-constraints", "build.txt", "--require-hashes", "--no-sources"]
         hashes += ["--require-build-hashes", "--preview-features", "build-dependency-hashes"]
-        _run(uv, [*arguments, *hashes, "--python", str(python)], self.temporary)
+        _run(uv, [*arguments, *hashes, "--python", str(python)], self.temporary, settings)
 
 
-def _run(uv: Uv, arguments: Sequence[str], temporary: Path) -> None:
-    if complaint := uv.run(arguments, temporary).complaint:
+def _run(uv: Uv, arguments: Sequence[str], temporary: Path, settings: Mapping[str, Any] = {}) -> None:
+    if complaint := uv.run(arguments, temporary, settings).complaint:
         raise _understood(complaint)
 
 

@@ -31,6 +31,7 @@ from packaging.markers import Marker
 
 from reprolock.environment.python.env_build import BUILDING, Plan, build_environment, remove
 from reprolock.environment.python.find_python import Python, find_python
+from reprolock.environment.python.indexes import Indexes, read_indexes
 from reprolock.environment.python.manifest import MANIFEST, Manifest, changes, read_manifest
 from reprolock.environment.python.uv import Uv
 from reprolock.errors import MachineError, PinError, ReprolockError
@@ -75,19 +76,20 @@ def ensure(
     offline: bool = False,
     hashing: bool = False,
     environ: Mapping[str, str] = os.environ,
+    indexes: Indexes | None = None,
     progress: Callable[[str], None] | None = None,
     remark: Callable[[str], None] = lambda sentence: None,
 ) -> Environment:
     """The environment of a lock, built where it is not there yet, and again where it was changed.
 
-    `store` is the cache folder; `hashing`: every file is read, whatever sizes and times say. `remark` is given a sentence
+    `store` is the cache folder; `indexes` are a project's, beside its user's own; `hashing`: every file is read, whatever sizes and times say. `remark` is given a sentence
     for a change that was found, and for packages that bring the same file.
     Errors: PinError (a pinned file is gone from the index, or its bytes have changed), LockError (no
     build requirements are pinned for a package that this platform must build), ServiceError (the
     index is down, or offline and not cached), MachineError (no such Python, no wheel for this
     machine, a build that fails, a cache that cannot be written).
     """
-    uv = Uv(environ, offline=offline, progress=progress)
+    uv = Uv(environ, offline, progress, (indexes or read_indexes(environ)).for_pinned)
     with tempfile.TemporaryDirectory(prefix="reprolock-") as temporary:
         plan = _plan(pin, uv, Path(temporary))
         for folder in _list_places(store / FOLDER / plan.digest):

@@ -21,9 +21,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from reprolock.environment.python.requirement_line import without_hashes
 from reprolock.environment.python.uv import Uv
 from reprolock.errors import PinError
 from reprolock.model.lock import EnvironmentPin, PackagePin
+from reprolock.model.python_version import is_exact
 
 
 def requirement_lines(packages: Iterable[PackagePin], declared: Sequence[str]) -> Iterator[str]:
@@ -62,7 +64,7 @@ def pylock(pin: EnvironmentPin, *, offline: bool = False, environ: Mapping[str, 
             packages.append(_package(found, pinned, _addresses(pin.requirements).get(found.name)))
     document = Pylock(
         lock_version=Version("1.0"),
-        requires_python=SpecifierSet(f"=={pin.python}.*"),
+        requires_python=SpecifierSet(f"=={pin.python}" if is_exact(pin.python) else f"=={pin.python}.*"),
         created_by="reprolock",
         packages=packages,
     )
@@ -74,7 +76,6 @@ def _looked_up(pin: EnvironmentPin, uv: Uv) -> Sequence[Package]:
     """The pinned versions as the index lists them, with file names and addresses."""
     with tempfile.TemporaryDirectory(prefix="reprolock-") as temporary:
         folder = Path(temporary)
-        (folder / "pyproject.toml").write_text("[tool.uv]\n")
         (folder / "requirements.in").write_text(hashed_requirements(pin))
         arguments = [
             "pip",
@@ -129,7 +130,7 @@ def _addresses(declared: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in declared:
         try:
-            requirement = Requirement(line.removeprefix("-c "))
+            requirement = Requirement(without_hashes((line.removeprefix("-c "),))[0])
         except InvalidRequirement:
             continue  # a build requirement of a form of its own; it names no address
         if requirement.url:

@@ -1,4 +1,4 @@
-"""Find a Python of a feature version on this machine: reprolock's own, one that uv knows, or one of pyenv's."""
+"""Find a Python of a feature version, an exact version or a range on this machine: reprolock's own, one that uv knows, or one of pyenv's."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from reprolock.environment.caches import cache_folder
 from reprolock.environment.python.uv import Uv
 from reprolock.errors import MachineError, ServiceError
 from reprolock.files.atomic_write import write_whole
+from reprolock.model.python_version import accepts_python, feature_of, is_exact, is_range, to_pin
 
 _ASK = "import json, platform, sys; print(json.dumps([platform.python_version(), platform.python_implementation(), sys.executable]))"
 
@@ -33,7 +34,7 @@ class Python(NamedTuple):
     @property
     def feature(self) -> str:
         """ "3.11"."""
-        return ".".join(self.version.split(".")[:2])
+        return feature_of(self.version)
 
     def markers(self) -> dict[str, str]:
         """What environment markers (PEP 508) mean under it, on this machine."""
@@ -47,26 +48,37 @@ class Python(NamedTuple):
         }
 
 
-def find_python(feature: str, uv: Uv, folder: Path) -> Python:
-    """A Python of this feature version, downloaded by uv where there is none and the network may be used.
+def find_python(asked: str, uv: Uv, folder: Path) -> Python:
+    """A Python of this feature version, exact version or range, downloaded by uv where there is none and the network may be used.
 
     `folder` is where uv runs. MachineError (exit 8) when there is none to be had.
     """
-    if found := known_python(feature, uv, folder):
+    if found := known_python(asked, uv, folder):
         return found
     if not uv.offline:
         with suppress(ServiceError):  # what counts is that there is none; the hint says how to get one
-            uv.run(["python", "install", "--quiet", feature], folder)
-        if found := known_python(feature, uv, folder):
+            uv.run(["python", "install", "--quiet", asked], folder)
+        if found := known_python(asked, uv, folder):
             return found
     raise MachineError(
-        f"no Python {feature} on this machine, which environment.python asks for",
-        hint=install_hint(feature),
+        f"no Python {asked} on this machine, which environment.python asks for",
+        hint=install_hint(asked),
     )
+
+
+def choose_python(declared: str, uv: Uv, folder: Path) -> str:
+    """What a lock pins for a range: by reprolock's own interpreter, or else the one that uv takes or fetches for it."""
+    own = platform.python_version()
+    for version in (feature_of(own), own):
+        if accepts_python(declared, version):
+            return version
+    return to_pin(declared, find_python(declared, uv, folder).version)
 
 
 def install_hint(feature: str, platform: str = sys.platform) -> str:
     """How to get that Python here, as an imperative. `platform` is `sys.platform`'s."""
+    if is_range(feature) or is_exact(feature):
+        return f'install one, as by `uv python install "{feature}"` or pyenv, or let environment.python ask for another'
     own = {
         "darwin": f"`brew install python@{feature}`",
         "win32": f"`winget install Python.Python.{feature}`",
@@ -74,20 +86,21 @@ def install_hint(feature: str, platform: str = sys.platform) -> str:
     return f"install Python {feature}: {own}, `uv python install {feature}` or pyenv"
 
 
-def known_python(feature: str, uv: Uv, folder: Path) -> Python | None:
-    """A Python of this feature version that is on this machine already, None when there is none."""
-    if feature == f"{sys.version_info.major}.{sys.version_info.minor}":
+def known_python(asked: str, uv: Uv, folder: Path) -> Python | None:
+    """A Python that is on this machine already and is what is asked for (see `find_python`), None when there is none."""
+    if _answers(asked, platform.python_version()):
         # A virtual environment is built upon the interpreter that it stands on itself.
         own = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
         return Python(own, platform.python_version(), platform.python_implementation())
-    memory = cache_folder(uv.environ) / f"python-{feature}.json"
-    if python := _load_memory(memory):
+    memory = None if is_range(asked) else cache_folder(uv.environ) / f"python-{asked}.json"
+    if memory and (python := _load_memory(memory)):
         return python
-    answer = uv.run(["python", "find", "--no-project", "--system", "--no-python-downloads", feature], folder)
+    answer = uv.run(["python", "find", "--no-project", "--system", "--no-python-downloads", asked], folder)
     candidates = [Path(answer.output.strip())] if answer.complaint is None else []
-    for candidate in (*candidates, *_of_pyenv(feature, uv)):
-        if (python := _ask(candidate)) and python.feature == feature:
-            _remember(memory, python)
+    for candidate in (*candidates, *_of_pyenv(asked, uv)):
+        if (python := _ask(candidate)) and _answers(asked, python.version):
+            if memory:
+                _remember(memory, python)
             return python
     return None
 
@@ -113,10 +126,15 @@ def _stamp(program: Path) -> list[int]:
     return [stat.st_size, stat.st_mtime_ns]
 
 
-def _of_pyenv(feature: str, uv: Uv) -> Iterator[Path]:
+def _answers(asked: str, version: str) -> bool:
+    return accepts_python(asked, version) or asked == feature_of(version)
+
+
+def _of_pyenv(asked: str, uv: Uv) -> Iterator[Path]:
     """pyenv's installations, newest first. uv finds only the one that pyenv's settings choose at the moment."""
     root = Path(uv.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    folders = [path for path in root.glob(f"versions/{feature}.*") if re.fullmatch(r"\d+\.\d+\.\d+", path.name)]
+    folders = [path for path in root.glob("versions/3.*") if re.fullmatch(r"\d+\.\d+\.\d+", path.name)]
+    folders = [path for path in folders if _answers(asked, path.name)]
     for folder in sorted(folders, key=lambda path: [int(part) for part in path.name.split(".")], reverse=True):
         yield folder / "bin" / "python"
 

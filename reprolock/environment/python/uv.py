@@ -2,7 +2,7 @@
 
 The one place that starts uv and reads what it says. Which index packages come from is the matter of
 this machine and its user: uv's own settings (UV_DEFAULT_INDEX, UV_INDEX, ~/.config/uv/uv.toml, keyring)
-are honoured; pip's are not read, for uv does not. What would decide versions past repro.toml
+are honoured, and a project's as `indexes` reads them; pip's are not read, for uv does not. What would decide versions past repro.toml
 (UV_CONSTRAINT, UV_PRERELEASE, a project's [tool.uv]) is kept out.
 """
 
@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from reprolock.environment.python.indexes import Indexes
 from reprolock.errors import MachineError, ReprolockError, ServiceError
 from reprolock.model.secrecy import SIGNING_KEY, redacted
 
@@ -81,14 +82,24 @@ class Uv:
     environ: Mapping[str, str]
     offline: bool = False
     progress: Callable[[str], None] | None = None
+    indexes: Indexes = Indexes()
 
-    def run(self, arguments: Sequence[str], folder: Path) -> Answer:
-        """Run uv in `folder`, whose pyproject.toml is the only project settings that it sees.
+    def run(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        settings: Mapping[str, Any] = {},
+        project: Mapping[str, Any] = {},
+    ) -> Answer:
+        """Run uv in `folder`, whose pyproject.toml, written here, is the only project settings that it sees.
+
+        `settings` go below `[tool.uv]` with those of the indexes; `project` is its `[project]` table.
 
         An index, a cache or a disk that fails raises here (ServiceError, MachineError); any other
         failure is the answer's complaint, for the caller knows what was asked. Credentials never
         stand in what is returned, and reach uv by its environment alone.
         """
+        self._write_settings(folder, settings, project)
         command = [program(), *arguments, "--color", "never", "--no-progress", *(["--offline"] if self.offline else [])]
         try:
             # A file for the answer: a pipe that is not emptied while the progress is read would fill up.
@@ -97,7 +108,7 @@ class Uv:
                 subprocess.Popen(
                     command,
                     cwd=folder,
-                    env=_environment(self.environ),
+                    env=_environment(self.environ, self.indexes.variables),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.PIPE,
@@ -126,6 +137,12 @@ class Uv:
         """The same uv, kept to its cache: what is named by hash is as good from there, and nothing is fetched again."""
         return replace(self, offline=True)
 
+    def _write_settings(self, folder: Path, settings: Mapping[str, Any], project: Mapping[str, Any]) -> None:
+        import tomlkit  # only where uv is run
+
+        table = {"tool": {"uv": {**self.indexes.settings, **settings}}} | ({"project": project} if project else {})
+        (folder / "pyproject.toml").write_text(tomlkit.dumps(table), encoding="utf-8")
+
     def _lines(self, process: subprocess.Popen[str]) -> list[str]:
         lines = []
         try:
@@ -152,7 +169,7 @@ def program() -> str:
         ) from None
 
 
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+def _environment(environ: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
     # What builds a package is foreign code too: it does not learn where the key of a run's evidence is.
     kept = {
         name: value
@@ -162,7 +179,11 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     kept |= {
         name: value for name, value in environ.items() if any(fnmatchcase(name, pattern) for pattern in WHERE_FROM)
     }
-    return kept | {"UV_NO_WRAP": "1"}  # its sentences are taken apart, and where COLUMNS is set it breaks them
+    return {
+        **variables,
+        **kept,
+        "UV_NO_WRAP": "1",
+    }  # its sentences are taken apart, and where COLUMNS is set it breaks them
 
 
 def _understood(lines: Sequence[str]) -> tuple[tuple[str, ...], Complaint]:

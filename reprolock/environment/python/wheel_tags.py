@@ -9,6 +9,8 @@ from packaging.markers import Marker
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from reprolock.model.python_version import feature_of, is_exact
+
 PLATFORMS = {
     "Linux on x86-64": (re.compile(r"(?:many)?linux\w*_x86_64"), "linux", "x86_64"),
     "Linux on ARM": (re.compile(r"(?:many)?linux\w*_aarch64"), "linux", "aarch64"),
@@ -58,17 +60,18 @@ def _suits(tag: Tag, minor: int) -> bool:
 
 def _meaning(python: str, system: str, machine: str) -> dict[str, str]:
     os_name, platform_system = _SYSTEMS[system]
+    full = python if is_exact(python) else f"{python}.0"
     return {
         "implementation_name": "cpython",
-        "implementation_version": f"{python}.0",
+        "implementation_version": full,
         "os_name": os_name,
         "platform_machine": machine,
         "platform_python_implementation": "CPython",
         "platform_release": "",
         "platform_system": platform_system,
         "platform_version": "",
-        "python_full_version": f"{python}.0",
-        "python_version": python,
+        "python_full_version": full,
+        "python_version": feature_of(python),
         "sys_platform": system,
         "extra": "",
     }

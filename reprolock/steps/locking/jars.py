@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from reprolock.environment.caches import cache_folder
 from reprolock.environment.jvm.jar_store import JarStore
 from reprolock.environment.jvm.java import check_java, find_java
@@ -12,13 +14,16 @@ from reprolock.environment.python.env_store import ensure
 from reprolock.errors import UsageError
 from reprolock.model.lock import EnvironmentPin, JarsPin
 from reprolock.model.spec import Spec
+from reprolock.steps.locking.python import project_indexes
 from reprolock.steps.project.machine import Machine
 
 
-def lock_jars(spec: Spec, environment: EnvironmentPin | None, machine: Machine, *, offline: bool) -> JarsPin:
+def lock_jars(
+    spec: Spec, root: Path, environment: EnvironmentPin | None, machine: Machine, *, offline: bool
+) -> JarsPin:
     """Resolve what `[spark]`, the lake and the formats need, as `environment.jars.resolve`. Starts a JVM."""
     assert spec.spark is not None
-    home = _spark_home(environment, machine, offline=offline)
+    home = _spark_home(spec, root, environment, machine, offline=offline)
     java = find_java(machine.environ)
     check_java(java, spec.environment)
     return resolve(
@@ -32,7 +37,9 @@ def lock_jars(spec: Spec, environment: EnvironmentPin | None, machine: Machine, 
     )
 
 
-def _spark_home(environment: EnvironmentPin | None, machine: Machine, *, offline: bool) -> SparkHome:
+def _spark_home(
+    spec: Spec, root: Path, environment: EnvironmentPin | None, machine: Machine, *, offline: bool
+) -> SparkHome:
     """The pinned pyspark: reprolock's own where it is the same, else that of the locked environment, built for it."""
     if environment is None:
         return spark_home()
@@ -45,7 +52,8 @@ def _spark_home(environment: EnvironmentPin | None, machine: Machine, *, offline
     own = spark_home()
     if own.version == pinned:
         return own
-    built = ensure(environment, cache_folder(machine.environ), offline=offline, environ=machine.environ)
+    store, indexes = cache_folder(machine.environ), project_indexes(spec, root, machine)
+    built = ensure(environment, store, offline=offline, environ=machine.environ, indexes=indexes)
     return spark_home(built.packages / "pyspark")
 
 

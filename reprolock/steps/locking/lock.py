@@ -66,7 +66,7 @@ def lock(
         datasets, remarks = _datasets(root, spec, old, options, machine)
         environment = _environment(root, spec, old.environment, options, machine, remarks.append, progress)
         check_nothing_lost(merged, environment, options)
-        jars = _jars(spec, environment, old.jars, options, machine)
+        jars = _jars(spec, root, environment, old.jars, options, machine)
         new = Lock(dataset=tuple(sorted(datasets, key=lambda pin: pin.name)), environment=environment, jars=jars)
         changes = changes_between(old, new)
         written = not options.dry_run and (new != old or data is None or has_markers(data))
@@ -180,7 +180,12 @@ def _environment(
 
 
 def _jars(
-    spec: Spec, environment: EnvironmentPin | None, old: JarsPin | None, options: LockOptions, machine: Machine
+    spec: Spec,
+    root: Path,
+    environment: EnvironmentPin | None,
+    old: JarsPin | None,
+    options: LockOptions,
+    machine: Machine,
 ) -> JarsPin | None:
     """The jars' closure: kept while it matches, resolved with the JVM's own resolver otherwise."""
     if spec.spark is None:
@@ -189,7 +194,7 @@ def _jars(
         return old
     from reprolock.steps.locking.jars import lock_jars  # brings the JVM's resolver, needed only here
 
-    return lock_jars(spec, environment, machine, offline=options.offline)
+    return lock_jars(spec, root, environment, machine, offline=options.offline)
 
 
 def changes_between(old: Lock, new: Lock) -> tuple[Change, ...]:

@@ -16,3 +16,4 @@ class LockOptions(NamedTuple):
     strict: bool = False
     offline: bool = False
     dry_run: bool = False
+    no_build: bool = False

@@ -111,14 +111,19 @@ def environment_problem(spec: Spec, root: Path, pin: EnvironmentPin | None) -> s
         return None if pin is None else "packages are pinned, and [environment] declares none"
     if pin is None:
         return "the packages of [environment] are not pinned"
+    from reprolock.environment.python.requirement_line import without_hashes  # as below
     from reprolock.environment.python.requirements import (
         read_declared,  # brings a parser that other projects need not load
+        with_other_hashes,
     )
 
     lines = read_declared(environment, root).lines
+    if pin.requirements != lines and without_hashes(pin.requirements) == without_hashes(lines):
+        names = ", ".join(sorted(with_other_hashes(lines, pin.requirements)))
+        return f"the hashes that {environment.requirements} gives for {names} have changed"
     if pin.requirements != lines:
         return f"[environment] declares {_join(lines)}, pinned for {_join(pin.requirements)}"
-    if environment.python is not None and environment.python != pin.python:
+    if not environment.accepts_python(pin.python):
         return f'environment.python is "{environment.python}", pinned for "{pin.python}"'
     if spec.spark is not None and pin.java is None:
         return "Java is not pinned, and [spark] needs it"

@@ -102,7 +102,7 @@ def _java(spec: Spec | None, lock: Lock, machine: Machine) -> str:
 
 def _environment(root: Path, spec: Spec, lock: Lock, machine: Machine) -> Iterator[Finding]:
     """The Python that the project asks for, and the environment that was built with it."""
-    feature = spec.environment.python or (lock.environment.python if lock.environment else None)
+    feature = (lock.environment.python if lock.environment else None) or spec.environment.python
     if feature is None or not spec.environment.locks_python or not spec.environment.isolated:
         return
 

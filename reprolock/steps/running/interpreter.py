@@ -16,6 +16,7 @@ from reprolock.model.lock import EnvironmentPin, JarsPin
 from reprolock.model.record import EnvironmentRecord
 from reprolock.model.spec import Spec
 from reprolock.steps.locking.jars import jar_store
+from reprolock.steps.locking.python import project_indexes
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_context import RunContext
 
@@ -61,6 +62,7 @@ def ready_environment(context: RunContext, pin: EnvironmentPin | None) -> Interp
         offline=context.offline,
         hashing=context.hashing,
         environ=machine.environ,
+        indexes=project_indexes(context.spec, context.root, machine),
         progress=context.progress.step,
         remark=context.warn,
     )

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from reprolock.environment.python.requirements import Declaration, read_declared
+from reprolock.environment.python.requirement_line import IndexOption, without_hashes
+from reprolock.environment.python.requirements import Declaration, read_declared, with_other_hashes
 from reprolock.errors import UsageError
 from reprolock.model.spec import EnvironmentSpec
 
@@ -38,10 +39,20 @@ def test_a_requirements_file_with_what_it_names(tmp_path: Path) -> None:
     assert declaration.constraints == ("numpy<2",)
 
 
-def test_the_hashes_of_a_requirements_file_are_held_to_and_not_repeated(tmp_path: Path) -> None:
-    write(tmp_path, {"requirements.txt": "six==1.17.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"})
-    declaration = read_declared(EnvironmentSpec(requirements="requirements.txt"), tmp_path)
-    assert declaration == Declaration(("six==1.17.0",), {"six": frozenset({"aa", "bb"})})
+def test_the_hashes_of_a_requirements_file_are_declared_by_a_digest_over_them(tmp_path: Path) -> None:
+    def lines(*hashes: str) -> tuple[str, ...]:
+        given = "".join(f" \\\n    --hash=sha256:{value}" for value in hashes)
+        write(tmp_path, {"requirements.txt": f"six==1.17.0{given}\nattrs\n"})
+        found = read_declared(EnvironmentSpec(requirements="requirements.txt"), tmp_path)
+        assert found.hashes == ({"six": frozenset(hashes)} if hashes else {})
+        assert found.requirements == ("six==1.17.0", "attrs")
+        return found.lines
+
+    assert lines() == ("six==1.17.0", "attrs")
+    two = lines("aa", "bb")
+    assert two == lines("bb", "aa") == ("six==1.17.0 --hashes=66df0b139770d007", "attrs")
+    assert with_other_hashes(two, lines("aa")) == with_other_hashes(two, lines()) == {"six"}
+    assert without_hashes(two) == lines()
 
 
 def test_a_pyproject_with_the_extras_that_are_named(tmp_path: Path) -> None:
@@ -114,12 +125,6 @@ def test_every_faulty_requirement_is_named_at_once(tmp_path: Path) -> None:
     ("files", "spec", "message", "hint"),
     [
         (
-            {"r.in": "\n--extra-index-url https://example.com\n"},
-            {"requirements": "r.in"},
-            "r.in:2: --extra-index-url names an index, and a lock names none: give it to uv instead, as UV_INDEX or in uv.toml",
-            "take the line out of r.in",
-        ),
-        (
             {"r.in": "-e .\n"},
             {"requirements": "r.in"},
             "r.in:1: -e names a path on this machine, which no other machine has; name code in run.code instead",
@@ -128,7 +133,7 @@ def test_every_faulty_requirement_is_named_at_once(tmp_path: Path) -> None:
         (
             {"r.in": "--no-binary :all:\n"},
             {"requirements": "r.in"},
-            "r.in:1: --no-binary is not understood here; only -r, -c and --hash are",
+            "r.in:1: --no-binary is not understood here; -r, -c, --hash and options that name an index are",
             "take the line out of r.in",
         ),
         (
@@ -172,7 +177,7 @@ def test_every_faulty_requirement_is_named_at_once(tmp_path: Path) -> None:
                 "pyproject.toml": '[project]\nname = "x"\ndependencies = ["My.Lib"]\n[tool.uv.sources]\nmy-lib = { path = "../lib" }\n'
             },
             {"pyproject": "."},
-            "pyproject.toml: project.dependencies[0]: [tool.uv.sources] gives My.Lib a source of its own, which a lock cannot repeat",
+            "pyproject.toml: project.dependencies[0]: [tool.uv.sources] gives My.Lib a source of its own (path), which a lock cannot repeat",
             "publish it to an index, and name that index in UV_INDEX or uv.toml",
         ),
     ],
@@ -184,3 +189,197 @@ def test_a_faulty_file_says_what_and_where(
     with pytest.raises(UsageError) as caught:
         read_declared(EnvironmentSpec(**spec), tmp_path)
     assert (str(caught.value), caught.value.hint) == (message, hint)
+
+
+# --- as pip reads a requirements file ---------------------------------------------------------------
+
+
+def lines_of(root: Path, data: bytes | str, **variables: str) -> tuple[str, ...]:
+    (root / "r.in").write_bytes(data if isinstance(data, bytes) else data.encode())
+    return read_declared(EnvironmentSpec(requirements="r.in"), root, variables).lines
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "six\nattrs\n".encode("utf-8-sig"),
+        "six\nattrs\n".encode("utf-16"),
+        b"\xfe\xff" + "six\nattrs\n".encode("utf-16-be"),
+        "six\nattrs\n".encode("utf-32"),
+        "# -*- coding: latin-1 -*-\nsix # für uns\nattrs".encode("latin-1"),
+        b"six\r\nattrs\r\n",
+        b"s\\\nix\nattrs   # the last line is continued \\\n",
+        b"six \\\n# a comment ends it\nattrs",
+        b"\n\n   # nothing\nsix#1\n".replace(b"#1", b" #1") + b"attrs\\",
+    ],
+)
+def test_encodings_continued_lines_and_comments(tmp_path: Path, data: bytes) -> None:
+    assert lines_of(tmp_path, data) == ("six", "attrs")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-rbase.txt",
+        "-r base.txt",
+        "-r  'base.txt'",
+        '--requirement="base.txt"',
+        "--requirement base.txt",
+        "--requirement=base.txt",
+    ],
+)
+def test_nested_files_however_they_are_named(tmp_path: Path, line: str) -> None:
+    write(tmp_path, {"base.txt": "six"})
+    assert lines_of(tmp_path, line) == ("six",)
+    assert lines_of(tmp_path, line.replace("requirement", "constraint").replace("-r", "-c")) == ("-c six",)
+
+
+def test_a_nested_file_with_blanks_in_its_name_below_a_constraint(tmp_path: Path) -> None:
+    write(tmp_path, {"my files/base one.txt": "-r two.txt\n", "my files/two.txt": "six<2"})
+    assert lines_of(tmp_path, '-c "my files/base one.txt"\n') == ("-c six<2",)
+
+
+def test_variables_are_those_of_the_environment(tmp_path: Path) -> None:
+    assert lines_of(tmp_path, "six==${SIX}\nattrs\n", SIX="1.17.0") == ("six==1.17.0", "attrs")
+    with pytest.raises(UsageError) as caught:
+        lines_of(tmp_path, "six @ https://${TOKEN}@example.com/six.whl\n", TOKEN="me:secret")
+    assert str(caught.value) == (
+        "r.in:1: an address must not contain a user name or password; credentials come from the environment"
+    )
+
+
+def test_options_that_name_an_index_are_kept_apart(tmp_path: Path) -> None:
+    text = "-i https://a.example/simple\n--extra-index-url=https://${KEY}@b.example/simple\n-f wheels\n--trusted-host c.example\n"
+    write(tmp_path, {"r.in": f"{text}--require-hashes\n--no-index\nsix\n"})
+    found = read_declared(EnvironmentSpec(requirements="r.in"), tmp_path, {"KEY": "me:secret"})
+    assert found.lines == ("six",)
+    assert found.index_options == (
+        IndexOption("r.in:1", "--index-url", "https://a.example/simple"),
+        IndexOption("r.in:2", "--extra-index-url", "https://me:secret@b.example/simple"),
+        IndexOption("r.in:3", "--find-links", str(tmp_path / "wheels")),
+        IndexOption("r.in:4", "--trusted-host", "c.example"),
+        IndexOption("r.in:6", "--no-index", ""),
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("-r https://example.com/r.txt", "r.in:1: https://example.com/r.txt is another file at every time that it is read, and a lock repeats what stands in the project"),
+        ("--pre", "r.in:1: --pre is not understood here; -r, -c, --hash and options that name an index are"),
+        ("-e .", "r.in:1: -e names a path on this machine, which no other machine has; name code in run.code instead"),
+        ("six --config-settings=a=b", "r.in:1: --config-settings is not understood after a requirement; only --hash is"),
+    ],
+)  # fmt: skip
+def test_what_pip_would_do_and_a_lock_cannot_is_refused_by_name(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        lines_of(tmp_path, line)
+    assert str(caught.value) == message
+
+
+# --- pyproject.toml ---------------------------------------------------------------------------------
+
+
+def test_groups_and_what_uv_is_told_about_versions(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "pyproject.toml": """
+            [project]
+            name = "p"
+            version = "1"
+            requires-python = "<4,>=3.11"
+            dependencies = ["six"]
+            [project.optional-dependencies]
+            fast = ["idna"]
+            [dependency-groups]
+            train = ["attrs", { include-group = "common" }, "p[fast]"]
+            common = ["click"]
+            other = ["flask"]
+            [tool.uv]
+            constraint-dependencies = ["six<1.17"]
+            override-dependencies = ["click==8.1.7"]
+            exclude-dependencies = ["colorama"]
+            build-constraint-dependencies = ["setuptools<80"]
+            dev-dependencies = ["pyflakes"]
+            """
+        },
+    )
+    rest = ("--requires-python <4,>=3.11", "-c six<1.17", "--override click==8.1.7", "--exclude colorama")
+    rest += ("--build-constraint setuptools<80",)
+    assert read_declared(EnvironmentSpec(pyproject="."), tmp_path).lines == ("six", *rest)
+    found = read_declared(EnvironmentSpec(pyproject=".", groups=("train", "dev")), tmp_path)
+    assert found.lines == ("six", "attrs", "click", "pyflakes", "idna", *rest)
+    assert found.requirements == ("six", "attrs", "click", "pyflakes", "idna")
+    with pytest.raises(UsageError) as caught:
+        read_declared(EnvironmentSpec(pyproject=".", groups=("tests",)), tmp_path)
+    assert str(caught.value) == 'pyproject.toml has no dependency group "tests"'
+    assert caught.value.hint == "it has common, dev, other, train"
+
+
+def test_groups_without_a_project(tmp_path: Path) -> None:
+    write(tmp_path, {"pyproject.toml": '[dependency-groups]\ntrain = ["six"]\n'})
+    assert read_declared(EnvironmentSpec(pyproject=".", groups=("train",)), tmp_path).lines == ("six",)
+
+
+def test_a_source_that_is_an_address_is_a_requirement(tmp_path: Path) -> None:
+    text = '[project]\nname = "p"\ndependencies = ["six>=1", "torch"]\n[tool.uv.sources]\n'
+    text += 'six = { url = "https://example.com/six.whl" }\ntorch = [{ index = "cpu", marker = "sys_platform == \'linux\'" }]\n'
+    write(tmp_path, {"pyproject.toml": text})
+    assert read_declared(EnvironmentSpec(pyproject="."), tmp_path).lines == (
+        "six @ https://example.com/six.whl",
+        "torch",
+    )
+
+
+WRITE = "write them into [project] dependencies"
+
+
+@pytest.mark.parametrize(
+    ("files", "message", "hint"),
+    [
+        (
+            {"pyproject.toml": '[tool.poetry]\nname = "h"\n[tool.poetry.dependencies]\nsix = "^1"\n'},
+            "its dependencies are in [tool.poetry.dependencies], which is Poetry's own format",
+            "run `poetry export -f requirements.txt -o requirements.txt` (plugin poetry-plugin-export) and declare "
+            f'requirements = "requirements.txt", or {WRITE}, which Poetry 2 reads, too',
+        ),
+        (
+            {"pyproject.toml": '[build-system]\nrequires = ["setuptools"]\n', "setup.py": "1/0\n"},
+            "its dependencies are in setup.py (install_requires), which only running it would tell",
+            f'{WRITE}, or into a requirements file and declare requirements = "requirements.txt"',
+        ),
+        (
+            {"pyproject.toml": "[tool.ruff]\n", "setup.cfg": "[options]\n"},
+            "its dependencies are in setup.cfg (install_requires), which only running it would tell",
+            f'{WRITE}, or into a requirements file and declare requirements = "requirements.txt"',
+        ),
+        (
+            {"pyproject.toml": "[tool.black]\n", "requirements.txt": "six\n"},
+            "its dependencies seem to be in requirements.txt",
+            'declare requirements = "requirements.txt"',
+        ),
+        (
+            {"pyproject.toml": '[build-system]\nrequires = ["setuptools"]\n'},
+            "it has only [build-system]",
+            f'{WRITE}, or declare packages = ["…"] in repro.toml',
+        ),
+        ({"pyproject.toml": ""}, "it has no dependencies", f'{WRITE}, or declare packages = ["…"] in repro.toml'),
+    ],
+)
+def test_a_pyproject_without_a_project_says_where_its_dependencies_are(
+    tmp_path: Path, files: dict[str, str], message: str, hint: str
+) -> None:
+    write(tmp_path, files)
+    with pytest.raises(UsageError) as caught:
+        read_declared(EnvironmentSpec(pyproject="."), tmp_path)
+    assert str(caught.value) == f"pyproject.toml has no [project] table: {message}"
+    assert (caught.value.hint, caught.value.exit_code) == (hint, 2)
+
+
+def test_dynamic_dependencies_that_setuptools_reads_from_a_file(tmp_path: Path) -> None:
+    text = '[project]\nname = "x"\ndynamic = ["dependencies"]\n[tool.setuptools.dynamic]\ndependencies = { file = ["base.txt"] }\n'
+    write(tmp_path, {"pyproject.toml": text})
+    with pytest.raises(UsageError) as caught:
+        read_declared(EnvironmentSpec(pyproject="."), tmp_path)
+    assert caught.value.hint == 'declare requirements = "base.txt" in repro.toml, which [tool.setuptools.dynamic] names'

@@ -1,0 +1,168 @@
+"""Read where Python packages come from: index settings of the project, of UV_CONFIG_FILE and of requirements files.
+
+uv reads its user's own settings by itself. It runs in a folder of its own, though, so the project's uv.toml, or
+`[tool.uv]` in its pyproject.toml, are read here, and only for what says where packages come from: what would decide
+versions beside repro.toml is not taken. UV_CONFIG_FILE, where it is set, stands in for the project's files, as it does for uv.
+Credentials in an address are taken out of it and reach uv by its environment alone (UV_INDEX_<NAME>_USERNAME).
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from packaging.utils import canonicalize_name
+
+from reprolock.environment.python.requirement_line import IndexOption
+from reprolock.errors import UsageError
+
+_SETTINGS = (
+    *("no-index", "index-strategy", "keyring-provider", "allow-insecure-host", "native-tls", "system-certs"),
+    *("offline", "python-install-mirror", "python-downloads", "pypy-install-mirror"),
+)
+"""Settings of uv that say where packages come from, beside the addresses themselves."""
+_NOT_TAKEN = (
+    *("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_EXCLUDE_NEWER", "UV_RESOLUTION", "UV_PRERELEASE"),
+    *("UV_FORK_STRATEGY", "UV_NO_BINARY", "UV_NO_BINARY_PACKAGE", "UV_BUILD_CONSTRAINT", "UV_TORCH_BACKEND"),
+)
+"""uv's variables that would decide versions beside repro.toml."""
+
+
+class Indexes(NamedTuple):
+    """`settings` go below `[tool.uv]`, `variables` into uv's environment; `sources` are the packages that come from one
+    index alone, by their normalised names, as `[tool.uv.sources]` has them. `remarks` say what a lock does not repeat."""
+
+    settings: Mapping[str, Any] = {}
+    variables: Mapping[str, str] = {}
+    sources: Mapping[str, Any] = {}
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def for_pinned(self) -> Indexes:
+        """The same for packages that are pinned by hash: each may come from any index, whatever the order."""
+        if not self.settings.get("index"):
+            return self
+        tables = [{key: value for key, value in table.items() if key != "explicit"} for table in self.settings["index"]]
+        return self._replace(settings={**self.settings, "index": tables, "index-strategy": "unsafe-best-match"})
+
+
+def read_indexes(environ: Mapping[str, str], root: Path | None = None, options: Iterable[IndexOption] = ()) -> Indexes:
+    """The settings for a project in `root` (None: no project's) whose requirements files give `options`.
+
+    UsageError for a settings file that cannot be read.
+    """
+    named = environ.get("UV_CONFIG_FILE")
+    settings: dict[str, Any] = {}
+    sources: dict[str, Any] = {}
+    folder = Path()
+    if named:
+        folder = Path(named).expanduser().absolute().parent
+        settings = _load(Path(named).expanduser(), "UV_CONFIG_FILE")
+    elif root is not None:
+        folder = root
+        settings, sources = _of_project(root)
+    found = _Collected(folder)
+    found.add_settings(settings)
+    remarks = [
+        f"{name} is set and not honoured: what decides versions stands in repro.toml"
+        for name in _NOT_TAKEN
+        if environ.get(name)
+    ]
+    for option in options:
+        found.add_option(option)
+        remarks.append(
+            f"{option.place}: {option.option} is used and not recorded: on another machine, name the index in UV_INDEX or uv.toml"
+        )
+    return Indexes(found.settings, found.variables, sources, tuple(remarks))
+
+
+def _of_project(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings of uv.toml, or of `[tool.uv]` where there is none, and the sources that are indexes."""
+    pyproject = _load(root / "pyproject.toml", "pyproject.toml") if (root / "pyproject.toml").is_file() else {}
+    tool = pyproject.get("tool", {}).get("uv", {})
+    settings = _load(root / "uv.toml", "uv.toml") if (root / "uv.toml").is_file() else tool
+    sources: dict[str, Any] = {}
+    for name, given in tool.get("sources", {}).items():
+        tables = given if isinstance(given, list) else [given]
+        if all(isinstance(table, dict) and "index" in table for table in tables):
+            sources[canonicalize_name(name)] = given
+    return settings, sources
+
+
+def _load(path: Path, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        raise UsageError(f"{name} names {path}, which is not there", hint=f"correct {name}, or unset it") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{name} cannot be read: {str(error).splitlines()[0]}", hint="check the file") from None
+
+
+class _Collected:
+    """Settings and variables as they are put together. `folder` is what relative addresses are relative to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.settings: dict[str, Any] = {}
+        self.variables: dict[str, str] = {}
+
+    def add_settings(self, given: Mapping[str, Any]) -> None:
+        """What a settings file says, the `[pip]` table included."""
+        pip = given.get("pip", {})
+        merged = {**given, **{key: value for key, value in pip.items() if key not in given}}
+        self.settings |= {key: merged[key] for key in _SETTINGS if key in merged}
+        for table in merged.get("index", ()):
+            self._add_index(table)
+        for address in merged.get("extra-index-url", ()):
+            self._add_index({"url": address})
+        if "index-url" in merged:
+            self._add_index({"url": merged["index-url"], "default": True})
+        for address in merged.get("find-links", ()):
+            self._add_find_links(address)
+
+    def add_option(self, option: IndexOption) -> None:
+        """What a line of a requirements file says."""
+        if option.option == "--no-index":
+            self.settings["no-index"] = True
+        elif option.option == "--trusted-host":
+            self.settings.setdefault("allow-insecure-host", []).append(option.value)
+        elif option.option == "--find-links":
+            self._add_find_links(option.value)
+        else:
+            default = {"default": True} if option.option == "--index-url" else {}
+            self._add_index({"url": option.value, **default})
+
+    def _add_index(self, table: Mapping[str, Any]) -> None:
+        tables = self.settings.setdefault("index", [])
+        address, user, password = _without_credentials(self._absolute(str(table.get("url", ""))))
+        made = {**table, "url": address}
+        if user is not None:
+            name = made.setdefault("name", f"reprolock-{len(tables)}")
+            prefix = f"UV_INDEX_{re.sub('[^A-Za-z0-9]', '_', name).upper()}"
+            self.variables |= {f"{prefix}_USERNAME": user} | ({f"{prefix}_PASSWORD": password} if password else {})
+        tables.append(made)
+
+    def _add_find_links(self, address: str) -> None:
+        whole = self._absolute(address)
+        if _without_credentials(whole)[1] is not None:
+            links = [self.variables["UV_FIND_LINKS"]] if "UV_FIND_LINKS" in self.variables else []
+            self.variables["UV_FIND_LINKS"] = ",".join([*links, whole])
+        else:
+            self.settings.setdefault("find-links", []).append(whole)
+
+    def _absolute(self, address: str) -> str:
+        return address if "://" in address or not address else str((self.folder / address).resolve())
+
+
+def _without_credentials(address: str) -> tuple[str, str | None, str]:
+    """The address without its userinfo, the user (None for none) and the password."""
+    parts = urlsplit(address)
+    if "@" not in parts.netloc:
+        return address, None, ""
+    userinfo, _, host = parts.netloc.rpartition("@")
+    user, _, password = userinfo.partition(":")
+    return urlunsplit(parts._replace(netloc=host)), unquote(user), unquote(password)

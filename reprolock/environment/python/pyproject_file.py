@@ -1,0 +1,197 @@
+"""Read the dependencies of a pyproject.toml: `[project]`, extras, dependency groups, and what `[tool.uv]` adds to them.
+
+What uv would do with a key and a lock cannot repeat is refused by name; a file whose dependencies stand elsewhere is
+refused with where they stand.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from packaging.dependency_groups import resolve_dependency_groups
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from reprolock.environment.python.requirement_line import Kind, Line
+from reprolock.errors import UsageError
+
+NAME = "pyproject.toml"
+_DECLARED = re.compile(r"(?P<folder>[^\[\]]*)(?:\[(?P<extras>[^\[\]]*)\])?")
+_BOUNDS: Mapping[str, Kind] = {
+    "constraint-dependencies": "-c",
+    "override-dependencies": "--override",
+    "exclude-dependencies": "--exclude",
+    "build-constraint-dependencies": "--build-constraint",
+}
+"""Keys of `[tool.uv]` that decide versions, and what their lines are called in the lock."""
+
+
+def folder_of(declared: str) -> str:
+    """The folder that environment.pyproject names: "lib" of "lib[extra]"."""
+    match = _DECLARED.fullmatch(declared)
+    return (match["folder"] if match else declared) or "."
+
+
+def read_pyproject(declared: str, groups: Sequence[str], root: Path) -> Iterator[Line]:
+    """The lines that "FOLDER[extra,…]" and `groups` ask for. UsageError names the key at fault."""
+    match = _DECLARED.fullmatch(declared)
+    extras = [extra.strip() for extra in (match["extras"] or "").split(",")] if match else []
+    tables = read_tables(root / folder_of(declared), folder_of(declared))
+    project = tables.get("project")
+    if not isinstance(project, dict):
+        if not groups or [extra for extra in extras if extra]:
+            raise _elsewhere(tables, root / folder_of(declared))
+        project = {}
+    if "dependencies" in project.get("dynamic", ()):
+        raise _dynamic(tables)
+    uv = _mapping(_mapping(tables.get("tool")).get("uv"))
+    sources: dict[str, Any] = {canonicalize_name(name): source for name, source in _mapping(uv.get("sources")).items()}
+    for line in _packages(project, [extra for extra in extras if extra], tables, groups):
+        yield from _from_source(line, sources)
+    if isinstance(asked := project.get("requires-python"), str):
+        yield Line(f"{NAME}: project.requires-python", asked, "--requires-python")
+    for key, kind in _BOUNDS.items():
+        for index, text in enumerate(uv.get(key, ())):
+            yield Line(f"{NAME}: tool.uv.{key}[{index}]", _text(text, key), kind)
+
+
+def read_tables(folder: Path, shown: str) -> dict[str, Any]:
+    """The whole file. UsageError where it is not there or not TOML."""
+    try:
+        return tomllib.loads((folder / NAME).read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        raise UsageError(
+            f'no {NAME} in "{shown}"',
+            hint='name the folder that holds it in environment.pyproject, such as "."',
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = (str(error).splitlines() or ["unreadable"])[0].rstrip(".:")
+        raise UsageError(f"{NAME} cannot be read: {reason[:1].lower()}{reason[1:]}", hint="check the file") from None
+
+
+def _packages(
+    project: Mapping[str, Any], extras: list[str], tables: Mapping[str, Any], groups: Sequence[str]
+) -> Iterator[Line]:
+    own = canonicalize_name(project.get("name", ""))
+    for index, text in enumerate(project.get("dependencies", ())):
+        yield Line(f"{NAME}: project.dependencies[{index}]", str(text))
+    known = {canonicalize_name(name): items for name, items in project.get("optional-dependencies", {}).items()}
+    seen: set[str] = set()
+    for group in groups:
+        for text in _group(tables, group):
+            if (own_extras := _own_extras(own, text)) is not None:
+                extras += own_extras
+            else:
+                yield Line(f"{NAME}: dependency-groups.{group}", text)
+    while extras:
+        extra = canonicalize_name(extras.pop())
+        if extra in seen:
+            continue
+        seen.add(extra)
+        if extra not in known:
+            raise UsageError(
+                f'{NAME} has no extra "{extra}"', hint=f"it has {', '.join(sorted(known))}" if known else "it has none"
+            )
+        for index, text in enumerate(known[extra]):
+            if (own_extras := _own_extras(own, str(text))) is not None:
+                extras += own_extras  # proj[all] = ["proj[train]"]
+            else:
+                yield Line(f"{NAME}: project.optional-dependencies.{extra}[{index}]", str(text))
+
+
+def _group(tables: Mapping[str, Any], group: str) -> tuple[str, ...]:
+    """The requirements of a dependency group (PEP 735), included groups resolved; `[tool.uv] dev-dependencies` is "dev"."""
+    known = dict(_mapping(tables.get("dependency-groups")))
+    uv = _mapping(_mapping(tables.get("tool")).get("uv"))
+    if "dev-dependencies" in uv:
+        known["dev"] = [*known.get("dev", ()), *uv["dev-dependencies"]]
+    if canonicalize_name(group) not in {canonicalize_name(name) for name in known}:
+        raise UsageError(
+            f'{NAME} has no dependency group "{group}"',
+            hint=f"it has {', '.join(sorted(known))}" if known else "it has none",
+        )
+    try:
+        return resolve_dependency_groups(known, group)
+    except (ValueError, TypeError, LookupError, ExceptionGroup) as error:
+        raise UsageError(f"{NAME}: dependency-groups.{group}: {error}", hint="check the group") from None
+
+
+def _own_extras(own: str, text: str) -> list[str] | None:
+    """The extras of the project itself that a requirement asks for; None for another package."""
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        return None
+    return sorted(requirement.extras) if own and canonicalize_name(requirement.name) == own else None
+
+
+def _from_source(line: Line, sources: Mapping[str, Any]) -> Iterator[Line]:
+    """The line as `[tool.uv.sources]` has it: an index is a matter of where files come from, an address is a requirement."""
+    match = re.match(r"[\w.-]+", line.text)
+    given = sources.get(canonicalize_name(match[0])) if match else None
+    for source in given if isinstance(given, list) else [given]:
+        table = _mapping(source)
+        if source is None or "index" in table:
+            yield line
+        elif match and isinstance(url := table.get("url"), str) and not {"subdirectory", "marker"} & set(table):
+            yield line._replace(text=f"{match[0]} @ {url}")
+        else:
+            kind = next((key for key in ("git", "path", "workspace", "url") if key in table), "a source of its own")
+            raise UsageError(
+                f"{line.place}: [tool.uv.sources] gives {match[0] if match else line.text} "
+                f"a source of its own ({kind}), which a lock cannot repeat",
+                hint="publish it to an index, and name that index in UV_INDEX or uv.toml",
+            )
+
+
+def _elsewhere(tables: Mapping[str, Any], folder: Path) -> UsageError:
+    """A file without `[project]`: where its dependencies stand, and what to do."""
+    tool = _mapping(tables.get("tool"))
+    write = "write them into [project] dependencies"
+    if "poetry" in tool:
+        where = "its dependencies are in [tool.poetry.dependencies], which is Poetry's own format"
+        hint = (
+            "run `poetry export -f requirements.txt -o requirements.txt` (plugin poetry-plugin-export) and declare "
+            f'requirements = "requirements.txt", or {write}, which Poetry 2 reads, too'
+        )
+    elif "flit" in tool or "pdm" in tool and "dependencies" in _mapping(tool["pdm"]):
+        name = "flit" if "flit" in tool else "pdm"
+        where, hint = f"its dependencies are in [tool.{name}]", write
+    elif setup := next((name for name in ("setup.cfg", "setup.py") if (folder / name).is_file()), None):
+        where = f"its dependencies are in {setup} (install_requires), which only running it would tell"
+        hint = f'{write}, or into a requirements file and declare requirements = "requirements.txt"'
+    elif file := next(
+        (name for name in ("Pipfile", "environment.yml", "requirements.txt") if (folder / name).is_file()), None
+    ):
+        where = f"its dependencies seem to be in {file}"
+        hint = 'declare requirements = "requirements.txt"' if file == "requirements.txt" else write
+    else:
+        only = "only [build-system]" if set(tables) == {"build-system"} else "no dependencies"
+        where, hint = f"it has {only}", f'{write}, or declare packages = ["…"] in repro.toml'
+    return UsageError(f"{NAME} has no [project] table: {where}", hint=hint)
+
+
+def _dynamic(tables: Mapping[str, Any]) -> UsageError:
+    """`dynamic = ["dependencies"]`: the build backend says them, often from a file."""
+    setuptools = _mapping(_mapping(tables.get("tool")).get("setuptools"))
+    named = _mapping(_mapping(setuptools.get("dynamic")).get("dependencies")).get("file")
+    files = [named] if isinstance(named, str) else list(named or ())
+    hint = "write the dependencies into pyproject.toml, or name a requirements file"
+    if files:
+        hint = f'declare requirements = "{files[0]}" in repro.toml, which [tool.setuptools.dynamic] names'
+    return UsageError(f"{NAME}: project.dependencies is dynamic, and a lock needs it written down", hint=hint)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any, key: str) -> str:
+    """A requirement of `[tool.uv]`. uv also takes tables in override-dependencies, which a lock does not."""
+    if not isinstance(value, str):
+        raise UsageError(f"{NAME}: tool.uv.{key} holds {value!r}, which is not a requirement", hint="write it as text")
+    return value

@@ -1,0 +1,147 @@
+"""Read requirements files as pip does: encodings, continued lines, comments, ${VARIABLES}, options and nested files.
+
+The rules are those of pip's "Requirements File Format" and of its `req_file.py`. What pip would do and a lock cannot
+repeat is refused by name.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from reprolock.environment.python.requirement_line import IndexOption, Kind, Line
+from reprolock.errors import UsageError
+
+_NESTED = {"-r": "", "--requirement": "", "-c": "-c", "--constraint": "-c"}
+_INDEX = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--no-index", "--trusted-host")
+_LONG_NAMES = {"-i": "--index-url", "-f": "--find-links"}
+_WITHOUT_EFFECT = ("--require-hashes", "--prefer-binary")
+"""A lock pins hashes in any case, and its resolver prefers wheels."""
+_HASH = re.compile(r"\s--hash(?:=|\s+)(\S+)")
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+_COMMENT = re.compile(r"(^|\s+)#.*$")
+_CODING = re.compile(rb"coding[:=]\s*([-\w.]+)")
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def read_requirements_file(
+    path: Path, root: Path, environ: Mapping[str, str], *, kind: Kind = "", above: tuple[Path, ...] = ()
+) -> Iterator[Line | IndexOption]:
+    """The lines of a requirements file and of those that it names with -r and -c.
+
+    UsageError names the file, the line and the option that a lock cannot repeat.
+    """
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    if path.resolve() in above:
+        raise UsageError(f"{name} names itself by -r or -c", hint="take out one of the -r lines")
+    for number, text in _logical_lines(_decode(path, name)):
+        place, text = f"{name}:{number}", _VARIABLE.sub(lambda found: environ.get(found[1], found[0]), text)
+        if not text.startswith("-"):
+            yield _requirement(place, text, kind, name)
+            continue
+        option, value = _split_option(text)
+        if option in _NESTED:
+            nested = path.parent / _local(value, place, name)
+            inner = _NESTED[option] or kind
+            yield from read_requirements_file(
+                nested, root, environ, kind="-c" if inner == "-c" else "", above=(*above, path.resolve())
+            )
+        elif option in _INDEX:
+            yield IndexOption(place, _LONG_NAMES.get(option, option), _relative(value, option, path.parent))
+        elif option not in _WITHOUT_EFFECT:
+            raise UsageError(f"{place}: {_explain(option)}", hint=f"take the line out of {name}")
+
+
+def _requirement(place: str, text: str, kind: Kind, name: str) -> Line:
+    hashes = tuple(_HASH.findall(text))
+    rest = _HASH.sub("", text).strip()
+    if option := re.search(r"\s(--[a-z-]+)", rest):
+        raise UsageError(
+            f"{place}: {option[1]} is not understood after a requirement; only --hash is",
+            hint=f"take it out of {name}",
+        )
+    return Line(place, rest, kind, hashes)
+
+
+def _split_option(text: str) -> tuple[str, str]:
+    """`-rbase.txt`, `-r "base file.txt"`, `--requirement=base.txt` as an option and its value without quotes."""
+    match = re.match(r"(--[a-z-]+)(?:=|\s+|$)|(-[A-Za-z])\s*", text)
+    if match is None:
+        return text.split()[0], ""
+    value = text[match.end() :].strip()
+    try:
+        words = shlex.split(value)
+    except ValueError:
+        words = [value]
+    return match[1] or match[2], " ".join(words)
+
+
+def _local(value: str, place: str, name: str) -> str:
+    if re.match(r"(https?|ftp):", value):
+        raise UsageError(
+            f"{place}: {value} is another file at every time that it is read, and a lock repeats what stands in the project",
+            hint=f"save it beside {name} and name it there",
+        )
+    return value.removeprefix("file://")
+
+
+def _relative(value: str, option: str, folder: Path) -> str:
+    """A folder of wheels, or an index in one, stands beside the file that names it."""
+    if option in ("--no-index", "--trusted-host") or "://" in value or not value:
+        return value
+    return str((folder / value).resolve())
+
+
+def _explain(option: str) -> str:
+    if option in ("-e", "--editable"):
+        return f"{option} names a path on this machine, which no other machine has; name code in run.code instead"
+    return f"{option} is not understood here; -r, -c, --hash and options that name an index are"
+
+
+def _decode(path: Path, name: str) -> str:
+    """The file's text by its byte order mark, its `coding:` line (PEP 263), else as UTF-8."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(
+            f"no requirements file {name}",
+            hint="check environment.requirements in repro.toml, and -r and -c in the file",
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read: {error.strerror}", hint="check the file") from None
+    encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
+    if encoding is None:
+        first_lines = b"\n".join(line for line in data.split(b"\n")[:2] if line.startswith(b"#"))
+        coding = _CODING.search(first_lines)
+        encoding = coding[1].decode("ascii") if coding else "utf-8"
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except (UnicodeDecodeError, LookupError):
+        raise UsageError(f"{name} cannot be read: it is not {encoding.upper()}", hint="save it as UTF-8") from None
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """(number of the first line, text): lines that end in a backslash joined, comments and empty lines left out."""
+    start, parts = 1, list[str]()
+    for number, line in enumerate(text.splitlines(), 1):
+        if not parts:
+            start = number
+        comment = re.match(r"\s*#", line) is not None
+        if line.endswith("\\") and not comment:
+            parts.append(line.removesuffix("\\"))
+            continue
+        parts.append(f" {line}" if comment else line)  # a comment ends what is continued
+        joined, parts = _COMMENT.sub("", "".join(parts)).strip(), []
+        if joined:
+            yield start, joined
+    if joined := _COMMENT.sub("", "".join(parts)).strip():
+        yield start, joined
