@@ -1,0 +1,198 @@
+"""Locking and building from package indexes as people have them, each a server of its own on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from index_server import index_server
+from wheelhouse import PYTHON, environ, sdist, wheel
+
+from reprolock.environment.python.env_store import ensure
+from reprolock.environment.python.indexes import Indexes, read_indexes
+from reprolock.environment.python.lock import resolve
+from reprolock.environment.python.requirement_line import IndexOption
+from reprolock.errors import ServiceError, UsageError
+from reprolock.model.lock import EnvironmentPin
+from reprolock.model.spec import EnvironmentSpec
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    folder = tmp_path / "house"
+    folder.mkdir()
+    return folder
+
+
+def variables(tmp_path: Path, **more: str) -> dict[str, str]:
+    """Of a user without settings, whose uv has a cache of the test's own."""
+    clean = environ(tmp_path, UV_CACHE_DIR=str(tmp_path / "uv"), HOME=str(tmp_path), XDG_CONFIG_HOME=str(tmp_path))
+    return {name: value for name, value in clean.items() if name != "NETRC"} | more
+
+
+def lock(tmp_path: Path, given: dict[str, str], *packages: str, **options) -> EnvironmentPin:
+    spec = options.pop("spec", None) or EnvironmentSpec(packages=packages)
+    return resolve(spec, tmp_path, python=PYTHON, environ=given, **options)
+
+
+def sums(*files: Path) -> tuple[str, ...]:
+    return tuple(sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in files))
+
+
+@pytest.mark.parametrize(
+    "hashes",
+    [
+        lambda name: None,
+        lambda name: "md5",
+        lambda name: "sha256" if name.endswith(".tar.gz") else None,
+        lambda name: "sha256" if name.endswith(".tar.gz") else "md5",
+    ],
+    ids=["none", "md5", "sdist only", "sdist only, else md5"],
+)
+def test_files_without_a_sha256_are_fetched_and_hashed(tmp_path: Path, house: Path, hashes) -> None:
+    files = [wheel(house, "tool"), wheel(house, "tool", tag=f"cp3{PYTHON[2:]}-none-win_amd64"), sdist(house, "tool")]
+    with index_server(house, hashes) as index:
+        given = variables(tmp_path, UV_DEFAULT_INDEX=index.url)
+        remarks: list[str] = []
+        found = lock(tmp_path, given, "tool", remark=remarks.append)
+        assert ([pin.hashes for pin in found.package], remarks) == ([sums(*files)], [])
+        built = ensure(found, tmp_path / "cache", environ=given)
+        assert (built.packages / "tool.py").exists()
+
+
+def test_a_file_that_cannot_be_fetched_is_said_and_not_pinned(tmp_path: Path, house: Path) -> None:
+    file, broken = wheel(house, "tool"), house / "tool-1.0-py3-none-win_amd64.whl"
+    broken.write_bytes(b"no archive")
+    with index_server(house, lambda name: "md5") as index:
+        remarks: list[str] = []
+        found = lock(tmp_path, variables(tmp_path, UV_DEFAULT_INDEX=index.url), "tool", remark=remarks.append)
+    assert found.package[0].hashes == sums(file)
+    [remark] = remarks
+    assert remark.startswith(
+        f"{broken.name} is not pinned: the index gives no SHA-256 of it, and it cannot be fetched: "
+    )
+
+
+def test_as_of_needs_an_index_that_gives_upload_times(tmp_path: Path, house: Path) -> None:
+    from datetime import UTC, datetime
+
+    wheel(house, "tool")
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    with index_server(house) as index, pytest.raises(UsageError) as caught:
+        lock(tmp_path, variables(tmp_path, UV_DEFAULT_INDEX=index.url), "tool", as_of=moment)
+    assert str(caught.value) == (
+        "--as-of: the package index does not say when tool-1.0-py3-none-any.whl was uploaded, so what was there then is not known"
+    )
+    assert caught.value.hint == (
+        "leave out --as-of and pin versions in [environment], or name an index that gives upload times (PEP 700) in UV_DEFAULT_INDEX"
+    )
+    with index_server(house, uploaded="2025-12-31T00:00:00Z") as index:
+        given = variables(tmp_path, UV_DEFAULT_INDEX=index.url)
+        assert lock(tmp_path, given, "tool", as_of=moment).package[0].version == "1.0"
+
+
+@pytest.mark.parametrize("where", ["UV_CONFIG_FILE", "uv.toml", "pyproject.toml", "requirements", "UV_INDEX_URL"])
+def test_the_index_is_found_where_people_name_it(tmp_path: Path, house: Path, where: str) -> None:
+    wheel(house, "tool")
+    given, spec, remarks = variables(tmp_path), EnvironmentSpec(packages=("tool",)), list[str]()
+    with index_server(house, keys="me:s3cret") as index:
+        address = index.url.replace("//", "//me:s3cret@")
+        if where == "UV_CONFIG_FILE":
+            (tmp_path / "mine.toml").write_text(f'[[index]]\nurl = "{address}"\ndefault = true\n')
+            given[where] = str(tmp_path / "mine.toml")
+        elif where == "uv.toml":
+            (tmp_path / where).write_text(f'index-url = "{address}"\n')
+        elif where == "pyproject.toml":
+            (tmp_path / where).write_text(f'[tool.uv.pip]\nindex-url = "{address}"\n')
+        elif where == "requirements":
+            spec = EnvironmentSpec(requirements="r.txt")
+            (tmp_path / "r.txt").write_text("--index-url http://${KEYS}@" + address.partition("@")[2] + "\ntool\n")
+            given["KEYS"] = "me:s3cret"
+        else:
+            given[where] = address
+        found = lock(tmp_path, given, spec=spec, remark=remarks.append)
+        options = [IndexOption("r.txt:1", "--index-url", address)] if where == "requirements" else []
+        ensure(found, tmp_path / "cache", environ=given, indexes=read_indexes(given, tmp_path, options))
+    assert [pin.name for pin in found.package] == ["tool"]
+    used = "r.txt:1: --index-url is used and not recorded: on another machine, name the index in UV_INDEX or uv.toml"
+    assert remarks == ([used] if where == "requirements" else [])
+    assert "s3cret" not in found.model_dump_json() and "127.0.0.1" not in found.model_dump_json()
+
+
+def test_credentials_of_netrc_are_uvs_own_matter(tmp_path: Path, house: Path) -> None:
+    wheel(house, "tool")
+    with index_server(house, lambda name: "md5", keys="me:s3cret") as index:
+        given = variables(tmp_path, UV_DEFAULT_INDEX=index.url)
+        with pytest.raises(ServiceError) as caught:
+            lock(tmp_path, given, "tool")
+        assert caught.value.exit_code == 5
+        (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password s3cret\n")
+        found = lock(tmp_path, given, "tool")
+        ensure(found, tmp_path / "cache", environ=given)
+    assert "s3cret" not in found.model_dump_json()
+
+
+def test_a_keyring_is_asked(tmp_path: Path, house: Path) -> None:
+    wheel(house, "tool")
+    program = tmp_path / "bin" / "keyring"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho s3cret\n")
+    program.chmod(0o755)
+    with index_server(house, keys="me:s3cret") as index:
+        given = variables(tmp_path, UV_DEFAULT_INDEX=index.url.replace("//", "//me@"))
+        given |= {"UV_KEYRING_PROVIDER": "subprocess", "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
+        assert lock(tmp_path, given, "tool").package[0].name == "tool"
+
+
+def test_a_package_with_an_index_of_its_own_comes_from_there(tmp_path: Path, house: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    wheel(house, "tool", needs=["helper"]), wheel(house, "helper")
+    own, decoy = wheel(other, "tool", "0.9", needs=["helper"]), wheel(other, "helper", "9.0")
+    with index_server(house) as common, index_server(other) as special:
+        (tmp_path / "pyproject.toml").write_text(
+            '[project]\nname = "p"\nversion = "1"\ndependencies = ["tool"]\n'
+            '[tool.uv.sources]\ntool = { index = "special" }\n'
+            f'[[tool.uv.index]]\nname = "special"\nurl = "{special.url}"\nexplicit = true\n'
+        )
+        given = variables(tmp_path, UV_DEFAULT_INDEX=common.url)
+        found = lock(tmp_path, given, spec=EnvironmentSpec(pyproject="."))
+        assert [(pin.name, pin.version) for pin in found.package] == [("helper", "1.0"), ("tool", "0.9")]
+        assert found.package[1].hashes == sums(own) and decoy.exists()
+        built = ensure(found, tmp_path / "cache", environ=given, indexes=read_indexes(given, tmp_path))
+    assert [(item.name, item.version) for item in built.manifest.distribution] == [("helper", "1.0"), ("tool", "0.9")]
+
+
+def test_credentials_are_taken_out_of_addresses(tmp_path: Path) -> None:
+    (tmp_path / "uv.toml").write_text(
+        'extra-index-url = ["https://me:p%40ss@a.example/simple"]\nfind-links = ["wheels", "https://me@b.example/w"]\n'
+        '[[index]]\nname = "my-corp"\nurl = "https://you:key@c.example/simple"\n[[index]]\nurl = "local"\nformat = "flat"\n'
+    )
+    given = {"UV_CONSTRAINT": "c.txt"}
+    assert read_indexes(given, tmp_path) == Indexes(
+        settings={
+            "index": [
+                {"name": "my-corp", "url": "https://c.example/simple"},
+                {"url": str(tmp_path / "local"), "format": "flat"},
+                {"url": "https://a.example/simple", "name": "reprolock-2"},
+            ],
+            "find-links": [str(tmp_path / "wheels")],
+        },
+        variables={
+            "UV_INDEX_MY_CORP_USERNAME": "you",
+            "UV_INDEX_MY_CORP_PASSWORD": "key",
+            "UV_INDEX_REPROLOCK_2_USERNAME": "me",
+            "UV_INDEX_REPROLOCK_2_PASSWORD": "p@ss",
+            "UV_FIND_LINKS": "https://me@b.example/w",
+        },
+        remarks=("UV_CONSTRAINT is set and not honoured: what decides versions stands in repro.toml",),
+    )
+
+
+def test_a_settings_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_indexes({"UV_CONFIG_FILE": "/nowhere/uv.toml"}, tmp_path)
+    assert str(caught.value) == "UV_CONFIG_FILE names /nowhere/uv.toml, which is not there"
+    assert caught.value.hint == "correct UV_CONFIG_FILE, or unset it"
