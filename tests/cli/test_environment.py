@@ -497,7 +497,8 @@ def test_a_lock_of_another_platform(project: Project, house: Path, cli) -> None:
     fails(
         cli("run"),
         8,
-        "error: winlib 1.0 has no wheel for this machine\nhint: run on a platform that winlib has wheels for\n",
+        "error: winlib 1.0 has no wheel for this machine\nhint: run on a platform that winlib has wheels for; "
+        "`reprolock lock --upgrade-package winlib` pins its source too, if the index has one\n",
     )
 
 

@@ -230,7 +230,9 @@ def _understood(complaint: Complaint) -> ReprolockError:
         )
     if "matching platform tag" in text or "matching Python" in text:
         return MachineError(
-            f"{named} has no wheel for this machine", hint=f"run on a platform that {name} has wheels for"
+            f"{named} has no wheel for this machine",
+            hint=f"run on a platform that {name} has wheels for",
+            owner_hint=f"{upgrade} pins its source too, if the index has one",
         )
     if "there is no version of" in text or re.search(
         r"was not found in the (?:package registry|provided package locations)", text

@@ -17,6 +17,8 @@ _LONG = 240
 """Longer explanations of uv are shortened to their first and their last reason."""
 _FOREIGN = re.compile(r"tool\.uv|requires-python|exclude-newer|--[a-z]")
 """A line that speaks of settings and options which reprolock's user does not have."""
+_PYTHON_OF_A_FILE = re.compile(r"(\S+?)==(\S+) requires Python (\S+?),? (?:and|we can conclude)")
+_NO_WHEEL = re.compile(r"(\S+?)==(\S+) has no usable wheels")
 _PYTHON = re.compile(
     r"the requested Python version \(>=([\d.]+)\) does not satisfy Python(\S+) and (\S+?)==(\S+) depends on"
 )
@@ -38,6 +40,14 @@ def unresolvable_error(complaint: Complaint, python: str) -> UsageError:
         )
     if match := _PYTHON.search(" ".join(lines)):
         return _python_error(match[3], match[4], match[2], python, lines)
+    if match := _PYTHON_OF_A_FILE.search(" ".join(lines)):
+        return _python_error(match[1], match[2], match[3], python, lines)
+    if match := _NO_WHEEL.search(" ".join(lines)):
+        return UsageError(
+            f"{match[1]} {match[2]} has no wheel, and with --no-build nothing else is taken",
+            problems=lines,
+            hint=f"leave out --no-build, or ask for a version of {match[1]} that has wheels",
+        )
     if "No solution found" not in told.head:
         sentence = f"uv cannot resolve the requirements: {_plain(told.innermost)}"
     else:
