@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CACHE ?= $(HOME)/.cache/reprolock-dev
 MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
+# Tests of what is decided without Spark, MLflow or a server.
+FAST := tests/test_architecture.py tests/model tests/files tests/property tests/lake/git tests/environment/code tests/steps/locking tests/steps/inputs
 export PATH := $(CURDIR)/$(BIN):$(CACHE)/bin:$(PATH)
 
 .PHONY: help install minio check dist test test-fast test-laws docs large demo demo-stack campaign bench schemas relock clean
@@ -42,7 +44,7 @@ dist: install ## Build the sdist and the wheel, check them, and run reprolock fr
 test: install minio ## Run every test; says at the end which real services it ran against
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
-test-fast: install ## The tests that need no Spark, no MLflow and no server: under three minutes
+test-fast: install ## The tests that need no Spark, no MLflow and no server
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not spark and not live" $(FAST) $(PYTEST_ARGS)
 
 test-laws: install ## Look for a value that breaks a law: other values each time, and many of them

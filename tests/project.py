@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
+from typing import TYPE_CHECKING
 
 import pytest
 from ground import Ground
 from maven_folder import add_listener, listener
-from mlflow.entities import Run
-from mlflow.tracking import MlflowClient
 
 from reprolock.engine.process_tree import end_leftovers
 from reprolock.model.record import Record
@@ -26,8 +25,18 @@ from reprolock.steps.project.run_folders import latest, runs_folder
 from reprolock.tracker import open_tracker
 from reprolock.tracker.tracking_uri import Place
 
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
 NAMES = ("LAKECTL_", "MLFLOW_", "SPARK_", "AWS_")
 """What a developer may have set, and no test wants unasked."""
+
+
+def _client(uri: str) -> MlflowClient:
+    from mlflow.tracking import MlflowClient  # seconds, and only for tests that look into MLflow
+
+    return MlflowClient(uri)
 
 
 class Project(Ground):
@@ -61,11 +70,11 @@ class Project(Ground):
 
     def stored(self, run_id: str | None = None, uri: str | None = None) -> Run:
         """The run in MLflow; the newest record's, where none is named."""
-        return MlflowClient(uri or self.database).get_run(run_id or self.record.run_id)
+        return _client(uri or self.database).get_run(run_id or self.record.run_id)
 
     def all_stored(self, uri: str | None = None, experiment: str = "flights") -> list[Run]:
         """Every run of the project's experiment, newest first."""
-        client = MlflowClient(uri or self.database)
+        client = _client(uri or self.database)
         found = client.get_experiment_by_name(experiment)
         return list(client.search_runs([found.experiment_id], order_by=["start_time DESC"])) if found else []
 
@@ -75,7 +84,7 @@ class Project(Ground):
         return tracker.read(run_id)
 
     def artifacts(self, run_id: str, uri: str | None = None) -> list[str]:
-        return sorted(entry.path for entry in MlflowClient(uri or self.database).list_artifacts(run_id, "reprolock"))
+        return sorted(entry.path for entry in _client(uri or self.database).list_artifacts(run_id, "reprolock"))
 
 
 @pytest.fixture(scope="session")

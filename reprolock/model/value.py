@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -9,3 +12,11 @@ class Value(BaseModel):
     """A frozen value. Unknown fields are refused, so that a typing error never passes in silence."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="strings")
+
+    def replaced(self, changes: Mapping[str, Any]) -> Self:
+        """The value with some fields changed, checked as a new one is. ValidationError for one that is not valid.
+
+        What is nested is valid already, and is not checked again.
+        """
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return self.model_validate({**given, **changes})
