@@ -23,7 +23,10 @@ def read(source: Source) -> Any:
     files = find_files(source)
     opens = [opened(source, file, lambda file: pyarrow.orc.ORCFile(file.path)) for file in files]
     schemas = [orc_schema(source, file, orc.schema) for file, orc in zip(files, opens, strict=True)]
-    schema = target(source, files, schemas, merged=source.flag("mergeschema"))
+    merged = source.flag("mergeschema")
+    if not merged and any(schema != schemas[0] for schema in schemas):
+        raise source.refusal("files of several schemas without mergeSchema, for Spark takes one of them")
+    schema = target(source, files, schemas, merged=merged)
     tables = [
         conform(source, file, opened(source, file, lambda _, orc=orc: orc.read()), schema)  # type: ignore[misc]
         for file, orc in zip(files, opens, strict=True)

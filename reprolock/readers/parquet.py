@@ -84,6 +84,8 @@ def _type(type: Any, leaves: Iterator[int], parquet: Any) -> Any:
     leaf = parquet.column(next(leaves))
     if leaf.physical_type == "INT96":
         return TIMESTAMP
+    if kinds.is_null(type):  # Spark knows no column without a type: it takes the one that holds the nulls
+        return {"INT32": pa.int32(), "INT64": pa.int64()}.get(leaf.physical_type, pa.null())
     if kinds.is_duration(type):
         return pa.int64()
     return spark_type(type)

@@ -228,6 +228,40 @@ def tables() -> Iterator[Case | list[str]]:
     yield from tables_bench.cases()
 
 
+def readers() -> Iterator[Case]:
+    """`.pandas()` of a big file against the readers that people would use without it, each in a process of its own."""
+    folder = fresh("readers")
+    make = (
+        "import numpy as np, pandas as pd, pyarrow as pa, pyarrow.csv as c, pyarrow.parquet as q; r = np.random.default_rng(7); n = 1_000_000\n"
+        "t = pa.table({'id': np.arange(n), **{f'x{i}': r.random(n).round(6) for i in range(8)}, 'name': pa.array([f'name {i % 999}' for i in range(n)])})\n"
+        "q.write_table(pa.concat_tables([t] * 10), 'parquet/a.parquet')\n"
+        "with open('csv/a.csv', 'wb') as f:\n"
+        "    for i in range(11): c.write_csv(t, f, c.WriteOptions(include_header=i == 0, quoting_style='none'))\n"
+    )
+    for name in ("csv", "parquet"):
+        (folder / name).mkdir()
+    subprocess.run([sys.executable, "-c", make], cwd=folder, check=True)
+
+    def read(form: str, options: dict[str, str]) -> Command:
+        source = f"declared('x', {form!r}, pathlib.Path({form!r}), {options!r}, None)"
+        code = (
+            "import pathlib; from reprolock.readers import read_pandas; from reprolock.readers.source import declared"
+        )
+        return Command([sys.executable, "-c", f"{code}; read_pandas({source})"], folder)
+
+    def theirs(code: str) -> Command:
+        return Command([sys.executable, "-c", code], folder)
+
+    pandas = theirs("import pandas; pandas.read_csv('csv/a.csv')")
+    arrow = theirs("import pyarrow.parquet as q; q.read_table('parquet/a.parquet').to_pandas()")
+    typed = {"header": "true", "inferSchema": "true"}
+    yield Case(".pandas() of a 1 GB CSV, inferSchema", read("csv", typed), pandas, "pandas.read_csv", 1.2, rounds=3)
+    yield Case(
+        ".pandas() of a 1 GB CSV, text", read("csv", {"header": "true"}), pandas, "pandas.read_csv", 1.2, rounds=3
+    )
+    yield Case(".pandas() of Parquet", read("parquet", {}), arrow, "pyarrow", 1.1, rounds=5)
+
+
 def project(
     name: str, script: str, *, files: int, more: str = "", output: bool = False, arguments: list[str] | None = None
 ) -> Path:
@@ -292,4 +326,5 @@ CASES: dict[str, Callable[[], Iterator[Case | list[str]]]] = {
     "lineage": lineage,
     "lakefs": lakefs,
     "tables": tables,
+    "readers": readers,
 }

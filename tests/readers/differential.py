@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas
 import pyarrow as pa
 
 from reprolock.errors import UsageError
@@ -111,16 +113,12 @@ def _shown(table: pa.Table | str) -> str:
 
 
 def _from_pandas(value: Any) -> Any:
-    import pandas
-
     if value is pandas.NA or value is pandas.NaT or (isinstance(value, float) and value != value):
         return None
     return value.to_pydatetime() if isinstance(value, pandas.Timestamp) else value
 
 
 def _plain(value: Any) -> Any:
-    import datetime
-
     if isinstance(value, datetime.datetime):
         return value.replace(tzinfo=None)
     if isinstance(value, list):

@@ -78,12 +78,12 @@ def generated(seed: int = 7, scale: int = 1) -> list[Case]:
     """All of them; `scale` makes as many times more, for a long look by hand."""
     chance = random.Random(seed)
     made = [
-        *_csv(chance, 70 * scale),
-        *_typed_csv(chance, 60 * scale),
-        *_json(chance, 50 * scale),
-        *_text(chance, 12 * scale),
+        *_csv(chance, 42 * scale),
+        *_typed_csv(chance, 30 * scale),
+        *_json(chance, 24 * scale),
+        *_text(chance, 6 * scale),
     ]
-    return [*made, *_partitions(chance, 12 * scale)]
+    return [*made, *_partitions(chance, 6 * scale)]
 
 
 def _csv(chance: random.Random, count: int) -> Iterator[Case]:

@@ -1,0 +1,51 @@
+"""Hadoop's globs; what each pattern matches here was compared with org.apache.hadoop.fs.GlobFilter."""
+
+from __future__ import annotations
+
+import pytest
+
+from reprolock.model.glob import is_glob, matches
+
+NAMES = ("a.csv", "b.tsv", "_old.csv", "ab", "a", "b", "^", "a,b", "a{b}", "}", "[a]", "A", "é")
+
+
+@pytest.mark.parametrize(
+    ("glob", "matched"),
+    [
+        (None, NAMES),
+        ("*", NAMES),
+        ("*.csv", ("a.csv", "_old.csv")),
+        ("[^_]*.csv", ("a.csv",)),
+        ("[!_]*.csv", ("a.csv",)),
+        ("*.{csv,tsv}", ("a.csv", "b.tsv", "_old.csv")),
+        ("{a,{b,c}}*.?sv", ("a.csv", "b.tsv")),
+        ("?", ("a", "b", "^", "}", "A", "é")),
+        ("[a-b]", ("a", "b")),
+        ("a,b", ("a,b",)),
+        ("\\[a\\]", ("[a]",)),
+        ("a\\{b\\}", ("a{b}",)),
+        ("}", ("}",)),
+        ("[a^]", ("a", "^")),
+    ],
+)
+def test_names_that_match(glob: str | None, matched: tuple[str, ...]) -> None:
+    assert tuple(name for name in NAMES if matches(f"some/folder/{name}", glob)) == matched
+
+
+@pytest.mark.parametrize(
+    ("glob", "message"),
+    [
+        ("[a", '"[a" has an open "["; write \\[ for the sign'),
+        ("{a,b", '"{a,b" has an open "{"; write \\{ for the sign'),
+        ("a\\", '"a\\" has a backslash before nothing; it escapes signs only'),
+        ("\\d", '"\\d" has a backslash before a d; it escapes signs only'),
+        ("[[]", '"[[]" has a "[" inside of a set; write \\[ for the sign'),
+        ("[*]", '"[*]" has a "*" inside of a set, which Hadoop does not take literally'),
+        ("[b-a]", '"[b-a]" is no glob of Hadoop\'s: bad character range b-a'),
+    ],
+)
+def test_what_is_no_glob(glob: str, message: str) -> None:
+    assert not is_glob(glob)
+    with pytest.raises(ValueError) as caught:
+        matches("a", glob)
+    assert str(caught.value) == message
