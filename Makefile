@@ -10,7 +10,7 @@ MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 FAST := tests/test_architecture.py tests/model tests/files tests/property tests/lake/git tests/environment/code tests/steps/locking tests/steps/inputs
 export PATH := $(CURDIR)/$(BIN):$(CACHE)/bin:$(PATH)
 
-.PHONY: help install minio check dist test test-fast test-laws docs large demo demo-stack campaign bench schemas relock clean
+.PHONY: help install minio check dist test test-fast test-laws docs reference large demo demo-stack campaign bench schemas relock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -65,7 +65,13 @@ campaign: install minio ## Mutate, kill, stop services, fill the disk, write eig
 bench: install minio ## Measure, as ratios in one run
 	@$(BIN)/python tests/bench/bench.py
 
-schemas: install ## Write schemas/ anew from the models
+docs: install ## Build the documentation as a site into build/site; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "build/site/index.html"
+
+reference: install schemas ## Write the generated parts of docs/reference/ again
+	@$(BIN)/python tests/reference.py
+
+schemas: install ## Write schemas/ again from the models
 	@$(BIN)/reprolock schema --write schemas
 
 relock: install ## Resolve .ci/requirements.lock anew (RELOCK_ARGS=--upgrade takes what is newer)

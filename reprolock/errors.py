@@ -41,7 +41,7 @@ class ReprolockError(Exception):
 
 
 class CommandFailed(ReprolockError):
-    """The user's own command ended with a failure; reprolock did its part."""
+    """The command of the run failed; reprolock did its part."""
 
     exit_code = 1
 
@@ -63,7 +63,7 @@ class LockError(ReprolockError):
 
 
 class PinError(ReprolockError):
-    """A pinned thing is gone, has changed or drifts."""
+    """A pinned thing is gone, has changed, or differs from the lock."""
 
     exit_code = 4
 
@@ -79,13 +79,13 @@ class ServiceError(ReprolockError):
 
 
 class Diverged(ReprolockError):
-    """Replayed, and different."""
+    """Different: a replay diverged, or runs did not use the same data."""
 
     exit_code = 6
 
 
 class NotReplayable(ReprolockError):
-    """Cannot be replayed or verified; the message says why."""
+    """Cannot be replayed, verified or compared; the message says why."""
 
     exit_code = 7
 

@@ -1,10 +1,10 @@
-"""README.md taken apart: its fenced blocks, the shell sessions in them, the tables that are made from the models.
+"""README.md and the pages of docs/ taken apart: their fenced blocks, and the shell sessions in them.
 
-A block's second word says what it is to the tests: in "```toml rents/repro.toml" the file that it becomes,
-in "```console rents" the folder in which its commands are run, in the order of the file. Blocks without
-one are shown and not executed. A table below a comment "made from MODULE:MODEL" is that model's fields.
+A block's title says what it is to the tests: in ```` ```toml title="rents/repro.toml" ```` the file that it becomes, in
+```` ```console title="rents" ```` the folder in which its commands are run, in the order of the document. Blocks without
+a title are shown and not executed. A session belongs to one document.
 
-`python tests/readme.py` runs the sessions and writes outputs and tables anew.
+`python tests/readme.py [FILE…]` runs the sessions and writes their outputs again.
 """
 
 from __future__ import annotations
@@ -15,20 +15,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import NamedTuple
 
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
-
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 HOME = "/home/ann"
-"""What the reader sees in the place of the folder that the sessions are run in."""
+"""What the reader sees instead of the folder that the sessions are run in."""
 
-_BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.M | re.S)
-_TABLE = re.compile(r"^<!-- made from (\S+):(\w+) -->\n((?:\|.*\n)+)", re.M)
+_BLOCK = re.compile(r"^( *)```(\w+)(?: title=\"(\S+)\")?\n(.*?)^\1```$", re.M | re.S)
 _ID = re.compile(r"\b[0-9a-f]{7,64}\b(?!\.)")
 _DROPPED = ("LAKECTL_", "MLFLOW_", "SPARK_", "AWS_", "REPROLOCK_", "GIT_")
 
@@ -47,10 +42,10 @@ _VARIES = (
 
 
 class Block(NamedTuple):
-    """One fenced block; `place` is its second word, `start` and `end` are where its text stands."""
+    """One fenced block; `title` is what it is to the tests, `start` and `end` are where its text stands."""
 
     language: str
-    place: str | None
+    title: str | None
     text: str
     start: int
     end: int
@@ -63,14 +58,19 @@ class Step(NamedTuple):
     output: str
 
 
+def documents() -> list[Path]:
+    """README.md and every page of docs/."""
+    return [README, *sorted((ROOT / "docs").rglob("*.md"))]
+
+
 def blocks(text: str) -> list[Block]:
     """Every fenced block, in order."""
-    return [Block(found[1], found[2], found[3], found.start(3), found.end(3)) for found in _BLOCK.finditer(text)]
+    return [Block(found[2], found[3], found[4], found.start(4), found.end(4)) for found in _BLOCK.finditer(text)]
 
 
 def sessions(text: str) -> list[str]:
     """The folders that sessions are run in, in order."""
-    return list(dict.fromkeys(block.place for block in blocks(text) if block.language == "console" and block.place))
+    return list(dict.fromkeys(block.title for block in blocks(text) if block.language == "console" and block.title))
 
 
 def steps(block: Block) -> list[Step]:
@@ -95,18 +95,18 @@ def normal(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
-def executed(text: str, session: str, home: Path, ids: dict[str, str]) -> Iterator[tuple[Block, Step, str]]:
+def execute(text: str, session: str, home: Path, ids: dict[str, str]) -> Iterator[tuple[Block, Step, str]]:
     """Run one session below `home`, a user's new and empty folder; each step with what it really printed.
 
-    `ids` is filled: the IDs that are shown, and those of today in their places, which commands further down are given.
+    `ids` is filled: the IDs that are shown, and those of today instead, which commands further down are given.
     """
     folder = home / session
     folder.mkdir(parents=True, exist_ok=True)
     for block in blocks(text):
-        if block.place is None or block.place.split("/")[0] != session:
+        if block.title is None or block.title.split("/")[0] != session:
             continue
         if block.language != "console":
-            path = home / block.place
+            path = home / block.title
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text)
             continue
@@ -120,19 +120,19 @@ def executed(text: str, session: str, home: Path, ids: dict[str, str]) -> Iterat
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=120,
+                timeout=600,
             )
             ids.update(zip(_ID.findall(step.output), _ID.findall(done.stdout), strict=False))
             yield block, step, done.stdout.replace(str(home), HOME)
 
 
 def of_today(text: str, ids: Mapping[str, str]) -> str:
-    """The text with today's IDs in the places of those that are shown."""
+    """The text with today's IDs instead of those that are shown."""
     return _ID.sub(lambda found: ids.get(found[0], found[0]), text)
 
 
 def _environ(home: Path) -> dict[str, str]:
-    """A new user's: nothing of the developer's own services, settings and keys."""
+    """A new user's: nothing of the developer's own services, settings and credentials."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_DROPPED)}
     programs = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
     person = {
@@ -147,66 +147,26 @@ def _environ(home: Path) -> dict[str, str]:
     )
 
 
-def tables(text: str) -> list[tuple[str, str, str]]:
-    """Every table that is made from a model: the module, the model's name, the table as it stands."""
-    return [(found[1], found[2], found[3]) for found in _TABLE.finditer(text)]
-
-
-def table(module: str, name: str) -> str:
-    """The table of a model's fields: key, meaning, default. Every field has to say what it means."""
-    model: type[BaseModel] = getattr(import_module(module), name)
-    rows = ["| key | meaning | default |", "| --- | --- | --- |"]
-    for key, field in model.model_fields.items():
-        assert field.description, f"{name}.{key} has no description"
-        meaning, _, default = field.description.partition(" Default: ")
-        if field.description.startswith("Default: "):
-            meaning, default = "", field.description.removeprefix("Default: ")
-        meaning = " ".join(filter(None, (meaning, _choices(field.annotation))))
-        rows.append(f"| `{key}` | {_cell(meaning)} | {_cell(default.removesuffix('.') or _default(field))} |")
-    return "\n".join(rows) + "\n"
-
-
-def _choices(annotation: Any) -> str:
-    literals = [annotation, *get_args(annotation)]
-    for literal in literals:
-        if get_origin(literal) is Literal:
-            return "One of " + ", ".join(f"`{choice}`" for choice in get_args(literal)) + "."
-    return ""
-
-
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    value = field.default
-    if value is None or value is PydanticUndefined:
-        return "none"
-    if value in ((), {}):
-        return "empty"
-    return f"`{str(value).lower()}`" if isinstance(value, bool) else f'`"{value}"`'
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", r"\|")
-
-
 def written_anew(text: str) -> str:
-    """README.md with the outputs and tables of today; sessions that are not executed are given today's IDs."""
+    """The document with the outputs of today; sessions that are not executed are given today's IDs."""
     ids: dict[str, str] = {}
     found: dict[int, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         for session in sessions(text):
-            for block, step, output in executed(text, session, Path(folder).resolve(), ids):
+            for block, step, output in execute(text, session, Path(folder).resolve(), ids):
                 found[block.start] = found.get(block.start, "") + f"$ {step.command}{output}"
     for block in reversed(blocks(text)):
         if block.language == "console":
             shown = found.get(block.start) or of_today(block.text, ids)
             assert "has a bug" not in shown, shown
             text = text[: block.start] + shown + text[block.end :]
-    return _TABLE.sub(lambda match: match[0].removesuffix(match[3]) + table(match[1], match[2]), text)
+    return text
 
 
 if __name__ == "__main__":
-    before = README.read_text()
-    after = written_anew(before)
-    assert README.read_text() == before, "README.md was edited meanwhile"
-    README.write_text(after)
+    for document in [Path(name) for name in sys.argv[1:]] or documents():
+        before = document.read_text()
+        if sessions(before):
+            after = written_anew(before)
+            assert document.read_text() == before, f"{document} was edited meanwhile"
+            document.write_text(after)
