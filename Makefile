@@ -53,7 +53,7 @@ test-laws: install ## Look for a value that breaks a law: other values each time
 large: install minio ## An object of 5 GiB in and out of a real lakeFS; minutes, and 15 GiB of disk
 	@$(BIN)/python -m pytest tests/bench/large_object.py
 
-demo: install ## Lock, train, let the branch move, run again: the main job on real data
+demo: install ## Lock, train, let the branch move, run again, replay: the main job on real data, with its verdict
 	@$(BIN)/python examples/demo/demo.py
 
 demo-stack: install minio ## The same story on a real lakeFS, MinIO and MLflow server, where their programs are here

@@ -1,1 +1,1 @@
-"""Who says so, and what it rests on: statements signed, audited without a lake or a network, held commits, bundles."""
+"""Evidence: sign statements, audit them without a lake or a network, hold pinned commits, make bundles."""
