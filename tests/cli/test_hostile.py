@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from catcher import Catcher
 from command_line import Cli
 from project import Project
 
@@ -32,35 +31,6 @@ COMMANDS = [
     ["same-data", "0123456789", "abcdef0123"],
     ["export", "0123456789", "--format", "prov"],
 ]
-
-
-class Catcher:
-    """A server that keeps what it is asked, and answers as it is told."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.answer: tuple[int, dict[str, str], bytes] = (200, {"Content-Type": "text/html"}, b"<html>hello</html>")
-        catcher = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                catcher.asked.append(f"{self.command} {self.path}\n{self.headers}\n{body!r}")
-                status, headers, content = catcher.answer
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(content))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_POST = do_PUT = do_PATCH = do_GET
-
-            def log_message(self, *_: object) -> None:
-                """Nothing is printed."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
 @pytest.fixture

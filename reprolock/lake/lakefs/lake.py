@@ -60,7 +60,7 @@ class LakeFSLake:
         with self._reading(repository, ref):
             place = ("repositories", repository, "refs", ref, "commits")
             found = self._transport.ask("GET", place, {"amount": 1, "limit": "true"})["results"]
-        return _commit(found[0])
+            return _commit(found[0])
 
     def ancestors(self, repository: str, ref: str) -> Iterator[Commit]:
         """First-parent history, newest first, fetched as far as it is read."""

@@ -130,3 +130,19 @@ def test_a_folder_that_holds_a_file_already_is_not_written_over(tmp_path: Path) 
         unarchive(packed(member("a", b"theirs")), tmp_path)
     assert error.value.message == f"{tmp_path}/a cannot be written: something else has its name"
     assert (tmp_path / "a").read_text() == "mine"
+
+
+def test_too_many_names_are_counted_before_they_are_read(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("a").tobuf()
+    with pytest.raises(NotReplayable, match="it holds more than 200000 files"):
+        unarchive(gzip.compress(header * 200_001, 1), tmp_path / "code")
+
+
+@pytest.mark.parametrize("field", ["GNU.sparse.map", "GNU.sparse.size"])
+def test_odd_headers_of_tar(field: str, tmp_path: Path) -> None:
+    member = tarfile.TarInfo("a")
+    member.pax_headers = {field: "not a number,", "GNU.sparse.major": "0", "GNU.sparse.minor": "1"}
+    data = member.tobuf(tarfile.PAX_FORMAT) + b"\0" * 1024
+    with pytest.raises(NotReplayable, match="cannot be unpacked"):
+        unarchive(gzip.compress(data), tmp_path / "code")
+    assert not (tmp_path / "code").exists()
