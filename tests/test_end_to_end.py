@@ -303,8 +303,8 @@ def check_mlflow(scene: Scene, old: str, load_delta: dict[str, str] | None) -> N
         {"rows": 2.0},
         {"max_iter": "20"},
     )
-    inputs = {given.dataset.name: given.dataset for given in stored.inputs.dataset_inputs}
-    contexts = {given.dataset.name: given.tags[0].value for given in stored.inputs.dataset_inputs}
+    inputs = {given.dataset.name.partition(" ")[0]: given.dataset for given in stored.inputs.dataset_inputs}
+    contexts = {given.dataset.name.partition(" ")[0]: given.tags[0].value for given in stored.inputs.dataset_inputs}
     assert contexts == {"train": "training", "events": "evaluation", "odd": "training"}
     assert all(old in given.source for given in inputs.values())
     if load_delta is not None:

@@ -100,7 +100,7 @@ def test_a_table(tmp_path: Path, bare: None, lakefs: services.LakeFS) -> None:
     assert (run.data.tags["lakefs_repo"], run.data.tags["lakefs_branch"]) == ("clinic", "experiment")
     assert run.data.metrics["patients"] == 569
     assert run.data.metrics["area_under_roc"] > 0.98
-    inputs = {given.dataset.name: given.dataset for given in run.inputs.dataset_inputs}
+    inputs = {given.dataset.name.partition(" ")[0]: given.dataset for given in run.inputs.dataset_inputs}
     assert set(inputs) == {"measurements", "read_by_hand"}
     for name, dataset in inputs.items():
         source = f"{dataset.source_type} s3://clinic/{commit}/measurements"

@@ -42,7 +42,11 @@ class Bytes(click.ParamType[int]):
 )
 @add_shared_options
 def cache(settings: Settings, trim: bool, max_size: int | None, older_than: float | None) -> None:
-    """Show this user's cache of data, jars and environments; trim its data."""
+    """Show this user's cache of data, jars and environments; trim its data.
+
+    In a project --trim also removes what old runs and replays left, such as files that no output declares: what is
+    older than [run] keep, or than --older-than. Records stay.
+    """
     for option, value in (("--max-size", max_size), ("--older-than", older_than)):
         if value is not None and not trim:
             raise UsageError(
@@ -50,11 +54,17 @@ def cache(settings: Settings, trim: bool, max_size: int | None, older_than: floa
             )
     if trim:
         from reprolock.steps.maintenance.cache import trim as trim_cache  # loaded when the command runs
+        from reprolock.steps.maintenance.cache import trim_project
 
         limit = 0 if max_size is None and older_than is None else max_size
-        gone = trim_cache(max_bytes=limit, older_than=None if older_than is None else timedelta(days=older_than))
+        age = None if older_than is None else timedelta(days=older_than)
+        gone = trim_cache(max_bytes=limit, older_than=age)
         settings.line(f"Removed {counted(gone.objects, 'object')}, {size(gone.bytes)}")
-        settings.result({"objects": gone.objects, "bytes": gone.bytes})
+        left = trim_project(settings.root, older_than=age)
+        if left is not None and left.files:
+            settings.line(f"Removed {counted(left.files, 'file')} of old runs, {size(left.bytes)}; their records stay")
+        runs = {} if left is None else {"runs": {"files": left.files, "bytes": left.bytes}}
+        settings.result({"objects": gone.objects, "bytes": gone.bytes, **runs})
         return
     view = reprolock.cache()
     settings.line(f"{view.folder}")

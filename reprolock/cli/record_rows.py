@@ -9,6 +9,8 @@ from reprolock.model.words import counted, short, size
 if TYPE_CHECKING:
     from reprolock.model.record import CodeRecord, DatasetRecord, Record
 
+_MOST_CHILDREN = 10
+"""How many MLflow runs that the command started beside its own are shown."""
 _MOST_NAMED = 3
 """How many files that differ from the commit are named."""
 
@@ -62,6 +64,18 @@ def closing_rows(record: Record) -> list[list[str]]:
         rows.append(
             ["Metrics", "   ".join(f"{name} {_number(value)}" for name, value in sorted(record.metrics.items()))]
         )
+    for index, left in enumerate(record.leftovers[:_MOST_NAMED]):
+        told = "no output declares it" if left.files == 1 else "no output declares them"
+        rows.append(
+            ["Left" if index == 0 else "", left.path, f"{counted(left.files, 'file')}, {size(left.bytes)}", told]
+        )
+    if (more := len(record.leftovers) - _MOST_NAMED) > 0:
+        rows.append(["", f"and {more} more, which `reprolock show --json` lists"])
+    for index, child in enumerate(record.children[:_MOST_CHILDREN]):
+        values = "   ".join(f"{name} {_number(value)}" for name, value in sorted(child.metrics.items()))
+        rows.append(["Runs" if index == 0 else "", child.name, child.run_id[:8], values, ", ".join(child.models)])
+    if (more := len(record.children) - _MOST_CHILDREN) > 0:
+        rows.append(["", f"and {more} more, which `reprolock show --json` lists"])
     return rows
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from reprolock.cli.progress import progress
 from reprolock.cli.terminal import styled
 from reprolock.errors import CommandFailed, Interrupted
 from reprolock.model.words import command_line, duration
+from reprolock.tracker.tracking_uri import for_sqlalchemy
 
 if TYPE_CHECKING:
     from reprolock.model.record import Record
@@ -65,6 +68,7 @@ def run(
 
     A missing or stale lock is exit 3; nothing is resolved here without --relock.
     """
+    begun = time.monotonic()
     from reprolock.steps.locking.overrides import WhatIf, parse_param
     from reprolock.steps.running.options import RunOptions  # the library is loaded when a command runs
 
@@ -99,9 +103,9 @@ def run(
     for line in align(closing_rows(record)):
         settings.remark(line)
     kept = "" if done.sent else ", kept on disk until `reprolock sync`"
-    settings.remark(
-        f"Recorded run {record.run_id[:8]} ({record.experiment}) in {duration(record.ending.seconds)}{kept}"
-    )
+    own = time.monotonic() - begun - record.ending.seconds
+    took = f"command {duration(record.ending.seconds)}" + (f", reprolock {duration(own)}" if own > 1 else "")
+    settings.remark(f"Recorded run {record.run_id[:8]} ({record.experiment}): {took}{kept}")
     if done.signer is not None:
         settings.remark(f"Signed   by {done.signer[:12]}: rules and pins before the command, the record after it")
     settings.remark(
@@ -114,7 +118,11 @@ def run(
 
 def _mlflow_page(tracking: str) -> str:
     """Where a person sees the run in MLflow: a server's address, or the command that shows a database."""
-    return tracking if tracking.startswith(("http://", "https://")) else f"mlflow ui --backend-store-uri {tracking}"
+    return (
+        tracking
+        if tracking.startswith(("http://", "https://"))
+        else f"mlflow ui --backend-store-uri {shlex.quote(for_sqlalchemy(tracking, '2.1'))}"
+    )
 
 
 def _fail(record: Record) -> None:

@@ -92,7 +92,7 @@ def _contain(work: Path, path: str) -> None:
                 os.rename(copy, link)
             finally:
                 if os.path.lexists(copy):
-                    _remove(copy)
+                    remove(copy)
     except OSError as error:
         raise cannot_write(work / path, error) from error
 
@@ -149,9 +149,9 @@ def _move(source: Path, target: Path) -> None:
             _copy(source, partial)
             _rename(partial, target)
         except BaseException:
-            _remove(partial)
+            remove(partial)
             raise
-        _remove(source)
+        remove(source)
 
 
 def _rename(source: Path, target: Path) -> None:
@@ -182,7 +182,7 @@ def _copy(source: Path, target: Path, *, follow: bool = False) -> None:
     shutil.copystat(source, target)  # last, for the folder may be read-only
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Remove a file or a tree, read-only folders included."""
     if path.is_dir() and not path.is_symlink():
         for folder, _, _ in os.walk(path):

@@ -149,6 +149,26 @@ class PublishedRecord(Value):
     problem: str | None = Field(None, description="Why it stopped where it did.")
 
 
+class ChildRecord(Value):
+    """One MLflow run that the command started beside the run's own: in a loop, nested, by autologging, in another process."""
+
+    run_id: str = Field(description="MLflow's ID.")
+    name: str = Field(description="Its name in MLflow, which makes one up where the command gave none.")
+    experiment_id: str = Field(description="MLflow's ID of its experiment; the command may have set another.")
+    status: str = Field(description="Its status in MLflow when the command had ended.")
+    params: dict[str, str] = Field({}, description="What it logged, as MLflow has it.")
+    metrics: dict[str, Measured] = Field({}, description="Last value of each metric that it logged.")
+    models: Strings = Field((), description="Models that it registered, as NAME/VERSION.")
+
+
+class LeftoverRecord(Value):
+    """What the command wrote and no output declares: a file, or a folder ("/" at its end) in which nothing is code or output."""
+
+    path: str = Field(description="Relative to the folder that the command ran in.")
+    files: int = Field(description="How many files.")
+    bytes: int = Field(description="Their sizes, added up.")
+
+
 class EndingRecord(Value):
     """How the command ended."""
 
@@ -217,13 +237,23 @@ class Record(Value):
     outputs: Annotated[tuple[OutputRecord, ...], Strict(False)] = Field(
         (), description="One for each [outputs.NAME], measured when the command had ended."
     )
+    leftovers: Annotated[tuple[LeftoverRecord, ...], Strict(False)] = Field(
+        (),
+        description="What the command wrote and no output declares, largest first; none of a run in the project's own folder.",
+    )
     published: Annotated[tuple[PublishedRecord, ...], Strict(False)] = Field(
         (), description="One for each output with publish, of a run that finished; a replay publishes nothing."
     )
     lineage: Lineage | None = Field(
         None, description="What Spark was seen to read and write; None while the run has not ended."
     )
-    metrics: dict[str, Measured] = Field({}, description="Last value of each metric that the run logged.")
+    metrics: dict[str, Measured] = Field(
+        {},
+        description="Last value of each metric that the run logged; of one that only its children logged, the value of the child that started last.",
+    )
+    children: Annotated[tuple[ChildRecord, ...], Strict(False)] = Field(
+        (), description="MLflow runs that the command started beside this one, oldest first."
+    )
     seal: Digests | None = Field(
         None, description="Over all other fields, by name; MLflow's tag reprolock.seal repeats the total."
     )

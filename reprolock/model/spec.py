@@ -270,6 +270,10 @@ class RunSpec(Value):
     env: dict[str, str] = Field({}, description="Variables that are set; values are recorded.")
     pass_env: Strings = Field((), description="Variables that pass from the caller; names are recorded, values never.")
     timeout: str | None = Field(None, description='Such as "90s", "15m", "2h", "1d12h".')
+    keep: str = Field(
+        "7d",
+        description='How long files that no output declares stay in the run\'s folder, such as "12h"; "0s": not at all.',
+    )
     undeclared_reads: Literal["warn", "error"] = Field("warn", description="When Spark reads what no dataset declares.")
 
     @field_validator("command", mode="before")
@@ -321,6 +325,13 @@ class RunSpec(Value):
         if timeout is not None and not seconds(timeout):
             raise problem(f'"{timeout}" is not a duration; write "90s", "15m", "2h" or "1d12h"')
         return timeout
+
+    @field_validator("keep")
+    @classmethod
+    def _kept(cls, keep: str) -> str:
+        if not keep or not _DURATION.fullmatch(keep):
+            raise problem(f'"{keep}" is not a duration; write "12h", "7d" or, to keep nothing, "0s"')
+        return keep
 
     @property
     def timeout_seconds(self) -> int | None:

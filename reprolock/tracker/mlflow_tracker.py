@@ -6,6 +6,7 @@ The store is opened by the first call that needs it, so that a tracker costs not
 from __future__ import annotations
 
 import getpass
+import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +19,24 @@ from pydantic import ValidationError
 from reprolock.errors import ServiceError
 from reprolock.files.containment import check_inside
 from reprolock.files.os_errors import cannot_write
-from reprolock.model.record import Record
+from reprolock.model.record import ChildRecord, Record
 from reprolock.model.uri import check_path
 from reprolock.tracker import errors
 from reprolock.tracker.encoding.inputs import input_of
+from reprolock.tracker.encoding.note import NOTE_BEGINNING, NOTE_TAG, note_of
 from reprolock.tracker.encoding.params import flatten
 from reprolock.tracker.encoding.tags import model_tags_of, tags_of
-from reprolock.tracker.protocol import FOLDER, PARENT_TAG, REASON_TAG, RECORD, RUN_ID_TAG, ModelVersion, Row
+from reprolock.tracker.protocol import (
+    FOLDER,
+    PARENT_TAG,
+    REASON_TAG,
+    RECORD,
+    RUN_ID_TAG,
+    STARTED_BY_TAG,
+    Children,
+    ModelVersion,
+    Row,
+)
 from reprolock.tracker.stores import sqlite_check
 from reprolock.tracker.stores.protocol import BATCH, Store, StoredRun
 from reprolock.tracker.tracking_uri import Place
@@ -71,7 +83,14 @@ class MlflowTracker:
         run = self._find(run_id)
         # The name too: MLflow refuses every run while the caller's own says otherwise than the ID.
         where = {"MLFLOW_EXPERIMENT_ID": run.experiment_id, "MLFLOW_EXPERIMENT_NAME": experiment}
-        return {"MLFLOW_TRACKING_URI": self.place.uri, "MLFLOW_RUN_ID": run_id, **where}
+        # MLflow gives these tags to each further run of a process that has this variable.
+        tags = {PARENT_TAG: run_id, STARTED_BY_TAG: run_id}
+        return {
+            "MLFLOW_TRACKING_URI": self.place.uri,
+            "MLFLOW_RUN_ID": run_id,
+            "MLFLOW_RUN_CONTEXT": json.dumps(tags),
+            **where,
+        }
 
     def log(self, run_id: str, record: Record, files: Mapping[str, Path]) -> tuple[str, ...]:
         self._check_file(writing=True)
@@ -80,6 +99,8 @@ class MlflowTracker:
         inputs = [input_of(dataset) for dataset in record.datasets]
         self._store.log_inputs(run_id, [entry for entry in inputs if (entry.name, entry.source) not in run.inputs])
         tags = tags_of(record)
+        if run.tags.get(NOTE_TAG, "").startswith(NOTE_BEGINNING) or NOTE_TAG not in run.tags:
+            tags[NOTE_TAG] = note_of(record)  # what the command described itself stays
         self._store.set_tags(run_id, {name: value for name, value in tags.items() if run.tags.get(name) != value})
         if record.status == "RUNNING":
             return ()
@@ -89,8 +110,10 @@ class MlflowTracker:
         self._store.log_metrics(
             run_id, {name: value for name, value in record.metrics.items() if name not in run.metrics}, ended
         )
-        nested = self._list_nested(run)
+        nested, _ = self._started_beside(run, until=ended)
         for child in nested:
+            if missing := {PARENT_TAG, STARTED_BY_TAG} - child.tags.keys():
+                self._store.set_tags(child.run_id, dict.fromkeys(missing, run_id))
             if child.status == "RUNNING":  # the command was stopped before its own MLflow could close it
                 self._store.end_run(child.run_id, record.status, ended)
         remarks += self._tie_models(run, nested, record)
@@ -110,6 +133,30 @@ class MlflowTracker:
 
     def metrics(self, run_id: str) -> dict[str, float]:
         return dict(self._find(run_id).metrics)
+
+    def children(self, run_id: str) -> Children:
+        found, loose = self._started_beside(self._find(run_id), until=_milliseconds(datetime.now(UTC)))
+        ids = [child.run_id for child in found]
+        versions = [
+            version for start in range(0, len(ids), BATCH) for version in self._store.models(ids[start : start + BATCH])
+        ]
+        return Children(
+            tuple(
+                ChildRecord(
+                    run_id=child.run_id,
+                    name=child.name,
+                    experiment_id=child.experiment_id,
+                    status=child.status,
+                    params=dict(child.params),
+                    metrics=dict(child.metrics),
+                    models=tuple(
+                        sorted(f"{item.name}/{item.version}" for item in versions if item.run_id == child.run_id)
+                    ),
+                )
+                for child in sorted(found, key=lambda child: (child.start_time, child.name, child.run_id))
+            ),
+            tuple(sorted(child.name or child.run_id[:8] for child in loose)),
+        )
 
     def find(self, run: str) -> str:
         if not self._is_there or not re.fullmatch(r"[\w-]+", run):
@@ -225,27 +272,39 @@ class MlflowTracker:
         test = f"LIKE {_quote(local_id + '%')}" if beginning else f"= {_quote(local_id)}"
         return self._store.search(self._experiment_ids, f"tags.`{RUN_ID_TAG}` {test}", 10)
 
-    def _list_nested(self, run: StoredRun) -> list[StoredRun]:
-        """Runs that the command has nested in the run, at any depth."""
-        where = f"tags.`{PARENT_TAG}` LIKE '%' AND attributes.start_time >= {run.start_time - _CLOCKS}"
-        later = self._store.search([run.experiment_id], where, _MOST_NESTED)
-        found: list[StoredRun] = []
-        parents = {run.run_id}
+    def _started_beside(self, run: StoredRun, *, until: int) -> tuple[list[StoredRun], list[StoredRun]]:
+        """Runs that the command has started, at any depth; and runs of its time that it may have started."""
+        marked = self._store.search(self._experiment_ids, f"tags.`{STARTED_BY_TAG}` = '{run.run_id}'", _MOST_NESTED)
+        since = f"attributes.start_time >= {run.start_time - _CLOCKS}"
+        later = self._store.search([run.experiment_id], since, _MOST_NESTED)
+        loose = [entry for entry in later if _is_loose(entry, run, until)]
+        others = [entry for entry in later if RUN_ID_TAG in entry.tags and entry.run_id != run.run_id]
+        found = {entry.run_id: entry for entry in marked if RUN_ID_TAG not in entry.tags}
+        if self.place.file is not None and not any(_overlap(other, entry) for other in others for entry in loose):
+            found |= {entry.run_id: entry for entry in loose}
+            loose = []
+        parents = {run.run_id, *found}
         while parents:
-            children = [entry for entry in later if entry.tags[PARENT_TAG] in parents]
-            found += children
+            children = [entry for entry in later if entry.tags.get(PARENT_TAG) in parents and entry.run_id not in found]
+            # A run that another recorded run is made of, such as one of a sweep, has a record of its own.
+            children = [entry for entry in children if RUN_ID_TAG not in entry.tags]
+            found |= {entry.run_id: entry for entry in children}
             parents = {child.run_id for child in children}
-        return found
+        return list(found.values()), loose
 
     def _tie_models(self, run: StoredRun, nested: Sequence[StoredRun], record: Record) -> tuple[str, ...]:
         """Tag what the command has logged as models, and registered of them. A remark where that fails: the record does not depend on it."""
-        ids = [entry.run_id for entry in (run, *nested)]
+        every = (run, *nested)
+        ids = [entry.run_id for entry in every]
         tags = model_tags_of(record)
         try:
-            for start in range(0, len(ids), BATCH):
-                for model in self._store.logged_models(run.experiment_id, ids[start : start + BATCH]):
+            for experiment, start in (
+                (e, s) for e in {r.experiment_id for r in every} for s in range(0, len(ids), BATCH)
+            ):
+                for model in self._store.logged_models(experiment, ids[start : start + BATCH]):
                     if not tags.items() <= model.tags.items():
                         self._store.tag_model(model.model_id, tags)
+            for start in range(0, len(ids), BATCH):
                 for version in self._store.models(ids[start : start + BATCH]):
                     self._store.tag_version(version, tags)
         except ServiceError as error:
@@ -287,6 +346,17 @@ class MlflowTracker:
 def record_bytes(record: Record) -> bytes:
     """record.json, sealed: indented UTF-8 JSON with a newline at its end."""
     return record.sealed().model_dump_json(indent=2).encode() + b"\n"
+
+
+def _is_loose(entry: StoredRun, run: StoredRun, until: int) -> bool:
+    """Whether a run began in another one's time and carries no word of where it came from, as `MlflowClient().create_run` leaves it."""
+    known = entry.tags.keys() & {RUN_ID_TAG, STARTED_BY_TAG, PARENT_TAG}
+    return entry.run_id != run.run_id and not known and run.start_time <= entry.start_time <= until
+
+
+def _overlap(other: StoredRun, entry: StoredRun) -> bool:
+    """Whether a recorded run was under way when `entry` began, and may have started it."""
+    return other.start_time <= entry.start_time and (other.end_time is None or entry.start_time <= other.end_time)
 
 
 def _row(run: StoredRun, experiment: str) -> Row:

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from reprolock.model.record import Record
+from reprolock.model.record import ChildRecord, Record
 from reprolock.tracker.tracking_uri import Place
 
 FOLDER = "reprolock"
@@ -33,6 +33,9 @@ REPLAY_OF_TAG = "reprolock.replay_of"
 
 PARENT_TAG = "mlflow.parentRunId"
 """MLflow's own tag of a nested run: the run that it is nested in."""
+
+STARTED_BY_TAG = "reprolock.started_by"
+"""The tag of an MLflow run that a recorded run's command started beside it: the recorded run's MLflow ID."""
 
 REASON_TAG = "reprolock.reason"
 """The tag of a run that was ended without a record: why."""
@@ -61,6 +64,13 @@ class ModelVersion(NamedTuple):
     run_id: str
 
 
+class Children(NamedTuple):
+    """MLflow runs that a command started beside its own; `loose` names those of which nobody knows who made them."""
+
+    runs: tuple[ChildRecord, ...] = ()
+    loose: tuple[str, ...] = ()
+
+
 class Tracker(Protocol):
     """MLflow at one address. `run_id` is MLflow's everywhere; errors name the address without credentials."""
 
@@ -81,7 +91,7 @@ class Tracker(Protocol):
         """The variables by which the command's own `mlflow.log_*` and `mlflow.start_run()` reach the run in its experiment.
 
         A command whose own `mlflow.set_experiment` names another experiment than the run's is refused by
-        MLflow, and should be: its run would be split in two. mlflow.experiment in repro.toml is where to declare it.
+        MLflow while MLFLOW_RUN_ID is set; see `steps.running.mlflow_compat`.
         """
         ...
 
@@ -111,6 +121,14 @@ class Tracker(Protocol):
 
     def metrics(self, run_id: str) -> dict[str, float]:
         """The last value of each metric that was logged to the run."""
+        ...
+
+    def children(self, run_id: str) -> Children:
+        """The MLflow runs that the command started beside the run's own, oldest first, with what they logged.
+
+        Found by a tag that MLflow itself gives each run of a process with the command's variables, by nesting, and, in
+        a database that is the project's own, by experiment and time.
+        """
         ...
 
     def find(self, run: str) -> str:

@@ -1,6 +1,8 @@
 """Find MLflow's tracking address, made absolute, and where it was declared.
 
-In: what repro.toml, the caller and the environment say. Out: a `Place`. Nothing is opened here.
+In: what repro.toml, the caller and the environment say. Out: a `Place`. Nothing is opened here. A file's path is
+percent-encoded in an address (`sqlite_uri`), since SQLAlchemy 2.1 decodes it; `for_sqlalchemy` undoes that for
+older ones. Both directions are here, and nowhere else.
 """
 
 from __future__ import annotations
@@ -11,12 +13,18 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from packaging.version import Version
+
 from reprolock.errors import UsageError
 from reprolock.files.trusted import origin
 from reprolock.model.secrecy import without_userinfo as without_userinfo
 
 DEFAULT = "sqlite:///mlflow.db"
 """MLflow's SQLite file beside repro.toml, where nothing else is declared."""
+
+_SQLITE = "sqlite:///"
+_DECODING = Version("2.1")
+"""The first SQLAlchemy that percent-decodes the path in an address."""
 
 _ADDRESS = re.compile(r"(?:databricks(?:-uc)?|uc)$|[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 """What MLflow does not take for a path: a scheme, or one of the three names that stand alone."""
@@ -41,7 +49,7 @@ class Place(NamedTuple):
     @property
     def file(self) -> Path | None:
         """The SQLite file; None for a server."""
-        return Path(self.uri[len("sqlite:///") :].partition("?")[0]) if self.uri.startswith("sqlite:///") else None
+        return Path(unquote(_sqlite_path(self.uri))) if self.uri.startswith(_SQLITE) else None
 
     @property
     def is_server(self) -> bool:
@@ -90,23 +98,55 @@ def _in_project(place: Place, root: Path) -> Place:
 
 def absolute(uri: str, root: Path) -> str:
     """A relative SQLite file made absolute; every other address as it is."""
-    if uri.startswith("sqlite:///"):
-        path, _, query = uri[len("sqlite:///") :].partition("?")
+    if uri.startswith(_SQLITE):
+        path, query = unquote(_sqlite_path(uri)), uri.partition("?")[2]
         if not path:
             raise UsageError(
                 f'"{uri}" names no file, and a database in memory ends with its process',
                 hint='write "sqlite:///mlflow.db"',
             )
-        return f"sqlite:///{root.absolute() / path}" + (f"?{query}" if query else "")
+        return sqlite_uri(root.absolute() / path) + (f"?{query}" if query else "")
     if uri.startswith("file:") or not _ADDRESS.match(uri):
         file = root.absolute() / (unquote(urlsplit(uri).path) if uri.startswith("file:") else uri)
         if file.is_file():
             raise UsageError(
                 f'"{without_userinfo(uri)}" is a file, and MLflow takes the address of one',
-                hint=f'write "sqlite:///{file}"',
+                hint=f'write "{sqlite_uri(file)}"',
             )
         raise UsageError(
             f'"{without_userinfo(uri)}" is a folder, and MLflow no longer keeps runs in folders',
             hint='write "sqlite:///mlflow.db", or the address of an MLflow server',
         )
     return uri
+
+
+def sqlite_uri(file: Path) -> str:
+    """The address of an SQLite file. What SQLAlchemy would take for something else is percent-encoded, all else is as it is.
+
+    >>> sqlite_uri(Path("/work/a%2Fb?/mlflow.db"))
+    'sqlite:////work/a%252Fb%3F/mlflow.db'
+    """
+    return _SQLITE + str(file.absolute()).replace("%", "%25").replace("?", "%3F")
+
+
+def for_sqlalchemy(uri: str, version: str) -> str:
+    """The address as MLflow with this version of SQLAlchemy reads it: before 2.1 it decodes no path.
+
+    Where a path is encoded, the driver is named too: for an address that begins with "sqlite:///" MLflow makes a
+    folder of the path as it is encoded. UsageError for a path with a "?", which an older SQLAlchemy cannot be told.
+    """
+    if not uri.startswith(_SQLITE) or "%" not in uri:
+        return uri
+    if Version(version) >= _DECODING:
+        return uri.replace("sqlite", "sqlite+pysqlite", 1)
+    path, query = unquote(_sqlite_path(uri)), uri.partition("?")[2]
+    if "?" in path:
+        raise UsageError(
+            f'SQLAlchemy {version} cannot open {path}: it takes no "?" in a path',
+            hint="lock SQLAlchemy 2.1 or newer, name an MLflow server, or rename the folder",
+        )
+    return f"{_SQLITE}{path}" + (f"?{query}" if query else "")
+
+
+def _sqlite_path(uri: str) -> str:
+    return uri[len(_SQLITE) :].partition("?")[0]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
 from reprolock.errors import UsageError
-from reprolock.tracker.tracking_uri import find_place
+from reprolock.tracker.tracking_uri import find_place, for_sqlalchemy, sqlite_uri
 
 ROOT = Path("/project")
 
@@ -55,3 +56,45 @@ def test_a_database_in_memory_is_refused() -> None:
     with pytest.raises(UsageError) as refused:
         find_place("sqlite:///", ROOT, {})
     assert refused.value.message == '"sqlite:///" names no file, and a database in memory ends with its process'
+
+
+NAMES = [
+    "feature%2Flogin",
+    "q?x",
+    "a#b",
+    "100%",
+    "%41",
+    "two words",
+    "quo'te\"s",
+    "ünï-日本",
+    "a&b;c$d=e+f",
+    "[x]{y}*~",
+    "a@b:c",
+    "!x`",
+]
+"""What a folder may be called. Jenkins names a branch's checkout `feature%2Flogin`."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_of_a_folder_leads_to_its_own_file(tmp_path: Path, name: str) -> None:
+    root = tmp_path / name
+    root.mkdir()
+    place = find_place(None, root, {})
+    assert place.file == root / "mlflow.db"
+    assert find_place(place.uri, Path("/elsewhere"), {}).file == place.file  # written down and read again
+    engine = sqlalchemy.create_engine(for_sqlalchemy(place.uri, sqlalchemy.__version__))
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE here (x)")
+    engine.dispose()
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*")] == [Path(name), Path(name, "mlflow.db")]
+
+
+def test_an_older_sqlalchemy_decodes_no_path() -> None:
+    address = sqlite_uri(Path("/work/a%2Fb/mlflow.db"))
+    assert address == "sqlite:////work/a%252Fb/mlflow.db"
+    assert for_sqlalchemy(address, "2.0.44") == "sqlite:////work/a%2Fb/mlflow.db"
+    assert for_sqlalchemy(address, "2.1.0") == "sqlite+pysqlite:////work/a%252Fb/mlflow.db"
+    assert for_sqlalchemy("sqlite:////work/mlflow.db", "2.1.0") == "sqlite:////work/mlflow.db"
+    with pytest.raises(UsageError) as refused:
+        for_sqlalchemy(sqlite_uri(Path("/work/q?/mlflow.db")), "2.0.44")
+    assert refused.value.message == 'SQLAlchemy 2.0.44 cannot open /work/q?/mlflow.db: it takes no "?" in a path'

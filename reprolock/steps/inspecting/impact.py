@@ -30,6 +30,7 @@ from reprolock.model.uri import SCHEME, LakeURI, is_under
 from reprolock.steps.project.locate import open_the_lake
 from reprolock.steps.project.machine import Machine
 from reprolock.tracker import open_tracker
+from reprolock.tracker.encoding.inputs import name_in
 from reprolock.tracker.protocol import PARENT_TAG, REPLAY_OF_TAG, RUN_ID_TAG, ModelVersion, Row
 from reprolock.tracker.tracking_uri import find_place
 
@@ -168,7 +169,7 @@ def _parse_input(name: str, source: str) -> Read | None:
         place = place if place and _COMMIT.fullmatch(place.ref) else None
     glob = said.get("glob")
     # A tag is foreign: what is no glob restricts nothing, so that no reader goes unnamed.
-    return Read(name, place, glob if isinstance(glob, str) and is_glob(glob) else None) if place else None
+    return Read(name_in(name), place, glob if isinstance(glob, str) and is_glob(glob) else None) if place else None
 
 
 def _address(text: object) -> LakeURI | None:

@@ -8,7 +8,11 @@ from typing import NamedTuple
 
 from reprolock.environment.caches import cache_folder
 from reprolock.files.object_cache import ObjectCache, Usage
+from reprolock.files.spec_file import NAME as SPEC
+from reprolock.files.spec_file import read_spec
+from reprolock.model.spec import seconds
 from reprolock.steps.project.machine import Machine
+from reprolock.steps.project.prune import Pruned, prune
 
 
 class Part(NamedTuple):
@@ -40,6 +44,21 @@ def cache(machine: Machine | None = None) -> CacheView:
 def trim(*, max_bytes: int | None = None, older_than: timedelta | None = None, machine: Machine | None = None) -> Usage:
     """Remove data that was not used for so long, then the least recently used until `max_bytes` are left; what went."""
     return object_cache(machine or Machine.here()).trim(max_bytes=max_bytes, older_than=older_than)
+
+
+def trim_project(root: Path, *, older_than: timedelta | None = None, machine: Machine | None = None) -> Pruned | None:
+    """Remove what old runs and replays of a project left, except records: what is older, or [run] keep where that is None.
+
+    None where the folder is no project.
+    """
+    machine = machine or Machine.here()
+    if not (root / ".reprolock").is_dir():
+        return None
+    if older_than is None:
+        older_than = (
+            timedelta(seconds=seconds(read_spec(root).run.keep)) if (root / SPEC).exists() else timedelta(days=7)
+        )
+    return prune(root.resolve(), older_than, machine.now())
 
 
 def object_cache(machine: Machine) -> ObjectCache:

@@ -10,6 +10,8 @@ from reprolock.model.record import Record
 from reprolock.tracker.protocol import RECORD
 
 _SHORTEST = 4
+REPLAYS = "replays"
+"""Where the folders of replays stand, in `.reprolock`."""
 
 
 def runs_folder(root: Path) -> Path:

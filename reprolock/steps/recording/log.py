@@ -10,18 +10,18 @@ from pathlib import Path
 from reprolock.errors import MachineError, ReprolockError
 from reprolock.files.atomic_write import own_folder, write_whole
 from reprolock.model.outcome import Ending, Status
-from reprolock.model.record import Record
+from reprolock.model.record import ChildRecord, Record
 from reprolock.model.spec import Spec
 from reprolock.steps.recording.build import ended_early
 from reprolock.tracker.mlflow_tracker import record_bytes
 from reprolock.tracker.outbox import Outbox, log_or_keep
 from reprolock.tracker.protocol import RECORD, Tracker
-from reprolock.tracker.tracking_uri import Place
+from reprolock.tracker.tracking_uri import Place, sqlite_uri
 
 
 def offline_place(root: Path) -> Place:
     """Where the command's own MLflow calls go with --offline."""
-    return Place(f"sqlite:///{root}/.reprolock/offline/mlflow.db", "--offline")
+    return Place(sqlite_uri(root / ".reprolock/offline/mlflow.db"), "--offline")
 
 
 class Reporter:
@@ -98,6 +98,20 @@ class Reporter:
         except ReprolockError as error:
             self.warn(f"the metrics that the command logged could not be read: {error.message}")
             return None
+
+    def children(self, run_id: str) -> tuple[ChildRecord, ...]:
+        """The MLflow runs that the command started beside its own; none, and a warning, where MLflow does not answer."""
+        try:
+            found = self.tracker.children(run_id)
+        except ReprolockError as error:
+            self.warn(f"the MLflow runs that the command started beside its own could not be read: {error.message}")
+            return ()
+        if found.loose:
+            self.warn(
+                f"MLflow runs of this experiment that began meanwhile, and of which nothing says who made them: "
+                f"{', '.join(found.loose)}; start runs with mlflow.start_run, and they belong to the run"
+            )
+        return found.runs
 
     def close(self, record: Record, folder: Path, files: Mapping[str, Path]) -> bool:
         """Log the closing record; False when it had to be kept on disk. MachineError where that failed too."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from reprolock.engine.tables.run import Pair, Table, compare_tables
 from reprolock.errors import MachineError, NotReplayable
 from reprolock.model.changes import differing
 from reprolock.model.json_compare import compare_json, json_digest
-from reprolock.model.record import EnvironmentRecord, OutputRecord, Record
+from reprolock.model.record import ChildRecord, EnvironmentRecord, OutputRecord, Record
 from reprolock.model.sections import SECTIONS, deciding_settings
 from reprolock.model.spec import OutputSpec
 from reprolock.model.table import TableComparison, table_differences
@@ -133,8 +135,33 @@ def _of_spark(recorded: Record, replay: Record) -> Iterator[str]:
 
 
 def _metrics(recorded: Recorded, replay: Record) -> Iterator[Comparison]:
+    """Each declared metric, and where several MLflow runs of one command logged it, the value of each."""
+    pairs = _pair(recorded.record.children, replay.children)
     for name, tolerance in recorded.spec.metrics.items():
         yield compare_metric(name, tolerance, recorded.record.metrics.get(name), replay.metrics.get(name))
+        if not (_is_plain(name, recorded.record) and _is_plain(name, replay)):
+            for label, old, new in pairs:
+                values = [child.metrics.get(name) if child else None for child in (old, new)]
+                if values != [None, None]:
+                    yield compare_metric(f"{name} of {label}", tolerance, *values)
+
+
+def _is_plain(name: str, record: Record) -> bool:
+    """Whether one run at most logged a metric: then its value is that of the record."""
+    values = [child.metrics[name] for child in record.children if name in child.metrics]
+    return not values or len(values) == 1 and values[0] == record.metrics.get(name)
+
+
+def _pair(
+    before: Sequence[ChildRecord], after: Sequence[ChildRecord]
+) -> list[tuple[str, ChildRecord | None, ChildRecord | None]]:
+    """A command's MLflow runs beside those of its replay, with a name each: by names that are used once, else by order."""
+    counts = [Counter(child.name for child in side) for side in (before, after)]
+    alike = {name for name in counts[0] if counts[0][name] == counts[1][name] == 1}
+    later = {child.name: child for child in after}
+    rest = zip_longest(*([child for child in side if child.name not in alike] for side in (before, after)))
+    pairs = [(child.name, child, later[child.name]) for child in before if child.name in alike]
+    return [*pairs, *((f"run {number}", old, new) for number, (old, new) in enumerate(rest, 1))]
 
 
 def _outputs(

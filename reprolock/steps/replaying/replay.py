@@ -39,6 +39,7 @@ from reprolock.steps.project.locate import which_mlflow
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.project.run_context import RunContext
+from reprolock.steps.project.run_folders import REPLAYS
 from reprolock.steps.recording.load import Recorded, artifacts_in, read_record, read_recorded
 from reprolock.steps.recording.log import Reporter
 from reprolock.steps.recording.recover import close_abandoned
@@ -49,7 +50,6 @@ from reprolock.steps.running.prepare import make_ready
 from reprolock.tracker import open_tracker, warm
 from reprolock.tracker.protocol import ATTESTATIONS, RECORD, Tracker
 
-REPLAYS = "replays"
 """Where replays have their folders: `.reprolock/replays/<run>-<number>/`, with `recorded`, `code` and `project` in it."""
 
 

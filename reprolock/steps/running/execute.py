@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -30,12 +30,13 @@ from reprolock.lake.table_schema import Gateway
 from reprolock.model.changes import why
 from reprolock.model.digest import sha256
 from reprolock.model.outcome import Outcome, Output
-from reprolock.model.record import Record
-from reprolock.model.spec import Spec
+from reprolock.model.record import LeftoverRecord, Record
+from reprolock.model.spec import Spec, seconds
 from reprolock.model.workspace import Workspace
 from reprolock.steps.evidence.attest import Attestor
 from reprolock.steps.evidence.attestations import read_lines
 from reprolock.steps.project.progress import SILENT, Progress
+from reprolock.steps.project.prune import prune
 from reprolock.steps.project.run_context import RunContext
 from reprolock.steps.project.run_folders import runs_folder
 from reprolock.steps.recording.build import closing_record, opening_record
@@ -44,10 +45,11 @@ from reprolock.steps.recording.log import Reporter
 from reprolock.steps.recording.redact import check_opening, check_spec, redact_record, spark_keys, without_keys
 from reprolock.steps.running.evidence import Witnessed, hold_inputs, sign_intent, sign_result
 from reprolock.steps.running.if_changed import note_finished
+from reprolock.steps.running.leftovers import list_leftovers, times
 from reprolock.steps.running.lineage import judge, kept_events, observe
 from reprolock.steps.running.materialise_for_run import count_unverified
-from reprolock.steps.running.metrics import judge_metrics
-from reprolock.steps.running.mlflow_compat import check_mlflow
+from reprolock.steps.running.metrics import gather_metrics, judge_metrics
+from reprolock.steps.running.mlflow_compat import check_mlflow, for_command, sets_other_experiment
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.outputs import Measured, measure_outputs
 from reprolock.steps.running.prepare import Ready
@@ -206,7 +208,7 @@ def perform(attempt: Attempt) -> Performed:
         journal.name(run_id)
         with ExitStack() as undo:
             publication = _publication(attempt, run_id, undo)
-            tracking = reporter.command_environment(run_id, context.spec.experiment)
+            tracking = _tracking(attempt, run_id)
             workspace, composed = _rebuild(attempt, run_id, tracking, publication)
             scanners = Scanners.of(context, spark_keys(workspace))
             record, files = _begin(attempt, workspace, scanners, started, declared)
@@ -224,9 +226,24 @@ def perform(attempt: Attempt) -> Performed:
     if record.status == "FINISHED" and incomplete is None:
         note_finished(context.root, record)
     journal.close()
-    if record.status == "FINISHED" and workspace.mode == "isolated" and not isinstance(incomplete, NotPlaced):
+    keep = timedelta(seconds=seconds(context.spec.run.keep))
+    done = record.status == "FINISHED" and workspace.mode == "isolated" and not isinstance(incomplete, NotPlaced)
+    if done and not (record.leftovers and keep):
         shutil.rmtree(workspace.work, ignore_errors=True)  # kept after a failure, to look for its cause
+    prune(context.root, keep, context.machine.now())
     return performed
+
+
+def _tracking(attempt: Attempt, run_id: str) -> dict[str, str]:
+    """MLflow's variables for the command."""
+    context, materials = attempt.context, attempt.ready.materials
+    experiment = context.spec.experiment
+    return for_command(
+        attempt.reporter.command_environment(run_id, experiment),
+        materials.interpreter.built,
+        context=context.machine.environ.get("MLFLOW_RUN_CONTEXT"),
+        own_experiments=sets_other_experiment(materials.snapshot, materials.code_root, experiment),
+    )
 
 
 def _create(attempt: Attempt, journal: Journal, started: datetime) -> str:
@@ -274,6 +291,7 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     """Execute the command, and record how it ended."""
     context, reporter, watcher = attempt.context, attempt.reporter, attempt.watcher
     workspace, record, publication = opening.workspace, opening.record, opening.publication
+    placed = times(workspace.work, workspace.code.files)
     reporter.open(record, workspace.folder, opening.files, partial(_complete, attempt, opening))
     outcome = _execute(attempt, workspace, publication)
     if (sentence := attempt.ready.materials.interpreter.describe_writes()) is not None:
@@ -286,13 +304,15 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     kept = dict(measured.kept) | kept_events(workspace.folder, opening.scanners.used, watcher.warn)
     files = {**opening.files, **kept}
     metrics = reporter.metrics(workspace.run_id)
+    children = reporter.children(workspace.run_id) if metrics is not None else ()
     if metrics is not None:
         place = attempt.place.shown
-        ending = judge_metrics(outcome.ending, context.spec.metrics, metrics, workspace.run_id, place)
+        metrics = gather_metrics(metrics, children)
+        ending = judge_metrics(outcome.ending, context.spec.metrics, metrics, workspace.run_id, place, children)
         outcome = outcome._replace(ending=ending)
     record = closing_record(
         record, outcome.ending, measured.outputs, lineage, metrics or {}, count_unverified(workspace.folder)
-    )
+    ).model_copy(update={"children": children, "leftovers": _leftovers(attempt, workspace, placed)})
     record = opening.redact(record.model_copy(update={"artifacts": record.artifacts | _digests(kept)}), watcher)
     reporter.ended(record, workspace.folder, files)
     published = _publish(attempt, opening, record, outcome, undo)
@@ -304,6 +324,14 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     incomplete = incomplete or witnessed.problem
     result = RunResult(record, sent, attempt.place.shown, signer=witnessed.signer, incomplete=incomplete)
     return Performed(result, python, workspace.environ, measured.unmeasured)
+
+
+def _leftovers(attempt: Attempt, workspace: Workspace, placed: Mapping[str, float]) -> tuple[LeftoverRecord, ...]:
+    """What the command wrote and no output declares; in the project's own folder nobody can tell."""
+    if workspace.mode == "in-place":
+        return ()
+    paths = [output.path for output in attempt.context.spec.outputs.values()]
+    return list_leftovers(workspace.work, placed, paths)
 
 
 def _witness(attempt: Attempt, opening: Opening, record: Record) -> Witnessed:

@@ -1,14 +1,24 @@
-"""Check before a run that the command's MLflow can write where the run is recorded."""
+"""What the command's own MLflow needs: an address that it can open, and variables by which its runs are found again."""
 
 from __future__ import annotations
 
-from importlib.metadata import version
+import json
+import re
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
+from reprolock.environment.code.snapshot import Snapshot
 from reprolock.environment.python.env_store import Environment
 from reprolock.environment.python.mlflow_revision import own_schema, schema_in
 from reprolock.errors import PinError
 from reprolock.tracker.stores.sqlite_check import revision
-from reprolock.tracker.tracking_uri import Place
+from reprolock.tracker.tracking_uri import Place, for_sqlalchemy
+
+_SET_EXPERIMENT = re.compile(
+    r"\bset_experiment\(\s*(?:experiment_name\s*=\s*)?(?:(\\?[\"'])(.*?)\1|([A-Za-z_]\w*)\s*\))"
+)
+_SCRIPTS = (".py", ".ipynb")
 
 
 def check_mlflow(built: Environment | None, place: Place, *, offline: bool) -> None:
@@ -40,3 +50,60 @@ def check_mlflow(built: Environment | None, place: Place, *, offline: bool) -> N
             f"{sentence}: it wants schema {wanted.revision}, and the file has {found}",
             hint=f"lock {made_by}, or {server}",
         )
+
+
+def for_command(
+    variables: Mapping[str, str], built: Environment | None, *, context: str | None, own_experiments: bool
+) -> dict[str, str]:
+    """MLflow's variables as the command's own MLflow takes them.
+
+    The address is written for its SQLAlchemy. `context` is the caller's MLFLOW_RUN_CONTEXT, whose tags stay. With
+    `own_experiments` there is no MLFLOW_RUN_ID, which MLflow refuses in another experiment: each run of
+    the command is then a child of the recorded one.
+    """
+    given = dict(variables)
+    if uri := given.get("MLFLOW_TRACKING_URI"):
+        given["MLFLOW_TRACKING_URI"] = for_sqlalchemy(uri, _sqlalchemy(built))
+    if context and "MLFLOW_RUN_CONTEXT" in given:
+        given["MLFLOW_RUN_CONTEXT"] = json.dumps(_tags(context) | json.loads(given["MLFLOW_RUN_CONTEXT"]))
+    if own_experiments:
+        given.pop("MLFLOW_RUN_ID", None)
+    return given
+
+
+def sets_other_experiment(code: Snapshot, root: Path, experiment: str) -> bool:
+    """Whether some script or notebook calls `set_experiment` with a name that is written there and is not `experiment`."""
+    return any(
+        name != experiment for file in code.files if file.path.endswith(_SCRIPTS) for name in _named(root / file.path)
+    )
+
+
+def _named(file: Path) -> Iterator[str]:
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    for _, literal, variable in _SET_EXPERIMENT.findall(text):
+        if not variable:
+            yield literal
+        elif found := re.search(rf"^\s*{variable}\s*=\s*([\"'])(.*?)\1", text, re.MULTILINE):
+            yield found[2]
+
+
+def _sqlalchemy(built: Environment | None) -> str:
+    """The version that the command's MLflow has; a recent one where there is none, which then reads no address."""
+    if built is not None:
+        return next((item.version for item in built.manifest.distribution if item.name == "sqlalchemy"), "2.1")
+    try:
+        return version("sqlalchemy")
+    except PackageNotFoundError:
+        return "2.1"
+
+
+def _tags(context: str) -> dict[str, str]:
+    """The tags of the caller's own MLFLOW_RUN_CONTEXT; none where that is no JSON object, which MLflow would refuse."""
+    try:
+        found = json.loads(context)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.errors import Interrupted, LakeRefused, NotFound, ReprolockError, ServiceError, UsageError
+from reprolock.errors import Interrupted, LakeRefused, NotFound, ReprolockError, ServiceError
 from reprolock.lake.protocol import Lake
 from reprolock.model.outcome import Output
 from reprolock.model.record import PublishedRecord, Record
@@ -117,9 +117,10 @@ class _Work:
     def commit(self, branch: Branch) -> None:
         """Put the outputs on the branch and commit them; what stood on the target before is left where nothing differs."""
         lake, (repository, name) = self._lake, branch[:2]
+        self._restore_folders(branch)
         for output, place in branch.places.items():
             if not self._publication.is_direct(self._outputs[output]):
-                _put(lake, output, self._root / self._outputs[output].path, place, self._progress)
+                _put(lake, self._root / self._outputs[output].path, place, self._progress)
 
         def committed() -> str | None:
             head = lake.resolve(repository, name)
@@ -131,6 +132,23 @@ class _Work:
             )
         else:
             self.commits[name] = lake.resolve(repository, name).id
+
+    def _restore_folders(self, branch: Branch) -> None:
+        """Bring back what was cleared of a folder that an output turns out to be one file of: as `cp` does, its neighbours stay."""
+        lake, (repository, name) = self._lake, branch[:2]
+        folders = [place for output, place in branch.places.items() if self._goes_into(output, place)]
+        if folders and not any(self._publication.is_direct(self._outputs[output]) for output in branch.places):
+            lake.delete_branch(repository, name)  # nothing is on it yet
+            lake.create_branch(repository, name, branch.base)
+            return
+        for place in folders:
+            with suppress(NotFound):
+                for found in lake.list(repository, branch.base, place.path):
+                    with lake.open(repository, branch.base, found.path) as stream:
+                        lake.put(repository, name, found.path, stream)
+
+    def _goes_into(self, output: str, place: LakeURI) -> bool:
+        return place.path.endswith("/") and (self._root / self._outputs[output].path).is_file()
 
     def tag(self, branch: Branch, tag: str) -> None:
         """Tag the commit."""
@@ -224,13 +242,10 @@ class _Whole:
         self._told.step(what)
 
 
-def _put(lake: Lake, output: str, source: Path, place: LakeURI, progress: Progress) -> None:
-    """The output at its address, and nothing else there."""
+def _put(lake: Lake, source: Path, place: LakeURI, progress: Progress) -> None:
+    """The output at its address, and nothing else there; a file whose address ends with "/" under its own name in that folder."""
     if source.is_file() and place.path.endswith("/"):
-        raise UsageError(
-            f"outputs.{output} is a file, and its publish names a folder, {place.path}",
-            hint=f'write publish = "…/{place.path}{source.name}"',
-        )
+        place = place._replace(path=place.path + source.name)
     with suppress(NotFound):  # where the command wrote to both, its path counts
         lake.remove(*place)
     put_tree(lake, source, place, progress=progress)

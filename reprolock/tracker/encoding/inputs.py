@@ -65,7 +65,18 @@ def input_of(dataset: DatasetRecord) -> DatasetInput:
         None if dataset.rows is None else json.dumps({"num_rows": dataset.rows})
     )  # as MLflow's own datasets have it
     digest = short_digest(dataset.digest, source_json, schema)
-    return DatasetInput(dataset.name, digest, source_type, source_json, schema, profile, dataset.context)
+    return DatasetInput(label_of(dataset), digest, source_type, source_json, schema, profile, dataset.context)
+
+
+def label_of(dataset: DatasetRecord) -> str:
+    """What MLflow's page shows of an input: its name, branch and short commit, "train main@6aa6b34"."""
+    ref = LakeURI.parse(dataset.uri).ref
+    return f"{dataset.name} {'' if ref == dataset.commit else ref}@{dataset.commit[:7]}"
+
+
+def name_in(label: str) -> str:
+    """The dataset's name in what `label_of` made: a name is an identifier and holds no space."""
+    return label.partition(" ")[0]
 
 
 def short_digest(digest: str, source: str, schema: str | None) -> str:

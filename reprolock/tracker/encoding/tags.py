@@ -25,7 +25,6 @@ def tags_of(record: Record) -> dict[str, str]:
         RUN_ID_TAG: record.run_id,
         "reprolock.seal": seal.total,
         "reprolock.version": record.reprolock,
-        "reprolock.project": record.project,
         "reprolock.mode": record.mode,
         "reprolock.pinned": record.pinned.total,
         "reprolock.observed": record.observed.total,
@@ -56,7 +55,6 @@ def _code(code: CodeRecord) -> Iterator[tuple[str, str]]:
     yield "reprolock.code.digest", code.digest
     yield "reprolock.code.dirty", _truth(code.dirty)
     if code.commit is not None:
-        yield "reprolock.code.commit", code.commit
         yield "mlflow.source.git.commit", code.commit
     if code.branch is not None:
         yield "mlflow.source.git.branch", code.branch
@@ -79,10 +77,6 @@ def _dataset(dataset: DatasetRecord) -> Iterator[tuple[str, str]]:
     yield "resolved", dataset.resolved
     yield "commit", dataset.commit
     yield "digest", dataset.digest
-    yield "objects", str(dataset.objects)
-    yield "bytes", str(dataset.bytes)
-    yield "format", dataset.format
-    yield "context", dataset.context
     if dataset.what_if:
         yield "what_if", _truth(True)
 

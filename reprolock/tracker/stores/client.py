@@ -28,11 +28,21 @@ from reprolock.tracker.permission import check_artifacts
 from reprolock.tracker.protocol import ModelVersion
 from reprolock.tracker.quiet import quiet_import
 from reprolock.tracker.stores import sqlite_check
-from reprolock.tracker.stores.protocol import BATCH, PAGE, LoggedModel, StoredExperiment, StoredRun, checked_id, made_by
-from reprolock.tracker.tracking_uri import Place
+from reprolock.tracker.stores.protocol import (
+    BATCH,
+    EXPERIMENT_TAGS,
+    PAGE,
+    LoggedModel,
+    StoredExperiment,
+    StoredRun,
+    checked_id,
+    made_by,
+)
+from reprolock.tracker.tracking_uri import Place, for_sqlalchemy, sqlite_uri
 
 with quiet_import():
     import mlflow
+    import sqlalchemy
     from mlflow.entities import Dataset, Experiment, InputTag, Metric, Param, Run, RunTag, ViewType
     from mlflow.entities import DatasetInput as MlflowInput
     from mlflow.exceptions import MlflowException
@@ -60,7 +70,7 @@ class ClientStore:
         with self._calls("open its database"):
             if place.file is not None and not sqlite_check.is_made(place.file):
                 _make_database(place.file)
-            self._client = MlflowClient(tracking_uri=place.uri)
+            self._client = MlflowClient(tracking_uri=for_sqlalchemy(place.uri, sqlalchemy.__version__))
 
     def experiment(self, name: str) -> StoredExperiment | None:
         with self._calls("look up the experiment"):
@@ -70,7 +80,9 @@ class ClientStore:
     def create_experiment(self, name: str) -> str:
         try:
             with self._calls("create the experiment"):
-                return self._client.create_experiment(name, artifact_location=self._artifact_location(name))
+                return self._client.create_experiment(
+                    name, artifact_location=self._artifact_location(name), tags=dict(EXPERIMENT_TAGS)
+                )
         except _Exists:
             found = self.experiment(name)
             assert found is not None
@@ -284,7 +296,7 @@ def _make_database(file: Path) -> None:
         temporary = file.with_name(f".{file.name}{TEMPORARY}")
         temporary.unlink(missing_ok=True)
         try:
-            address = f"sqlite:///{temporary.absolute()}"
+            address = for_sqlalchemy(sqlite_uri(temporary), sqlalchemy.__version__)
             store = SqlAlchemyStore(address, _artifact_root(file))  # type: ignore[no-untyped-call]  # MLflow gives it no types
             store.engine.dispose()
             os.replace(temporary, file)

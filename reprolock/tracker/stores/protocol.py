@@ -15,6 +15,8 @@ from typing import NamedTuple, Protocol
 from reprolock.tracker.encoding.inputs import DatasetInput
 from reprolock.tracker.protocol import ModelVersion
 
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""Of an experiment that reprolock makes: by this tag MLflow 3's page shows it under model training and not under GenAI."""
 BATCH = 100
 """How many params, tags or metrics are sent in one call; MLflow takes no more than 100 params or tags."""
 PAGE = 1000

@@ -28,6 +28,7 @@ from reprolock.tracker.permission import check_artifacts
 from reprolock.tracker.protocol import ModelVersion
 from reprolock.tracker.stores.protocol import (
     BATCH,
+    EXPERIMENT_TAGS,
     PAGE,
     LoggedModel,
     Store,
@@ -93,8 +94,9 @@ class RestStore:
 
     @_understood
     def create_experiment(self, name: str) -> str:
+        body = {"name": name, "tags": _pairs(EXPERIMENT_TAGS)}
         try:
-            return str(self._post("experiments/create", {"name": name}, "create the experiment")["experiment_id"])
+            return str(self._post("experiments/create", body, "create the experiment")["experiment_id"])
         except _Exists:
             found = self.experiment(name)
             assert found is not None

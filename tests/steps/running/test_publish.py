@@ -128,17 +128,14 @@ def test_two_targets(site: Site) -> None:
     assert site.shown("features") == {"README": b"about", "f": b"f"}
 
 
-def test_a_file_is_not_put_in_the_place_of_a_folder(site: Site) -> None:
+def test_a_file_goes_into_the_folder_that_its_address_names(site: Site) -> None:
     site.put("predictions/others.csv", b"theirs")
+    site.put("predictions/predictions", b"old")
     site.project.script('from pathlib import Path\nPath("out/predictions").write_text("a file")')
     said = site.run("--merge")
-    name = site.own_branches[0]
-    assert said.err.endswith(
-        "error: outputs.predictions is not published: outputs.predictions is a file, and its publish names a folder, predictions/\n"
-        f"hint: what the run wrote stays on lakefs://{site.repository}/{name}; `reprolock data` shows, commits and merges it\n"
-    )
-    assert said.code == 2
-    assert "predictions/others.csv" in site.shown()
+    assert said.code == 0, said.err
+    kept = {"README": b"about", "predictions/others.csv": b"theirs"}
+    assert site.shown() == kept | {"predictions/predictions": b"a file"}
 
 
 # What is refused before anything runs

@@ -30,7 +30,7 @@ def test_a_delta_table_has_the_source_of_load_delta(dataset: DatasetRecord) -> N
     path = f"s3://example-repo/{COMMIT}/training_dataset"
     schema = Schema.from_json(json.dumps(json.loads(entry.schema)["mlflow_colspec"]))
     mlflows = MetaDataset(
-        DeltaDatasetSource(path, delta_table_version=7), name="train", digest=entry.digest, schema=schema
+        DeltaDatasetSource(path, delta_table_version=7), name=entry.name, digest=entry.digest, schema=schema
     )
     assert entry._asdict() == {**mlflows.to_dict(), "profile": None, "context": "training"}
 

@@ -42,7 +42,7 @@ def test_a_what_if_is_tagged(record: Record, dataset: DatasetRecord) -> None:
 def test_code_without_git(record: Record) -> None:
     code = record.code.model_copy(update={"commit": None, "remote": None, "branch": None, "dirty": False})
     tags = tags_of(record.model_copy(update={"code": code}))
-    assert not [name for name in tags if "git" in name or name == "reprolock.code.commit"]
+    assert not [name for name in tags if "git" in name]
     assert tags["reprolock.code.dirty"] == "false"
 
 

@@ -1,0 +1,90 @@
+"""What a command logs to MLflow beside its own run belongs to it: in the record, in MLflow, for `impact` and for a verdict."""
+
+from __future__ import annotations
+
+from project import Project
+
+
+def test_every_mlflow_run_of_the_command_is_kept(project: Project, cli) -> None:
+    project.script("""
+        import os, subprocess, sys
+        import mlflow
+        from mlflow import MlflowClient
+
+        with mlflow.start_run(run_name="trial0"):
+            mlflow.log_metric("loss", 0.5)
+        with mlflow.start_run(run_name="trial1") as trial:
+            mlflow.log_metric("loss", 0.25)
+            with mlflow.start_run(run_name="fold", nested=True):
+                mlflow.log_param("depth", 3)
+        mlflow.end_run()
+        mlflow.log_metric("after", 1)
+        mlflow.end_run()
+        client = MlflowClient()
+        made = client.create_run(os.environ["MLFLOW_EXPERIMENT_ID"], run_name="by hand")
+        client.log_metric(made.info.run_id, "rows", 2)
+        second = "import mlflow; mlflow.start_run(run_name='second'); mlflow.log_metric('s', 3)"
+        subprocess.run([sys.executable, "-c", second], check=True)
+        client.create_registered_model("flight-model")
+        client.create_model_version("flight-model", "file:///model", trial.info.run_id)
+    """)
+    project.add('\n[metrics]\nloss = "exact"\nafter = "exact"\n')
+    assert cli("lock").code == 0
+    said = cli("run")
+    assert said.code == 0, said.err
+    record = project.record
+    assert record.metrics == {"loss": 0.5, "after": 1.0, "rows": 2.0, "s": 3.0}
+    found = {child.name: child for child in record.children}
+    assert found.keys() >= {"trial1", "fold", "by hand", "second"} and len(found) == 5
+    assert (found["trial1"].metrics, found["trial1"].models) == ({"loss": 0.25}, ("flight-model/1",))
+    assert (found["fold"].params, found["fold"].metrics) == ({"depth": "3"}, {})
+    assert [line.split()[0] for line in said.err.splitlines() if "loss 0.25" in line] == ["Runs"]
+
+    for child in record.children:
+        tags = project.stored(child.run_id).data.tags
+        parent = found["trial1"].run_id if child.name == "fold" else record.run_id
+        assert (tags["mlflow.parentRunId"], tags["reprolock.started_by"]) == (parent, record.run_id)
+        assert project.stored(child.run_id).info.status == "FINISHED" or child.name == "by hand"
+    said = cli("impact", "lakefs://example-repo/main/train/")
+    assert "flight-model" in said.out
+
+
+def test_runs_in_an_experiment_that_the_script_sets_belong_to_the_run(project: Project, cli) -> None:
+    project.script("""
+        import mlflow
+        mlflow.set_experiment("elsewhere")
+        for number in range(2):
+            with mlflow.start_run(run_name=f"try{number}"):
+                mlflow.log_metric("loss", 0.5 - number * 0.25)
+    """)
+    project.add('\n[metrics]\nloss = "exact"\n')
+    assert cli("lock").code == 0
+    said = cli("run")
+    assert said.code == 0, said.err
+    record = project.record
+    assert [(child.name, child.metrics) for child in record.children] == [
+        ("try0", {"loss": 0.5}),
+        ("try1", {"loss": 0.25}),
+    ]
+    assert record.metrics == {"loss": 0.25}  # of the one that started last
+    for run in project.all_stored(experiment="elsewhere"):
+        assert run.data.tags["mlflow.parentRunId"] == record.run_id
+    said = cli("replay", record.run_id)
+    assert said.code == 0, said.err
+    assert "loss of try0" in said.out and "loss of try1" in said.out and "REPRODUCED   3 of 3 compared" in said.out
+
+
+def test_a_run_of_a_loop_that_differs_makes_a_replay_differ(project: Project, cli) -> None:
+    project.script("""
+        import random
+        import mlflow
+        for number in range(2):
+            with mlflow.start_run(run_name=f"try{number}"):
+                mlflow.log_metric("loss", 0.0 if number == 0 else random.SystemRandom().random())
+    """)
+    project.add('\n[metrics]\nloss = "exact"\n')
+    assert cli("lock").code == 0
+    assert cli("run").code == 0
+    said = cli("replay", project.record.run_id)
+    assert said.code == 6
+    assert "DIVERGED   1 of 2 differ: loss of try1" in said.out
