@@ -68,3 +68,20 @@ def textconv(file: Path) -> None:
         say_document("\n".join(text_lines(data)) + "\n")
     except LockError:
         say_document(data.decode(errors="replace"))
+
+
+@git_driver.command()
+@click.argument("before", required=False, envvar="PRE_COMMIT_FROM_REF")
+@click.argument("after", required=False, envvar="PRE_COMMIT_TO_REF")
+@add_shared_options
+def moved(settings: Settings, before: str | None, after: str | None) -> None:
+    """Show which pins differ between two revisions: for a hook after checkout or merge.
+
+    Without revisions: between what HEAD was before and HEAD. Says nothing where the lock is the same, or one has none.
+    """
+    from reprolock.steps.locking.git_driver import moved_lines  # the library is loaded when a command runs
+
+    lines = moved_lines(settings.root, before or "HEAD@{1}", after or "HEAD")
+    for line in lines:
+        settings.line(line)
+    settings.result({"moved": lines})

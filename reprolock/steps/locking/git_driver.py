@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.environment.code.git import configure, top_folder, unset_section
+from reprolock.environment.code.git import blob_at, configure, is_revision, top_folder, unset_section
 from reprolock.errors import LockError, UsageError
 from reprolock.files.atomic_write import write_whole
 from reprolock.files.conflict import Sides, join_sides
@@ -97,6 +97,21 @@ def text_lines(data: bytes) -> Iterator[str]:
     if lock.jars is not None:
         yield f"spark {lock.jars.spark}"
         yield from (f"jar {jar.coordinate}" for jar in lock.jars.jar)
+
+
+def moved_lines(root: Path, before: str, after: str) -> list[str]:
+    """What differs between the locks of two revisions, as lines of `text_lines` after "-" and "+"; none where one has no lock."""
+    blobs = [
+        blob_at(root, revision, f"./{NAME}") if is_revision(root, revision) else None for revision in (before, after)
+    ]
+    if blobs[0] is None or blobs[1] is None or blobs[0] == blobs[1]:
+        return []
+    try:
+        old, new = (list(text_lines(blob)) for blob in blobs if blob is not None)
+    except LockError:
+        return []  # a lock of a newer version, or with a conflict in it: nothing that a hook should end with
+    gone, come = ([line for line in one if line not in other] for one, other in ((old, new), (new, old)))
+    return [*(f"- {line}" for line in gone), *(f"+ {line}" for line in come)]
 
 
 def _consistent(lock: Lock) -> bool:
