@@ -3,7 +3,8 @@
 uv reads its user's own settings by itself. It runs in a folder of its own, though, so the project's uv.toml, or
 `[tool.uv]` in its pyproject.toml, are read here, and only for what says where packages come from: what would decide
 versions beside repro.toml is not taken. UV_CONFIG_FILE, where it is set, stands in for the project's files, as it does for uv.
-Credentials in an address are taken out of it and reach uv by its environment alone (UV_INDEX_<NAME>_USERNAME).
+Credentials in an address are taken out of it and reach uv by its environment alone (UV_INDEX_<NAME>_USERNAME). Those that
+the user's environment holds go to no address that a project alone names, unless `reprolock trust` confirmed it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 from reprolock.environment.python.requirement_line import IndexOption
 from reprolock.errors import UsageError
+from reprolock.files.trusted import origin, trusted
 
 _SETTINGS = (
     *("no-index", "index-strategy", "keyring-provider", "allow-insecure-host", "native-tls", "system-certs"),
@@ -65,6 +67,7 @@ def read_indexes(environ: Mapping[str, str], root: Path | None = None, options: 
     elif root is not None:
         folder = root
         settings, sources = _of_project(root)
+        _check_credentials(settings.get("index", ()), environ)
     found = _Collected(folder)
     found.add_settings(settings)
     remarks = [
@@ -78,6 +81,34 @@ def read_indexes(environ: Mapping[str, str], root: Path | None = None, options: 
             f"{option.place}: {option.option} is used and not recorded: on another machine, name the index in UV_INDEX or uv.toml"
         )
     return Indexes(found.settings, found.variables, sources, tuple(remarks))
+
+
+def _check_credentials(tables: Iterable[Mapping[str, Any]], environ: Mapping[str, str]) -> None:
+    """UsageError where a project names an index for which the user holds credentials, at an address that the user did not name.
+
+    uv finds credentials by an index's name, and a cloned project may give that name to any address.
+    """
+    for table in tables:
+        name, where = str(table.get("name", "")), origin(str(table.get("url", "")))
+        variables = [f"{_prefix(name)}_{part}" for part in ("USERNAME", "PASSWORD")] if name else []
+        held = [variable for variable in variables if environ.get(variable)]
+        if held and where is not None and where not in {*trusted(environ), *_named_by_user(environ)}:
+            raise UsageError(
+                f"{held[-1]} would be sent to {where}, which only this project's settings call the index {name}",
+                hint=f"`reprolock trust {where}` confirms that address, once",
+            )
+
+
+def _named_by_user(environ: Mapping[str, str]) -> set[str | None]:
+    named = " ".join(
+        environ.get(name, "") for name in ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX_URL")
+    )
+    return {origin(word.rpartition("=")[2] if "=" in word.partition("://")[0] else word) for word in named.split()}
+
+
+def _prefix(name: str) -> str:
+    """What uv's variables for the credentials of an index begin with."""
+    return f"UV_INDEX_{re.sub('[^A-Za-z0-9]', '_', name).upper()}"
 
 
 def _of_project(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -142,7 +173,7 @@ class _Collected:
         made = {**table, "url": address}
         if user is not None:
             name = made.setdefault("name", f"reprolock-{len(tables)}")
-            prefix = f"UV_INDEX_{re.sub('[^A-Za-z0-9]', '_', name).upper()}"
+            prefix = _prefix(name)
             self.variables |= {f"{prefix}_USERNAME": user} | ({f"{prefix}_PASSWORD": password} if password else {})
         tables.append(made)
 

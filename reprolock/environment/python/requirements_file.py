@@ -14,6 +14,7 @@ from pathlib import Path
 
 from reprolock.environment.python.requirement_line import IndexOption, Kind, Line
 from reprolock.errors import UsageError
+from reprolock.files.trusted import origin, trusted
 
 _NESTED = {"-r": "", "--requirement": "", "-c": "-c", "--constraint": "-c"}
 _INDEX = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--no-index", "--trusted-host")
@@ -22,6 +23,7 @@ _WITHOUT_EFFECT = ("--require-hashes", "--prefer-binary")
 """A lock pins hashes in any case, and its resolver prefers wheels."""
 _HASH = re.compile(r"\s--hash(?:=|\s+)(\S+)")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+_ADDRESS = re.compile(r"[\w+.-]+://\S*\$\{[A-Z0-9_]+\}\S*")
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _CODING = re.compile(rb"coding[:=]\s*([-\w.]+)")
 _MARKS = (
@@ -44,7 +46,8 @@ def read_requirements_file(
     if path.resolve() in above:
         raise UsageError(f"{name} names itself by -r or -c", hint="take out one of the -r lines")
     for number, text in _logical_lines(_decode(path, name)):
-        place, text = f"{name}:{number}", _VARIABLE.sub(lambda found: environ.get(found[1], found[0]), text)
+        place = f"{name}:{number}"
+        text = _expand(text, environ, place)
         if not text.startswith("-"):
             yield _requirement(place, text, kind, name)
             continue
@@ -59,6 +62,29 @@ def read_requirements_file(
             yield IndexOption(place, _LONG_NAMES.get(option, option), _relative(value, option, path.parent))
         elif option not in _WITHOUT_EFFECT:
             raise UsageError(f"{place}: {_explain(option)}", hint=f"take the line out of {name}")
+
+
+def _expand(text: str, environ: Mapping[str, str], place: str) -> str:
+    """The text with ${NAME} replaced where NAME is set. UsageError where a value would go to an address that the file names.
+
+    A requirements file may come with a cloned project: what the environment holds is sent nowhere that its user did not name.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        return environ.get(found[1], found[0])
+
+    for address in _ADDRESS.findall(text):
+        expanded = _VARIABLE.sub(value, address)
+        if expanded == address:
+            continue
+        where = origin(expanded)
+        if where is None or where not in trusted(environ):
+            names = ", ".join(name for name in _VARIABLE.findall(address) if name in environ)
+            raise UsageError(
+                f"{place}: the value of {names} would be sent to {where or 'an address'}, which only this file names",
+                hint=f"`reprolock trust {where or 'URL'}` confirms that address, once",
+            )
+    return _VARIABLE.sub(value, text)
 
 
 def _requirement(place: str, text: str, kind: Kind, name: str) -> Line:

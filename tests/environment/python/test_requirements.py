@@ -7,6 +7,7 @@ import pytest
 from reprolock.environment.python.requirement_line import IndexOption, without_hashes
 from reprolock.environment.python.requirements import Declaration, read_declared, with_other_hashes
 from reprolock.errors import UsageError
+from reprolock.files.trusted import trust
 from reprolock.model.spec import EnvironmentSpec
 
 GIT = 'a lock takes only what has a SHA-256; name an archive of one commit, as "NAME @ https://HOST/OWNER/REPOSITORY/archive/COMMIT.tar.gz"'
@@ -242,7 +243,7 @@ def test_a_nested_file_with_blanks_in_its_name_below_a_constraint(tmp_path: Path
 def test_variables_are_those_of_the_environment(tmp_path: Path) -> None:
     assert lines_of(tmp_path, "six==${SIX}\nattrs\n", SIX="1.17.0") == ("six==1.17.0", "attrs")
     with pytest.raises(UsageError) as caught:
-        lines_of(tmp_path, "six @ https://${TOKEN}@example.com/six.whl\n", TOKEN="me:secret")
+        lines_of(tmp_path, "six @ ${MINE}\n", MINE="https://me:secret@example.com/six.whl")
     assert str(caught.value) == (
         "r.in:1: an address must not contain a user name or password; credentials come from the environment"
     )
@@ -251,7 +252,9 @@ def test_variables_are_those_of_the_environment(tmp_path: Path) -> None:
 def test_options_that_name_an_index_are_kept_apart(tmp_path: Path) -> None:
     text = "-i https://a.example/simple\n--extra-index-url=https://${KEY}@b.example/simple\n-f wheels\n--trusted-host c.example\n"
     write(tmp_path, {"r.in": f"{text}--require-hashes\n--no-index\nsix\n"})
-    found = read_declared(EnvironmentSpec(requirements="r.in"), tmp_path, {"KEY": "me:secret"})
+    given = {"KEY": "me:secret", "REPROLOCK_CONFIG_DIR": str(tmp_path / "confirmed")}
+    trust("https://b.example", given)
+    found = read_declared(EnvironmentSpec(requirements="r.in"), tmp_path, given)
     assert found.lines == ("six",)
     assert found.index_options == (
         IndexOption("r.in:1", "--index-url", "https://a.example/simple"),
