@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from reprolock.errors import ServiceError, UsageError
 from reprolock.readers import check_format, read_arrow, read_pandas
+from reprolock.readers.session import check_session
 from reprolock.readers.source import Source, declared
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ class Dataset:
         """The local files; what is refused by the declaration alone is refused before they are brought here."""
         source = declared(self.name, self.format, Path(), self.options, self.glob)
         check_format(source)
+        check_session(source, os.environ.get("SPARK_CONF_DIR"))
         return source._replace(path=self.path)
 
     def _hadoop_path(self) -> str:

@@ -46,7 +46,7 @@ def spark_parts() -> SparkParts:
     return SparkParts(home, java, store, pin, store.files(pin))
 
 
-def run_script(code: str, environ: Mapping[str, str], folder: Path) -> Any:
+def run_script(code: str, environ: Mapping[str, str], folder: Path, timeout: float = 400) -> Any:
     """Run a script as `python script.py` with these variables and little else; what it printed last, as JSON."""
     script = folder / "script.py"
     script.write_text(code)
@@ -58,7 +58,7 @@ def run_script(code: str, environ: Mapping[str, str], folder: Path) -> Any:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=timeout,
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout.splitlines()[-1])

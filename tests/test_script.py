@@ -369,6 +369,18 @@ def test_partitions_come_behind_the_columns(script: Script) -> None:
     )
 
 
+def test_a_session_whose_settings_change_what_is_read(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    (script.data / "a.csv").write_text("x\n")
+    monkeypatch.setenv("SPARK_CONF_DIR", str(script.folder))
+    conf = script.folder / "spark-defaults.conf"
+    conf.write_text("spark.sql.session.timeZone UTC\nspark.sql.parquet.compression.codec zstd\n")
+    assert script.pandas("csv")["_c0"].tolist() == ["x"]
+    conf.write_text("spark.sql.session.timeZone Europe/Berlin\n")
+    assert script.refusal("csv").message == (
+        'dataset "train": .pandas() and .arrow() do not read as a Spark with spark.sql.session.timeZone = Europe/Berlin reads'
+    )
+
+
 def test_a_library_that_is_not_installed(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fastavro", None)
     monkeypatch.delitem(sys.modules, "reprolock.readers.avro", raising=False)

@@ -49,7 +49,11 @@ def read(source: Source) -> Any:
     tables = [_table(source, settings, part, names) for part in parts]
     made = joined(source, [part.file for part in parts], [pa.table(table.columns, names) for table in tables])
     _check_names(source, made.column_names)
-    return _inferred(source, made, len(names)) if settings.infer else made
+    if not settings.infer:
+        return made
+    if settings.header and _repeats_header(made, parts[0].first):
+        raise source.refusal("a header that comes again among the rows, with inferSchema")
+    return _inferred(source, made, len(names))
 
 
 def _opened(source: Source, settings: Settings, file: DataFile) -> _Part | None:
@@ -162,6 +166,16 @@ def _with_missing(column: Any, settings: Settings) -> Any:
 
 def _has_empty(column: Any) -> bool:
     return bool(pc.any(pc.equal(pc.binary_length(column), 0)).as_py())
+
+
+def _repeats_header(table: Any, header: list[str | None]) -> bool:
+    """Whether a row has the header's own texts: Spark leaves such a line out where it infers, and not where it reads."""
+    same = pc.fill_null(pc.equal(table.column(0), header[0] or ""), header[0] is None)
+    rows = table.filter(same).slice(0, _BLOCK)
+    for index, name in enumerate(header[1:], 1):
+        column = rows.column(index)
+        rows = rows.filter(pc.is_null(column) if name is None else pc.fill_null(pc.equal(column, name), False))
+    return rows.num_rows > 0
 
 
 def _inferred(source: Source, table: Any, width: int) -> Any:

@@ -55,7 +55,7 @@ def answers(spark_parts: SparkParts, tmp_path_factory: pytest.TempPathFactory) -
     asked = [question(case, root / str(n) / "data", root / f"{n}.arrow") for n, case in enumerate(CASES)]
     (root / "questions.json").write_text(json.dumps(asked))
     script = SCRIPT.format(folder=str(Path(__file__).parent), questions=str(root / "questions.json"))
-    assert run_script(dedent(script), environment(spark_parts), root) == "done"
+    assert run_script(dedent(script), environment(spark_parts), root, timeout=1500) == "done"
     return root
 
 

@@ -127,6 +127,8 @@ def csv() -> list[Case]:
             {**HEADER, "recursiveFileLookup": "true"},
         ),
         Case("hidden files", "csv", {"a.csv": a.encode(), "_b.csv": b"x", ".c.csv": b"y", "d._COPYING_": b"z"}, HEADER),
+        one("a header that comes again", "csv", "a,b\n1,2\na,b\n3,4\n", HEADER),
+        one("a header that comes again, inferred", "csv", "a,b\n1,2\na,b\n", INFER, "comes again"),
         one("a quoted header", "csv", '"a","b c"\n1,2\n', HEADER),
         one("one column", "csv", "a\n1\n\n2\n", HEADER),
         one("_corrupt_record", "csv", "_corrupt_record,b\n1,2\n", HEADER, "_corrupt_record"),

@@ -24,7 +24,7 @@ _READERS: tuple[str, ...] = (
     "frame",
     "infer",
 )
-_READERS += ("json", "orc", "parquet", "partitions", "source", "text", "types", "__init__")
+_READERS += ("json", "orc", "parquet", "partitions", "session", "source", "text", "types", "__init__")
 SCRIPT_MODULES = (
     *("__init__.py", "errors.py", "script.py", "model/__init__.py", "model/glob.py"),
     *(f"readers/{name}.py" for name in _READERS),
