@@ -174,7 +174,7 @@ def _say(settings: Settings, done: Replayed, dry_run: bool) -> None:
                     item.how,
                     _brief(item.recorded),
                     _brief(item.found),
-                    item.state + ", both empty" * item.empty,
+                    item.state + ", both empty" * (item.empty and item.passed),
                 ]
                 for item in done.verdict.comparisons
             ]

@@ -49,7 +49,7 @@ def json_digest(data: bytes, ignore: Sequence[str] = ()) -> str:
     An entry of `ignore` is a key's name (`time`), which leaves it out wherever it stands, or its dotted path
     from the top (`meta.time`), in which lists do not count (`runs.time` is in every run).
     """
-    return f"{SCHEME}:{sha256(canonical_text(_document(data, ignore)).encode())}"
+    return f"{SCHEME}:{sha256(canonical_text(parse_document(data, ignore)).encode())}"
 
 
 def canonical_text(value: Any) -> str:
@@ -70,10 +70,10 @@ def compare_json(
     recorded: bytes, found: bytes, ignore: Sequence[str] = (), rel: float = 0.0, abs_: float = 0.0
 ) -> list[JsonDifference]:
     """All positions at which two documents differ, numbers by more than the tolerance. ValueError as in `json_digest`."""
-    return list(_differences(_document(recorded, ignore), _document(found, ignore), rel, abs_, ""))
+    return list(_differences(parse_document(recorded, ignore), parse_document(found, ignore), rel, abs_, ""))
 
 
-def _document(data: bytes, ignore: Sequence[str]) -> Any:
+def parse_document(data: bytes | str, ignore: Sequence[str] = ()) -> Any:
     """The document, its numbers in one form, without what is ignored."""
     try:
         parsed = json.loads(data, object_pairs_hook=_object, parse_float=_decimal)

@@ -15,15 +15,15 @@ from pydantic import Field, Strict
 from reprolock.model.digest import sha256
 from reprolock.model.value import Value
 
-SCHEME = "table"
+SCHEME = "rows"
 
 
 class Column(Value):
     """One column. `sum` helps to name the column that differs; it is not proof that two columns are equal."""
 
     name: str = Field(description="Name as the table writes it.")
-    type: str = Field(description="Type as Spark writes it, nullability left out.")
-    sum: str = Field(description="Sum of Spark's xxhash64 over the column's values, 16 hex digits.")
+    type: str = Field(description="Type as Spark writes it, nullability left out; json in a table of documents.")
+    sum: str = Field(description="Sum of a short hash of each of the column's values, 16 hex digits.")
 
 
 class TableDigest(Value):
@@ -34,7 +34,7 @@ class TableDigest(Value):
         description="Columns in their order, ignored ones left out."
     )
     digest: str = Field(
-        description="table:SHA-256 over rows, columns' names and types, and the sum of the rows' SHA-256."
+        description="rows:SHA-256 over rows, columns' names and types, and the sum of the rows' SHA-256."
     )
 
 
@@ -82,7 +82,7 @@ class TableComparison(NamedTuple):
 
 
 def table_digest(rows: int, columns: tuple[Column, ...], sums: tuple[int, ...]) -> TableDigest:
-    """Put a digest together from Spark's numbers: `sums` are the four sums of 64-bit lanes, taken modulo 2^64."""
+    """Put a digest together from the numbers: `sums` are the four sums of 64-bit lanes, taken modulo 2^64."""
     lanes = [f"{lane % 2**64:016x}" for lane in sums]
     said = [rows, [[column.name, column.type] for column in columns], lanes]
     text = json.dumps(said, separators=(",", ":"))

@@ -24,7 +24,7 @@ Strings = Annotated[tuple[str, ...], Strict(False)]
 Number = int | float | Decimal
 State = Literal["identical", "within tolerance", "different", "missing"]
 
-_SCHEMES = {"bytes": {"file", "executable", "folder"}, "table": {"table"}, "json": {"document"}}
+_SCHEMES = {"bytes": {"file", "executable", "folder"}, "table": {"rows"}, "json": {"document"}}
 
 
 class Comparison(Value):

@@ -8,13 +8,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import Case, fresh
+from bench import Case, Command, fresh
 
 ROWS = 10_000_000
+DIGEST = """
+import os, sys
+from pathlib import Path
+from reprolock.engine.tables.run import Spark, Table, digest_tables
+spark = Spark(Path(sys.executable), dict(os.environ), Path(sys.argv[1]) / "own", declared=sys.argv[2] == "spark")
+print(digest_tables({"t": Table(Path(sys.argv[1]) / "table", "parquet")}, spark)["t"].digest)
+"""
+"""The digest in a process of its own, start-up included."""
 
 
 def cases() -> Iterator[Case | list[str]]:
-    """One row."""
+    """Two rows."""
     from pyspark.sql import SparkSession, functions
 
     folder = fresh("tables")
@@ -62,3 +70,11 @@ def cases() -> Iterator[Case | list[str]]:
         "goal 1.5",
         "met" if ratio <= 1.5 else "MISSED",
     ]
+    yield Case(
+        "the same digest without a JVM",
+        Command([sys.executable, "-c", DIGEST, str(folder), "none"]),
+        Command([sys.executable, "-c", DIGEST, str(folder), "spark"]),
+        "by Spark",
+        0.7,
+        rounds=1,
+    )

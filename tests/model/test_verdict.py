@@ -99,19 +99,19 @@ def output(declared: OutputSpec, recorded: str | None, found: str | None, **more
 
 
 def test_equal_digests_are_identical() -> None:
-    compared = output(NEAR, "table:4c7e", "table:4c7e")
+    compared = output(NEAR, "rows:4c7e", "rows:4c7e")
     assert compared == Comparison(
         name="predictions",
         kind="output",
         how="table ±1e-6",
-        recorded="table:4c7e",
-        found="table:4c7e",
+        recorded="rows:4c7e",
+        found="rows:4c7e",
         state="identical",
     )
 
 
 def test_digests_that_differ_are_different_and_say_in_what() -> None:
-    compared = output(TABLE, "table:4c7e", "table:91aa", details=['column "x" holds other values'])
+    compared = output(TABLE, "rows:4c7e", "rows:91aa", details=['column "x" holds other values'])
     assert (compared.how, compared.state, compared.differences) == (
         "table",
         "different",
@@ -121,21 +121,21 @@ def test_digests_that_differ_are_different_and_say_in_what() -> None:
 
 
 def test_a_tolerance_needs_both_tables() -> None:
-    compared = output(NEAR, "table:4c7e", "table:91aa")
+    compared = output(NEAR, "rows:4c7e", "rows:91aa")
     assert compared.state == "missing"
     assert compared.differences == ("what was recorded is not at hand to be compared within the tolerance",)
     assert verdict([compared]).kind == "NOT REPLAYABLE"
-    assert output(NEAR, "table:4c7e", "table:91aa", beyond=()).state == "within tolerance"
-    beyond = output(NEAR, "table:4c7e", "table:91aa", beyond=['column "x": 1 of 3 rows'])
+    assert output(NEAR, "rows:4c7e", "rows:91aa", beyond=()).state == "within tolerance"
+    beyond = output(NEAR, "rows:4c7e", "rows:91aa", beyond=['column "x": 1 of 3 rows'])
     assert (beyond.state, beyond.differences) == ("different", ('column "x": 1 of 3 rows',))
 
 
 def test_without_a_tolerance_nothing_lies_within_it() -> None:
-    assert output(TABLE, "table:4c7e", "table:91aa", beyond=()).state == "different"
+    assert output(TABLE, "rows:4c7e", "rows:91aa", beyond=()).state == "different"
 
 
 def test_digests_of_two_kinds_are_never_compared() -> None:
-    compared = output(TABLE, "table:4c7e", "folder:4c7e")
+    compared = output(TABLE, "rows:4c7e", "folder:4c7e")
     assert compared.state == "missing"
     assert compared.differences == ('"table:" and "folder:" are no two digests of the same kind',)
     assert output(TABLE, "folder:1", "folder:2").state == "missing"
@@ -143,7 +143,7 @@ def test_digests_of_two_kinds_are_never_compared() -> None:
 
 def test_what_this_machine_cannot_measure_is_no_other_result() -> None:
     problem = Measured(None, "Spark could not digest tables: no Java", of_the_machine=True)
-    compared = compare_output("scores", TABLE, Measured("table:1"), problem)
+    compared = compare_output("scores", TABLE, Measured("rows:1"), problem)
     assert (compared.state, compared.not_given, compared.differences) == ("missing", False, (problem.problem,))
     judged = verdict([compared])
     assert (judged.kind, judged.reason, judged.exit_code) == (
@@ -152,7 +152,7 @@ def test_what_this_machine_cannot_measure_is_no_other_result() -> None:
         7,
     )
     assert (
-        verdict([compare_output("scores", TABLE, Measured("table:1"), problem._replace(of_the_machine=False))]).kind
+        verdict([compare_output("scores", TABLE, Measured("rows:1"), problem._replace(of_the_machine=False))]).kind
         == "DIVERGED"
     )
     assert verdict([compared, compare_metric("loss", EXACT, 1.0, 2.0)]).kind == "DIVERGED"
@@ -160,7 +160,7 @@ def test_what_this_machine_cannot_measure_is_no_other_result() -> None:
 
 def test_what_cannot_be_read_is_missing() -> None:
     problem = Measured(None, "out cannot be compared as a parquet table: Could not read footer")
-    compared = compare_output("p", TABLE, Measured("table:1"), problem)
+    compared = compare_output("p", TABLE, Measured("rows:1"), problem)
     assert (compared.state, compared.differences) == ("missing", (problem.problem,))
     assert verdict([compared]).kind == "DIVERGED"
     compared = compare_output("p", TABLE, problem, problem)
@@ -283,7 +283,7 @@ def test_a_tables_digest_is_over_rows_columns_and_all_four_sums() -> None:
 
 def test_two_outputs_in_which_nothing_is_are_said_to_be_empty() -> None:
     compared = compare_output("scores", BYTES, Measured("folder:1"), Measured("folder:1"), empty=True)
-    judged = verdict([compared, output(TABLE, "table:1", "table:1")])
+    judged = verdict([compared, output(TABLE, "rows:1", "rows:1")])
     assert (judged.kind, judged.reason) == ("REPRODUCED", "2 of 2 compared, and nothing is in scores")
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.property
 
 numbers = st.floats() | st.integers()
 tolerances = st.builds(Tolerance, rel=st.floats(0, 0.99), abs=st.floats(0, 1e9))
-digests = st.none() | st.sampled_from(["file:a", "tree:a", "tree:b", "table:a", "table:b", "json:a", "json:b"])
+digests = st.none() | st.sampled_from(["file:a", "tree:a", "tree:b", "rows:a", "rows:b", "json:a", "json:b"])
 measured = st.builds(Measured, digests, st.none() | st.just("out cannot be compared"))
 outputs = st.builds(
     lambda compare, rel: OutputSpec(

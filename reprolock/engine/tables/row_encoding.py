@@ -3,13 +3,15 @@
 In: a column and its type. Out: columns of bytes, none of them null, that say together what it is:
 
 1. A value of at most 64 bits (a number, boolean, date, time, decimal of up to 18 digits) is a null tag and
-   8 bytes: Spark's xxhash64, which maps 64 bits one to one. Nothing else in Spark's SQL gives the bits of
-   a double, and it takes NaN for NaN whatever its payload and -0.0 for 0.0, as `=` and GROUP BY do.
-2. Text, binary and longer decimals are their length in 4 bytes, -1 for a null, and their bytes.
+   8 bytes: Spark's xxhash64 of it as a long or a double, which maps 64 bits one to one (42 for a null). Nothing else in
+   Spark's SQL gives the bits of a double, and it takes NaN for NaN whatever its payload and -0.0 for 0.0, as `=` and
+   GROUP BY do. Integers, booleans (0, 1) and dates (days since 1970) are longs, time stamps microseconds.
+2. Text, binary and longer decimals are their length in 4 bytes, -1 for a null, and their bytes; of a decimal all its
+   digits, without an exponent.
 3. A struct is a null tag and its fields. An array is a text: its elements in hexadecimal. A map is the
    same over its entries, sorted by key. A vector of Spark ML is an array, be it dense or sparse.
 
-Part of script.py, which runs where only pyspark is: nothing of reprolock is imported.
+`arrow_encoding` makes the same bytes without Spark. Part of script.py, which runs where only pyspark is: nothing of reprolock is imported.
 """
 
 from __future__ import annotations
@@ -58,9 +60,9 @@ def parts(value: Column, kind: DataType, where: str, approximate: bool = False) 
     if approximate and name in _NUMBERS:
         return [_tag(value)]
     if name in _TEXTS or name == "DecimalType" and kind.precision > _LONG_DIGITS:
-        return _text(value if name != "DecimalType" else value.cast("string"))
+        return _text(value if name != "DecimalType" else _digits(value, kind.scale))
     if name in _SCALARS or name == "DecimalType":
-        return [_tag(value), F.xxhash64(value).cast("binary")]
+        return [_tag(value), bits(value, kind).cast("binary")]
     match name:
         case "NullType":
             return [_tag(value)]
@@ -81,6 +83,24 @@ def parts(value: Column, kind: DataType, where: str, approximate: bool = False) 
     raise Refused(
         f"{where} is of the type {type_name(kind)}, which has no form that could be compared; name it in ignore"
     )
+
+
+def is_scalar(kind: DataType) -> bool:
+    """Whether a value is 64 bits, or fewer."""
+    name = type(kind).__name__
+    return name in _SCALARS or name == "DecimalType" and kind.precision <= _LONG_DIGITS
+
+
+def bits(value: Column, kind: DataType) -> Column:
+    """The number, never null, that stands for a value of a type that `is_scalar`."""
+    match type(kind).__name__:
+        case "BooleanType" | "ByteType" | "ShortType" | "IntegerType":
+            return F.xxhash64(value.cast("int").cast("long"))
+        case "DateType":
+            return F.xxhash64(F.unix_date(value).cast("long"))
+        case "FloatType":
+            return F.xxhash64(value.cast("double"))
+    return F.xxhash64(value)
 
 
 def has_numbers(kind: DataType) -> bool:
@@ -141,6 +161,15 @@ def _text(value: Column) -> list[Column]:
     content = value.cast("binary")
     length = F.coalesce(F.octet_length(content), F.lit(-1))
     return [length.cast("binary"), F.coalesce(content, F.lit(bytearray()))]
+
+
+def _digits(value: Column, scale: int) -> Column:
+    """A decimal's digits: Spark writes small ones with an exponent, but none of 1 and more."""
+    whole = F.floor(F.abs(value)).cast("string")
+    if scale:
+        fraction = (F.abs(value) - F.floor(F.abs(value)) + F.lit(1)).cast("string")
+        whole = F.concat(whole, F.substring(fraction, 2, scale + 1))
+    return F.when(value < 0, F.concat(F.lit("-"), whole)).otherwise(whole)
 
 
 def _hex(value: Column, kind: DataType, where: str, approximate: bool = False) -> Column:

@@ -2,8 +2,8 @@
 
     python script.py TASKS ANSWER LOG
 
-In: TASKS, a JSON list of `{"name", "tables", "rel", "abs"}`, where a table is `{"url", "format", "options",
-"ignore"}`; one is digested, of two (recorded, found) both are digested and, with their numbers within
+In: TASKS, a JSON list of `{"name", "copy": {"url", "to"}}`, which is copied to the disk, or `{"name", "tables", "rel",
+"abs"}`, where a table is `{"url", "format", "options", "ignore"}`; one is digested, of two (recorded, found) both are digested and, with their numbers within
 rel and abs, compared. Out: ANSWER, `{NAME: {"digests": […], "comparison": … or null} or {"problem": …, "machine": …}}`, as
 sums.py makes them (`machine`: the table itself may be well), or `{"problem": …}` alone where there is
 no Spark. All that Spark says goes to LOG.
@@ -29,6 +29,8 @@ SETTINGS = {
     "spark.sql.ansi.enabled": "false",
     # A difference of decimals is exact, or null.
     "spark.sql.decimalOperations.allowPrecisionLoss": "false",
+    # A folder `zip=01234` is not `zip=1234`.
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     # Two columns may differ by case alone.
     "spark.sql.caseSensitive": "true",
     "spark.sql.session.timeZone": "UTC",
@@ -58,6 +60,9 @@ _WHOLE = {
     "orc": {"mergeSchema": "true"},
 }
 """Without these, lines that cannot be read are dropped, and columns that the first file does not have."""
+
+_EVERY_BYTE = {"iso-8859-1", "iso8859-1", "iso_8859-1", "latin1", "latin-1", "l1"}
+"""Encodings that have a sign of its own for each byte."""
 
 _LISTING = {"pathglobfilter", "modifiedbefore", "modifiedafter"}
 """Options by which a user leaves files out."""
@@ -106,10 +111,13 @@ def answer(spark: SparkSession, task: dict[str, Any]) -> dict[str, Any]:
     from sums import Refused, compare, digest, without  # these need pyspark
 
     try:
-        frames = [without(read(spark, table), table["ignore"]) for table in task["tables"]]
-        digests = [digest(frame) for frame in frames]
+        if "copy" in task:
+            return copy(spark, **task["copy"])
+        written = [without(read(spark, as_written(table)), table["ignore"]) for table in task["tables"]]
+        digests = [digest(frame) for frame in written]
         comparison = None
-        if len(frames) == 2 and same_columns(*digests):
+        if len(digests) == 2 and same_columns(*digests):
+            frames = [without(read(spark, table), table["ignore"]) for table in task["tables"]]
             comparison = compare(*frames, task["rel"], task["abs"])
         return {"digests": digests, "comparison": comparison}
     except Refused as refused:
@@ -117,6 +125,21 @@ def answer(spark: SparkSession, task: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:  # what Spark and its data sources raise has no common class
         print(repr(error), file=sys.stderr)
         return {"problem": sentence_of(error), "machine": of_the_machine(error)}
+
+
+def copy(spark: SparkSession, url: str, to: str) -> dict[str, Any]:
+    """Copy what stands at an address of the lake to this machine's disk."""
+    hadoop = spark._jvm.org.apache.hadoop.fs
+    source = hadoop.Path(url)
+    source.getFileSystem(spark._jsc.hadoopConfiguration()).copyToLocalFile(source, hadoop.Path(f"file://{to}"))
+    return {}
+
+
+def as_written(table: dict[str, Any]) -> dict[str, Any]:
+    """The table as its digest sees it: of CSV the text, since 0.1 and 0.1000000000000000055 are one double."""
+    if table["format"] != "csv":
+        return table
+    return table | {"options": {name: text for name, text in table["options"].items() if name.lower() != "inferschema"}}
 
 
 def read(spark: SparkSession, table: dict[str, Any]) -> DataFrame:
@@ -128,7 +151,28 @@ def read(spark: SparkSession, table: dict[str, Any]) -> DataFrame:
     frame = spark.read.format(table["format"]).options(**options).load(table["url"])
     if table["format"] != "delta":  # it says itself which files are its own
         _refuse_unread(spark, frame, table)
+    if table["format"] == "csv":
+        _refuse_other_bytes(spark, table)
     return frame
+
+
+def _refuse_other_bytes(spark: SparkSession, table: dict[str, Any]) -> None:
+    """Refused for CSV with bytes that its encoding does not have: Spark reads each of them as one and the same sign."""
+    from pyspark.sql import functions as F  # this and the next need pyspark
+    from row_encoding import Refused
+
+    given = {name.lower(): value for name, value in table["options"].items()}
+    encoding = given.get("encoding", given.get("charset", "UTF-8"))
+    if encoding.lower() in _EVERY_BYTE:
+        return
+    if encoding.lower() not in ("utf-8", "utf8"):
+        raise Refused(f"the encoding {encoding} may read different bytes as one sign; write UTF-8 or ISO-8859-1")
+    kept = {name: given[name] for name in (*_LISTING, "recursivefilelookup") if name in given}
+    value = F.col("value").cast("binary")
+    again = F.encode(F.decode(value, "UTF-8"), "UTF-8")  # Spark 3 has no is_valid_utf8, and Spark 4's decode refuses
+    other = ~F.is_valid_utf8(F.col("value")) if hasattr(F, "is_valid_utf8") else again != value
+    if not spark.read.format("text").options(**kept).load(table["url"]).where(other).isEmpty():
+        raise Refused('it has bytes that are not UTF-8; write options = { encoding = "ISO-8859-1" }')
 
 
 def _refuse_unread(spark: SparkSession, frame: DataFrame, table: dict[str, Any]) -> None:
@@ -147,12 +191,30 @@ def _refuse_unread(spark: SparkSession, frame: DataFrame, table: dict[str, Any])
     depth = {file: posixpath.dirname(posixpath.relpath(file, root)).count("=") for file in there}
     if given.get("recursivefilelookup", "").lower() == "true":
         depth = dict.fromkeys(there, 0)
+    else:
+        _refuse_hidden_columns(spark, table, [posixpath.relpath(file, root) for file in there])
     deepest = max(depth.values(), default=0)
     if left_out := [file for file in there if file not in known or depth[file] < deepest]:
         more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         raise Refused(
             f"Spark does not read {unquote(posixpath.relpath(left_out[0], root))}{more}, for its folder is not NAME=VALUE as others are; "
             "write options = { recursiveFileLookup = true }"
+        )
+
+
+def _refuse_hidden_columns(spark: SparkSession, table: dict[str, Any], files: list[str]) -> None:
+    """Refused where a folder NAME=VALUE stands for a column that the files have too: Spark does not read theirs."""
+    from row_encoding import Refused  # this needs pyspark
+
+    folders = {part.partition("=")[0] for file in files for part in file.split("/")[:-1] if "=" in part}
+    if not folders:
+        return
+    options = _WHOLE.get(table["format"], {}) | table["options"] | {"recursiveFileLookup": "true"}
+    own = spark.read.format(table["format"]).options(**options).load(table["url"]).columns
+    lower = {unquote(name).lower(): unquote(name) for name in folders}
+    if both := sorted(lower[name.lower()] for name in own if name.lower() in lower):
+        raise Refused(
+            f"the files have a column {both[0]}, which their folders {both[0]}=… hide; name one of them otherwise"
         )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DecimalType
-from row_encoding import Refused, has_numbers, number_types, numbers, parts, type_name
+from row_encoding import Refused, bits, has_numbers, is_scalar, number_types, numbers, parts, type_name
 
 LANES = 4
 _BITS = 256
@@ -144,8 +144,12 @@ def _bytes(frame: DataFrame, approximate: bool = False) -> Column:
 
 
 def _hint(frame: DataFrame, index: int) -> Column:
+    """A number for a column's value: the sum over all rows helps to name the column that differs."""
     field = frame.schema.fields[index]
-    return F.xxhash64(*parts(_column(field.name), field.dataType, f'column "{field.name}"'))
+    value = _column(field.name)
+    if is_scalar(field.dataType):
+        return bits(value, field.dataType)
+    return F.crc32(F.concat(*parts(value, field.dataType, f'column "{field.name}"')))
 
 
 def _column(name: str) -> Column:

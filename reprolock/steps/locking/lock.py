@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from reprolock.engine.tables.run import Table, refuse_table
 from reprolock.errors import LakeRefused, ServiceError, UsageError
 from reprolock.files.atomic_write import guard
 from reprolock.files.conflict import has_markers
@@ -60,6 +63,7 @@ def lock(
             progress.step("Resolving")
         spec = read_spec(root)
         _check_options(spec, options)
+        _check_tables(spec)
         data = read_bytes(root)
         merged = merged_lock(root, data)
         old = settle_datasets(merged, spec, options)
@@ -84,6 +88,20 @@ def _check_options(spec: Spec, options: LockOptions) -> None:
             )
     if options.as_of is not None and options.as_of.tzinfo is None:
         raise UsageError("--as-of has no offset from UTC", hint='write "2026-11-22T12:00:00Z" or "+01:00"')
+
+
+def _check_tables(spec: Spec) -> None:
+    """UsageError for a table that nothing here could ever compare: a run would not be replayable, and only its auditor learn it."""
+    environment = spec.environment
+    named = environment.packages or (("pyspark",) if environment.locks_python or find_spec("pyspark") else ())
+    spark = spec.spark is not None or any(re.match(r"pyspark\b", package) for package in named)
+    for name, output in spec.outputs.items():
+        table = Table.declared(output, Path(output.path))
+        if output.compare == "table" and (reason := refuse_table(table, spark)) is not None:
+            raise UsageError(
+                f"outputs.{name}: no engine can compare it as a table: {reason}",
+                hint='declare [spark], or write compare = "bytes"',
+            )
 
 
 def _datasets(

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from reprolock.engine.tables.run import Pair, Table, compare_tables
+from reprolock.engine.tables.run import Pair, Spark, Table, compare_tables
 from reprolock.errors import MachineError, NotReplayable
 from reprolock.model.changes import differing
 from reprolock.model.json_compare import compare_json, json_digest
@@ -228,8 +228,9 @@ def _side_by_side(
             return None, (str(error),)
         return tuple(str(item) for item in found_differences), ()
     pair = Pair(Table.declared(declared, was), old.compared or "", Table.declared(declared, found), rel, abs_)
+    spark = Spark(python, environ, folder, declared=recorded.spec.spark is not None)
     try:
-        answer = compare_tables({old.name: pair}, python=python, environ=environ, folder=folder)[old.name]
+        answer = compare_tables({old.name: pair}, spark)[old.name]
     except MachineError as error:
         return None, (error.message,)
     if isinstance(answer, TableComparison):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.engine.tables.run import Table, digest_tables
+from reprolock.engine.tables.run import Spark, Table, digest_tables
 from reprolock.errors import MachineError
 from reprolock.files.atomic_write import write_whole
 from reprolock.model.json_compare import json_digest
@@ -49,7 +49,8 @@ def measure_outputs(
         for output in outputs
         if spec.outputs[output.name].compare == "table" and not output.missing
     }
-    digests = _table_digests(tables, python, environ, folder) if tables else {}
+    spark = Spark(python, environ, folder, declared=spec.spark is not None)
+    digests = _table_digests(tables, spark) if tables else {}
     kept: dict[str, Path] = {}
     records = []
     for output in outputs:
@@ -80,11 +81,9 @@ def measure_outputs(
     return Measured(tuple(records), kept, unmeasured)
 
 
-def _table_digests(
-    tables: Mapping[str, Table], python: Path, environ: Mapping[str, str], folder: Path
-) -> Mapping[str, TableDigest | TableProblem]:
+def _table_digests(tables: Mapping[str, Table], spark: Spark) -> Mapping[str, TableDigest | TableProblem]:
     try:
-        return digest_tables(tables, python=python, environ=environ, folder=folder)
+        return digest_tables(tables, spark)
     except MachineError as error:
         return {name: TableProblem(error.message, of_the_machine=True) for name in tables}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from spark_session import run_script
 
-from reprolock.engine.tables.run import Pair, Table, compare_tables, digest_tables
+from reprolock.engine.tables.run import Pair, Spark, Table, compare_tables, digest_tables
 from reprolock.model.table import TableComparison, TableProblem
 
 pytestmark = pytest.mark.spark
@@ -54,9 +54,9 @@ def compared(
     )
     plain = {name: value for name, value in spark_environ.items() if name != "SPARK_CONF_DIR"}
     run_script(code, plain, folder)
-    given = {"python": Path(sys.executable), "environ": spark_environ, "folder": folder / "own"}
+    given = Spark(Path(sys.executable), spark_environ, folder / "own")
     tables = {name: Table(folder / name, "parquet") for name in NEAR}
-    digests = digest_tables(tables, **given)  # type: ignore[arg-type]
+    digests = digest_tables(tables, given)
 
     def pair(one: str, other: str, rel: float = 0.0, abs_: float = 0.0) -> Pair:
         return Pair(tables[one], digests[one].digest, tables[other], rel, abs_)  # type: ignore[union-attr]
@@ -85,7 +85,9 @@ def compared(
         "schema": pair("one", "text", 0.9),
         "another": pair("one", "near", 1e-6)._replace(digest=digests["far"].digest),  # type: ignore[union-attr]
     }
-    yield compare_tables(pairs, **given)  # type: ignore[arg-type]
+    by_spark = compare_tables(pairs, given)
+    assert compare_tables(pairs, Spark(folder / "no" / "python", {}, folder / "own", declared=False)) == by_spark
+    yield by_spark
 
 
 @pytest.mark.parametrize(
