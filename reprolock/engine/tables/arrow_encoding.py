@@ -122,7 +122,7 @@ def _parts(array: Any, approximate: bool) -> list[Any]:
 def _longs(array: Any) -> np.ndarray:
     kind = array.type
     if pa.types.is_floating(kind):
-        numbers = array.cast(pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False).copy()
+        numbers: np.ndarray = array.cast(pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False).copy()
         numbers[np.isnan(numbers)] = np.nan
         numbers[numbers == 0.0] = 0.0
         return numbers.view(np.int64)
@@ -135,7 +135,8 @@ def _longs(array: Any) -> np.ndarray:
 
 
 def _tags(array: Any) -> np.ndarray:
-    return pc.is_valid(array).to_numpy(zero_copy_only=False).astype(np.uint8).reshape(-1, 1)
+    valid: np.ndarray = pc.is_valid(array).to_numpy(zero_copy_only=False)
+    return valid.astype(np.uint8).reshape(-1, 1)
 
 
 def _text(array: Any, content: Any, counts: np.ndarray | None = None) -> list[Any]:
@@ -153,7 +154,8 @@ def _lengths(array: Any) -> np.ndarray:
     if pa.types.is_map(array.type):
         ends = np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
         return np.where(pc.is_valid(array).to_numpy(zero_copy_only=False), np.diff(ends), 0).astype(np.int64)
-    return pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    lengths: np.ndarray = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+    return lengths.astype(np.int64)
 
 
 def _hex(array: Any, approximate: bool) -> Any:

@@ -100,7 +100,7 @@ def compare_pair(
     ]
     if tables[0].schema != tables[1].schema:
         return TableComparison(*digests, digests[0].rows, digests[1].rows, ())
-    paired = pair_rows(*tables, rel, abs_)
+    paired = pair_rows(tables[0], tables[1], rel, abs_)
     columns = tuple(ColumnDeviation(*column) for column in paired.columns)
     return TableComparison(*digests, paired.only_recorded, paired.only_found, columns)
 

@@ -30,6 +30,7 @@ _SCALARS = {
 _TEXTS = {"StringType", "CharType", "VarcharType", "BinaryType"}
 _NUMBERS = {"FloatType", "DoubleType", "DecimalType"}
 _LONG_DIGITS = 18  # decimals of more digits are no 64-bit number, and xxhash64 is not one to one for them
+_NO_EXPONENT = 6  # digits behind the point, up to which Java writes a decimal without one
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -164,12 +165,13 @@ def _text(value: Column) -> list[Column]:
 
 
 def _digits(value: Column, scale: int) -> Column:
-    """A decimal's digits: Spark writes small ones with an exponent, but none of 1 and more."""
-    whole = F.floor(F.abs(value)).cast("string")
-    if scale:
-        fraction = (F.abs(value) - F.floor(F.abs(value)) + F.lit(1)).cast("string")
-        whole = F.concat(whole, F.substring(fraction, 2, scale + 1))
-    return F.when(value < 0, F.concat(F.lit("-"), whole)).otherwise(whole)
+    """A decimal's digits. Spark writes only those near 0 with an exponent, and none of 1 and more."""
+    text = value.cast("string")
+    if scale <= _NO_EXPONENT:
+        return text
+    fraction = (F.abs(value) - F.floor(F.abs(value)) + F.lit(1)).cast("string")
+    plain = F.concat(F.lit("0"), F.substring(fraction, 2, scale + 1))
+    return F.when(text.contains("E"), F.when(value < 0, F.concat(F.lit("-"), plain)).otherwise(plain)).otherwise(text)
 
 
 def _hex(value: Column, kind: DataType, where: str, approximate: bool = False) -> Column:

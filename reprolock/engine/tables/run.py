@@ -202,7 +202,7 @@ def _digest_documents(table: Table, spark: Spark) -> TableDigest | TableProblem:
         spark.folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="documents-", dir=spark.folder) as name:
             copy = Path(name) / table.path.name
-            task = {"name": "copy", "copy": {"url": literal_path(table.url, table.format), "to": copy.as_posix()}}
+            task = {"name": "copy", "copy": {"url": table.url, "to": copy.as_posix()}}
             answer = _answers([task], spark)["copy"]
             return _problem(table, answer) or documents.digest(copy, table.options, table.ignore)
     except (UsageError, documents.NotDocuments) as error:
