@@ -1,4 +1,4 @@
-"""A table's digest, and what is known of two tables that differ. Values and sentences; Spark makes the numbers.
+"""A table's digest, and what is known of two tables that differ. Values and sentences; `engine.tables` makes the numbers.
 
 The digest is over what the table says and not over its files: the rows as a multiset, and the columns
 in their order with their types. Part names, row order, compression, the writer and whether a column

@@ -1,1 +1,1 @@
-"""The digest of a table, and the comparison of two, computed by Spark."""
+"""The digest of a table, and the comparison of two, computed by Spark or without a JVM."""
