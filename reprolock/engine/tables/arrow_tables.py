@@ -8,11 +8,11 @@ Parquet table's rows; of other formats a file at a time is in memory, of Delta t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -22,29 +22,37 @@ import pyarrow as pa
 
 from reprolock.engine.tables.arrow_encoding import NoForm, bits, encode_rows, hash64, is_scalar, type_name
 from reprolock.engine.tables.arrow_pairs import pair_rows
-from reprolock.errors import UsageError
+from reprolock.engine.tables.source import TableSource
 from reprolock.model.table import Column, ColumnDeviation, TableComparison, TableDigest, table_digest
 from reprolock.readers import parquet
 from reprolock.readers.columnar import conform, target
 from reprolock.readers.files import DataFile, find_files
-from reprolock.readers.source import Source
 
 _BATCH = 1 << 16
-_OF_THE_LISTING = "pathglobfilter"
 
 
 class Unreadable(Exception):
-    """Why a table has no digest here; the sentence does not name the table."""
+    """Why a table has no digest here; the sentence does not name the table.
+
+    `of_the_machine`: the memory or the disk failed, which says nothing of the table.
+    """
+
+    def __init__(self, sentence: str, *, of_the_machine: bool = False) -> None:
+        super().__init__(sentence)
+        self.of_the_machine = of_the_machine
 
 
-class TableSource(Source):
-    """A table's files. What a reader refuses, Spark alone reads."""
-
-    __slots__ = ()
-
-    def refusal(self, what: str) -> UsageError:
-        """The error for something that only Spark reads as Spark does."""
-        return UsageError(f"only Spark reads {what}; declare [spark]")
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What the libraries raise in the midst of a file, as Unreadable."""
+    try:
+        yield
+    except NoForm as unknown:
+        raise Unreadable(f"a column is of the type {unknown}, which has no form that could be compared") from None
+    except (MemoryError, duckdb.OutOfMemoryException) as error:
+        raise Unreadable(f"out of memory ({error})", of_the_machine=True) from None
+    except (pa.ArrowException, duckdb.Error, OSError, ValueError) as error:
+        raise Unreadable((str(error).splitlines() or [type(error).__name__])[0]) from None
 
 
 class _Rows(NamedTuple):
@@ -62,22 +70,13 @@ class _Sums(NamedTuple):
     hints: np.ndarray
 
 
-def source_of(path: Path, form: str, options: Mapping[str, str]) -> TableSource:
-    """The files of a table as readers take them."""
-    lower = {name.lower(): value for name, value in options.items()}
-    glob = lower.pop(_OF_THE_LISTING, None)
-    return TableSource(path.name, form, path, lower, glob)
-
-
 def digest_table(source: TableSource, ignore: Sequence[str]) -> TableDigest:
     """The digest that Spark gives. Unreadable or UsageError with the reason why there is none."""
     options = {name: value for name, value in source.options.items() if source.format != "csv" or name != "inferschema"}
-    rows = _without(_open(source._replace(options=options)), ignore)
-    try:
+    with _explained():
+        rows = _without(_open(source._replace(options=options)), ignore)
         names = [type_name(field.type) for field in rows.schema]
         sums = _summed(rows)
-    except NoForm as unknown:
-        raise Unreadable(f"a column is of the type {unknown}, which has no form that could be compared") from None
     columns = tuple(
         Column(name=field.name, type=kind, sum=f"{int(hint):016x}")
         for field, kind, hint in zip(rows.schema, names, sums.hints, strict=True)
@@ -94,13 +93,12 @@ def compare_pair(
     abs_: float,
 ) -> TableComparison:
     """Two tables whose digests are known side by side, in memory: what is kept of a recorded table is small."""
-    tables = [
-        pa.Table.from_batches(list(rows.batches), rows.schema)
-        for rows in (_without(_open(each), ignore) for each in (recorded, found))
-    ]
-    if tables[0].schema != tables[1].schema:
-        return TableComparison(*digests, digests[0].rows, digests[1].rows, ())
-    paired = pair_rows(tables[0], tables[1], rel, abs_)
+    with _explained():
+        opened = [_without(_open(source), ignore) for source in (recorded, found)]
+        one, other = (pa.Table.from_batches(list(rows.batches), rows.schema) for rows in opened)
+        if one.schema != other.schema:
+            return TableComparison(*digests, digests[0].rows, digests[1].rows, ())
+        paired = pair_rows(one, other, rel, abs_)
     columns = tuple(ColumnDeviation(*column) for column in paired.columns)
     return TableComparison(*digests, paired.only_recorded, paired.only_found, columns)
 

@@ -18,6 +18,7 @@ from struct import unpack
 from typing import Any
 from zlib import crc32
 
+from reprolock.engine.tables.source import source_of
 from reprolock.model.json_compare import canonical_text, parse_document
 from reprolock.model.table import Column, TableDigest, table_digest
 from reprolock.readers.files import DataFile, content, find_files
@@ -50,8 +51,7 @@ def digest(path: Path, options: Mapping[str, str], ignore: Sequence[str] = ()) -
 
     NotDocuments where a file does not hold what JSON is; UsageError for a folder that cannot be listed as Spark lists it.
     """
-    lower = {name.lower(): value for name, value in options.items()}
-    source = Source(path.name, "json", path, lower, lower.pop("pathglobfilter", None))
+    source = source_of(path, "json", options)
     if odd := sorted(source.options.keys() - _KEPT - _OF_TYPES):
         raise NotDocuments(f'with the option "{odd[0]}" it is not known which documents there are')
     rows, lanes, hints, seen = 0, [0, 0, 0, 0], Counter[str](), set[str]()

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from reprolock.engine.process import execute
 from reprolock.engine.tables import documents
+from reprolock.engine.tables.source import reason_of, source_of
 from reprolock.errors import Interrupted, MachineError, UsageError
 from reprolock.files.os_errors import cannot_write
 from reprolock.model.spec import OutputSpec
@@ -138,7 +139,7 @@ def _digest_here(table: Table, spark: Spark) -> TableDigest | TableProblem | Non
         return _digest_documents(table, spark)
     if spark.declared or table.url:
         return None
-    return _without_jvm(table, spark, lambda arrow: arrow.digest_table(arrow.source_of(*table[:3]), table.ignore))
+    return _without_jvm(table, spark, lambda arrow: arrow.digest_table(source_of(*table[:3]), table.ignore))
 
 
 def _compare_here(pair: Pair, spark: Spark) -> TableComparison | TableProblem | None:
@@ -159,7 +160,7 @@ def _compare_here(pair: Pair, spark: Spark) -> TableComparison | TableProblem | 
         pair.found,
         spark,
         lambda arrow: arrow.compare_pair(
-            *(arrow.source_of(*table[:3]) for table in (pair.recorded, pair.found)),
+            *(source_of(*table[:3]) for table in (pair.recorded, pair.found)),
             (recorded, found),
             pair.found.ignore,
             pair.rel,
@@ -186,8 +187,12 @@ def _without_jvm(table: Table, spark: Spark, work: Callable[[Any], _T]) -> _T | 
     arrow = _arrow()
     try:
         return work(arrow)
-    except (UsageError, arrow.Unreadable) as error:
-        return None if spark.is_there else _not_comparable(table, str(error).splitlines()[0])
+    except UsageError as error:
+        return None if spark.is_there else _not_comparable(table, reason_of(error, table.path))
+    except arrow.Unreadable as error:
+        if spark.is_there:
+            return None
+        return _not_comparable(table, str(error), of_the_machine=error.of_the_machine)
 
 
 def _arrow() -> Any:
@@ -205,8 +210,10 @@ def _digest_documents(table: Table, spark: Spark) -> TableDigest | TableProblem:
             task = {"name": "copy", "copy": {"url": table.url, "to": copy.as_posix()}}
             answer = _answers([task], spark)["copy"]
             return _problem(table, answer) or documents.digest(copy, table.options, table.ignore)
-    except (UsageError, documents.NotDocuments) as error:
-        return _not_comparable(table, str(error).splitlines()[0])
+    except UsageError as error:
+        return _not_comparable(table, reason_of(error, table.path))
+    except documents.NotDocuments as error:
+        return _not_comparable(table, str(error))
 
 
 def _task(name: str, table: Table, other: Table | None = None, rel: float = 0.0, abs_: float = 0.0) -> dict[str, Any]:

@@ -1,0 +1,32 @@
+"""A table's files as the readers take them, and why they do not, as a sentence about the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from reprolock.errors import UsageError
+from reprolock.readers.source import Source
+
+
+class TableSource(Source):
+    """A table's files. What a reader refuses, Spark alone reads."""
+
+    __slots__ = ()
+
+    def refusal(self, what: str) -> UsageError:
+        """The error for something that only Spark reads as Spark does."""
+        return UsageError(f"only Spark reads {what}; declare [spark]")
+
+
+def source_of(path: Path, form: str, options: Mapping[str, str]) -> TableSource:
+    """The source for a declaration; the option pathGlobFilter is its glob."""
+    lower = {name.lower(): value for name, value in options.items()}
+    glob = lower.pop("pathglobfilter", None)
+    return TableSource(path.name, form, path, lower, glob)
+
+
+def reason_of(error: UsageError, path: Path) -> str:
+    """What a reader said, without the table's name and the folders of this machine."""
+    nothing = f'dataset "{path.name}" has no file directly below {path}'
+    return error.message.replace(nothing, "there is no file in it that holds data")
