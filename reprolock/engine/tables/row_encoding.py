@@ -165,13 +165,13 @@ def _text(value: Column) -> list[Column]:
 
 
 def _digits(value: Column, scale: int) -> Column:
-    """A decimal's digits. Spark writes only those near 0 with an exponent, and none of 1 and more."""
+    """A decimal's digits. Spark writes only those near 0 with an exponent, behind all digits that are not zeros at the front."""
     text = value.cast("string")
     if scale <= _NO_EXPONENT:
         return text
-    fraction = (F.abs(value) - F.floor(F.abs(value)) + F.lit(1)).cast("string")
-    plain = F.concat(F.lit("0"), F.substring(fraction, 2, scale + 1))
-    return F.when(text.contains("E"), F.when(value < 0, F.concat(F.lit("-"), plain)).otherwise(plain)).otherwise(text)
+    digits = F.lpad(F.regexp_replace(F.split(text, "E")[0], "[-.]", ""), scale, "0")
+    plain = F.concat(F.when(text.startswith("-"), F.lit("-0.")).otherwise(F.lit("0.")), digits)
+    return F.when(text.contains("E"), plain).otherwise(text)
 
 
 def _hex(value: Column, kind: DataType, where: str, approximate: bool = False) -> Column:

@@ -192,7 +192,7 @@ def _refuse_unread(spark: SparkSession, frame: DataFrame, table: dict[str, Any])
     if given.get("recursivefilelookup", "").lower() == "true":
         depth = dict.fromkeys(there, 0)
     else:
-        _refuse_hidden_columns(spark, table, [posixpath.relpath(file, root) for file in there])
+        _refuse_hidden_columns(spark, table, there)
     deepest = max(depth.values(), default=0)
     if left_out := [file for file in there if file not in known or depth[file] < deepest]:
         more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
@@ -206,7 +206,8 @@ def _refuse_hidden_columns(spark: SparkSession, table: dict[str, Any], files: li
     """Refused where a folder NAME=VALUE stands for a column that the files have too: Spark does not read theirs."""
     from row_encoding import Refused  # this needs pyspark
 
-    folders = {part.partition("=")[0] for file in files for part in file.split("/")[:-1] if "=" in part}
+    top = len(table["url"].rstrip("/").split("/"))
+    folders = {part.partition("=")[0] for file in files for part in file.split("/")[top:-1] if "=" in part}
     if not folders:
         return
     options = _WHOLE.get(table["format"], {}) | table["options"] | {"recursiveFileLookup": "true"}
