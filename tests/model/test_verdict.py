@@ -137,7 +137,7 @@ def test_without_a_tolerance_nothing_lies_within_it() -> None:
 def test_digests_of_two_kinds_are_never_compared() -> None:
     compared = output(TABLE, "rows:4c7e", "folder:4c7e")
     assert compared.state == "missing"
-    assert compared.differences == ('"table:" and "folder:" are no two digests of the same kind',)
+    assert compared.differences == ('"rows:" and "folder:" are no two digests of the same kind',)
     assert output(TABLE, "folder:1", "folder:2").state == "missing"
 
 
