@@ -105,7 +105,7 @@ def test_the_code_of_a_run_holds_none(project: Project, cli: Cli, canaries: list
     assert cli("lock").code == 0
     said = cli("run", "--dry-run")
     assert (said.code, canaries[4] in said.err) == (2, False)
-    assert "train.py:1 contains the value of AWS_SESSION_TOKEN" in said.err
+    assert "train.py:1 carries the value of AWS_SESSION_TOKEN" in said.err
     assert not list(Path(project.root).rglob("code.tar.gz"))
     assert (
         subprocess.run(

@@ -18,6 +18,7 @@ from reprolock.steps.recording.log import offline_place
 from reprolock.tracker import open_tracker
 from reprolock.tracker.mlflow_tracker import record_bytes
 from reprolock.tracker.outbox import Outbox, log_or_keep
+from reprolock.tracker.permission import check_credentials
 from reprolock.tracker.protocol import ATTESTATIONS, RECORD, Tracker
 
 _FILES = ("repro.toml", "repro.lock", "code.tar.gz", ATTESTATIONS)
@@ -33,9 +34,11 @@ def close_abandoned(root: Path, machine: Machine) -> tuple[str, ...]:
         return ()
     try:
         place = which_mlflow(root, machine)
+        check_credentials(place, machine.environ, machine.home)
     except ReprolockError:
         for journal, _ in found:
-            journal.release()  # an invalid repro.toml is reported elsewhere
+            end_leftovers(journal.run_id)  # also where its run cannot be closed yet
+            journal.release()  # an invalid repro.toml, or an address that is not trusted, is reported elsewhere
         return ()
     tracker = open_tracker(place, machine.environ, machine.home)
     try:
