@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from reprolock.environment.caches import cache_folder
 from reprolock.environment.code.snapshot import Snapshot, place
 from reprolock.environment.jvm.java import Java
 from reprolock.environment.jvm.spark_home import spark_home
+from reprolock.environment.python.kernels import kernel_of, kernels_in, write_kernels
 from reprolock.environment.python.module_path import refuse_unrecorded_modules
 from reprolock.environment.python.script_runtime import write_runtime
 from reprolock.errors import ServiceError
@@ -34,6 +36,7 @@ from reprolock.model.record import run_uuid
 from reprolock.model.spec import Spec
 from reprolock.model.workspace import Input, SparkPlan, Workspace
 from reprolock.steps.inputs.materialise import Materialised, make_tree
+from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_context import RunContext
 from reprolock.steps.running.interpreter import Interpreter
 from reprolock.steps.running.run_branches import Publication
@@ -147,6 +150,7 @@ def rebuild(
             "REPROLOCK_CONTEXT": str(context_file),
             "REPROLOCK_RUN_ID": run_id,
             **({"JAVA_HOME": str(materials.java.home)} if materials.java else {}),
+            **_jupyter(spec, materials, machine, folder),
             **({"PYTHONPYCACHEPREFIX": str(folder / "bytecode")} if context.hashing else {}),
             **spark_environ,
             **tracking,
@@ -169,6 +173,18 @@ def rebuild(
         timeout_seconds=spec.run.timeout_seconds,
     )
     return workspace, composed
+
+
+def _jupyter(spec: Spec, materials: Materials, machine: Machine, folder: Path) -> dict[str, str]:
+    """Jupyter's variables where the command may start a kernel: its Python has ipykernel. A kernel's name must not lead to another Python."""
+    if "ipykernel" not in materials.interpreter.record.packages:
+        return {}
+    notebooks = [file.path for file in materials.snapshot.files if file.path.endswith(".ipynb")]
+    asked = {kernel_of((materials.code_root / path).read_bytes()) for path in notebooks} - {None}
+    python = machine.python
+    if materials.interpreter.built:
+        python = materials.interpreter.programs / ("python.exe" if os.name == "nt" else "python")
+    return write_kernels(folder / "jupyter", python, {*filter(None, asked), *kernels_in(spec.run.command)})
 
 
 def _spark(
