@@ -21,6 +21,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from reprolock.environment.python.indexes import Indexes, read_indexes
 from reprolock.environment.python.requirement_line import without_hashes
 from reprolock.environment.python.uv import Uv
 from reprolock.errors import PinError
@@ -49,7 +50,13 @@ def hashed_requirements(pin: EnvironmentPin) -> str:
     return "".join(requirement_lines(pin.package, pin.requirements))
 
 
-def pylock(pin: EnvironmentPin, *, offline: bool = False, environ: Mapping[str, str] = os.environ) -> str:
+def pylock(
+    pin: EnvironmentPin,
+    *,
+    offline: bool = False,
+    environ: Mapping[str, str] = os.environ,
+    indexes: Indexes | None = None,
+) -> str:
     """A pylock.toml whose files are named by `path`, so that they stand beside it and no index is named.
 
     PinError when the index no longer has a pinned version or one of its files; ServiceError when it is down.
@@ -58,7 +65,8 @@ def pylock(pin: EnvironmentPin, *, offline: bool = False, environ: Mapping[str, 
 
     pins = {(package.name, package.version): package for package in pin.package}
     packages = []
-    for found in _looked_up(pin, Uv(environ, offline=offline)) if pins else ():
+    uv = Uv(environ, offline, indexes=(indexes or read_indexes(environ)).for_pinned)
+    for found in _looked_up(pin, uv) if pins else ():
         pinned = pins.get((found.name, str(found.version)))
         if pinned is not None:
             packages.append(_package(found, pinned, _addresses(pin.requirements).get(found.name)))

@@ -119,9 +119,9 @@ def _pin_builds(
     """What packages that some platform must build are built with."""
     sources = [package for package in packages if package.source]
     question = resolver.question
-    anew = {package.name for package in sources} & question.free
+    again = {package.name for package in sources} & question.free
     same = old is not None and sources == [package for package in old.package if package.source]
-    if old and old.intact and same and not anew and (old.build or not sources):
+    if old and old.intact and same and not again and (old.build or not sources):
         return old.build
     if sources and question.no_build:
         names = ", ".join(f"{package.name} {package.version}" for package in sources)

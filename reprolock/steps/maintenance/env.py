@@ -12,6 +12,7 @@ from reprolock.environment.python.env_store import prune as prune_environments
 from reprolock.environment.python.export import hashed_requirements, pylock
 from reprolock.errors import UsageError
 from reprolock.model.lock import EnvironmentPin
+from reprolock.steps.locking.python import project_indexes
 from reprolock.steps.locking.staleness import require_fresh
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.project import read_project
@@ -38,7 +39,10 @@ def export_environment(
     """The locked packages as hashed requirements, or as a PEP 751 pylock.toml without addresses."""
     machine = machine or Machine.here()
     pin = _pin(root)
-    return hashed_requirements(pin) if form == "requirements" else pylock(pin, offline=offline, environ=machine.environ)
+    if form == "requirements":
+        return hashed_requirements(pin)
+    indexes = project_indexes(read_project(root).spec, root, machine)
+    return pylock(pin, offline=offline, environ=machine.environ, indexes=indexes)
 
 
 def prune(*, days: float = 30, machine: Machine | None = None) -> Pruned:
