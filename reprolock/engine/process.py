@@ -122,7 +122,7 @@ def _start(
         name_interpreter = 'name the interpreter first, such as command = ["bash", "train.sh"]'
         known = {
             errno.ENOENT: ("names an interpreter in its first line that is not there", name_interpreter),
-            errno.ENOEXEC: ("is no program: its first line names no interpreter", name_interpreter),
+            errno.ENOEXEC: ("is not a program: its first line names no interpreter", name_interpreter),
             errno.EACCES: ("may not be executed here", name_interpreter),
             errno.E2BIG: ("is given more than a command line can hold", "hand long lists over in a file"),
         }
