@@ -175,7 +175,7 @@ def _repeats_header(table: Any, header: list[str | None]) -> bool:
     for index, name in enumerate(header[1:], 1):
         column = rows.column(index)
         rows = rows.filter(pc.is_null(column) if name is None else pc.fill_null(pc.equal(column, name), False))
-    return rows.num_rows > 0
+    return bool(rows.num_rows)
 
 
 def _inferred(source: Source, table: Any, width: int) -> Any:
