@@ -41,6 +41,16 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Further statements: attestations.jsonl of another machine's replay.",
 )
+@click.option("--online", is_flag=True, help="Ask MLflow and the lake, too, what they say of the run today.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the audit as one self-contained page.",
+)
+@click.option(
+    "--lake", metavar="ENDPOINT", help="Where the data is, with --online, in the place of the record's endpoint."
+)
 @click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
 @add_shared_options
 def audit(
@@ -49,7 +59,10 @@ def audit(
     trust: Path,
     threshold: int | None,
     more: tuple[Path, ...],
+    online: bool,
+    html: Path | None,
     tracking_uri: str | None,
+    lake: str | None,
 ) -> None:
     """Check by public keys alone what is claimed of a run: rules, data, software, result, verdicts. Executes nothing.
 
@@ -57,8 +70,22 @@ def audit(
     there; 7, with the first reason, when it is not.
     """
     from reprolock.steps.evidence.audit import refusal  # the library is loaded when a command runs
+    from reprolock.steps.inspecting.report.html import audit_page, write_report
+    from reprolock.steps.project.machine import Machine
 
-    found = reprolock.audit(settings.root, run, trust, threshold=threshold, statements=more, tracking_uri=tracking_uri)
+    found = reprolock.audit(
+        settings.root,
+        run,
+        trust,
+        threshold=threshold,
+        statements=more,
+        online=online,
+        tracking_uri=tracking_uri,
+        lake=lake,
+    )
+    if html is not None:
+        write_report(html, audit_page(found), Machine.here())
+        settings.remark(f"Wrote {html}")
     settings.result(json.loads(found.model_dump_json()))
     if found.reasons:
         raise refusal(found)

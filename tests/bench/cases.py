@@ -214,6 +214,26 @@ def lineage() -> Iterator[Case]:
     yield Case("the demo's training, observed", trained(run / "spark-conf"), trained(unwatched), "not observed", 1.15)
 
 
+def evidence() -> Iterator[Case]:
+    """What signing adds to a run, and how long the audit of a record takes."""
+    folder = project(
+        "evidence",
+        "from pathlib import Path\nPath('out').mkdir()\nPath('out/x').write_text('x')\n",
+        files=1,
+        output=True,
+    )
+    keys = fresh("evidence-keys")
+    subprocess.run([*REPROLOCK, "key", "new", str(keys / "ci.pem"), "-q"], check=True)
+    (folder / "trust.toml").write_text(f'[keys.ci]\npublic = "{keys}/ci.pem.pub"\nroles = ["run"]\n')
+    key = {"REPROLOCK_SIGNING_KEY": str(keys / "ci.pem")}
+    run = [*REPROLOCK, "run", "-q"]
+    yield Case("run, signed", Command(run, folder, key), Command(run, folder), "run, not signed", 0.3, more=True)
+    newest = max((folder / ".reprolock" / "runs").glob("*/attestations.jsonl"), key=lambda path: path.stat().st_mtime)
+    audit = [*REPROLOCK, "audit", newest.parent.name, "--trust", "trust.toml", "-q"]
+    nothing = [sys.executable, "-c", "pass"]
+    yield Case("audit of a record", Command(audit, folder), Command(nothing, folder), "python -c pass", 0.6, more=True)
+
+
 def lakefs() -> Iterator[Case | list[str]]:
     """Listings and copies from a real lakeFS on a real MinIO."""
     import lakefs_bench  # beside this file; needs lakefs and minio on PATH
@@ -324,6 +344,7 @@ CASES: dict[str, Callable[[], Iterator[Case | list[str]]]] = {
     "environment": environment,
     "spark": spark,
     "lineage": lineage,
+    "evidence": evidence,
     "lakefs": lakefs,
     "tables": tables,
     "readers": readers,

@@ -295,6 +295,10 @@ def test_json_is_one_object_on_stdout_everywhere(
         "show": [[], ["--lock"], [first]],
         "sync": [[]],
         "export": [[first, "--format", "prov"]],
+        "key": [["new", "ci.pem"], ["show", str(root / "ci.pem")]],
+        "sign": [],  # runs that are signed: tests/cli/test_signed_runs.py
+        "audit": [],
+        "hold": [["repro.lock"], ["ls"], ["check"], ["release", "repro.lock", "--force"]],
         "env": [],  # no packages are locked here; tests/cli/test_env.py
         "cache": [[]],
         "data": [
@@ -307,6 +311,7 @@ def test_json_is_one_object_on_stdout_everywhere(
         "doctor": [[]],
         "schema": [[], ["record"], ["--write", str(root / "schemas")]],
         "completion": [["bash"], ["zsh"], ["fish"]],
+        "git-driver": [],  # a clone is set up: tests/cli/test_git_driver.py
     }  # fmt: skip
     assert calls.keys() >= {name for name, entry in COMMANDS.items() if entry.group}
     for name, every in calls.items():

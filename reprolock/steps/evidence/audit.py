@@ -22,6 +22,7 @@ from reprolock.model.words import counted, plain, short, size
 from reprolock.steps.evidence.artifacts import artifacts_of
 from reprolock.steps.evidence.attestations import lines_of
 from reprolock.steps.evidence.check_statements import check_intent, check_review, check_run, check_times, check_verdict
+from reprolock.steps.evidence.online import ask_world
 from reprolock.steps.evidence.read_statements import Line, Statements, read_statements
 from reprolock.steps.evidence.trust import Trust, read_trust
 from reprolock.steps.project.machine import Machine
@@ -46,20 +47,26 @@ def audit(
     *,
     threshold: int | None = None,
     statements: Sequence[Path] = (),
+    online: bool = False,
     tracking_uri: str | None = None,
+    lake: str | None = None,
     machine: Machine | None = None,
 ) -> Audit:
     """Audit a run that is named by its ID, a beginning of it, or a folder with its artifacts, by the keys in `trust`.
 
-    A run of another machine's is fetched from MLflow; nothing else is asked. `statements` are further files of lines. A
-    result that is not trusted is data, not an error; UsageError for a faulty trust.toml, NotReplayable for no record.
+    A run of another machine's is fetched from MLflow; nothing else is asked, unless `online` asks MLflow and the lake (`lake`:
+    at another endpoint than the record's) what they say today. `statements` are further files of lines. A result that is not trusted is data, not an error; UsageError for a faulty trust.toml, NotReplayable for no record.
     """
     machine = machine or Machine.here()
     root = root.resolve()
     believed = read_trust(root / trust)
     more = [line for path in statements for line in _lines(root / path)]
     with artifacts_of(root, run, machine, tracking_uri) as found:
-        return audit_folder(found.folder, believed, threshold=threshold, more=more)
+        answer = audit_folder(found.folder, believed, threshold=threshold, more=more)
+        recorded = _recorded(found.folder)[0] if online else None
+        if recorded is None:
+            return answer
+        return ask_world(answer, recorded, root, machine, tracking_uri, lake)
 
 
 def _lines(path: Path) -> list[bytes]:

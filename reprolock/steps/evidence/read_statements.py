@@ -16,8 +16,7 @@ from reprolock.model.statement import Hold, Intent, ReplayVerdict, Review, State
 from reprolock.model.words import plain, short
 from reprolock.steps.evidence.attestations import line_digest, read_lines
 from reprolock.steps.evidence.trust import Trust
-
-FILE = "attestations.jsonl"
+from reprolock.tracker.protocol import ATTESTATIONS
 
 
 class Line(NamedTuple):
@@ -68,7 +67,7 @@ def read_statements(folder: Path, record: Record, trust: Trust | None, more: Seq
     """The statements beside a record. `more` are lines from elsewhere, which follow."""
     raw = list(dict.fromkeys([*read_lines(folder), *more]))
     if not raw:
-        return Statements(reasons=(f"run {short(record.run_id)} is not signed: there is no {FILE}",))
+        return Statements(reasons=(f"run {short(record.run_id)} is not signed: there is no {ATTESTATIONS}",))
     lines: list[Line] = []
     reasons: list[str] = []
     known: set[str] = set()
@@ -77,7 +76,7 @@ def read_statements(folder: Path, record: Record, trust: Trust | None, more: Seq
             lines.append(_line(number, data, record, trust, known))
         except ValueError as error:
             said = "it says something else than statements do" if "\n" in str(error) else plain(str(error))
-            reasons.append(f"line {number} of {FILE}: {said}")
+            reasons.append(f"line {number} of {ATTESTATIONS}: {said}")
         known.add(line_digest(data))
     return Statements(tuple(lines), (*reasons, *_order(lines)), tuple(_remarks(lines, trust)))
 
@@ -119,7 +118,7 @@ def _order(lines: Sequence[Line]) -> list[str]:
     """The intent stands first, the run second, all else behind them."""
     kinds: list[str] = [line.kind for line in lines]
     reasons = [
-        f"{FILE} has {kinds.count(kind)} statements on {what}, and one belongs there"
+        f"{ATTESTATIONS} has {kinds.count(kind)} statements on {what}, and one belongs there"
         for kind, what in (("intent", "what was to run"), ("run", "what came out"))
         if kinds.count(kind) > 1
     ]
@@ -131,7 +130,7 @@ def _order(lines: Sequence[Line]) -> list[str]:
         )
     else:
         early = [line.number for line in lines[2:] if line.statement.link.previous == lines[0].digest]
-        reasons += [f"line {number} of {FILE} was signed before the run had ended" for number in early]
+        reasons += [f"line {number} of {ATTESTATIONS} was signed before the run had ended" for number in early]
     return reasons
 
 

@@ -20,6 +20,7 @@ from reprolock.steps.evidence.attestations import line_digest, read_lines
 from reprolock.steps.evidence.audit import require_consistent
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.recording.load import read_recorded
+from reprolock.tracker.protocol import ATTESTATIONS
 
 
 class SignedRun(NamedTuple):
@@ -58,7 +59,7 @@ def sign(
         said = Review(
             **link.model_dump(), name=_word("--name", name), meaning=_word("--meaning", meaning), comment=comment
         )
-        line = attestor.state({f"attestations.jsonl#{len(before)}": {"sha256": digest}}, said)
+        line = attestor.state({f"{ATTESTATIONS}#{len(before)}": {"sha256": digest}}, said)
         with closing(open_mlflow(root, machine, tracking_uri)) as mlflow:
             bring_home(root, recorded.record, line, mlflow, warn, found.folder)
     return SignedRun(recorded.record, attestor.key.public.id, attestor.key.public.kind, len(before))

@@ -328,3 +328,44 @@ def _certificate(path: Path) -> None:
          "-keyout", path.with_suffix(".key"), "-out", path, "-subj", "/CN=nobody"],
         check=True, capture_output=True,
     )  # fmt: skip
+
+
+def test_lake_and_mlflow_are_asked(case: Case, folder: Path, tmp_path: Path) -> None:
+    trust = case.trust(tmp_path / "trust")
+    asked = {
+        "online": True,
+        "tracking_uri": case.tracking,
+        "lake": f"file:{case.project}/lake",
+        "machine": case.machine(),
+    }
+    found = reprolock.audit(tmp_path, str(folder), trust, **asked)
+    assert found.outcome == "TRUSTED", found.reasons
+    assert found.claims[-1].says == "lake and MLflow say the same today"
+    commit = case.record.datasets[0].commit[:12]
+    assert found.remarks[-1] == (
+        f"commit {commit} of example-repo is not held: gone: its branch was deleted, or never made"
+    )
+    write_lines(folder, read_lines(folder)[:3])
+    trust = case.trust(tmp_path / "trust", "[require]\nreview = 0\n")
+    remarks = reprolock.audit(tmp_path, str(folder), trust, **asked).remarks
+    assert [remark for remark in remarks if remark.endswith("not here")]  # the review is in MLflow alone now
+    elsewhere = reprolock.audit(tmp_path, str(folder), trust, **asked | {"tracking_uri": f"sqlite:///{tmp_path}/no.db"})
+    assert any(remark.endswith("does not have the run") for remark in elsewhere.remarks)
+
+
+def test_the_page(case: Case, folder: Path, cli: Callable[..., object], tmp_path: Path) -> None:
+    case.trust(tmp_path / "trust")
+    assert cli("audit", str(folder), "--trust", "trust/trust.toml", "--html", str(tmp_path / "a.html")).code == 0
+    page = (tmp_path / "a.html").read_text()
+    assert "✓ TRUSTED" in page and "signed by auditor" in page and "What rests on the author alone" in page
+    edit_record(folder, lambda record: record["rules"]["outputs.model"].update(rel=0.01))
+    reseal(folder)
+    said = cli("audit", str(folder), "--trust", "trust/trust.toml", "--html", str(tmp_path / "b.html"), "--json")
+    assert said.code == 7
+    assert json.loads(said.out)["outcome"] == "NOT TRUSTED"
+    assert said.err.splitlines()[1] == (
+        "error: the tolerance of model is not the one that was signed before the run: ±0.01, signed ±1e-6"
+    )
+    page = (tmp_path / "b.html").read_text()
+    assert "✗ NOT TRUSTED" in page and "What is claimed" not in page
+    assert "http" not in page.replace("http-equiv", "")

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from reprolock import __version__
 from reprolock.files.atomic_write import write_whole
 from reprolock.model.changes import flattened
+from reprolock.model.claims import Audit
 from reprolock.model.lineage import Lineage
 from reprolock.model.record import Record
 from reprolock.model.verdict import Verdict
@@ -44,6 +45,11 @@ def report(record: Record, *, replay: Record | None = None, verdict: Verdict | N
 def refusal(run: str, verdict: Verdict, problems: tuple[str, ...] = (), hint: str | None = None) -> str:
     """The page of a run that could not even be tried; `problems` and `hint` as errors have them."""
     return _render(record=None, replay=None, verdict=verdict, picture=None, refused=run, problems=problems, hint=hint)
+
+
+def audit_page(audit: Audit) -> str:
+    """The page of an audit, for a reader who never saw the project."""
+    return _environment().get_template("audit.html.jinja").render(audit=audit, version=__version__, most=_MOST).lstrip()
 
 
 def write_report(path: Path, page: str, machine: Machine) -> None:
