@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "--threshold",
     type=click.IntRange(min=0),
     metavar="N",
-    help="How many keys must have signed REPRODUCED, in the place of trust.toml's.",
+    help="How many keys must have signed REPRODUCED, instead of trust.toml's.",
 )
 @click.option(
     "--statements",

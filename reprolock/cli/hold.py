@@ -33,7 +33,7 @@ def hold() -> None:
     """
 
 
-_LAKE = click.option("--lake", metavar="ENDPOINT", help="Where the data is, in the place of repro.toml's.")
+_LAKE = click.option("--lake", metavar="ENDPOINT", help="Lake endpoint to use instead of the one in repro.toml.")
 
 
 @hold.command()

@@ -44,7 +44,7 @@ def say(text: str = "", *, err: bool = False) -> None:
 
 
 def say_json(document: str) -> None:
-    """A JSON document on stdout: to the letter for whoever parses it, inert for whoever looks."""
+    """A JSON document on stdout: exact for a program, inert on a terminal."""
     _write(json_plain(document) + "\n")
 
 

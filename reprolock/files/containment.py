@@ -1,7 +1,7 @@
 """What reprolock writes stays in the project: a link that leads out of it is refused by its name, never followed.
 
 In: a project's folder and paths in it. Out: silence, or a UsageError before anything is written. A repository may hold
-links to anywhere, and so may a folder that somebody handed over.
+links to anywhere, and so may a folder that another user handed over.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def check_inside(project: Path, *paths: str | Path) -> None:
 def check_folder(project: Path, folder: str | Path) -> None:
     """`check_inside`, for a folder with what stands directly in it and in its own folders, where there is one.
 
-    Deeper down reprolock makes names that nobody can foresee, and replaces a link instead of following it.
+    Deeper down reprolock makes names that cannot be foreseen, and replaces a link instead of following it.
     """
     check_inside(project, folder)
     root = os.path.realpath(project)

@@ -38,7 +38,7 @@ def _in_the_way(path: Path) -> Path:
 
 
 def of_the_machine(error: OSError | MemoryError) -> MachineError:
-    """The sentence for what the system refused where nobody foresaw it."""
+    """The message for an error of the system that no other code handles."""
     if isinstance(error, MemoryError):
         return MachineError("there is not enough memory", hint="end other programs and try again")
     reason = (error.strerror or type(error).__name__).lower()

@@ -2,7 +2,7 @@
 
 A pin carries the declaration that it answers and a seal, so it is taken whole from one side or not at all. The rule
 is that of a three-way merge, pin by pin: what one side alone changed is taken from that side. A set of packages or
-jars that both sides changed is vouched for by nobody: it is returned with the versions that a new resolution should
+jars that both sides changed was never resolved: it is returned with the versions that a new resolution should
 prefer, and its seal is broken, so that every reader sees it as stale until it has been resolved.
 """
 

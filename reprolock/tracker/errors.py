@@ -57,7 +57,7 @@ def sent_on(place: Place, location: str) -> ServiceError:
     """The server answers with a redirect: neither credentials nor records follow one."""
     target = origin(location) or "another path"
     return ServiceError(
-        f"MLflow at {place} sends callers on to {target}, and nothing is sent after it",
+        f"MLflow at {place} redirects to {target}, and nothing is sent there",
         hint="name the address that answers itself",
     )
 

@@ -61,7 +61,8 @@ def check_artifacts(place: Place, uri: str, *, confirmed: bool) -> None:
     parts = _split(uri)
     if parts is None:
         raise ServiceError(
-            f"MLflow at {place} gives an artifact location that is no address", hint="look at the experiment in MLflow"
+            f"MLflow at {place} gives an artifact location that is not an address",
+            hint="look at the experiment in MLflow",
         )
     scheme, host = parts
     if scheme in _FILES:

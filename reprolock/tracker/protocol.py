@@ -65,7 +65,7 @@ class ModelVersion(NamedTuple):
 
 
 class Children(NamedTuple):
-    """MLflow runs that a command started beside its own; `loose` names those of which nobody knows who made them."""
+    """MLflow runs that a command started beside its own; `loose` names those whose origin is not known."""
 
     runs: tuple[ChildRecord, ...] = ()
     loose: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ class Tracker(Protocol):
         `files` are artifacts under `reprolock/`, name → file; a file that is there already in its full
         size is not sent again. record.json is written from the record. Answers remarks for people: a
         param that was cut, or that the command had logged itself with another value. Where record.json is among
-        `files`, that one is sent as it is: somebody signed its bytes.
+        `files`, that one is sent as it is: its bytes are signed.
         """
         ...
 
@@ -149,7 +149,7 @@ class Tracker(Protocol):
         ...
 
     def attach(self, run_id: str, name: str, data: bytes) -> None:
-        """Put one file under `reprolock/`, in the place of an earlier one of that name."""
+        """Put one file under `reprolock/`, instead of an earlier one of that name."""
         ...
 
     def runs(

@@ -1,4 +1,4 @@
-"""`audit`: is a run what it claims to be, by public keys alone? Executes nothing, asks nobody.
+"""`audit`: is a run what it claims to be, by public keys alone? Executes nothing, asks no service.
 
 1. Each line of attestations.jsonl is read, its signature, its time stamp and its place in the chain verified.
 2. What was signed is compared with what stands there: rules, pins, spec, lock, code, record, outputs, verdicts.
@@ -101,7 +101,7 @@ def require_trusted(folder: Path, trust: Trust) -> None:
 
 
 def require_consistent(folder: Path, record: Record, recorded: Recorded) -> None:
-    """NotReplayable where statements beside a record do not fit it, whoever signed them. Nothing is said of keys."""
+    """NotReplayable where statements beside a record do not fit it, whatever key signed them. Nothing is said of keys."""
     found = read_statements(folder, record, None)
     reasons = (*found.reasons, *_contradictions(found, record, folder, recorded))
     if reasons:
@@ -158,7 +158,7 @@ def _pair(found: Statements) -> tuple[Line | None, Line | None]:
 
 
 def _contradictions(found: Statements, record: Record, folder: Path, recorded: Recorded | None) -> Iterator[str]:
-    """Where what was signed and what stands there differ, whoever signed it."""
+    """Where what was signed and what is there differ, whatever key signed it."""
     for line in found.lines:
         match line.kind:
             case "intent":
@@ -236,7 +236,7 @@ def _unlocked(verdicts: Sequence[Line]) -> Iterator[str]:
 
 
 def _author_alone(intent: Line | None, verdicts: Sequence[Line], record: Record) -> Iterator[str]:
-    """What nobody but the author vouches for."""
+    """What only the author vouches for."""
     if intent is not None and intent.stamped is None:
         yield "that the rules are older than the result, and when it ran: there is no time stamp"
     if not verdicts:

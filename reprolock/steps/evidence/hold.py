@@ -188,7 +188,7 @@ def _read(pin: Pinned, head: Commit, now: datetime) -> Held:
     try:
         until = datetime.fromisoformat(fields["until"]).astimezone(UTC)
     except (KeyError, ValueError):
-        until = None  # somebody else's commit, or a branch that was made by hand
+        until = None  # another user's commit, or a branch that was made by hand
     state: State = "passed" if until is not None and until <= now else "held"
     return Held(pin, state, until, Why(fields.get("run"), fields.get("lock"), fields.get("reason")))
 

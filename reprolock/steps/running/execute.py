@@ -327,7 +327,7 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
 
 
 def _leftovers(attempt: Attempt, workspace: Workspace, placed: Mapping[str, float]) -> tuple[LeftoverRecord, ...]:
-    """What the command wrote and no output declares; in the project's own folder nobody can tell."""
+    """What the command wrote and no output declares; in the project's own folder this cannot be told."""
     if workspace.mode == "in-place":
         return ()
     paths = [output.path for output in attempt.context.spec.outputs.values()]
