@@ -83,7 +83,7 @@ def test_a_command_that_is_shown_exists(shown: str) -> None:
     context = click.Context(found)
     for word in shlex.split(shown)[1:]:
         if isinstance(found, click.Group) and not word.startswith("-"):
-            inner = found.get_command(context, word)
+            _, inner, _ = found.resolve_command(context, [word])
             assert inner is not None, f"there is no command {word}"
             found = inner
         elif word.startswith("-"):
