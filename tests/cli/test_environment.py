@@ -179,7 +179,7 @@ def test_two_projects_with_the_same_packages_share_one_environment(
     locked(project, cli, "tool")
     assert cli("run", "-q").code == 0
     other = tmp_path.with_name(f"{tmp_path.name}-other")
-    shutil.copytree(tmp_path, other, ignore=shutil.ignore_patterns(".reprolock", "mlruns"))
+    shutil.copytree(tmp_path, other, ignore=shutil.ignore_patterns(".reprolock", "mlruns", "mlflow.db"))
     shutil.rmtree(os.environ["UV_CACHE_DIR"])
     assert cli("run", "-q", root=other) == (0, "hello\n", "")
     assert environment().exists()
