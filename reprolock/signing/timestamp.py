@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import urllib3
-from cryptography.x509 import Certificate, load_pem_x509_certificates
+from cryptography.x509 import Certificate as Certificate  # a name of this edge: others import it from here
+from cryptography.x509 import load_pem_x509_certificates
 from rfc3161_client import (
     HashAlgorithm,
     TimestampRequestBuilder,

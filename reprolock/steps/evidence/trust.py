@@ -15,9 +15,8 @@ from reprolock.files.spec_file import read_text
 from reprolock.model.trust import Role, TrustPolicy
 
 if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
-
     from reprolock.signing.keys import PublicKey
+    from reprolock.signing.timestamp import Certificate
 
 
 class Trust(NamedTuple):
