@@ -541,7 +541,7 @@ def test_a_disk_that_takes_no_more(lake: GitLake, weather: str, tmp_path: Path, 
     folder = tmp_path / "lake" / "weather.git"
     assert said == (
         f"the lake in {folder} cannot be written: file too large",
-        f"look at the disk that holds {folder} and try again",
+        f"check the disk that holds {folder} and try again",
     )
     assert list(lake.list(weather, "main")) == []
     assert not [name for _, _, files in os.walk(folder) for name in files if name.startswith(".new-")]
