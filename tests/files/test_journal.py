@@ -30,7 +30,7 @@ time.sleep(60)
 CLAIM = """
 import sys, time
 from pathlib import Path
-from reprolock.files.journal import abandoned
+from reprolock.files.journal import find_abandoned
 found = find_abandoned(Path(sys.argv[1]))
 print(len(found), flush=True)
 sys.stdin.read()

@@ -122,7 +122,7 @@ def test_what_cannot_be_taken(data: bytes, message: str, hint: str) -> None:
 
 def test_another_file_that_is_no_lock() -> None:
     for data, message in (
-        (b'[project]\nname = "x"\n', "repro.toml was edited: project: extra inputs are not permitted"),
+        (b'[project]\nname = "x"\n', "repro.toml has no version, and every lock has one"),
         (b"version = \n", "repro.toml is not valid TOML: invalid value (at line 1, column 11)"),
         (b"<<<<<<< HEAD\na\n=======\n>>>>>>> x\n", "repro.toml has git's conflict markers"),
     ):

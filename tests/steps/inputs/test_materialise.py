@@ -435,7 +435,7 @@ from pathlib import Path
 from reprolock.files.object_cache import ObjectCache
 from reprolock.lake.git.lake import GitLake
 from reprolock.model.lock import DatasetPin
-from reprolock.steps.inputs.materialise import materialised
+from reprolock.steps.inputs.materialise import make_tree
 root = Path(sys.argv[1])
 pin = DatasetPin.model_validate_json((root / "pin.json").read_bytes())
 print(make_tree(GitLake(root / "lake", "file:lake"), pin, ObjectCache(root / "cache"), root / "data").fetched)
