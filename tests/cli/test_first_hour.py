@@ -249,7 +249,14 @@ def test_files_answer_to_their_schemas(project: Project, cli) -> None:
         rows = "exact"
         accuracy = { rel = 1e-6 }
     """)
-    project.script("import pathlib; pathlib.Path('model').write_text('x')")
+    project.script("""
+        import pathlib
+
+        import mlflow
+
+        pathlib.Path("model").write_text("x")
+        mlflow.log_metrics({"rows": 1, "accuracy": 0.5})
+    """)
     cli("lock")
     assert cli("run", "-q").code == 0
     documents = {
@@ -308,6 +315,7 @@ def test_json_is_one_object_on_stdout_everywhere(
             ["log", main], ["revert", main, "main"], ["rm", f"{main}/train/a.csv"],
         ],
         "stack": [["status"], ["down"], ["logs"]],
+        "trust": [["--list"]],
         "doctor": [[]],
         "schema": [[], ["record"], ["--write", str(root / "schemas")]],
         "completion": [["bash"], ["zsh"], ["fish"]],
