@@ -76,7 +76,7 @@ def test_a_run_from_its_start_to_its_end(tracker: MlflowTracker, record: Record,
     tags = {name: value for name, value in finished.data.tags.items() if name != "mlflow.user"}
     assert tags == {
         "mlflow.runName": "first try",
-        "mlflow.note.content": note_of(ended),
+        "mlflow.note.content": note_of(in_mlflow(run_id, ended)),
         "mlflow.source.name": "python train.py --max-iter 20 'a b'",
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": "1f0c2aa" + "0" * 33,
