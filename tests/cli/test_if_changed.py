@@ -290,14 +290,15 @@ def test_another_package_is_run(locked: Project, cli) -> None:
     assert "Why     packages: tool 1.0 → 2.0\n" in cli("run", "--if-changed").err
 
 
-def test_an_environment_that_was_changed_is_refused_and_not_skipped(locked: Project, cli) -> None:
+def test_an_environment_that_was_changed_is_built_again_and_not_skipped(locked: Project, cli) -> None:
     assert cli("run", "--if-changed").out == "trained\n"
     [module] = Path(os.environ["REPROLOCK_CACHE_DIR"]).glob("envs/*/lib/*/site-packages/tool.py")
     module.unlink()
     module.write_text("x = 2\n")
     said = cli("run", "--if-changed")
-    assert f": {module.relative_to(module.parents[3])} was edited\nhint: run `reprolock env --prune`, " in said.err
-    assert said.code == 4
+    assert f"is not as it was built: {module.relative_to(module.parents[3])} was edited" in said.err
+    assert (said.code, said.out) == (0, "trained\n")
+    assert module.read_text() != "x = 2\n"
 
 
 def test_another_n_or_setting_of_spark_is_run(project: Project, cli, monkeypatch: pytest.MonkeyPatch) -> None:

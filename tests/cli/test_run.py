@@ -149,7 +149,7 @@ def test_a_declared_metric_that_was_not_logged_fails_the_run(project: Project, c
     lock(cli)
     said = cli("run")
     run = project.record
-    reason = f"exit code 0, but it did not log the declared metrics auc, rows: MLflow's run {run.run_id[:8]} in "
+    reason = f"exit code 0, but it did not log the declared metrics rows, auc: MLflow's run {run.run_id[:8]} in "
     assert run.ending.reason.startswith(reason) and run.ending.reason.endswith(" has loss")
     assert f"error: the command failed: {run.ending.reason}\n" in said.err
     assert (said.code, run.status) == (1, "FAILED")
@@ -176,7 +176,7 @@ def test_a_script_that_is_no_code(project: Project, cli) -> None:
     lock(cli)
     said = cli("run")
     assert said.err.endswith(
-        'error: run.command names "./train.sh", which does not exist\n'
+        'error: run.command names "./train.sh", which is not there\n'
         "hint: a script is part of the code: is it tracked by git, or named in run.code?\n"
     )
     assert said.code == 2
@@ -430,7 +430,7 @@ def test_what_the_command_logs_lands_in_the_run(project: Project, cli) -> None:
     assert lines_of(said.err, "warning") == [
         "warning: params.rate is '0.5' in repro.toml, and the command logged '0.25'; MLflow keeps the command's"
     ]
-    assert lines_of(said.err, "Metrics") == ["Metrics  before 1"]
+    assert lines_of(said.err, "Metrics") == ["Metrics  before 1   fold_score 0.5"]
     stored = project.stored()
     assert stored.info.run_name == "with folds"
     assert stored.data.metrics == {"before": 1.0}
@@ -523,7 +523,7 @@ def test_a_file_in_the_place_of_the_own_folder(project: Project, cli) -> None:
     assert cli("run") == (
         8,
         "",
-        f"error: {own}/data cannot be written: something else has its name\nhint: move away what stands at {own} and try again\n",
+        f"error: {own} cannot be written: something else has its name\nhint: move away what stands at {own} and try again\n",
     )
     assert own.read_text() == "in the way"
 
