@@ -308,7 +308,7 @@ def test_runs_lists_what_was_recorded_newest_first(tracker: MlflowTracker, ended
         (ids[1], experiment, 2025, ENDED, "FINISHED"),
         (ids[0], experiment, 2024, ENDED, "FINISHED"),
     ]
-    assert [row.run_id for row in tracker.runs(experiment, {"reprolock.project": "of 2024"})] == [ids[0]]
+    assert [row.run_id for row in tracker.runs(experiment, {"reprolock.run_id": ids[0]})] == [ids[0]]
     assert [row.run_id for row in tracker.runs(experiment, limit=1)] == [ids[1]]
     assert {ids[0], ids[1]} <= {row.run_id for row in tracker.runs(tags={"reprolock.mode": "isolated"})}
 
