@@ -256,3 +256,56 @@ def _program_version(program: str) -> str:
     text = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=30, check=True).stdout
     words = text.split()
     return words[words.index("version") + 1] if "version" in words else text.strip()
+
+
+@dataclass
+class SparkCluster:
+    """A standalone master and its workers, from pyspark's own wheel; each worker has an empty environment and its own folder."""
+
+    master: Server
+    workers: list[Server]
+
+    @property
+    def address(self) -> str:
+        """`spark://127.0.0.1:PORT`."""
+        return f"spark://127.0.0.1:{self.master.environ['PORT']}"
+
+    def stop(self) -> None:
+        """End the workers, then the master."""
+        for server in (*self.workers, self.master):
+            server.stop()
+
+
+def start_spark_cluster(folder: Path, workers: int = 2, cores: int = 1) -> SparkCluster:
+    """A master and `workers` workers of `cores` cores each, on loopback."""
+    import pyspark  # where a test asks for a cluster
+
+    program = str(Path(pyspark.__file__).parent / "bin" / "spark-class")
+    port = free_port()
+
+    def server(name: str, kind: str, arguments: list[str]) -> Server:
+        page = free_port()
+        argv = [
+            "env",
+            "-i",
+            "SPARK_LOCAL_IP=127.0.0.1",
+            "SPARK_NO_DAEMONIZE=1",
+            program,
+            f"org.apache.spark.deploy.{kind}",
+        ]
+        argv += ["--host", "127.0.0.1", "--webui-port", str(page), *arguments]
+        made = Server(name, argv, {"PORT": str(port)}, page, "/json/", folder / name.replace(" ", "-"))
+        made.start()
+        return made
+
+    master = server("Spark master", "master.Master", ["--port", str(port)])
+    address = f"spark://127.0.0.1:{port}"
+    limits = ["--cores", str(cores), "--memory", "1g"]
+    made = [
+        server(
+            f"Spark worker {number}", "worker.Worker", [*limits, "--work-dir", str(folder / f"work{number}"), address]
+        )
+        for number in range(workers)
+    ]
+    used["Spark cluster"] = pyspark.__version__
+    return SparkCluster(master, made)

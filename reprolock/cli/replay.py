@@ -45,6 +45,7 @@ class _ReplayScreen(Screen):
 @click.argument("run")
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI.")
 @click.option("--lake", metavar="ENDPOINT", help="Lake endpoint to use instead of the one in the record.")
+@click.option("--master", metavar="URL", help="Spark master to use instead of the one in the record.")
 @click.option(
     "--times",
     type=click.IntRange(min=1),
@@ -75,6 +76,7 @@ def replay(
     run: str,
     tracking_uri: str | None,
     lake: str | None,
+    master: str | None,
     times: int,
     params: tuple[str, ...],
     data: tuple[str, ...],
@@ -98,6 +100,7 @@ def replay(
     options = ReplayOptions(
         tracking_uri=tracking_uri,
         lake=lake,
+        master=master,
         what_if=WhatIf(dict(parse_param(text) for text in params), dict(pairs("--data", data))),
         dry_run=dry_run,
         trust=trust,

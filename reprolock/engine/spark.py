@@ -19,6 +19,16 @@ from typing import NamedTuple
 
 import javaproperties
 
+from reprolock.engine.cluster.settings import (
+    Cluster,
+    write_hook,
+)
+from reprolock.engine.cluster.settings import (
+    environ as cluster_environ,
+)
+from reprolock.engine.cluster.settings import (
+    settings as cluster_settings,
+)
 from reprolock.engine.spark_listener import Watch
 from reprolock.errors import MachineError, UsageError
 from reprolock.files.os_errors import cannot_read, cannot_write
@@ -96,11 +106,13 @@ def plan_spark(
     user_conf: Path | None = None,
     s3: S3Access | None = None,
     watch: Watch | None = None,
+    cluster: Cluster | None = None,
 ) -> tuple[SparkPlan, dict[str, str]]:
     """Make `folder` and answer with the plan and the variables of the command; secrets are only in the latter.
 
     `version` is pyspark's, `jars` absolute paths, `cores` the N of `local[*]`, `java` what is recorded,
-    `user_conf` the caller's own SPARK_CONF_DIR, `watch` the listener. UsageError (exit 2) for settings that go
+    `user_conf` the caller's own SPARK_CONF_DIR, `watch` the listener, `cluster` what executors on other machines are
+    given. UsageError (exit 2) for settings that go
     outside the lock.
     """
     settings = effective_settings(spec, cores, user_conf)
@@ -113,14 +125,27 @@ def plan_spark(
     written = conf | {"spark.jars": ",".join([*listed, *theirs])} if listed or theirs else conf
     try:
         written = {**written, **(watch.settings(conf) if watch else {})}
+        if cluster is not None:
+            written |= cluster_settings(cluster, conf)
+            environ |= cluster_environ(cluster, (ACCESS_KEY_ID, SECRET_ACCESS_KEY) if s3 else ())
         brought = _make_folder(folder, user_conf, written)
+        hook = write_hook(folder.with_name("spark-hook")) if cluster is not None else None
         if watch and not any(folder.glob("log4j*")) and (logging := watch.logging()):
             (folder / "log4j2.properties").write_text(logging, "utf-8")
     except OSError as error:
         raise cannot_write(folder, error) from error
     ordered = dict(sorted(conf.items()))
     plan = SparkPlan(
-        version, settings.master, ordered, tuple(jars), java, folder, written, (*theirs, *brought), watch is not None
+        version,
+        settings.master,
+        ordered,
+        tuple(jars),
+        java,
+        folder,
+        written,
+        (*theirs, *brought),
+        watch is not None,
+        hook,
     )
     return plan, environ | {"SPARK_CONF_DIR": str(folder)}
 

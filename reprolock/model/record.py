@@ -87,6 +87,14 @@ class CodeRecord(Value):
     )
 
 
+class ExecutorRecord(Value):
+    """What some of a cluster's executors were found to run, by a task of reprolock's own before the command."""
+
+    python: str = Field(description="Exact version.")
+    java: str = Field(description="Exact version.")
+    packages: dict[str, str] = Field({}, description="Name and version of every package that Python finds there.")
+
+
 class SparkRecord(Value):
     """Spark as it was set up."""
 
@@ -98,6 +106,9 @@ class SparkRecord(Value):
         (), description="Jars of spark.jars and files of the caller's SPARK_CONF_DIR, which nothing locks."
     )
     java: str | None = Field(None, description="Exact version and vendor of the Java that was found.")
+    executors: Annotated[tuple[ExecutorRecord, ...], Strict(False)] = Field(
+        (), description="What a cluster's executors run, one for each combination; empty for a local master."
+    )
 
 
 class EnvironmentRecord(Value):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -240,8 +241,32 @@ class SparkSpec(Value):
     """`[spark]`: the jars and settings of the command's Spark sessions."""
 
     master: str = Field("local[*]", min_length=1, description="local[N], local[*], spark://…; others run, unlocked.")
+    shared: Strings = Field(
+        (), description="Folders, as absolute paths, that this machine and every executor see alike."
+    )
     packages: Strings = Field((), description="Maven coordinates, GROUP:ARTIFACT:VERSION.")
     conf: Settings = Field({}, description="Settings for spark-defaults.conf.")
+
+    @property
+    def has_cluster(self) -> bool:
+        """Whether executors are processes on other machines."""
+        return not self.master.startswith("local")
+
+    def sees(self, path: PurePath) -> bool:
+        """Whether executors see an absolute path of this machine."""
+        return not self.has_cluster or any(path.is_relative_to(folder) for folder in self.shared)
+
+    @field_validator("shared")
+    @classmethod
+    def _absolute(cls, folders: tuple[str, ...]) -> tuple[str, ...]:
+        _refuse(
+            [
+                ((index,), f'"{text}" is no absolute path; write "/mnt/data"')
+                for index, text in enumerate(folders)
+                if not PurePath(text).is_absolute() or ".." in PurePath(text).parts
+            ]
+        )
+        return folders
 
     @field_validator("packages")
     @classmethod

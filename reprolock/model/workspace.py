@@ -43,7 +43,7 @@ class SparkPlan(NamedTuple):
     """How Spark is set up: `master` with its N (`local[2]`), the settings that decide, the jars' files.
 
     `given` is all of spark-defaults.conf, with what only says where things are. `brought` names what is not locked:
-    jars of `spark.jars`, files of the caller's SPARK_CONF_DIR. `watched`: whether a listener looks on.
+    jars of `spark.jars`, files of the caller's SPARK_CONF_DIR. `watched`: whether a listener looks on. `hook` is a folder for PYTHONPATH, None for a local master.
     """
 
     version: str
@@ -55,6 +55,7 @@ class SparkPlan(NamedTuple):
     given: Mapping[str, str]
     brought: tuple[str, ...]
     watched: bool
+    hook: Path | None = None
 
 
 class Workspace(NamedTuple):

@@ -14,6 +14,7 @@ import pytest
 import services
 from spark_session import DELTA, SparkParts, run_script
 
+from reprolock.engine.cluster.settings import Cluster
 from reprolock.engine.spark import S3Access, check, local_master, plan_spark
 from reprolock.errors import MachineError, ReprolockError, UsageError
 from reprolock.model.spec import SparkSpec
@@ -443,3 +444,34 @@ def test_a_delta_table_without_its_package_and_a_jar_in_an_odd_folder(spark_part
         'declare Delta\'s package: packages = ["io.delta:delta-spark_4.2_2.13:4.4.0"] under [spark], and run `reprolock lock`'
     )
     assert jars == 1
+
+
+def test_a_cluster_is_given_secrets_by_reference_alone(tmp_path: Path) -> None:
+    s3 = S3Access("http://127.0.0.1:8000", ("flights",), "the-key-id", "the-secret")
+    made, environ = plan_spark(
+        SparkSpec(master="spark://h:7077"),
+        version="4.2.0",
+        jars=(),
+        cores=3,
+        folder=tmp_path / "conf",
+        s3=s3,
+        cluster=Cluster(tmp_path / "env.tar.gz", {"OMP_NUM_THREADS": "2"}),
+    )
+    written = javaproperties.loads((tmp_path / "conf" / "spark-defaults.conf").read_text("ascii"))
+    assert {
+        name: value for name, value in written.items() if name.startswith(("spark.exec", "spark.arch", "spark.red"))
+    } == {
+        "spark.archives": f"{(tmp_path / 'env.tar.gz').as_uri()}#reprolock-python",
+        "spark.executorEnv.OMP_NUM_THREADS": "2",
+        "spark.executorEnv.TZ": "UTC",
+        "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|reprolock_s3a",
+    }
+    assert environ == {
+        "PYSPARK_PYTHON": "./reprolock-python/bin/python",
+        "REPROLOCK_EXECUTOR_VARIABLES": "REPROLOCK_S3A_ACCESS_KEY_ID REPROLOCK_S3A_SECRET_ACCESS_KEY",
+        "REPROLOCK_S3A_ACCESS_KEY_ID": "the-key-id",
+        "REPROLOCK_S3A_SECRET_ACCESS_KEY": "the-secret",
+        "SPARK_CONF_DIR": str(tmp_path / "conf"),
+    }
+    assert made.hook == tmp_path / "spark-hook"
+    assert not [file for file in tmp_path.rglob("*") if file.is_file() and b"the-" in file.read_bytes()]

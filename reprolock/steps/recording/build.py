@@ -15,6 +15,7 @@ from reprolock.model.record import (
     DatasetRecord,
     EndingRecord,
     EnvironmentRecord,
+    ExecutorRecord,
     OutputRecord,
     Record,
     SparkRecord,
@@ -47,6 +48,7 @@ def opening_record(
     tree: Mapping[str, str],
     started: datetime,
     run_name: str | None,
+    executors: tuple[ExecutorRecord, ...] = (),
 ) -> Record:
     """The record of a run that starts now, status RUNNING. `tree` is path → MODE:SHA-256 of the code."""
     spec, plan = sources.spec, workspace.spark
@@ -85,7 +87,8 @@ def opening_record(
             aside=workspace.code.aside[:_MOST_NAMED],
         ),
         environment=environment.model_copy(update={"locale": _locale(workspace.environ, spec.run.pass_env)}),
-        spark=SparkRecord(version=plan.version, master=plan.master, conf=conf, jars=len(plan.jars), brought=plan.brought, java=java)
+        spark=SparkRecord(version=plan.version, master=plan.master, conf=conf, jars=len(plan.jars), brought=plan.brought, java=java,
+                          executors=executors)
         if plan
         else None,
         pinned=digests(

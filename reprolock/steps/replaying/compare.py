@@ -10,6 +10,7 @@ from pathlib import Path
 from reprolock.engine.tables.run import Pair, Spark, Table, compare_tables
 from reprolock.errors import MachineError, NotReplayable
 from reprolock.model.changes import differing
+from reprolock.model.executors import executor_differences
 from reprolock.model.json_compare import compare_json, json_digest
 from reprolock.model.record import ChildRecord, EnvironmentRecord, OutputRecord, Record
 from reprolock.model.sections import SECTIONS, deciding_settings
@@ -103,8 +104,7 @@ def list_unlocked(recorded: Record, replay: Record, environ: Mapping[str, str]) 
     for item in replay.datasets:
         if item.unverified:
             yield f"{item.name}: {counted(item.unverified, 'object')} checked by size alone"
-    if recorded.spark and not recorded.spark.master.startswith(("local", "spark://")):
-        yield f"the cluster {recorded.spark.master} not locked"
+    yield from _of_cluster(recorded, replay)
 
 
 def _of_host(recorded: EnvironmentRecord, replay: EnvironmentRecord) -> Iterator[str]:
@@ -119,6 +119,17 @@ def _of_host(recorded: EnvironmentRecord, replay: EnvironmentRecord) -> Iterator
             yield f"without {name}, recorded {old}"
         elif new != old:
             yield f"with {name}={new}, recorded {old or 'without'}"
+
+
+def _of_cluster(recorded: Record, replay: Record) -> Iterator[str]:
+    """Another master than the recorded one, and what a cluster's executors ran beside the lock."""
+    if recorded.spark and replay.spark and recorded.spark.master != replay.spark.master:
+        yield f"on {replay.spark.master}, recorded on {recorded.spark.master}"
+    for who, record in (("recorded executors", recorded), ("executors", replay)):
+        for sentence in executor_differences(record):
+            yield f"{who} {sentence}"
+    if recorded.spark and not recorded.spark.master.startswith(("local", "spark://")):
+        yield f"the cluster {recorded.spark.master} not locked"
 
 
 def _of_spark(recorded: Record, replay: Record) -> Iterator[str]:

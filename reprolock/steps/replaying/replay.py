@@ -54,11 +54,12 @@ from reprolock.tracker.protocol import ATTESTATIONS, RECORD, Tracker
 
 
 class ReplayOptions(NamedTuple):
-    """What `reprolock replay` was asked for. `lake` is an endpoint to use instead of the record's; `stdout` as in RunOptions;
+    """What `reprolock replay` was asked for. `lake` and `master` are used instead of the record's; `stdout` as in RunOptions;
     `trust` is the trust.toml that the run must satisfy before anything of it is executed."""
 
     tracking_uri: str | None = None
     lake: str | None = None
+    master: str | None = None
     what_if: WhatIf = WhatIf()
     dry_run: bool = False
     trust: Path | None = None
@@ -133,7 +134,8 @@ def _replay_once(
     root = context.root
     folder = recorded.folder.parent / "project"
     folder.mkdir()
-    spec = with_params(_on_lake(recorded.spec, root, options.lake), options.what_if.params)
+    spec = _on_master(_on_lake(recorded.spec, root, options.lake), options.master)
+    spec = with_params(spec, options.what_if.params)
     for name in (SPEC, LOCK):
         shutil.copy(recorded.folder / name, folder / name)
     machine = context.machine._replace(cores=_cores(recorded.record, context.machine.cores))
@@ -294,6 +296,15 @@ def _on_lake(spec: Spec, root: Path, given: str | None) -> Spec:
     if endpoint and endpoint.startswith("file:"):
         endpoint = f"file:{root / endpoint.removeprefix('file:')}"
     return spec.model_copy(update={"lake": LakeSpec(endpoint=endpoint)})
+
+
+def _on_master(spec: Spec, given: str | None) -> Spec:
+    """The spec with another Spark master. UsageError where the recorded run has no Spark."""
+    if given is None:
+        return spec
+    if spec.spark is None:
+        raise UsageError("--master names a Spark master, and the recorded run uses no Spark", hint="leave it out")
+    return spec.model_copy(update={"spark": spec.spark.model_copy(update={"master": given})})
 
 
 def _cores(record: Record, here: int) -> int:

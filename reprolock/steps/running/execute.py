@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 from uuid import uuid4
 
+from reprolock.engine.cluster.probe import probe_executors
 from reprolock.engine.command_environment import Variables
 from reprolock.engine.process import execute, find_program
 from reprolock.environment.code.archive import archive
@@ -29,8 +30,9 @@ from reprolock.files.spec_file import NAME as SPEC
 from reprolock.lake.table_schema import Gateway
 from reprolock.model.changes import why
 from reprolock.model.digest import sha256
+from reprolock.model.executors import executor_differences
 from reprolock.model.outcome import Outcome, Output
-from reprolock.model.record import LeftoverRecord, Record
+from reprolock.model.record import ExecutorRecord, LeftoverRecord, Record
 from reprolock.model.spec import Spec, seconds
 from reprolock.model.workspace import Workspace
 from reprolock.steps.evidence.attest import Attestor
@@ -281,7 +283,9 @@ def _begin(
 ) -> tuple[Record, dict[str, Path]]:
     """The opening record, searched for secrets, and its artifacts."""
     _check_command(attempt, workspace)
-    record = _opening_record(attempt, workspace, started)
+    record = _opening_record(attempt, workspace, started, _executors(workspace))
+    for sentence in executor_differences(record):
+        attempt.watcher.warn(f"executors {sentence}")
     _check_keys(attempt, record, workspace, scanners)
     files = _files(attempt.ready.materials, workspace, declared)
     return record.model_copy(update={"artifacts": _digests(files)}), files
@@ -391,7 +395,21 @@ def _check_command(attempt: Attempt, workspace: Workspace) -> None:
         refuse_foreign_python((program, *workspace.argv[1:]), built, path, workspace.work)
 
 
-def _opening_record(attempt: Attempt, workspace: Workspace, started: datetime) -> Record:
+def _executors(workspace: Workspace) -> tuple[ExecutorRecord, ...]:
+    """What the executors of a cluster run, asked before the command; empty for a local master."""
+    if workspace.spark is None or workspace.spark.hook is None:
+        return ()
+    return probe_executors(
+        workspace.spark.master,
+        python=Path(find_program("python", workspace.environ["PATH"], workspace.work)),
+        environ=workspace.environ,
+        folder=workspace.folder,
+    )
+
+
+def _opening_record(
+    attempt: Attempt, workspace: Workspace, started: datetime, executors: tuple[ExecutorRecord, ...] = ()
+) -> Record:
     record = opening_record(
         attempt.ready.sources,
         workspace,
@@ -399,6 +417,7 @@ def _opening_record(attempt: Attempt, workspace: Workspace, started: datetime) -
         tree=attempt.ready.materials.snapshot.tree,
         started=started,
         run_name=attempt.options.name,
+        executors=executors,
     )
     return record.model_copy(update={"why": why(record, attempt.before)})
 

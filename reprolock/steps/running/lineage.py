@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote
 
+from reprolock.engine.cluster.settings import SHIPPED
 from reprolock.engine.spark_listener import EVENTS, LOG, Seen, Session, seen
 from reprolock.errors import ReprolockError
 from reprolock.files.secrets import Scanner
@@ -269,6 +270,9 @@ def _is_of_object(place: str, where: str, pin: DatasetPin) -> bool:
 def _find_unlocked(plan: SparkPlan, sessions: Iterable[Session]) -> Iterator[str]:
     """Jars and settings that are not those of the lock and of repro.toml, each once."""
     locked = {unquote(path.name) for path in plan.jars}
+    # Spark lists archives among the jars; that of the locked environment is the run's own.
+    archives = plan.given.get("spark.archives", "").split(",")
+    locked |= {unquote(posixpath.basename(item)) for item in archives if item.endswith(f"#{SHIPPED}")}
     settings: dict[str, set[str]] = {}
     jars: set[str] = set()
     for session in sessions:

@@ -19,6 +19,7 @@ from reprolock.steps.locking.overrides import WhatIf, with_data
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_context import RunContext
 from reprolock.steps.recording.build import Sources
+from reprolock.steps.running.cluster import check_cluster
 from reprolock.steps.running.interpreter import Interpreter, ready_environment, ready_jars
 from reprolock.steps.running.workspace import Materials, inputs_of
 
@@ -45,6 +46,7 @@ def make_ready(
     `code` takes the snapshot; `what_if` has its params in the context's spec already, its datasets are resolved
     here. `lake` is None for a project without datasets; `replay_of` names the recorded run.
     """
+    check_cluster(context.root, context.spec, replay=replay_of is not None)
     with ThreadPoolExecutor(3) as pool:
         python = pool.submit(_python, context, locked)
         java = pool.submit(ready_java, context.spec, locked, context.machine)

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reprolock.engine.cluster.settings import Cluster
 from reprolock.engine.command_environment import Variables, variables
 from reprolock.engine.spark import S3Access, plan_spark
 from reprolock.engine.spark_listener import Watch
@@ -24,6 +25,7 @@ from reprolock.environment.jvm.spark_home import spark_home
 from reprolock.environment.python.kernels import kernel_of, kernels_in, write_kernels
 from reprolock.environment.python.module_path import refuse_unrecorded_modules
 from reprolock.environment.python.script_runtime import write_runtime
+from reprolock.environment.python.ship import packed_environment
 from reprolock.errors import ServiceError
 from reprolock.files.atomic_write import own_folder, write_whole
 from reprolock.files.object_cache import ObjectCache
@@ -142,7 +144,7 @@ def rebuild(
     composed = variables(
         machine.environ,
         programs=[str(materials.interpreter.programs), *([str(materials.java.home / "bin")] if materials.java else [])],
-        modules=str(write_runtime(runtime)) if materials.interpreter.built else None,
+        modules=_modules(plan, write_runtime(runtime) if materials.interpreter.built else None),
         seed=spec.run.seed,
         set_env={name: expand(text, values) for name, text in spec.run.env.items()},
         pass_env=spec.run.pass_env,
@@ -157,6 +159,7 @@ def rebuild(
         },
     )
     trees = [item.path for item in materials.inputs if item.path]
+    trees += [plan.hook] if plan and plan.hook else []
     refuse_unrecorded_modules(composed.environ.get("PYTHONPATH", ""), work, [runtime, *trees])
     workspace = Workspace(
         run_id=run_id,
@@ -187,6 +190,12 @@ def _jupyter(spec: Spec, materials: Materials, machine: Machine, folder: Path) -
     return write_kernels(folder / "jupyter", python, {*filter(None, asked), *kernels_in(spec.run.command)})
 
 
+def _modules(plan: SparkPlan | None, runtime: Path | None) -> str | None:
+    """What PYTHONPATH starts with: the hook for a cluster, and `import reprolock` where it is not installed."""
+    folders = [plan.hook if plan else None, runtime]
+    return os.pathsep.join(str(folder) for folder in folders if folder is not None) or None
+
+
 def _spark(
     context: RunContext, materials: Materials, folder: Path, published: set[str]
 ) -> tuple[SparkPlan | None, dict[str, str]]:
@@ -206,7 +215,17 @@ def _spark(
         user_conf=Path(user_conf) if user_conf else None,
         s3=s3_access(context, published),
         watch=Watch(listener, home.folder, folder, spec.project.name, run_uuid(folder.name)) if listener else None,
+        cluster=_cluster(context, materials.interpreter),
     )
+
+
+def _cluster(context: RunContext, interpreter: Interpreter) -> Cluster | None:
+    """What executors on other machines are given; None for a local master."""
+    if context.spec.spark is None or not context.spec.spark.has_cluster:
+        return None
+    built = interpreter.built
+    archive = packed_environment(built, cache_folder(context.machine.environ)) if built else None
+    return Cluster(archive, context.spec.run.env)
 
 
 def s3_access(context: RunContext, published: Collection[str] = ()) -> S3Access | None:

@@ -1,0 +1,1 @@
+"""A Spark master on other machines: what executors are given, and what is asked of them."""

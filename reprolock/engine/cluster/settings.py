@@ -1,0 +1,69 @@
+"""What a session on a cluster needs beside what a local one has. Spark's configuration, and variables of the driver.
+
+Executors are processes on other machines. They have none of the driver's variables, so the lake's credentials reach
+them as executor variables (`spark.executorEnv.*`). These are set inside of the driver's JVM by a hook in the
+command's Python (hook.py): a value in spark-defaults.conf would be a secret in a file, and one on spark-submit's
+command line would be a secret in the list of processes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from reprolock.model.spec import SparkSpec
+
+SHIPPED = "reprolock-python"
+"""The folder that the locked environment has in an executor's working folder."""
+EXECUTOR_VARIABLES = "REPROLOCK_EXECUTOR_VARIABLES"
+"""Names, separated by blanks, of the driver's variables that executors are given. hook.py reads it."""
+_PREFIX = "spark.executorEnv."
+_REDACTION = "spark.redaction.regex"
+# Spark's own expression, and the names of our variables: an access key ID is nobody's business either.
+_REDACTED = "(?i)secret|password|token|access[.]?key|reprolock_s3a"
+
+
+class Cluster(NamedTuple):
+    """`archive` is the locked environment, packed for executors; None: they run their own Python. `env` is `[run] env`."""
+
+    archive: Path | None
+    env: Mapping[str, str]
+
+
+def settings(cluster: Cluster, conf: Mapping[str, str]) -> dict[str, str]:
+    """Settings of spark-defaults.conf. What the user has set in `conf` stays.
+
+    Python on an executor turns time stamps into its own time zone, so the run's is set there too.
+    """
+    given = {"TZ": "UTC", **cluster.env}
+    found = {f"{_PREFIX}{name}": value for name, value in given.items()} | {_REDACTION: _REDACTED}
+    if cluster.archive is not None:
+        theirs = [conf["spark.archives"]] if conf.get("spark.archives") else []
+        found["spark.archives"] = ",".join([f"{cluster.archive.as_uri()}#{SHIPPED}", *theirs])
+    return {name: value for name, value in found.items() if name == "spark.archives" or name not in conf}
+
+
+def environ(cluster: Cluster, secrets: tuple[str, ...]) -> dict[str, str]:
+    """Variables of the driver. `secrets` names those of its variables that executors are given as well."""
+    found = {EXECUTOR_VARIABLES: " ".join(secrets)} if secrets else {}
+    if cluster.archive is not None:
+        found["PYSPARK_PYTHON"] = f"./{SHIPPED}/bin/python"
+    return found
+
+
+def write_hook(folder: Path) -> Path:
+    """Put the hook into a folder of its own, for PYTHONPATH; the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(Path(__file__).with_name("hook.py"), folder / "sitecustomize.py")
+    return folder
+
+
+def master_address(spec: SparkSpec) -> tuple[str, int] | None:
+    """Host and port of a standalone master, the first where several are named; None for other masters."""
+    if not spec.master.startswith("spark://"):
+        return None
+    first = urlsplit(spec.master.partition(",")[0])
+    return (first.hostname or "", first.port or 7077)
