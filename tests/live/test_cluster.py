@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import secrets
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import deltalake
 import pandas
+import psutil
 import pytest
 import services
 from command_line import Cli
@@ -14,6 +19,7 @@ from project import Project
 from spark_session import DELTA
 
 from reprolock.lake.open import open_lake
+from reprolock.model.executors import executor_differences
 
 pytestmark = [pytest.mark.live, pytest.mark.spark]
 
@@ -36,7 +42,7 @@ format = "delta"
 
 [environment]
 python = "3.11"
-packages = ["pyspark==4.2.0", "pandas<3", "pyarrow", "iniconfig==2.1.0"]
+packages = ["pyspark==4.2.0", "pandas<3", "pyarrow", "iniconfig==2.0.0"]
 
 [spark]
 master = "{master}"
@@ -73,9 +79,9 @@ spark = SparkSession.builder.getOrCreate()
 
 @udf("string")
 def version(_):
-    import iniconfig  # a package of the locked environment alone
+    from importlib.metadata import version
 
-    return f"{iniconfig.__file__.rpartition('/site-packages/')[0].rpartition('/')[2]} {os.environ['TRAINING_MODE']} {os.environ['TZ']}"
+    return f"{version('iniconfig')} {os.environ['TRAINING_MODE']} {os.environ['TZ']}"
 
 
 @pandas_udf("long")
@@ -141,11 +147,68 @@ def on_cluster(
     return project
 
 
-def test_a_run_on_a_cluster(
+@contextmanager
+def watched_processes(secret: str) -> Iterator[set[str]]:
+    """The names of processes whose command line held the secret at any time."""
+    found: set[str] = set()
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.2):
+            for process in psutil.process_iter(["cmdline", "name"]):
+                if any(secret in part for part in process.info["cmdline"] or ()):
+                    found.add(process.info["name"])
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        thread.join()
+
+
+def holds(folder: Path, secret: str) -> list[str]:
+    """Files below a folder that hold the secret."""
+    files = (file for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+    return [str(file) for file in files if secret.encode() in file.read_bytes()]
+
+
+def test_a_run_on_a_cluster_and_its_replay_on_this_machine(
     on_cluster: Project, cluster: services.SparkCluster, lakefs: services.LakeFS, cli: Cli
 ) -> None:
     assert cli("lock").code == 0
-    said = cli("run")
-    print(said.err)
+    with watched_processes(lakefs.secret_access_key) as exposed:
+        said = cli("run")
     assert said.code == 0, said.err
-    print(on_cluster.record.spark)
+    record = on_cluster.record
+    assert json.loads((on_cluster.root / "seen.json").read_text()) == {"version": ["2.0.0 wide UTC"], "rows": 9}
+    assert record.spark is not None and record.spark.master == cluster.address
+    [executor] = record.spark.executors
+    assert (executor.python, executor.packages["iniconfig"]) == (record.environment.python, "2.0.0")
+    assert list(executor_differences(record)) == []
+    assert record.lineage is not None and (record.lineage.unlocked, record.lineage.undeclared) == ((), ())
+    [published] = record.published
+    assert published.problem is None and published.commit is not None
+    assert exposed == set()
+    assert holds(on_cluster.root, lakefs.secret_access_key) == []
+    assert holds(cluster.master.folder.parent, lakefs.secret_access_key) == []  # the cluster's logs and work folders
+
+    said = cli("replay", record.run_id, "--master", "local[2]")
+    assert said.code == 0, said.err + said.out
+    assert "REPRODUCED" in said.out
+    assert f"on local[2], recorded on {cluster.address}" in said.out
+
+
+def test_a_cluster_without_room(
+    on_cluster: Project, cluster: services.SparkCluster, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reprolock.engine.cluster.probe.PATIENCE_SECONDS", 20)
+    on_cluster.edit('"spark.executor.memory" = "512m"', '"spark.executor.memory" = "900g"')  # no worker has as much
+    assert cli("lock").code == 0
+    said = cli("run")
+    assert (said.code, said.out) == (5, "")
+    assert said.err.splitlines()[-2:] == [
+        f"error: {cluster.address} gave no executor within 20 s",
+        "hint: are its workers running, and do they have cores and memory to spare? the master's page shows them",
+    ]
