@@ -71,7 +71,9 @@ def _python(_: object) -> list[str]:
 
     time.sleep(_TASK_SECONDS)  # so that no executor takes all of them
     version = ".".join(map(str, sys.version_info[:3]))
-    packages = {item.metadata["Name"]: item.version for item in distributions()}
+    packages: dict[str, str] = {}
+    for item in distributions():  # in the order in which Python looks for modules: the first is what it imports
+        packages.setdefault(item.metadata["Name"], item.version)
     return [json.dumps({"python": version, "packages": packages}, sort_keys=True)]
 
 
