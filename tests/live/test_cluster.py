@@ -174,7 +174,7 @@ def holds(folder: Path, secret: str) -> list[str]:
     return [str(file) for file in files if secret.encode() in file.read_bytes()]
 
 
-def test_a_run_on_a_cluster_and_its_replay_on_this_machine(
+def test_a_run_on_a_cluster(
     on_cluster: Project, cluster: services.SparkCluster, lakefs: services.LakeFS, cli: Cli
 ) -> None:
     assert cli("lock").code == 0
@@ -193,11 +193,6 @@ def test_a_run_on_a_cluster_and_its_replay_on_this_machine(
     assert exposed == set()
     assert holds(on_cluster.root, lakefs.secret_access_key) == []
     assert holds(cluster.master.folder.parent, lakefs.secret_access_key) == []  # the cluster's logs and work folders
-
-    said = cli("replay", record.run_id, "--master", "local[2]")
-    assert said.code == 0, said.err + said.out
-    assert "REPRODUCED" in said.out
-    assert f"on local[2], recorded on {cluster.address}" in said.out
 
 
 def test_a_cluster_without_room(
