@@ -48,7 +48,7 @@ def test_a_file_that_is_no_lock(project: Project, cli) -> None:
     assert cli("diff", "repro.lock", "repro.toml") == (
         3,
         "",
-        "error: repro.toml was edited: project: extra inputs are not permitted\n"
+        "error: repro.toml has no version, and every lock has one\n"
         "hint: name a lock file as reprolock wrote it in place of repro.toml\n",
     )
 
