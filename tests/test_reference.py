@@ -23,5 +23,11 @@ def test_every_variable_of_reprolock_is_described() -> None:
     assert {name for name in named if f"`{name}`" not in shown} == set()
 
 
-_INTERNAL = {"REPROLOCK_BUILD", "REPROLOCK_BUILD_RECORD", "REPROLOCK_COMPLETE", "REPROLOCK_S"}
+_INTERNAL = {
+    "REPROLOCK_BUILD",
+    "REPROLOCK_EXECUTOR_VARIABLES",
+    "REPROLOCK_BUILD_RECORD",
+    "REPROLOCK_COMPLETE",
+    "REPROLOCK_S",
+}
 """Set by reprolock for itself, or the beginning of a name."""
