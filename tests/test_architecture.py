@@ -21,7 +21,7 @@ LAYERS = [
     {"cli", "__main__"},
 ]
 HEAVY = {
-    "pyspark": {"reprolock.script", "reprolock.engine.tables"},
+    "pyspark": {"reprolock.script", "reprolock.engine.tables", "reprolock.engine.cluster.probe_task"},
     "mlflow": {"reprolock.tracker"},
     "lakefs_sdk": {"reprolock.lake"},
     "lakefs": {"reprolock.lake"},

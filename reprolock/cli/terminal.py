@@ -30,9 +30,14 @@ def styled(text: str, *, fg: str | None = None, bold: bool = False) -> str:
     return f"\x1b{_NONCE}[{codes}m{text}\x1b{_NONCE}[0m" if codes else text
 
 
+def shown(text: str) -> str:
+    """What `say` prints where nothing is in colour."""
+    return plain(_STYLE.sub("", text))
+
+
 def shown_width(text: str) -> int:
     """How many characters `say` prints."""
-    return len(plain(_STYLE.sub("", text)))
+    return len(shown(text))
 
 
 def say(text: str = "", *, err: bool = False) -> None:

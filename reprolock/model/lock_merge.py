@@ -99,7 +99,7 @@ def _merge_packages(
         if changed and name in before:
             preferences.append(Preference(name, pin.version))
     requirements = tuple(dict.fromkeys((*ours.requirements, *theirs.requirements)))
-    merged = ours.model_copy(update={"package": tuple(chosen), "requirements": requirements, "seal": _BROKEN})
+    merged = ours.replaced({"package": tuple(chosen), "requirements": requirements, "seal": _BROKEN})
     return merged, tuple(preferences)
 
 

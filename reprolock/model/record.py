@@ -274,7 +274,7 @@ class Record(Value):
         # By way of JSON, where a date is a text; a field that a later version adds does not break it while it is empty.
         document = json.loads(self.model_dump_json(exclude={"seal"}, exclude_defaults=True))
         each = {name: digest_of(value) for name, value in document.items()}
-        return self.model_copy(update={"seal": Digests(sections=each, total=digest_of(each))})
+        return self.replaced({"seal": Digests(sections=each, total=digest_of(each))})
 
     @property
     def broken(self) -> tuple[str, ...]:

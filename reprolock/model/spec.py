@@ -413,6 +413,8 @@ class Tolerance(Value):
 
 
 def _tolerance(value: Any) -> Any:
+    if isinstance(value, Tolerance):
+        return value
     if value == "exact":
         return {}
     if not isinstance(value, dict) or not value:

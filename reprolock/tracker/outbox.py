@@ -165,7 +165,7 @@ def _send(entry: Pending, outbox: Outbox, tracker: Tracker) -> Sent:
             files = {**files, RECORD: outbox.folder / record.run_id / RECORD}
         elif record.status != "RUNNING":
             # What the command logged could not be asked for when MLflow went away under it.
-            record = record.model_copy(update={"metrics": tracker.metrics(run_id) | record.metrics})
+            record = record.replaced({"metrics": tracker.metrics(run_id) | record.metrics})
         remarks = tracker.log(run_id, record, files)
     except ReprolockError as error:
         return Sent(record.run_id, None, error=error)

@@ -29,8 +29,8 @@ def test_files_that_no_output_declares_are_named_and_kept(project: Project, cli)
     assert said.code == 0, said.err
     assert [line for line in said.err.splitlines() if "declares" in line] == [
         "Left     checkpoints/  2 files, 3 kB   no output declares them",
-        "         config.ini    1 file, 7 B      no output declares it",
-        "         out/log.txt   1 file, 5 B      no output declares it",
+        "         config.ini    1 file, 7 B     no output declares it",
+        "         out/log.txt   1 file, 5 B     no output declares it",
     ]
     assert [(item.path, item.files, item.bytes) for item in project.record.leftovers] == [
         ("checkpoints/", 2, 3000), ("config.ini", 1, 7), ("out/log.txt", 1, 5),

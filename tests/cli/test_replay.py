@@ -675,7 +675,11 @@ def test_a_dry_run_shows_what_the_command_would_be_given(project: Project, cli: 
     project.edit("[run]", '[run]\nseed = 7\nenv = { LD_PRELOAD = "/tmp/a b.so", LEVEL = "\\u001b[2J" }')
     assert cli("lock").code == cli("run").code == 0
     said = cli("replay", project.record.run_id, "--dry-run")
-    assert said.out.splitlines()[3:] == ["Seed     7", "Sets     LD_PRELOAD='/tmp/a b.so'", "Sets     LEVEL='\\x1b[2J'"]
+    assert said.out.splitlines()[3:] == [
+        "Seed     7",
+        "Sets     LD_PRELOAD='/tmp/a b.so'",
+        "Sets     LEVEL=$'\\x1b[2J'",
+    ]
     document = json.loads(cli("replay", project.record.run_id, "--dry-run", "--json").out)
     assert (document["seed"], document["env"]) == (7, {"LD_PRELOAD": "/tmp/a b.so", "LEVEL": "\x1b[2J"})
 
@@ -804,7 +808,8 @@ def test_a_run_with_nothing_to_compare(project: Project, cli: Cli) -> None:
 
 def test_a_run_that_mlflow_has_from_elsewhere(project: Project, cli: Cli) -> None:
     client = MlflowClient(project.database)
-    run = client.create_run("0").info.run_id
+    experiment = client.create_experiment("elsewhere", artifact_location=(project.root / "mlruns").as_uri())
+    run = client.create_run(experiment).info.run_id
     said = cli("replay", run)
     assert said == (
         7,

@@ -433,7 +433,7 @@ def test_what_the_command_logs_lands_in_the_run(project: Project, cli) -> None:
     assert lines_of(said.err, "Metrics") == ["Metrics  before 1   fold_score 0.5"]
     stored = project.stored()
     assert stored.info.run_name == "with folds"
-    assert stored.data.metrics == {"before": 1.0}
+    assert stored.data.metrics == {"before": 1.0, "fold_score": 0.5}
     assert stored.data.params == {"own": "x", "rate": "0.25"}
     assert stored.data.tags["mine"] == "yes"
     assert record.params == {"rate": 0.5}

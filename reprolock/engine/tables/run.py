@@ -11,28 +11,24 @@ each, or the reason why there is none. The digest is the same, whatever computed
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
 
-from reprolock.engine.process import execute
+from reprolock.engine.session_script import ask_script
 from reprolock.engine.tables import documents
 from reprolock.engine.tables.source import reason_of, source_of
-from reprolock.errors import Interrupted, MachineError, UsageError
-from reprolock.files.os_errors import cannot_write
+from reprolock.errors import MachineError, UsageError
 from reprolock.model.spec import OutputSpec
 from reprolock.model.table import Column, ColumnDeviation, TableComparison, TableDigest, TableProblem, table_digest
 from reprolock.model.uri import percent_encoded
 from reprolock.script import SPARK_FORMATS, literal_path
 
-_SCRIPTS = ("script.py", "row_encoding.py", "sums.py")
+_SCRIPTS = [Path(__file__).with_name(name) for name in ("script.py", "row_encoding.py", "sums.py")]
 _CONNECT = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED")
 _FILES = ("binary", "image")
 _NEEDS = {"avro": ("fastavro",), "delta": ("deltalake",)}
@@ -222,35 +218,24 @@ def _task(name: str, table: Table, other: Table | None = None, rel: float = 0.0,
 
 
 def _answers(tasks: list[dict[str, Any]], spark: Spark) -> dict[str, Any]:
-    """What script.py says. It runs as a copy, in an empty folder: what stands beside it is imported first."""
+    """What script.py says."""
     if not tasks:
         return {}
-    try:
-        spark.folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix="tables-", dir=spark.folder, ignore_cleanup_errors=True) as name:
-            place = Path(name)
-            for script in _SCRIPTS:
-                shutil.copy(Path(__file__).with_name(script), place / script)
-            (place / "tasks.json").write_text(json.dumps(tasks), "utf-8")
-            environ = {name: value for name, value in spark.environ.items() if name not in _CONNECT}
-            return _run(place, spark.python, environ)
-    except OSError as error:
-        raise cannot_write(Path(error.filename or spark.folder), error) from error
-
-
-def _run(place: Path, python: Path, environ: Mapping[str, str]) -> dict[str, Any]:
-    answer = place / "answer.json"
-    argv = [str(python), _SCRIPTS[0], "tasks.json", answer.name, "spark.log"]
-    ending = execute(argv, cwd=place, environ=environ, timeout_seconds=None, clock=lambda: datetime.now(UTC))
-    if ending.status == "KILLED" and ending.signal is not None:
-        raise Interrupted(f"interrupted ({ending.reason}) while tables were compared", signal_number=ending.signal)
-    answers = json.loads(answer.read_text("utf-8")) if answer.exists() else {"problem": ending.reason}
-    if isinstance(answers.get("problem"), str):
+    answers, reason = ask_script(
+        _SCRIPTS,
+        python=spark.python,
+        environ={name: value for name, value in spark.environ.items() if name not in _CONNECT},
+        folder=spark.folder,
+        during="tables were compared",
+        tasks=tasks,
+    )
+    problem = reason if answers is None else answers.get("problem")
+    if isinstance(problem, str):
         raise MachineError(
-            f"Spark could not digest tables: {answers['problem']}",
+            f"Spark could not digest tables: {problem}",
             hint="`reprolock doctor` checks Java; pyspark must be among environment.packages",
         )
-    return answers
+    return dict(answers)
 
 
 def _digested(table: Table, answer: dict[str, Any]) -> TableDigest | TableProblem:

@@ -73,7 +73,7 @@ def _of(
     settings = {"extra-build-variables": {package.name: {"PYTHONPATH": str(recorder), VARIABLE: str(record)}}}
     # uv keeps what it builds apart by these variables, so no earlier build stands in for this one.
     asked = folder / f"{package.name}.txt"
-    asked.write_text("".join(requirement_lines([package.model_copy(update={"marker": None})], declared)))
+    asked.write_text("".join(requirement_lines([package.replaced({"marker": None})], declared)))
     arguments = [
         "pip",
         "install",

@@ -280,7 +280,7 @@ class _Resolver:
         version = str(package.version) if package.version else ""
         marker = without(str(package.marker).replace('"', "'"), self.question.here) if package.marker else None
         if pin := pins.get((package.name, version)):
-            return pin.model_copy(update={"marker": marker})
+            return pin.replaced({"marker": marker})
         if package.directory or package.vcs or not version:
             raise UsageError(
                 f"{package.name} comes from a folder or a repository, and a lock takes only what has a SHA-256",

@@ -97,7 +97,7 @@ def _add_notes(section: Section, old: Record, new: Record) -> Section:
     """A section whose digests differ is never called the same."""
     if section.same and section.name in differing(new, old):
         note = "the digests differ, in something that is not shown here"
-        return section.model_copy(update={"changes": (Change(name=section.name, note=note),)})
+        return section.replaced({"changes": (Change(name=section.name, note=note),)})
     return section
 
 
@@ -270,13 +270,13 @@ def _code(old: RunSide, new: RunSide) -> Section:
     if not found:
         return section
     if old.code is None or new.code is None:
-        return section.model_copy(
-            update={"remarks": ("code.tar.gz of one of the runs is not at hand, so no lines are compared",)}
+        return section.replaced(
+            {"remarks": ("code.tar.gz of one of the runs is not at hand, so no lines are compared",)}
         )
     lines = [
         line for change in found for line in _patch(change.name, old.code.get(change.name), new.code.get(change.name))
     ]
-    return section.model_copy(update={"patch": tuple(lines)})
+    return section.replaced({"patch": tuple(lines)})
 
 
 def _patch(path: str, old: tuple[str, bytes] | None, new: tuple[str, bytes] | None) -> Iterator[str]:

@@ -62,7 +62,7 @@ def with_params(spec: Spec, params: Mapping[str, Any]) -> Spec:
             )
             raise UsageError(f"--set {name}: repro.toml has {_display(old)} there, not {_display(value)}", hint=hint)
         inner[last] = value
-    return spec.model_copy(update={"params": table})
+    return spec.replaced({"params": table})
 
 
 def with_data(spec: Spec, pins: tuple[DatasetPin, ...], lake: Lake, data: Mapping[str, str]) -> tuple[DatasetPin, ...]:
@@ -85,7 +85,7 @@ def with_data(spec: Spec, pins: tuple[DatasetPin, ...], lake: Lake, data: Mappin
 
 def _at(name: str, declared: DatasetSpec, ref: str) -> DatasetSpec:
     try:
-        return declared.model_copy(update={"uri": str(LakeURI.parse(str(declared.place.at(ref))))})
+        return declared.replaced({"uri": str(LakeURI.parse(str(declared.place.at(ref))))})
     except ValueError as error:
         raise UsageError(f"--data {name}: {error}", hint="name a branch, a tag or a commit") from None
 

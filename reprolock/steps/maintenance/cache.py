@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reprolock.environment.caches import cache_folder
+from reprolock.files.atomic_write import OWN_FOLDER
 from reprolock.files.object_cache import ObjectCache, Usage
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.spec_file import read_spec
@@ -52,7 +53,7 @@ def trim_project(root: Path, *, older_than: timedelta | None = None, machine: Ma
     None where the folder is no project.
     """
     machine = machine or Machine.here()
-    if not (root / ".reprolock").is_dir():
+    if not (root / OWN_FOLDER).is_dir():
         return None
     if older_than is None:
         older_than = (

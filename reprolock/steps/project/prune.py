@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from reprolock.files.atomic_write import OWN_FOLDER
 from reprolock.files.journal import OPEN
 from reprolock.files.outputs import REPLACED, remove
 from reprolock.steps.project.run_folders import REPLAYS, runs_folder
@@ -31,7 +32,7 @@ class Pruned(NamedTuple):
 def prune(root: Path, older_than: timedelta, now: datetime) -> Pruned:
     """Remove what is older; what cannot be removed stays, for a run does not depend on it."""
     before = now.timestamp() - older_than.total_seconds()
-    own = root / ".reprolock"
+    own = root / OWN_FOLDER
     going = [*_of_runs(root, before), *_of_replays(own / REPLAYS, before)]
     going += [path for path in _entries(own / REPLACED) if _is_older(path, before)]
     sizes = [size for path in going for size in _sizes(path)]
@@ -42,7 +43,7 @@ def prune(root: Path, older_than: timedelta, now: datetime) -> Pruned:
 
 
 def _of_runs(root: Path, before: float) -> Iterator[Path]:
-    open_runs = {path.stem for path in (root / ".reprolock" / OPEN).glob("*.json")}
+    open_runs = {path.stem for path in (root / OWN_FOLDER / OPEN).glob("*.json")}
     for run in _entries(runs_folder(root)):
         if run.name not in open_runs and _is_older(run, before):
             yield from (path for path in _entries(run) if path.is_dir() and not path.is_symlink())
@@ -51,11 +52,11 @@ def _of_runs(root: Path, before: float) -> Iterator[Path]:
 def _of_replays(replays: Path, before: float) -> Iterator[Path]:
     for replay in _entries(replays):
         project = replay / "project"
-        if not _is_older(replay, before) or any((project / ".reprolock" / OPEN).glob("*.json")):
+        if not _is_older(replay, before) or any((project / OWN_FOLDER / OPEN).glob("*.json")):
             continue
         yield from (path for path in _entries(replay) if path != project)
-        yield from (path for path in _entries(project) if path.name != ".reprolock")
-        yield from (path for path in _entries(project / ".reprolock") if path.name != "runs")
+        yield from (path for path in _entries(project) if path.name != OWN_FOLDER)
+        yield from (path for path in _entries(project / OWN_FOLDER) if path.name != "runs")
         for run in _entries(runs_folder(project)):
             yield from (path for path in _entries(run) if path.is_dir() and not path.is_symlink())
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from reprolock.files.atomic_write import OWN_FOLDER
 from reprolock.model.record import Record
 from reprolock.tracker.protocol import RECORD
 
@@ -16,7 +17,7 @@ REPLAYS = "replays"
 
 def runs_folder(root: Path) -> Path:
     """Where the folders of runs stand."""
-    return root / ".reprolock" / "runs"
+    return root / OWN_FOLDER / "runs"
 
 
 def local_record(root: Path, run: str) -> Record | None:

@@ -86,7 +86,7 @@ def opening_record(
             differs=workspace.code.differs[:_MOST_NAMED],
             aside=workspace.code.aside[:_MOST_NAMED],
         ),
-        environment=environment.model_copy(update={"locale": _locale(workspace.environ, spec.run.pass_env)}),
+        environment=environment.replaced({"locale": _locale(workspace.environ, spec.run.pass_env)}),
         spark=SparkRecord(version=plan.version, master=plan.master, conf=conf, jars=len(plan.jars), brought=plan.brought, java=java,
                           executors=executors)
         if plan
@@ -113,16 +113,14 @@ def closing_record(
 ) -> Record:
     """The same record, ended. `unverified` objects of these datasets were copied while the command was running."""
     counts = {item.name: max(item.unverified or 0, unverified.get(item.name, 0)) for item in record.datasets}
-    return record.model_copy(
-        update={
+    return record.replaced(
+        {
             "status": ending.status,
             "ended": ending.ended,
             "ending": EndingRecord(
                 exit_code=ending.exit_code, signal=ending.signal, reason=ending.reason, seconds=ending.seconds
             ),
-            "datasets": tuple(
-                item.model_copy(update={"unverified": counts[item.name] or None}) for item in record.datasets
-            ),
+            "datasets": tuple(item.replaced({"unverified": counts[item.name] or None}) for item in record.datasets),
             "outputs": outputs,
             "lineage": lineage,
             "metrics": dict(metrics),
@@ -139,7 +137,7 @@ def ended_early(record: Record, ending: Ending) -> Record:
     """A record ended before its command wrote, or could be asked for, anything."""
     seconds = ending.seconds
     closed = EndingRecord(exit_code=ending.exit_code, signal=ending.signal, reason=ending.reason, seconds=seconds)
-    return record.model_copy(update={"status": ending.status, "ended": ending.ended, "ending": closed})
+    return record.replaced({"status": ending.status, "ended": ending.ended, "ending": closed})
 
 
 def _locale(environ: Mapping[str, str], pass_env: Collection[str]) -> dict[str, str]:

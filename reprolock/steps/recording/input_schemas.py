@@ -18,7 +18,7 @@ def with_shapes(record: Record, pins: tuple[DatasetPin, ...], lake: Lake | None,
         return record
     by_name = {pin.name: pin for pin in pins}
     datasets = tuple(_add_schema(dataset, by_name[dataset.name], lake, gateway) for dataset in record.datasets)
-    return record.model_copy(update={"datasets": datasets})
+    return record.replaced({"datasets": datasets})
 
 
 def _add_schema(dataset: DatasetRecord, pin: DatasetPin, lake: Lake, gateway: Gateway | None) -> DatasetRecord:
@@ -35,7 +35,7 @@ def _add_schema(dataset: DatasetRecord, pin: DatasetPin, lake: Lake, gateway: Ga
         raise
     except BaseException:  # readers raise what they like; the panics of those in Rust are no Exception
         return dataset
-    return dataset.model_copy(update=shape._asdict())
+    return dataset.replaced(shape._asdict())
 
 
 def _data_objects(pin: DatasetPin, lake: Lake) -> Iterator[str]:

@@ -78,7 +78,7 @@ def read_recorded(folder: Path, code: Path, tags: Mapping[str, str] | None) -> R
         raise NotReplayable(error.message, problems=(*error.problems, *changed), hint=_HINT) from None
     taken = unarchive(_bytes(folder / CODE), code)
     digest = taken.state.digest
-    whole = lock.model_copy(update={"dataset": tuple(_pin(item) for item in record.datasets)})
+    whole = lock.replaced({"dataset": tuple(_pin(item) for item in record.datasets)})
     problems = (*changed, *_disagreements(record, spec, lock, taken))
     if spec.datasets.keys() == {item.name for item in record.datasets}:
         problems += tuple(_broken_sections(record, spec, whole, digest))
@@ -220,7 +220,7 @@ def _disagreements(record: Record, spec: Spec, lock: Lock, taken: Snapshot) -> I
         yield f"code: {CODE} does not hold the files that record.json lists"
     if record.environment.isolated != (spec.environment.isolated and lock.environment is not None):
         yield "packages: record.json says otherwise than repro.toml whether the environment was isolated"
-    if _plain(record) != _plain(record.model_copy(update={"params": spec.params})):
+    if _plain(record) != _plain(record.replaced({"params": spec.params})):
         yield "params: record.json and repro.toml differ"
     if record.seed != spec.run.seed:
         yield f"seed: record.json says {record.seed}, repro.toml {spec.run.seed}"

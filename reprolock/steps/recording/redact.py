@@ -82,7 +82,7 @@ def without_keys(
         if output.kept in left and (sentence := _problem(partial(_check_kept, left[output.kept], scanner))):
             left.pop(output.kept).unlink(missing_ok=True)
             remarks.append(f"outputs.{output.name} is not kept beside the record: {sentence}")
-            output = output.model_copy(update={"kept": None})
+            output = output.replaced({"kept": None})
         answers.append(output)
     return tuple(answers), left, tuple(remarks)
 

@@ -295,7 +295,7 @@ def _on_lake(spec: Spec, root: Path, given: str | None) -> Spec:
     endpoint = given or spec.lake.endpoint
     if endpoint and endpoint.startswith("file:"):
         endpoint = f"file:{root / endpoint.removeprefix('file:')}"
-    return spec.model_copy(update={"lake": LakeSpec(endpoint=endpoint)})
+    return spec.replaced({"lake": LakeSpec(endpoint=endpoint)})
 
 
 def _on_master(spec: Spec, given: str | None) -> Spec:
@@ -304,7 +304,7 @@ def _on_master(spec: Spec, given: str | None) -> Spec:
         return spec
     if spec.spark is None:
         raise UsageError("--master names a Spark master, and the recorded run uses no Spark", hint="leave it out")
-    return spec.model_copy(update={"spark": spec.spark.model_copy(update={"master": given})})
+    return spec.replaced({"spark": spec.spark.replaced({"master": given})})
 
 
 def _cores(record: Record, here: int) -> int:

@@ -288,7 +288,7 @@ def _begin(
         attempt.watcher.warn(f"executors {sentence}")
     _check_keys(attempt, record, workspace, scanners)
     files = _files(attempt.ready.materials, workspace, declared)
-    return record.model_copy(update={"artifacts": _digests(files)}), files
+    return record.replaced({"artifacts": _digests(files)}), files
 
 
 def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
@@ -316,11 +316,11 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
         outcome = outcome._replace(ending=ending)
     record = closing_record(
         record, outcome.ending, measured.outputs, lineage, metrics or {}, count_unverified(workspace.folder)
-    ).model_copy(update={"children": children, "leftovers": _leftovers(attempt, workspace, placed)})
-    record = opening.redact(record.model_copy(update={"artifacts": record.artifacts | _digests(kept)}), watcher)
+    ).replaced({"children": children, "leftovers": _leftovers(attempt, workspace, placed)})
+    record = opening.redact(record.replaced({"artifacts": record.artifacts | _digests(kept)}), watcher)
     reporter.ended(record, workspace.folder, files)
     published = _publish(attempt, opening, record, outcome, undo)
-    record = opening.redact(record.model_copy(update={"published": published.records}), watcher).sealed()
+    record = opening.redact(record.replaced({"published": published.records}), watcher).sealed()
     reporter.ended(record, workspace.folder, files)
     incomplete = _place(outcome.outputs, workspace, context.root, published.problem)
     witnessed = _witness(attempt, opening, record)
@@ -419,7 +419,7 @@ def _opening_record(
         run_name=attempt.options.name,
         executors=executors,
     )
-    return record.model_copy(update={"why": why(record, attempt.before)})
+    return record.replaced({"why": why(record, attempt.before)})
 
 
 def _check_keys(attempt: Attempt, record: Record, workspace: Workspace, scanners: Scanners) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reprolock.engine.spark import effective_settings
-from reprolock.files.atomic_write import own_folder, write_whole
+from reprolock.files.atomic_write import OWN_FOLDER, own_folder, write_whole
 from reprolock.files.output_tree import measure
 from reprolock.model.lock import Lock
 from reprolock.model.record import Digests, Record
@@ -73,7 +73,7 @@ def equal_run(root: Path, spec: Spec, locked: Lock, machine: Machine, *, in_plac
 
 def _read_note(root: Path, pinned: Digests) -> Record | None:
     try:
-        run_id = (root / ".reprolock" / _FOLDER / pinned.total).read_text()
+        run_id = (root / OWN_FOLDER / _FOLDER / pinned.total).read_text()
     except OSError:
         return None
     record = read_record(runs_folder(root) / run_id / RECORD)

@@ -71,9 +71,9 @@ def measure_outputs(
                 }
             else:
                 update = _measure_comparable(record, declared, root, digests.get(output.name))
-            record = record.model_copy(update=update)
+            record = record.replaced(update)
             if (name := _keep(record, declared, root / output.path, folder, kept)) is not None:
-                record = record.model_copy(update={"kept": name})
+                record = record.replaced({"kept": name})
         records.append(record)
     unmeasured = frozenset(
         name for name, found in digests.items() if isinstance(found, TableProblem) and found.of_the_machine

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-import click
 import pytest
 
 from reprolock.cli.difference import markdown_lines, text_lines
+from reprolock.cli.terminal import shown
 from reprolock.errors import LockError
 from reprolock.files.lock_file import lock_bytes
 from reprolock.model.lock import DatasetPin, EnvironmentPin, JarPin, JarsPin, Lock, PackagePin
@@ -47,7 +47,7 @@ def jars(*pins: tuple[str, str]) -> JarsPin:
 def said(folder: Path, old: Lock, new: Lock) -> list[str]:
     (folder / "old.lock").write_bytes(lock_bytes(old))
     (folder / "new.lock").write_bytes(lock_bytes(new))
-    return [click.unstyle(line) for line in text_lines(diff(folder, "old.lock", "new.lock"))]
+    return [shown(line) for line in text_lines(diff(folder, "old.lock", "new.lock"))]
 
 
 def test_all_of_a_lock_is_the_same(tmp_path: Path) -> None:
