@@ -181,14 +181,17 @@ def compare_output(
 
 
 def close(one: Number, other: Number, rel: float, abs_: float) -> bool:
-    """As math.isclose, with NaN close to NaN; integers and decimals are taken exactly, whatever their size."""
+    """As math.isclose, with NaN close to NaN; integers and decimals are taken exactly, whatever their size.
+
+    To them a tolerance of 0.3 is three tenths, as it is written, and not the double that is nearest.
+    """
     if _same(one, other):
         return True
     if not (_finite(one) and _finite(other)):
         return False
     if not (isinstance(one, float) and isinstance(other, float)):
         a, b = Fraction(one), Fraction(other)
-        return abs(a - b) <= max(Fraction(rel) * max(abs(a), abs(b)), Fraction(abs_))
+        return abs(a - b) <= max(Fraction(repr(rel)) * max(abs(a), abs(b)), Fraction(repr(abs_)))
     return math.isclose(one, other, rel_tol=rel, abs_tol=abs_)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from decimal import Decimal
 
 import pytest
 from pydantic import ValidationError
@@ -77,6 +78,7 @@ def test_a_metric_as_people_read_it() -> None:
 def test_integers_are_compared_exactly_at_any_size() -> None:
     assert not close(2**53, 2**53 + 1, 0.0, 0.5)
     assert close(2**53, 2**53 + 1, 0.0, 1.0)
+    assert close(Decimal("0.3"), Decimal("0.6"), 0.0, 0.3)  # three tenths, which no double is
     assert close(10**400, 10**400 + 1, 1e-9, 0.0)
     assert not close(10**400, 1.0, 0.5, 0.0)
 

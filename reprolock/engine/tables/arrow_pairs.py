@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
+from fractions import Fraction
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -109,6 +109,6 @@ def _is_close(one: Number, other: Number, rel: float, abs_: float) -> bool:
 def _distance(one: Number, other: Number) -> float:
     if one is None or other is None or one == other or (one != one and other != other):
         return 0.0
-    if isinstance(one, float) and math.isinf(one) or isinstance(other, float) and math.isinf(other):
-        return math.inf
-    return abs(float(one - other))  # type: ignore[operator]  # two of one column are of one type
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other)
+    return float(abs(Fraction(one) - Fraction(other)))

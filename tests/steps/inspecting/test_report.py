@@ -195,7 +195,7 @@ def test_what_was_observed(record: Record) -> None:
     assert f"scores.csv bytes {record.outputs[0].compared[5:17]}, by Spark" in text
     assert (
         "What was observed Spark was observed; plain file access was not observed. What stands here is what Spark itself reported; it proves "
-        "nothing about what it did not report. ⚠ Not declared, or not locked Spark read file:/data/more.csv, which no dataset declares past the "
+        "nothing about what it did not report. ⚠ Not declared, or not locked Spark read file:/data/more.csv, which no dataset declares outside the "
         "lock: jar mine.jar, not locked Output Written by Spark Column Made from scores scores.csv total train#x, file:/data/more.csv#y "
         "none scratch c000 train#x none scratch c001 train#x "
     ) in text
