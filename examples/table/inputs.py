@@ -14,7 +14,7 @@ def runs_with(condition):
     return [run.info.run_id for run in found]
 
 
-[run_id] = runs_with("dataset.name = 'measurements'")
+[run_id] = runs_with("dataset.name LIKE 'measurements %'")  # "measurements main@1a2b3c4"
 run = mlflow.get_run(run_id)
 tags = run.data.tags
 commit = tags["lakefs_head_commit_id"]

@@ -99,8 +99,8 @@ def _names(source: Source, settings: Settings, parts: list[_Part]) -> list[str]:
     if not settings.header:
         return [f"_c{index}" for index in range(len(first))]
     named = [name if name is not None and name != settings.null else f"_c{index}" for index, name in enumerate(first)]
-    lower = [name.lower() for name in named]
-    return [f"{name}{index}" if lower.count(name.lower()) > 1 else name for index, name in enumerate(named)]
+    same = [source.same_as(name) for name in named]
+    return [f"{name}{index}" if same.count(same[index]) > 1 else name for index, name in enumerate(named)]
 
 
 def _check_names(source: Source, names: list[str]) -> None:

@@ -49,6 +49,16 @@ def find_files(source: Source) -> list[DataFile]:
     return files
 
 
+def unread_files(source: Source) -> list[str]:
+    """Files below the path that Spark passes over although they are not hidden, relative to it."""
+    if source.path.is_file():
+        return []
+    read = {file.path for file in find_files(source)}
+    return sorted(
+        "/".join(names) for names in _visible(source.path, source) if source.path.joinpath(*names) not in read
+    )
+
+
 def is_hidden(name: str) -> bool:
     """Whether Spark passes over a file or folder of this name."""
     return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")

@@ -27,6 +27,10 @@ class Source(NamedTuple):
             hint=f'use run.dataset("{self.name}").spark(), or open the files below .path',
         )
 
+    def same_as(self, name: str) -> str:
+        """What two columns' names share that are one to Spark: as a run reads, it does not tell upper from lower case."""
+        return name.lower()
+
     def check_options(self, known: Collection[str]) -> None:
         """UsageError for the first option, by its name, that is not among those that this format honours."""
         for option in sorted(self.options):

@@ -26,9 +26,11 @@ from reprolock.engine.tables.source import TableSource
 from reprolock.model.table import Column, ColumnDeviation, TableComparison, TableDigest, table_digest
 from reprolock.readers import parquet
 from reprolock.readers.columnar import conform, target
-from reprolock.readers.files import DataFile, find_files
+from reprolock.readers.files import DataFile, find_files, unread_files
 
 _BATCH = 1 << 16
+_STRICT = {"csv": {"mode": "FAILFAST"}}
+"""A line that cannot be read is an error, as in `script`, unless the options say otherwise."""
 
 
 class Unreadable(Exception):
@@ -111,6 +113,7 @@ def _read(source: TableSource) -> Any:
 
 
 def _open(source: TableSource) -> _Rows:
+    source = source._replace(options=_STRICT.get(source.format, {}) | dict(source.options))
     if source.format == "delta":
         table = _read(source)
         return _Rows(table.schema, iter(table.to_batches(max_chunksize=_BATCH)))
@@ -119,6 +122,12 @@ def _open(source: TableSource) -> _Rows:
     ]
     if not files:
         raise Unreadable("there is no file in it that holds data")
+    if unread := unread_files(source):
+        more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
+        raise Unreadable(
+            f"Spark does not read {unread[0]}{more}, for its folder is not NAME=VALUE as others are; "
+            "write options = { recursiveFileLookup = true }"
+        )
     opened = _open_parquet(source, files) if source.format == "parquet" else _open_others(source, files)
     return _with_folders(source, files, opened)
 

@@ -18,6 +18,10 @@ class TableSource(Source):
         """The error for something that only Spark reads as Spark does."""
         return UsageError(f"only Spark reads {what}; declare [spark]")
 
+    def same_as(self, name: str) -> str:
+        """Digests are made with spark.sql.caseSensitive."""
+        return name
+
 
 def source_of(path: Path, form: str, options: Mapping[str, str]) -> TableSource:
     """The source for a declaration; the option pathGlobFilter is its glob."""

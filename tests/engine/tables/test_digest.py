@@ -252,7 +252,10 @@ def digests(
     place = folder / "tables"
     by_hand(place)
     tables = {name: Table(place / name, "parquet") for name in (*pairs, *WRITTEN) if name != "days"}
-    tables |= {name: Table(place / name, kind) for name, (_, kind, _) in FORMATS.items()}
+    tables |= {
+        name: Table(place / name, kind, options if kind == "csv" else {})
+        for name, (_, kind, options) in FORMATS.items()
+    }
     tables |= {
         name: Table(place / name, "parquet")
         for name in ("partitioned", "whole", "dense", "sparse", "other", "variant", "nans")
