@@ -6,6 +6,7 @@ An audit makes the intent and the run statement again from the artifacts and com
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -40,7 +41,7 @@ def run(
             "buildType": BUILD_TYPE,
             "externalParameters": {
                 "spec": {"sha256": record.artifacts.get(SPEC)},
-                "params": record.model_dump(mode="json")["params"],
+                "params": _written(record, "params"),
                 "command": list(record.command),
             },
             "internalParameters": {"reprolock": link.model_dump(mode="json")},
@@ -112,7 +113,12 @@ def _metadata(record: Record) -> dict[str, Any]:
 
 def _metrics(record: Record) -> Mapping[str, Any]:
     """As record.json has them: NaN by its name."""
-    found: Mapping[str, Any] = record.model_dump(mode="json")["metrics"]
+    return _written(record, "metrics")
+
+
+def _written(record: Record, field: str) -> Mapping[str, Any]:
+    """A field as record.json has it: JSON has no NaN."""
+    found: Mapping[str, Any] = json.loads(record.model_dump_json(include={field}))[field]
     return found
 
 
