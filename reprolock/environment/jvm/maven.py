@@ -19,6 +19,7 @@ from zipfile import ZipFile
 
 import urllib3
 
+from reprolock.environment.http import connections
 from reprolock.environment.jvm.spark_home import spark_home
 from reprolock.errors import MachineError, ServiceError, UsageError
 from reprolock.model.secrecy import has_userinfo
@@ -113,7 +114,7 @@ def fetch(sources: Sequence[Repository], path: str, into: BinaryIO) -> Repositor
 def realm(source: Repository) -> str | None:
     """The realm under which a repository asks for credentials; None where it asks for none, or does not answer."""
     try:
-        answer = _pool(source.url).request("GET", source.url, retries=False, timeout=_TIMEOUT)
+        answer = connections(source.url).request("GET", source.url, retries=False, timeout=_TIMEOUT)
     except urllib3.exceptions.HTTPError:
         return None  # the caller that asks for a file raises the error
     match = re.search(r'Basic .*?realm="([^"]*)"', answer.headers.get("WWW-Authenticate", ""), re.IGNORECASE)
@@ -130,7 +131,7 @@ def _copy(source: Repository, path: str, into: BinaryIO) -> bool:
         return file.is_file()
     headers = urllib3.make_headers(basic_auth=f"{source.user}:{source.password or ''}") if source.user else None
     try:
-        answer = _pool(source.url).request(
+        answer = connections(source.url).request(
             "GET", source.url + path, headers=headers, retries=_RETRIES, timeout=_TIMEOUT, preload_content=False
         )
         try:
@@ -155,19 +156,6 @@ def _copy(source: Repository, path: str, into: BinaryIO) -> bool:
     if answer.status in (404, 410):
         return False
     raise ServiceError(f"the Maven repository at {source} answers HTTP {answer.status}", hint="try again later")
-
-
-@functools.cache
-def _pool(url: str) -> urllib3.PoolManager:
-    """Connections that all threads share, through the proxy that the environment names for this host."""
-    parts = urlsplit(url)
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    if not proxy or urllib.request.proxy_bypass(parts.netloc):
-        return urllib3.PoolManager(maxsize=8)
-    user = urlsplit(proxy)
-    keys = f"{unquote(user.username)}:{unquote(user.password or '')}" if user.username else None
-    headers = urllib3.make_headers(proxy_basic_auth=keys) if keys else None
-    return urllib3.ProxyManager(proxy, maxsize=8, proxy_headers=headers)
 
 
 def _parse_list(text: str) -> list[str]:

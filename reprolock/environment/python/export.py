@@ -66,7 +66,7 @@ def pylock(
     pins = {(package.name, package.version): package for package in pin.package}
     packages = []
     uv = Uv(environ, offline, indexes=(indexes or read_indexes(environ)).for_pinned)
-    for found in _looked_up(pin, uv) if pins else ():
+    for found in look_up(pin.package, pin.requirements, pin.python, uv) if pins else ():
         pinned = pins.get((found.name, str(found.version)))
         if pinned is not None:
             packages.append(_package(found, pinned, _addresses(pin.requirements).get(found.name)))
@@ -80,11 +80,11 @@ def pylock(
     return tomlkit.dumps(document.to_dict())
 
 
-def _looked_up(pin: EnvironmentPin, uv: Uv) -> Sequence[Package]:
-    """The pinned versions as the index lists them, with file names and addresses."""
+def look_up(pins: Iterable[PackagePin], declared: Sequence[str], python: str, uv: Uv) -> Sequence[Package]:
+    """The pinned versions as the index lists them, with file names and addresses. Errors as of `pylock`."""
     with tempfile.TemporaryDirectory(prefix="reprolock-") as temporary:
         folder = Path(temporary)
-        (folder / "requirements.in").write_text(hashed_requirements(pin))
+        (folder / "requirements.in").write_text("".join(requirement_lines(pins, declared)))
         arguments = [
             "pip",
             "compile",
@@ -96,7 +96,7 @@ def _looked_up(pin: EnvironmentPin, uv: Uv) -> Sequence[Package]:
             "--universal",
             "--no-deps",
         ]
-        answer = uv.run([*arguments, "--python-version", pin.python, "--no-header", "--no-sources"], folder)
+        answer = uv.run([*arguments, "--python-version", python, "--no-header", "--no-sources"], folder)
         if answer.complaint:
             raise PinError(
                 "a pinned package is not on the index any more",

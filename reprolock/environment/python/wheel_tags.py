@@ -40,6 +40,20 @@ def needs_build(wheels: Iterable[str], python: str, marker: str | None) -> bool:
     return False
 
 
+def suits_platform(wheel: str, python: str, platform: str) -> bool:
+    """Whether a wheel, by its file name, runs under CPython of a feature version on one of PLATFORMS."""
+    pattern = PLATFORMS[platform][0]
+    minor = int(python.split(".")[1])
+    return any(
+        _suits(tag, minor) and (tag.platform == "any" or pattern.fullmatch(tag.platform)) for tag in _tags(wheel)
+    )
+
+
+def meaning_of(python: str, platform: str) -> dict[str, str]:
+    """What environment markers mean under CPython of a version on one of PLATFORMS."""
+    return _meaning(python, *PLATFORMS[platform][1:])
+
+
 def _tags(wheel: str) -> Iterable[Tag]:
     try:
         return parse_wheel_filename(wheel)[3]
