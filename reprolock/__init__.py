@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "current": "reprolock.script",
     "audit": "reprolock.steps.evidence.audit",
+    "bundle": "reprolock.steps.evidence.bundle",
     "sign": "reprolock.steps.evidence.sign",
     "check": "reprolock.steps.locking.staleness",
     "diff": "reprolock.steps.inspecting.diff",

@@ -66,7 +66,7 @@ def audit(
 ) -> None:
     """Check by public keys alone what is claimed of a run: rules, data, software, result, verdicts. Executes nothing.
 
-    RUN is a run's ID, the beginning of one, or a folder with its artifacts. Exit 0 when all that trust.toml asks for is
+    RUN is a run's ID, the beginning of one, a folder with its artifacts, or a bundle. Exit 0 when all that trust.toml asks for is
     there; 7, with the first reason, when it is not.
     """
     from reprolock.steps.evidence.audit import refusal  # the library is loaded when a command runs

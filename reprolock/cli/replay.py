@@ -86,7 +86,7 @@ def replay(
 ) -> None:
     """Rebuild a recorded run from its record alone, run it again, compare, give a verdict.
 
-    RUN is a run's ID, the beginning of one, or a folder with its artifacts. Exit 0: REPRODUCED; 6: DIVERGED; 7: NOT
+    RUN is a run's ID, the beginning of one, a folder with its artifacts, or a bundle. Exit 0: REPRODUCED; 6: DIVERGED; 7: NOT
     REPLAYABLE. The command of the record is executed, with the variables that it names: `--dry-run` shows it first.
     """
     from reprolock.steps.locking.overrides import WhatIf, parse_param

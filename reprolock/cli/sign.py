@@ -24,7 +24,7 @@ from reprolock.cli.options import Settings, add_shared_options
 def sign(settings: Settings, run: str, name: str, meaning: str, comment: str | None, tracking_uri: str | None) -> None:
     """Sign a run, with all statements and verdicts on it, by the key that REPROLOCK_SIGNING_KEY names.
 
-    RUN is a run's ID, the beginning of one, or a folder with its artifacts. What does not fit together is not signed: exit 7.
+    RUN is a run's ID, the beginning of one, a folder with its artifacts, or a bundle. What does not fit together is not signed: exit 7.
     """
     done = reprolock.sign(
         settings.root,

@@ -5,6 +5,7 @@ The crate holds what is needed to replay the run; data stays in its lake and is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ _FILES = {
 }
 
 
-def write_crate(record: Record, artifacts: Path, target: Path) -> None:
-    """`artifacts` is the folder of the run's artifacts; `target` is made. MachineError where it cannot be written."""
+def write_crate(record: Record, artifacts: Path, target: Path, folders: Mapping[str, str] = {}) -> None:
+    """`artifacts` is the folder of the run's artifacts; `target` is made. `folders` are names of folders of the crate, each
+    with what is in it. MachineError where it cannot be written."""
     crate = ROCrate(version="1.1")
     crate.name = f"Run {record.run_id[:8]} of {record.project}"
     crate.description = f"A machine-learning run that reprolock {record.reprolock} recorded; `reprolock replay` runs it again from this folder."
@@ -37,6 +39,8 @@ def write_crate(record: Record, artifacts: Path, target: Path) -> None:
             crate.add_file(
                 artifacts / name, name, properties={"name": name, "description": description, "encodingFormat": media}
             )
+    for name, description in folders.items():
+        crate.add_dataset(dest_path=name, properties={"name": name, "description": description})
     inputs = [
         _value(crate, f"#data-{index}", item.name, item.resolved, item.digest)
         for index, item in enumerate(record.datasets)

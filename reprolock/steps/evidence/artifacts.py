@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from reprolock.errors import ReprolockError, UsageError
 from reprolock.model.record import Record
+from reprolock.steps.bundling.read import Bundle, is_bundle, open_bundle
 from reprolock.steps.evidence.attestations import append, lines_of, merge, read_lines
 from reprolock.steps.project.locate import which_mlflow
 from reprolock.steps.project.machine import Machine
@@ -20,10 +21,12 @@ from reprolock.tracker.protocol import ATTESTATIONS, RECORD, Tracker
 
 
 class Artifacts(NamedTuple):
-    """Where a run's artifacts stand: the folder that was named, or this project's own; or a copy of what MLflow has."""
+    """Where a run's artifacts stand: the folder that was named, or this project's own; or a copy of what MLflow has, or
+    `bundle`."""
 
     folder: Path
     copied: bool
+    bundle: Bundle | None = None
 
 
 @contextmanager
@@ -31,6 +34,10 @@ def artifacts_of(root: Path, run: str, machine: Machine, tracking_uri: str | Non
     """The artifacts of a run: a folder, a run of this project by its ID, or one in MLflow. What is copied is gone afterwards."""
     if (folder := artifacts_in(Path(run))) is not None or (folder := artifacts_in(root / run)) is not None:
         yield Artifacts(folder, False)
+        return
+    if (path := bundle_at(root, run)) is not None:
+        with tempfile.TemporaryDirectory(prefix="reprolock-") as fresh, open_bundle(path) as bundle:
+            yield Artifacts(take_artifacts(bundle, Path(fresh) / "run"), True, bundle)
         return
     if (root / run).is_dir():
         raise UsageError(
@@ -46,11 +53,42 @@ def artifacts_of(root: Path, run: str, machine: Machine, tracking_uri: str | Non
         yield Artifacts(mlflow.download(mlflow.find(run), Path(fresh) / "run"), True)
 
 
+def bundle_at(root: Path, run: str) -> Path | None:
+    """The bundle of that name, None where there is none."""
+    return next((path for path in (Path(run), root / run) if is_bundle(path)), None)
+
+
+def take_artifacts(bundle: Bundle, folder: Path) -> Path:
+    """The artifacts of a bundle in a new folder, with the statements that stand beside the bundle."""
+    bundle.artifacts(folder)
+    beside = statements_beside(bundle.path)
+    if beside.is_file():
+        append(folder, *read_lines(beside.parent, beside.name))
+    return folder
+
+
+def statements_beside(bundle: Path) -> Path:
+    """Where statements are kept that were made after a bundle was: it stays as it is."""
+    return bundle.with_suffix(f".{ATTESTATIONS}")
+
+
 def bring_home(
-    root: Path, record: Record, line: bytes, tracker: Tracker | None, warn: Callable[[str], None], *places: Path
+    root: Path,
+    record: Record,
+    line: bytes,
+    tracker: Tracker | None,
+    warn: Callable[[str], None],
+    *places: Path,
+    bundle: Path | None = None,
 ) -> None:
-    """Add a statement to a run's own in the folders named, in this project, and in MLflow where the run is there. What
-    another machine has added there meanwhile stays."""
+    """Add a statement to a run's own in the folders named, beside the bundle that they came in, in this project, and in
+    MLflow where the run is there. What another machine has added there meanwhile stays."""
+    if bundle is not None:
+        beside = statements_beside(bundle)
+        try:
+            append(beside.parent, *read_lines(places[0]), line, name=beside.name)
+        except ReprolockError as error:
+            warn(f"the statement is not in {beside}: {error.message}")
     own = runs_folder(root) / record.run_id
     for folder in dict.fromkeys([*places, *([own] if (own / RECORD).is_file() else [])]):
         try:

@@ -14,9 +14,9 @@ from reprolock.tracker.protocol import ATTESTATIONS
 _LARGEST = 1 << 28
 
 
-def read_lines(folder: Path) -> list[bytes]:
+def read_lines(folder: Path, name: str = ATTESTATIONS) -> list[bytes]:
     """The lines of the file in a folder, oldest first; none where there is no file. MachineError where it cannot be read."""
-    path = folder / ATTESTATIONS
+    path = folder / name
     try:
         if path.stat().st_size > _LARGEST:
             raise MachineError(f"{path} is larger than {_LARGEST >> 20} MiB", hint="it is no file of statements")
@@ -32,16 +32,16 @@ def lines_of(data: bytes) -> list[bytes]:
     return data.removesuffix(b"\n").split(b"\n") if data else []
 
 
-def write_lines(folder: Path, lines: Iterable[bytes]) -> Path:
+def write_lines(folder: Path, lines: Iterable[bytes], name: str = ATTESTATIONS) -> Path:
     """Write all lines, whole or not at all; the file's path."""
-    path = folder / ATTESTATIONS
+    path = folder / name
     write_whole(path, b"".join(line + b"\n" for line in lines))
     return path
 
 
-def append(folder: Path, *lines: bytes) -> Path:
+def append(folder: Path, *lines: bytes, name: str = ATTESTATIONS) -> Path:
     """Add what is not there yet to the file in a folder: all of it, or nothing."""
-    return write_lines(folder, merge(read_lines(folder), lines))
+    return write_lines(folder, merge(read_lines(folder, name), lines), name)
 
 
 def merge(lines: Iterable[bytes], others: Iterable[bytes]) -> list[bytes]:

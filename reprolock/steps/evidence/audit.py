@@ -21,6 +21,7 @@ from reprolock.model.statement import Hold, ReplayVerdict, Review
 from reprolock.model.words import counted, plain, short, size
 from reprolock.steps.evidence.artifacts import artifacts_of
 from reprolock.steps.evidence.attestations import lines_of
+from reprolock.steps.evidence.check_bundle import check_bundle
 from reprolock.steps.evidence.check_statements import check_intent, check_review, check_run, check_times, check_verdict
 from reprolock.steps.evidence.online import ask_world
 from reprolock.steps.evidence.read_statements import Line, Statements, read_statements
@@ -63,6 +64,8 @@ def audit(
     more = [line for path in statements for line in _lines(root / path)]
     with artifacts_of(root, run, machine, tracking_uri) as found:
         answer = audit_folder(found.folder, believed, threshold=threshold, more=more)
+        if found.bundle is not None:
+            answer = check_bundle(answer, found.bundle, _recorded(found.folder)[0])
         recorded = _recorded(found.folder)[0] if online else None
         if recorded is None:
             return answer

@@ -53,6 +53,8 @@ def sign(
         with tempfile.TemporaryDirectory(prefix="reprolock-") as place:
             recorded = read_recorded(found.folder, Path(place) / "code", None)
         require_consistent(found.folder, recorded.record, recorded)
+        if found.bundle is not None:
+            found.bundle.unpack(recorded.lock, None)
         before = read_lines(found.folder)
         link = attestor.link(recorded.record.run_id, before)
         digest = line_digest(before[-1])
@@ -61,7 +63,8 @@ def sign(
         )
         line = attestor.state({f"{ATTESTATIONS}#{len(before)}": {"sha256": digest}}, said)
         with closing(open_mlflow(root, machine, tracking_uri)) as mlflow:
-            bring_home(root, recorded.record, line, mlflow, warn, found.folder)
+            bundle = found.bundle.path if found.bundle else None
+            bring_home(root, recorded.record, line, mlflow, warn, found.folder, bundle=bundle)
     return SignedRun(recorded.record, attestor.key.public.id, attestor.key.public.kind, len(before))
 
 

@@ -75,7 +75,7 @@ def make_tree(
     ServiceError (5) when the lake does not answer, or may not be asked; MachineError (8) for a full disk or a folder
     that cannot be written.
     """
-    items = _listing(lake, pin, cache)
+    items = pinned_listing(lake, pin, cache)
     place = pin.place
     if name is not None:
         items = [_find_object(pin, items, name)]
@@ -110,7 +110,7 @@ def _find_object(pin: DatasetPin, items: Sequence[Object], name: str) -> Object:
     raise UsageError(f'dataset "{pin.name}" has no object "{name}"', hint=f'one that it has: .open("{near[0]}")')
 
 
-def _listing(lake: Lake | None, pin: DatasetPin, cache: ObjectCache) -> list[Object]:
+def pinned_listing(lake: Lake | None, pin: DatasetPin, cache: ObjectCache) -> list[Object]:
     """The objects of the pin. A listing's bytes have the pin's digest as their SHA-256: noted in the cache, they prove themselves."""
     scheme, _, digest = pin.digest.partition(":")
     lines = cache.note(pin.digest.encode())

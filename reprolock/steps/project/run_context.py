@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from reprolock.environment.caches import cache_folder
+from reprolock.files.object_cache import ObjectCache
 from reprolock.model.lock import DatasetPin
 from reprolock.model.spec import Spec
 from reprolock.steps.project.machine import Machine
@@ -20,7 +22,8 @@ class RunContext(NamedTuple):
     """Where a run stands, what it is made from, and what it may ask.
 
     `root` is the project's folder: outputs go there, and runs have their folders below it. `spec` and `pins` are
-    those of the run, with what --set and --data changed. `offline` asks no service. `hashing` hashes what is taken
+    those of the run, with what --set and --data changed. `offline` asks no service. `objects` is where data is kept, None: in
+    this user's cache. `hashing` hashes what is taken
     from this user's caches, whatever sizes and times say. `warn` is told what is worth a warning.
     """
 
@@ -31,4 +34,10 @@ class RunContext(NamedTuple):
     progress: Progress = SILENT
     offline: bool = False
     hashing: bool = False
+    objects: ObjectCache | None = None
     warn: Callable[[str], None] = _ignore
+
+    @property
+    def cache(self) -> ObjectCache:
+        """Where data is kept on this machine."""
+        return self.objects or ObjectCache(cache_folder(self.machine.environ) / "objects", hashing=self.hashing)

@@ -14,17 +14,17 @@ from reprolock.steps.locking.datasets import listing
 
 def with_shapes(record: Record, pins: tuple[DatasetPin, ...], lake: Lake | None, gateway: Gateway | None) -> Record:
     """`gateway` is a lakeFS server's S3 side. What cannot be read is left out: the command will say why."""
-    if lake is None:
-        return record
     by_name = {pin.name: pin for pin in pins}
     datasets = tuple(_add_schema(dataset, by_name[dataset.name], lake, gateway) for dataset in record.datasets)
     return record.replaced({"datasets": datasets})
 
 
-def _add_schema(dataset: DatasetRecord, pin: DatasetPin, lake: Lake, gateway: Gateway | None) -> DatasetRecord:
+def _add_schema(dataset: DatasetRecord, pin: DatasetPin, lake: Lake | None, gateway: Gateway | None) -> DatasetRecord:
     """The record with what was found out. Decoration ends no run: whatever is met, the columns are not known then."""
     try:
         if dataset.url.startswith("s3a://"):
+            if lake is None:
+                return dataset
             # Of formats with footers alone more than one file is looked into; Delta's log names its own.
             most = {"delta": 0, "parquet": MOST_FOOTERS + 1, "orc": MOST_FOOTERS + 1}.get(dataset.format, 1)
             files = list(islice(_data_objects(pin, lake), most))

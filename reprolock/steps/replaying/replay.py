@@ -9,18 +9,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
 from reprolock.errors import LockError, NotReplayable, PinError, ReprolockError, UsageError
-from reprolock.files.atomic_write import OWN_FOLDER, own_folder
 from reprolock.files.lock_file import NAME as LOCK
-from reprolock.files.os_errors import cannot_read
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.lake.open import check_endpoint, open_lake
 from reprolock.lake.protocol import Lake
@@ -29,9 +25,8 @@ from reprolock.model.spec import LakeSpec, Spec
 from reprolock.model.verdict import Verdict, not_replayable
 from reprolock.steps.evidence.artifacts import bring_home
 from reprolock.steps.evidence.attest import open_attestor
-from reprolock.steps.evidence.audit import require_consistent, require_trusted
 from reprolock.steps.evidence.sign import own_time_stamps
-from reprolock.steps.evidence.trust import Trust, read_trust
+from reprolock.steps.evidence.trust import read_trust
 from reprolock.steps.evidence.verdicts import verdict_line
 from reprolock.steps.locking.availability import check_listings, in_place
 from reprolock.steps.locking.overrides import WhatIf, with_params
@@ -39,16 +34,16 @@ from reprolock.steps.project.locate import which_mlflow
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.project.run_context import RunContext
-from reprolock.steps.project.run_folders import REPLAYS
-from reprolock.steps.recording.load import Recorded, artifacts_in, read_record, read_recorded
+from reprolock.steps.recording.load import Recorded
 from reprolock.steps.recording.log import Reporter
 from reprolock.steps.recording.recover import close_abandoned
 from reprolock.steps.replaying.compare import compare
+from reprolock.steps.replaying.fetch import fetch
 from reprolock.steps.running.execute import Attempt, Performed, Unwatched, Watcher, perform, rehearse
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.prepare import make_ready
 from reprolock.tracker import open_tracker, warm
-from reprolock.tracker.protocol import ATTESTATIONS, RECORD, Tracker
+from reprolock.tracker.protocol import Tracker
 
 """Where replays have their folders: `.reprolock/replays/<run>-<number>/`, with `recorded`, `code` and `project` in it."""
 
@@ -89,7 +84,7 @@ def replay(
     progress: Progress = SILENT,
     machine: Machine | None = None,
 ) -> Replayed:
-    """Replay a run that is named by its ID, a beginning of it, or a folder with its artifacts.
+    """Replay a run that is named by its ID, a beginning of it, a folder with its artifacts, or a bundle.
 
     `root` is any folder; the replay gets one of its own below it. NotReplayable (exit 7) where the record or the
     lake does not allow it, MachineError (exit 8) where this machine does not and another may; a result that
@@ -103,12 +98,15 @@ def replay(
     warm(place)
     with ExitStack() as stack:
         tracker = stack.enter_context(closing(open_tracker(place, machine.environ, machine.home)))
-        recorded = _fetch(root, run, tracker, trust)
+        fetched = fetch(root, run, tracker, trust, machine, progress, stack)
+        recorded = fetched.recorded
         if not options.dry_run:
             close_abandoned(root, machine)
         context = RunContext(
             root, recorded.spec, recorded.lock.dataset, machine, progress, hashing=True, warn=watcher.warn
         )
+        if fetched.packed is not None:
+            context = fetched.packed.around(context)
         try:
             done = _replay_once(recorded, context, tracker, options, watcher, stack)
         except (PinError, LockError) as error:
@@ -116,8 +114,8 @@ def replay(
         if attestor is None or done.verdict is None:
             return done
         line = verdict_line(attestor, recorded.folder, recorded.record, done.replay, done.verdict)
-        given = artifacts_in(Path(run))
-        bring_home(root, recorded.record, line, tracker, watcher.warn, recorded.folder, *([given] if given else []))
+        places = [recorded.folder, *([fetched.given] if fetched.given else [])]
+        bring_home(root, recorded.record, line, tracker, watcher.warn, *places, bundle=fetched.bundle)
         return done._replace(signer=attestor.key.public.id)
 
 
@@ -139,7 +137,9 @@ def _replay_once(
     for name in (SPEC, LOCK):
         shutil.copy(recorded.folder / name, folder / name)
     machine = context.machine._replace(cores=_cores(recorded.record, context.machine.cores))
-    lake = stack.enter_context(closing(_lake(recorded, spec, root, options.lake, machine))) if spec.datasets else None
+    lake = None
+    if spec.datasets and (context.objects is None or options.lake):
+        lake = stack.enter_context(closing(_lake(recorded, spec, root, options.lake, machine)))
     try:
         ready = make_ready(
             context._replace(root=folder, spec=spec, machine=machine),
@@ -212,71 +212,6 @@ def _impossible(recorded: Recorded, error: ReprolockError) -> NotReplayable:
     return NotReplayable(
         f"run {recorded.record.run_id[:8]} cannot be rebuilt: {error.message}", problems=error.problems, hint=error.hint
     )
-
-
-def _fetch(root: Path, run: str, tracker: Tracker, trust: Trust | None) -> Recorded:
-    """The run's artifacts in a folder of this replay's own, compared with one another, with what was signed of them and,
-    where MLflow has the run, with its tags."""
-    folder, tags = _artifacts(root, run, tracker)
-    if trust is not None:
-        require_trusted(folder, trust)
-    recorded = read_recorded(folder, folder.parent / "code", tags)
-    if trust is None and (folder / ATTESTATIONS).exists():
-        require_consistent(folder, recorded.record, recorded)
-    return recorded
-
-
-def _artifacts(root: Path, run: str, tracker: Tracker) -> tuple[Path, Mapping[str, str] | None]:
-    """A copy of the run's artifacts, and its tags where MLflow has the run."""
-    given = Path(run)
-    replays = own_folder(root) / REPLAYS
-    if (folder := artifacts_in(given)) is not None:
-        run_id = read_record(folder / RECORD).run_id
-        target = _fresh(replays, run_id)
-        return _copy(folder, target / "recorded"), _tags(tracker, run_id)
-    if given.is_dir():
-        raise UsageError(
-            f"{run} is a folder without {RECORD}", hint="name the folder of a run's artifacts, or a run's ID"
-        )
-    run_id = tracker.find(run)
-    target = _fresh(replays, run_id)
-    return tracker.download(run_id, target / "recorded"), tracker.tags(run_id)
-
-
-def _tags(tracker: Tracker, run_id: str) -> Mapping[str, str] | None:
-    """The tags of a run whose artifacts came as a folder, None where this MLflow does not have it."""
-    try:
-        return tracker.tags(tracker.find(run_id))
-    except ReprolockError:
-        return None
-
-
-def _copy(folder: Path, target: Path) -> Path:
-    """The files of a folder; what else may be in it is none of a record's, and no link is followed to what is not its own."""
-    try:
-        for here, folders, names in os.walk(folder):
-            folders[:] = [name for name in folders if name != OWN_FOLDER]  # a replay in this very folder
-            for path in (Path(here, name) for name in names):
-                if path.is_file() and not path.is_symlink():
-                    copy = target / path.relative_to(folder)
-                    copy.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(path, copy)
-    except OSError as error:
-        raise cannot_read(folder, error) from error
-    return target
-
-
-def _fresh(folder: Path, name: str) -> Path:
-    """A folder for this replay, numbered: two replays of a run never meet."""
-    number = 1
-    while True:
-        made = folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)[:12]}-{number}"
-        try:
-            made.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        else:
-            return made
 
 
 def _lake(recorded: Recorded, spec: Spec, root: Path, given: str | None, machine: Machine) -> Lake:

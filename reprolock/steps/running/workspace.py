@@ -28,7 +28,6 @@ from reprolock.environment.python.script_runtime import write_runtime
 from reprolock.environment.python.ship import packed_environment
 from reprolock.errors import ServiceError
 from reprolock.files.atomic_write import own_folder, write_whole
-from reprolock.files.object_cache import ObjectCache
 from reprolock.files.os_errors import cannot_write
 from reprolock.lake.lakefs.credentials import find_credentials
 from reprolock.lake.protocol import Lake
@@ -70,17 +69,15 @@ class OutputPlace(NamedTuple):
 def inputs_of(context: RunContext, lake: Lake | None) -> tuple[Input, ...]:
     """Where the command finds each dataset. What Spark cannot read in place, or a placeholder asks for, is materialised.
 
-    Offline everything is, out of this user's cache.
+    Offline everything is, out of the cache; without a lake, too.
     """
-    if lake is None:
-        return ()
     spec, offline = context.spec, context.offline
     asked = " ".join((*spec.run.command, *spec.run.env.values()))
     inputs = []
     for pin in context.pins:
-        url = lake.address(pin.place) if spec.spark and not offline else None
+        url = lake.address(pin.place) if lake and spec.spark and not offline else None
         if url is None or f"{{datasets.{pin.name}.path}}" in asked:
-            made = local_tree(context, None if offline and lake.kind == "lakefs" else lake, pin)
+            made = local_tree(context, None if offline and spec.lake.kind == "lakefs" else lake, pin)
             inputs.append(Input(pin.name, url or f"file://{made.path}", made.path, made.unverified))
         else:
             inputs.append(Input(pin.name, url, None))
@@ -89,8 +86,7 @@ def inputs_of(context: RunContext, lake: Lake | None) -> tuple[Input, ...]:
 
 def local_tree(context: RunContext, lake: Lake | None, pin: DatasetPin) -> Materialised:
     """The dataset's read-only tree in the project, made of links into this user's cache; None asks no lake."""
-    cache = ObjectCache(cache_folder(context.machine.environ) / "objects", hashing=context.hashing)
-    return make_tree(lake, pin, cache, own_folder(context.root) / "data", context.progress)
+    return make_tree(lake, pin, context.cache, own_folder(context.root) / "data", context.progress)
 
 
 def rebuild(
@@ -229,12 +225,12 @@ def _cluster(context: RunContext, interpreter: Interpreter) -> Cluster | None:
 
 
 def s3_access(context: RunContext, published: Collection[str] = ()) -> S3Access | None:
-    """The lake's S3 gateway and its credentials; None for an embedded lake. ServiceError where there is no key pair for it.
+    """The lake's S3 gateway and its credentials; None for an embedded lake, and where no lake may be asked. ServiceError where there is no key pair for it.
 
     `published` are further repositories, which the command may write to.
     """
     spec, pins, machine = context.spec, context.pins, context.machine
-    if spec.lake.kind == "git" or not (pins or published):
+    if spec.lake.kind == "git" or context.offline or not (pins or published):
         return None
     keys = find_credentials(spec.lake.endpoint, machine.environ, machine.home)
     if keys.session_token:

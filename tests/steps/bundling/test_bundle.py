@@ -1,0 +1,327 @@
+"""A run in one file: written from an embedded lake, audited, replayed and countersigned where there is nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import bagit
+import pytest
+from bundling import list_again, members, on_bare_machine, write
+from command_line import Cli
+from replaying import Made, edit, make
+from rocrate.rocrate import ROCrate
+
+import reprolock
+from reprolock.errors import NotReplayable, UsageError
+from reprolock.files.stored_zip import read_directory
+from reprolock.model.digest import sha256
+from reprolock.model.secrecy import SIGNING_KEY
+from reprolock.signing.keys import new_key
+from reprolock.steps.bundling.layout import MANIFEST
+from reprolock.steps.bundling.read import Unpacked, open_bundle
+from reprolock.steps.bundling.write import Written
+from reprolock.steps.recording.load import read_recorded
+from reprolock.steps.replaying.replay import ReplayOptions
+
+
+class Mail(NamedTuple):
+    """A bundle, the author's public key beside it, and the run that both come from."""
+
+    made: Made
+    written: Written
+    keys: Path
+
+    @property
+    def bundle(self) -> Path:
+        return self.written.file
+
+
+TRUST = """\
+[keys.author]
+public = "{keys}/author.pem.pub"
+roles = ["run"]
+
+[keys.auditor]
+public = "{keys}/auditor.pem.pub"
+roles = ["replay", "review"]
+
+[require]
+replay = 1
+review = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def mail(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Mail:
+    folder = tmp_path_factory.mktemp("mail")
+    for name in ("author", "auditor"):
+        new_key(folder / f"{name}.pem")
+    (folder / "trust.toml").write_text(TRUST.format(keys=folder))
+    database = folder / "mlflow.db"
+    database.write_bytes(empty_mlflow.read_bytes())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(SIGNING_KEY, str(folder / "author.pem"))
+        made = make(folder, f"sqlite:///{database}", folder / "cache")
+    root = folder / "bundling"
+    root.mkdir()
+    written = reprolock.bundle(
+        root,
+        made.record.run_id,
+        lake=f"file:{made.lake}",
+        tracking_uri=made.tracking,
+        machine=made.machine(),
+    )
+    return Mail(made, written, folder)
+
+
+def test_from_a_mail_to_a_countersigned_verdict(mail: Mail, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    bundle = work / "run.zip"
+    bundle.write_bytes(mail.bundle.read_bytes())
+    trust = ["--trust", str(mail.keys / "trust.toml")]
+    key = {SIGNING_KEY: str(mail.keys / "auditor.pem")}
+
+    said = on_bare_machine(work, "audit", "run.zip", *trust)
+    assert said.code == 7, said
+    assert said.err.startswith("error: verdicts REPRODUCED of 1 key other than the author's are asked for")
+
+    said = on_bare_machine(work, "replay", "run.zip", *trust, **key)
+    assert said.code == 0, said.err
+    assert "REPRODUCED   4 of 4 compared" in said.out
+    said = on_bare_machine(work, "sign", "run.zip", "--name", "Ada Lovelace", **key)
+    assert said.code == 0, said.err
+
+    said = on_bare_machine(work, "audit", "run.zip", *trust)
+    assert said.code == 0, said.err
+    assert "TRUSTED   1 of 1 verdict, 1 of 1 review" in said.out
+    assert "2 objects, 20 B, pinned before the run, every byte here" in said.out
+    assert "1 package" in said.out and "pinned before the run, every file here" in said.out
+    assert "is not in the bundle" in said.out
+    assert bundle.read_bytes() == mail.bundle.read_bytes()
+    assert len((work / "run.attestations.jsonl").read_bytes().splitlines()) == 4
+    assert not list((work / ".reprolock" / "replays").glob("*/bundle"))
+
+
+def test_standards_read_it(mail: Mail, tmp_path: Path) -> None:
+    subprocess.run(["unzip", "-q", str(mail.bundle), "-d", str(tmp_path / "bag")], check=True)
+    bagit.Bag(str(tmp_path / "bag")).validate()
+    crate = ROCrate(str(tmp_path / "bag" / "data"))
+    assert {"record.json", "repro.toml", "repro.lock", "code.tar.gz"} <= {item.id for item in crate.get_entities()}
+    assert "https://w3id.org/ro/wfrun/process/0.5" in json.dumps(crate.metadata.generate())
+    # A listing is its own proof, and an object's name is its SHA-256.
+    pinned = mail.made.record.datasets[0].digest.partition(":")[2]
+    assert sha256((tmp_path / "bag/data/datasets/train.jsonl").read_bytes()) == pinned
+    for file in (tmp_path / "bag/data/objects").iterdir():
+        assert sha256(file.read_bytes()) == file.name
+    parts = sum(file.stat().st_size for file in (tmp_path / "bag").rglob("*") if file.is_file())
+    assert mail.bundle.stat().st_size < parts + 300 * len(members(mail.bundle))
+
+
+@pytest.fixture
+def read(mail: Mail, tmp_path: Path) -> Callable[[Path], Unpacked]:
+    """Everything that is checked of a bundle before a replay."""
+    with open_bundle(mail.bundle) as bundle:
+        recorded = read_recorded(bundle.artifacts(tmp_path / "artifacts"), tmp_path / "code", None)
+
+    def look(path: Path) -> Unpacked:
+        with open_bundle(path) as bundle:
+            return bundle.unpack(recorded.lock, None)
+
+    return look
+
+
+def test_each_flipped_byte_is_found(mail: Mail, read: Callable[[Path], Unpacked], tmp_path: Path) -> None:
+    whole = mail.bundle.read_bytes()
+    assert read(mail.bundle) == Unpacked(2, 1, 0)
+    path = tmp_path / "flipped.zip"
+    for at in range(0, len(whole), 11):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x20]) + whole[at + 1 :])
+        with pytest.raises(NotReplayable) as error:
+            read(path)
+        assert error.value.message.startswith(f"{path} is not taken: "), at
+    for length in (0, 1, 97, 98, 1000, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(NotReplayable):
+            read(path)
+    path.write_bytes(whole + b"x")
+    with pytest.raises(NotReplayable):
+        read(path)
+
+
+def test_what_somebody_changes_is_named(mail: Mail, read: Callable[[Path], Unpacked], tmp_path: Path) -> None:
+    files = members(mail.bundle)
+    [packed] = [name for name in files if name.startswith("data/packages/")]
+    item = next(name for name in files if name.startswith("data/objects/"))
+    other = f"data/objects/{sha256(b'other')}"
+    digests = "data/datasets/train.sha256"
+
+    def renamed(old: str, new: str) -> dict[str, bytes]:
+        return {new if name == old else name: data for name, data in files.items()}
+
+    def without(gone: str) -> dict[str, bytes]:
+        return {name: data for name, data in files.items() if name != gone}
+
+    swapped = {
+        **without(item),
+        other: b"other",
+        digests: files[digests].replace(item[-64:].encode(), other[-64:].encode()),
+    }
+    cases = {
+        "record.json is not what its manifest lists": {**files, "data/record.json": b"{}"},
+        f"{item} is missing, which a manifest lists": without(item),
+        f"{other} is there, and no manifest lists it": {**files, other: b"other"},
+        f"{other} is there, and no manifest lists": renamed(item, other),
+        "bagit.txt is missing": without("bagit.txt"),
+        "manifest-sha256.txt is not what tagmanifest-sha256.txt lists": {**files, MANIFEST: b""},
+        'it names "data/sub/x", which no bundle has': {**files, "data/sub/x": b""},
+        # And with manifests that fit:
+        f"{other} belongs to no dataset": list_again({**files, other: b"other"}),
+        f"{item} is missing, which repro.lock pins": list_again(without(item)),
+        f"{other} is not the object that its dataset lists": list_again(swapped),
+        "the listing of dataset train is not the one that": list_again({**files, "data/datasets/train.jsonl": b""}),
+        f"{packed} is no file that repro.lock pins": list_again({**files, packed: b"other"}),
+        "data/jars/a.jar is no jar that repro.lock pins": list_again({**files, "data/jars/a.jar": b"other"}),
+    }
+    for reason, changed in cases.items():
+        path = write(tmp_path / "changed.zip", changed.items())
+        with pytest.raises(NotReplayable) as error:
+            with open_bundle(path) as bundle:
+                bundle.artifacts(tmp_path / f"artifacts-{len(list(tmp_path.iterdir()))}")
+            read(path)
+        assert reason in error.value.message, error.value.message
+
+
+def hostile(path: Path, name: str, data: bytes = b"x", mode: int = 0o100644, method: int = zipfile.ZIP_STORED) -> Path:
+    """A ZIP file with one bad member, as any program writes it."""
+    with zipfile.ZipFile(path, "w", method) as archive:
+        info = zipfile.ZipInfo(name)
+        info.external_attr, info.compress_type = mode << 16, method
+        archive.writestr(info, data)
+    return path
+
+
+def test_hostile_archives(mail: Mail, cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "bad.zip"
+
+    def refused(reason: str) -> None:
+        before = {entry.name for entry in tmp_path.iterdir()}
+        for command in (["replay", str(path)], ["audit", str(path), "--trust", str(mail.keys / "trust.toml")]):
+            said = cli(*command)
+            assert (said.code, said.err.splitlines()) == (
+                7,
+                [f"error: {path} is not taken: {reason}", "hint: get the bundle again from whoever made it"],
+            ), said.err
+        assert {entry.name for entry in tmp_path.iterdir()} - before <= {".reprolock", "mlflow.db"}
+
+    names = {
+        "../evil": 'it names "../evil", which leads out of its folder',
+        "data/../../evil": 'it names "data/../../evil", which leads out of its folder',
+        "/etc/passwd": 'it names "/etc/passwd", a path of its own and none in a folder',
+        "C:/evil": 'it names "C:/evil", a path of its own and none in a folder',
+        "data/CON.txt": 'it names "data/CON.txt", which is a device on Windows',
+        "data/\u202egnp": 'it names "data/\\u202egnp", which is no file\'s name in a bundle',
+    }
+    for name, reason in names.items():
+        hostile(path, name)
+        refused(reason)
+        if name.isascii():
+            write(path, {**members(mail.bundle), name: b"x"}.items())
+            refused(reason)
+    hostile(path, "data/link", b"/etc/passwd", 0o120777)
+    refused('"data/link" is neither a file nor a folder')
+    hostile(path, "data/bomb", bytes(1 << 24), method=zipfile.ZIP_DEFLATED)
+    refused('"data/bomb" is compressed, which no file of a bundle is')
+    hostile(path, "data/record.json")
+    refused("it is a ZIP file that reprolock did not write")
+    path.write_bytes(b"PK\3\4 and no more")
+    refused("it is no whole ZIP file")
+    for twin, reason in (
+        ("data/record.json", 'it names "data/record.json" twice'),
+        (
+            "data/RECORD.json",
+            'it names "data/RECORD.json" beside "data/record.json", which is the same file on other systems',
+        ),
+    ):
+        write(path, [*members(mail.bundle).items(), (twin, b"x")])
+        refused(reason)
+    write(path, ((f"data/{number}", b"") for number in range(250_000)))
+    refused("it holds 250000 files, more than 200000")
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(250_000):
+            archive.writestr(zipfile.ZipInfo(f"data/{number}"), b"")
+    refused("it holds 250000 files, more than 200000")
+
+
+def test_wrong_sizes(mail: Mail, read: Callable[[Path], Unpacked], tmp_path: Path) -> None:
+    """Two members that overlap, and one that is longer than the file."""
+    whole = mail.bundle.read_bytes()
+    with mail.bundle.open("rb") as file:
+        found = read_directory(file)
+    start = sum(len(member.header) + member.size for member in found)
+    for member in (found[1]._replace(offset=found[0].offset), found[1]._replace(size=1 << 40)):
+        entries = b"".join(item.entry for item in [found[0], member, *found[2:]])
+        path = tmp_path / "sizes.zip"
+        path.write_bytes(whole[:start] + entries + whole[start + len(entries) :])
+        with pytest.raises(NotReplayable, match="is not where its directory says, or not as long"):
+            read(path)
+
+
+def test_what_is_not_bundled(mail: Mail, tmp_path: Path) -> None:
+    machine = mail.made.machine()
+    with pytest.raises(UsageError, match="is there already"):
+        reprolock.bundle(tmp_path, str(mail.made.artifacts), mail.bundle, machine=machine)
+    with pytest.raises(UsageError, match="is a bundle already"):
+        reprolock.bundle(tmp_path, str(mail.bundle), tmp_path / "x.zip", machine=machine)
+    with pytest.raises(UsageError, match='--platform: "amiga" is no platform of a lock'):
+        reprolock.bundle(tmp_path, str(mail.made.artifacts), tmp_path / "x.zip", platforms=["amiga"], machine=machine)
+    folder = mail.made.copy(tmp_path / "forged")
+    edit(folder, "repro.toml", "rel = 1e-3", "rel = 1e-2")
+    with pytest.raises(NotReplayable, match="does not agree with its artifacts"):
+        reprolock.bundle(tmp_path, str(folder), tmp_path / "x.zip", machine=machine)
+    assert not (tmp_path / "x.zip").exists()
+
+
+def test_thin(mail: Mail, tmp_path: Path) -> None:
+    made = mail.made
+    lake = f"file:{made.lake}"
+    thin = reprolock.bundle(
+        tmp_path, str(made.artifacts), tmp_path / "thin.zip", thin=True, lake=lake, machine=made.machine()
+    )
+    assert (thin.objects, thin.left_out) == (2, 2)
+    fetch = members(thin.file)["fetch.txt"].decode().splitlines()
+    commit = made.record.datasets[0].commit
+    assert [line.rpartition(" ")[0] for line in fetch] == [
+        f"lakefs://example-repo/{commit}/train/a.csv 8",
+        f"lakefs://example-repo/{commit}/train/b.csv 12",
+    ]
+    options = ReplayOptions(tracking_uri=made.tracking, lake=lake)
+    done = reprolock.replay(tmp_path, str(thin.file), options, machine=made.machine())
+    assert done.verdict is not None and done.verdict.kind == "REPRODUCED"
+
+
+def test_a_killed_writer_leaves_nothing_that_counts(mail: Mail, tmp_path: Path) -> None:
+    made, target = mail.made, tmp_path / "killed.zip"
+    script = f"""
+import os, signal, sys
+import reprolock.steps.bundling.write as write
+add = write._Bundle._put
+def killed(self, name, data):
+    os.kill(os.getpid(), signal.SIGKILL)
+write._Bundle._put = killed
+from reprolock.cli.main import run_command_line
+run_command_line(["-C", {str(tmp_path)!r}, "bundle", {str(made.artifacts)!r}, "-o", {str(target)!r}, "--lake", "file:{made.lake}"])
+"""
+    done = subprocess.run([sys.executable, "-c", script], env=dict(made.environ), capture_output=True)
+    assert done.returncode == -9 and not target.exists()
+    assert len(list(tmp_path.iterdir())) == 1
+    reprolock.bundle(tmp_path, str(made.artifacts), target, lake=f"file:{made.lake}", machine=made.machine())
+    assert [entry.name for entry in tmp_path.iterdir()] == ["killed.zip"]
+    assert target.read_bytes() == mail.bundle.read_bytes()
