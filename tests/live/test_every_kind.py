@@ -196,5 +196,5 @@ def test_all_of_it_in_one_run(scene: Scene, cli: Cli) -> None:
         assert (output.files > 0, output.table.rows, output.problem) == (True, 3, None)
         # On lakeFS Spark wrote to the run's branch, and nothing came by this disk.
         direct = scene.lake.kind == "lakefs"
-        assert str(output.digest).startswith("lakefs-etag-1:" if direct else "tree:")
+        assert str(output.digest).startswith("lakefs-etag-1:" if direct else "folder:")
         assert (scene.root / output.path).exists() != direct
