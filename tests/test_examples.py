@@ -102,9 +102,9 @@ def test_a_table(tmp_path: Path, bare: None, lakefs: services.LakeFS) -> None:
     assert run.data.metrics["area_under_roc"] > 0.98
     inputs = {given.dataset.name.partition(" ")[0]: given.dataset for given in run.inputs.dataset_inputs}
     assert set(inputs) == {"measurements", "read_by_hand"}
-    for name, dataset in inputs.items():
+    for dataset in inputs.values():
         source = f"{dataset.source_type} s3://clinic/{commit}/measurements"
-        assert f"{name}   digest {dataset.digest}   {source}   31 columns\n" in said
+        assert f"{dataset.name}   digest {dataset.digest}   {source}   31 columns\n" in said
     assert inputs["measurements"].schema == inputs["read_by_hand"].schema
     assert f"experiment moved on by 1 commit, {commit[:12]} → " in said
     assert "   159 kB  measurements/  4 objects\n" in said  # the tag still shows what the branch has not

@@ -193,6 +193,15 @@ def test_a_run_on_a_cluster(
     assert exposed == set()
     assert holds(on_cluster.root, lakefs.secret_access_key) == []
     assert holds(cluster.master.folder.parent, lakefs.secret_access_key) == []  # the cluster's logs and work folders
+    said = cli("replay", record.run_id)
+    assert (said.code, said.err.splitlines()[-1]) == (
+        2,
+        "hint: replay in a folder that spark.shared names, or on this machine alone: `reprolock replay --master 'local[*]'`",
+    )
+    said = cli("replay", record.run_id, "--master", "local[2]")
+    assert said.code == 0, said.out + said.err
+    assert [line.split("   ")[0] for line in said.out.splitlines() if "REPRODUCED" in line] == ["REPRODUCED"]
+    assert f"spark.master {cluster.address} → local[2]" in said.out, said.out
 
 
 def test_a_cluster_without_room(
