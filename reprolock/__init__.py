@@ -22,6 +22,7 @@ _HOMES = {
     "current": "reprolock.script",
     "audit": "reprolock.steps.evidence.audit",
     "bundle": "reprolock.steps.evidence.bundle",
+    "evidence": "reprolock.steps.evidence.demands",
     "sign": "reprolock.steps.evidence.sign",
     "check": "reprolock.steps.locking.staleness",
     "diff": "reprolock.steps.inspecting.diff",

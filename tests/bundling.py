@@ -10,7 +10,7 @@ import functools
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +23,7 @@ _LOOPBACK = """\
 import fcntl, os, socket, struct, sys
 with socket.socket() as any:  # a network namespace starts without, and a JVM speaks to its Python over it
     fcntl.ioctl(any, 0x8914, struct.pack("16sh22x", b"lo", 0x1 | 0x40))
-os.execv(sys.argv[1], sys.argv[1:])
+os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 
@@ -44,6 +44,14 @@ def has_namespaces() -> bool:
         return False
 
 
+def without_network(command: Sequence[str], environ: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """The command and its variables, where nothing but this machine can be reached."""
+    if has_namespaces():
+        return ["unshare", "-rn", sys.executable, "-c", _LOOPBACK, *command], dict(environ)
+    refused = "http://127.0.0.1:9"
+    return [*command], {**environ, "HTTP_PROXY": refused, "HTTPS_PROXY": refused, "ALL_PROXY": refused, "NO_PROXY": ""}
+
+
 def on_bare_machine(folder: Path, *arguments: str, **more: str) -> Said:
     """`reprolock` in a folder, with an empty HOME beside it. `more` are further variables."""
     home = folder.with_name(f"{folder.name}-home")
@@ -51,12 +59,7 @@ def on_bare_machine(folder: Path, *arguments: str, **more: str) -> Said:
     kept = {name: os.environ[name] for name in ("JAVA_HOME", "LANG") if name in os.environ}
     path = os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"])
     environ = {**kept, "PATH": path, "HOME": str(home), **more}
-    command: Sequence[str] = [sys.executable, "-m", "reprolock", "-C", str(folder), *arguments]
-    if has_namespaces():
-        command = ["unshare", "-rn", sys.executable, "-c", _LOOPBACK, *command]
-    else:
-        refused = "http://127.0.0.1:9"
-        environ |= {"HTTP_PROXY": refused, "HTTPS_PROXY": refused, "ALL_PROXY": refused, "NO_PROXY": ""}
+    command, environ = without_network([sys.executable, "-m", "reprolock", "-C", str(folder), *arguments], environ)
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=500)
     return Said(done.returncode, done.stdout, done.stderr)
 

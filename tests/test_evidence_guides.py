@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from bundling import without_network
 from evidence import SPEC, TRAIN
 from project import Project
 
@@ -27,16 +28,16 @@ def commands(guide: str) -> list[str]:
     return [line.removeprefix("$ ") for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
-def execute(lines: list[str], folder: Path, home: Path) -> str:
-    """All of them in one shell, which stops at the first that fails; what it printed."""
-    environ = {
-        name: value for name, value in os.environ.items() if not name.startswith(("REPROLOCK_SIGNING", "MLFLOW_"))
-    }
-    path = f"{Path(sys.executable).parent}:{environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", "\n".join(lines)],
-        cwd=folder, env=environ | {"HOME": str(home), "PATH": path}, capture_output=True, text=True,
-    )  # fmt: skip
+def execute(lines: list[str], folder: Path, home: Path, *, alone: bool = False) -> str:
+    """All of them in one shell, which stops at the first that fails; what it printed. `alone`: on a machine that has nothing
+    of the author's, and no network."""
+    foreign = ("REPROLOCK_", "MLFLOW_") if alone else ("REPROLOCK_SIGNING", "MLFLOW_")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    environ |= {"HOME": str(home), "PATH": f"{Path(sys.executable).parent}:{environ['PATH']}"}
+    command = ["bash", "-euo", "pipefail", "-c", "\n".join(lines)]
+    if alone:
+        command, environ = without_network(command, environ)
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -47,19 +48,22 @@ def test_authors_and_then_auditors(project: Project, tmp_path_factory: pytest.Te
     home = tmp_path_factory.mktemp("home")
     (home / "keys").mkdir()
     lines = commands("evidence-authors.md")
-    assert len(lines) == 7
+    assert len(lines) == 9
     made = [line for line in lines if RUN not in line]
     execute([line for line in made if "hold" not in line], project.root, home)
     record = project.record
     signing = f"export REPROLOCK_SIGNING_KEY={home}/keys/second.pem"
     new_key(home / "keys" / "second.pem")
-    execute([signing, *(line.replace(RUN, record.run_id[:8]) for line in lines if RUN in line)], project.root, home)
+    named = [line.replace(RUN, record.run_id[:8]) for line in lines if RUN in line]
+    said = execute([signing, *named], project.root, home)
+    assert "| 11.50(a)(1) | A signature shows the signer's printed name. | `review.name`: Ada Lovelace |" in said
     held = execute([line for line in made if "hold" in line], project.root, home)
     assert "the filing of 2026" in held and "kept by the lake's garbage collection" in held
 
-    # The mail: a folder and a public key. The auditor has another HOME, and no MLflow.
+    # The mail: a bundle and a public key. The auditor has another HOME, no network, no lake, and no MLflow.
     mail = tmp_path_factory.mktemp("auditor")
     artifacts = ["record.json", "repro.toml", "repro.lock", "code.tar.gz", "attestations.jsonl"]
+    shutil.move(project.root / "run.zip", mail)
     (mail / "run").mkdir()
     for name in artifacts:
         shutil.copy(project.run_folder(record.run_id) / name, mail / "run")
@@ -70,7 +74,8 @@ def test_authors_and_then_auditors(project: Project, tmp_path_factory: pytest.Te
     (mail / "trust.toml").write_text(trust)
     lines = [line.replace("file:/data/lake", f"file:{project.root}/lake") for line in commands("auditors.md")]
     making = [line for line in lines if "key new" in line]
-    said = execute([*making, *(line for line in lines if line not in making)], mail, tmp_path_factory.mktemp("clean"))
-    assert "REPRODUCED   2 of 2 compared" in said
+    clean = tmp_path_factory.mktemp("clean")
+    said = execute([*making, *(line for line in lines if line not in making)], mail, clean, alone=True)
+    assert said.count("REPRODUCED   2 of 2 compared") == 2
     assert said.count("TRUSTED   1 of 1 verdict, 1 of 1 review") == 2
     assert "held " in said and (mail / "audit.html").is_file()

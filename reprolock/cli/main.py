@@ -51,6 +51,7 @@ COMMANDS = {
     "key": Entry("key", "audit", "Make and show keys that sign evidence."),
     "sign": Entry("sign", "audit", "Put a name and a word under a run, by a key."),
     "audit": Entry("audit", "audit", "Check by public keys alone what is claimed of a run."),
+    "evidence": Entry("evidence", "audit", "Show what of a regulation's demands a run's record answers."),
     "bundle": Entry("bundle", "audit", "Put a run and all that it needs into one file."),
     "hold": Entry("hold", "audit", "Keep pinned commits in the lake, past its garbage collection."),
     "export": Entry("export", "audit", "Write a recorded run as OpenLineage, PROV or RO-Crate."),

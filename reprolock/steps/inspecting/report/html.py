@@ -18,6 +18,7 @@ from reprolock import __version__
 from reprolock.files.atomic_write import write_whole
 from reprolock.model.changes import flattened
 from reprolock.model.claims import Audit
+from reprolock.model.demands import Answers
 from reprolock.model.lineage import Lineage
 from reprolock.model.record import Record
 from reprolock.model.verdict import Verdict
@@ -52,6 +53,17 @@ def audit_page(audit: Audit) -> str:
     return _environment().get_template("audit.html.jinja").render(audit=audit, version=__version__, most=_MOST).lstrip()
 
 
+def demands_page(answers: Answers) -> str:
+    """The page of what a regulation asks for."""
+    return _environment().get_template("demands.html.jinja").render(answers=answers, version=__version__).lstrip()
+
+
+def demands_text(answers: Answers) -> str:
+    """The same as Markdown: what is foreign in it starts no cell, link, picture or tag."""
+    template = _environment().overlay(autoescape=False).get_template("demands.md.jinja")
+    return template.render(answers=answers)
+
+
 def write_report(path: Path, page: str, machine: Machine) -> None:
     """Write a page whole. UsageError where it contains a secret that is in use here, MachineError where it cannot be written."""
     machine.scanner().check(page, path.name)
@@ -80,9 +92,15 @@ def _environment() -> Environment:
         "brief": _brief,
         "time": _time,
         "flattened": flattened,
+        "cell": _cell,
     }
     environment.filters |= {"warnings": _warnings, "made_from": _made_from}
     return environment
+
+
+def _cell(text: str) -> str:
+    """Text in a cell of a Markdown table, every mark of Markdown's taken as it is."""
+    return re.sub(r"([\\`*_\[\]<>|!#~&])", r"\\\1", text.replace("\n", " "))
 
 
 def _warnings(lineage: Lineage) -> list[str]:
