@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import REPROLOCK, Case, Command, fresh, tool
+from bench import REPROLOCK, Case, Command, Missing, fresh, tool
 
 PASS = Command([sys.executable, "-c", "pass"])
 PLAIN_SPEC = """\
@@ -218,7 +218,7 @@ def evidence() -> Iterator[Case]:
     """What signing adds to a run, and how long the audit of a record takes."""
     folder = project(
         "evidence",
-        "from pathlib import Path\nPath('out').mkdir()\nPath('out/x').write_text('x')\n",
+        "from pathlib import Path\nPath('out').mkdir(exist_ok=True)\nPath('out/x').write_text('x')\n",
         files=1,
         output=True,
     )
@@ -232,6 +232,44 @@ def evidence() -> Iterator[Case]:
     audit = [*REPROLOCK, "audit", newest.parent.name, "--trust", "trust.toml", "-q"]
     nothing = [sys.executable, "-c", "pass"]
     yield Case("audit of a record", Command(audit, folder), Command(nothing, folder), "python -c pass", 0.6, more=True)
+
+
+def bundles() -> Iterator[Case]:
+    """A run in one file: 2 GB of data, then a replay with 200 MB and pandas."""
+    if shutil.which("zip") is None:
+        raise Missing("zip is not here")
+    folder, run = recorded("bundles-large", files=100)
+    bundle, parts, zipped = folder / "run.zip", fresh("bundles-parts"), fresh("bundles-zipped") / "parts.zip"
+    writing = [*REPROLOCK, "bundle", run, "-q", "-o", str(bundle)]
+    subprocess.run(writing, cwd=folder, check=True, capture_output=True)
+    shutil.unpack_archive(bundle, parts)
+    ours = Command(writing, folder, before=lambda: bundle.unlink(missing_ok=True))
+    theirs = Command(["zip", "-0qr", str(zipped), "."], parts, before=lambda: zipped.unlink(missing_ok=True))
+    yield Case("bundle of 2 GB of data", ours, theirs, "zip -0 of its parts", 1 / 0.8)
+    folder, run = recorded("bundles", files=10, more='[environment]\npackages = ["pandas<3"]\n')
+    bundle = folder / "run.zip"
+    writing = [*REPROLOCK, "bundle", run, "-q", "-o", str(bundle)]
+    subprocess.run(writing, cwd=folder, check=True, capture_output=True)
+    elsewhere = fresh("bundles-elsewhere")
+    yield Case(
+        "replay from a bundle of 200 MB and pandas",
+        Command([*REPROLOCK, "replay", "-q", str(bundle)], elsewhere),
+        Command([*REPROLOCK, "replay", "-q", run], folder),
+        "replay from a warm cache",
+        1.1,
+    )
+
+
+def recorded(name: str, *, files: int, more: str = "") -> tuple[Path, str]:
+    """A project with files of 20 MB, and the ID of a run of it."""
+    script = (
+        "import reprolock\nrun = reprolock.current()\n"
+        "run.output('out').path.write_text(str(len(list(run.dataset('train').path.iterdir()))))\n"
+    )
+    folder = project(name, script, files=files, size=20_000_000, output=True, more=more)
+    subprocess.run([*REPROLOCK, "run", "-q"], cwd=folder, check=True, capture_output=True)
+    (run,) = (path.name for path in (folder / ".reprolock" / "runs").iterdir())
+    return folder, run
 
 
 def lakefs() -> Iterator[Case | list[str]]:
@@ -283,9 +321,16 @@ def readers() -> Iterator[Case]:
 
 
 def project(
-    name: str, script: str, *, files: int, more: str = "", output: bool = False, arguments: list[str] | None = None
+    name: str,
+    script: str,
+    *,
+    files: int,
+    more: str = "",
+    output: bool = False,
+    arguments: list[str] | None = None,
+    size: int = 0,
 ) -> Path:
-    """A project on an embedded lake with so many small CSV files in it, locked."""
+    """A project on an embedded lake with so many CSV files in it, small or of `size` bytes, locked."""
     folder = fresh(name)
     if output:
         more += '[outputs.out]\npath = "out/x"\n'
@@ -297,7 +342,7 @@ def project(
     (folder / "repro.toml").write_text(text)
     (folder / "train.py").write_text(script)
     with tempfile.TemporaryDirectory(dir=folder) as data:
-        write_files(Path(data), files)
+        write_files(Path(data), files, size)
         for command in (
             ["data", "create", "lakefs://bench-data"],
             ["data", "put", data, "lakefs://bench-data/main/train/"],
@@ -308,12 +353,12 @@ def project(
     return folder
 
 
-def write_files(folder: Path, count: int) -> None:
-    """Small CSV files, in folders of a thousand."""
+def write_files(folder: Path, count: int, size: int = 0) -> None:
+    """CSV files, small or of `size` bytes, in folders of a thousand."""
     for index in range(count):
         part = folder / f"{index // 1000:03d}"
         part.mkdir(exist_ok=True)
-        (part / f"{index:06d}.csv").write_text(f"x,y\n{index},1\n")
+        (part / f"{index:06d}.csv").write_text(f"x,y\n{index},1\n" + f"{index:07d},1\n" * (size // 10))
 
 
 def dvc_program() -> Path:
@@ -345,6 +390,7 @@ CASES: dict[str, Callable[[], Iterator[Case | list[str]]]] = {
     "spark": spark,
     "lineage": lineage,
     "evidence": evidence,
+    "bundles": bundles,
     "lakefs": lakefs,
     "tables": tables,
     "readers": readers,

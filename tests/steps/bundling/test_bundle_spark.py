@@ -38,7 +38,7 @@ options = {{ header = true }}
 [spark]
 master = "local[2]"
 packages = ["{delta}"]
-conf = {{ "spark.ui.enabled" = "false", "spark.driver.memory" = "512m", "spark.databricks.delta.snapshotPartitions" = "2" }}
+conf = {{ "spark.ui.enabled" = "false", "spark.driver.memory" = "512m", "spark.sql.shuffle.partitions" = "2", "spark.databricks.delta.snapshotPartitions" = "2" }}
 
 [run]
 command = ["python", "train.py"]
