@@ -266,7 +266,8 @@ def _end(answers: list[Replayed]) -> None:
         raise Interrupted(f"the replay was ended: {ending.reason}", signal_number=ending.signal)
     for answer in answers:
         if answer.verdict is not None and answer.verdict.kind == "NOT REPLAYABLE":
-            hint = _DECLARE if not answer.verdict.comparisons else f"what was found is in {answer.folder}"
+            compared = any(rule.get("compare") != "none" for rule in answer.recorded.rules.values())
+            hint = f"what was found is in {answer.folder}" if compared else _DECLARE
             raise NotReplayable(
                 f"run {answer.recorded.run_id[:8]} is not replayable: {answer.verdict.reason}", hint=hint
             )

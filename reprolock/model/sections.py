@@ -13,12 +13,13 @@ from typing import Any
 from reprolock.model.digest import digest_of
 from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin
 from reprolock.model.record import Digests, EnvironmentRecord
-from reprolock.model.spec import Spec
+from reprolock.model.spec import SparkSpec, Spec
 
 SECTIONS = ("data", "packages", "jars", "java", "spark", "code", "params", "seed", "command")
 
 _OF_THIS_MACHINE = (
     "spark.jars",
+    "spark.archives",
     "spark.hadoop.fs.s3a.",
     "spark.hadoop.fs.s3.impl",
     "spark.driver.host",
@@ -46,9 +47,14 @@ def pinned_sections(
         "packages": _packages(environment),
         "jars": _jars(jars),
         "java": environment.java if environment else spec.environment.java,
-        "spark": {"master": spec.spark.master, "conf": spec.spark.conf} if spec.spark else None,
+        "spark": pinned_spark(spec.spark, spec.spark.master) if spec.spark else None,
         **_shared_values(spec, code_digest),
     }
+
+
+def pinned_spark(spark: SparkSpec, master: str) -> dict[str, Any]:
+    """The section `spark` of a run on this master."""
+    return {"master": master, "conf": spark.conf}
 
 
 def observed_sections(

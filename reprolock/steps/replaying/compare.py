@@ -10,10 +10,11 @@ from pathlib import Path
 from reprolock.engine.tables.run import Pair, Spark, Table, compare_tables
 from reprolock.errors import MachineError, NotReplayable
 from reprolock.model.changes import differing
+from reprolock.model.digest import digest_of
 from reprolock.model.executors import executor_differences
 from reprolock.model.json_compare import compare_json, json_digest
 from reprolock.model.record import ChildRecord, EnvironmentRecord, OutputRecord, Record
-from reprolock.model.sections import SECTIONS, deciding_settings
+from reprolock.model.sections import SECTIONS, deciding_settings, pinned_spark
 from reprolock.model.spec import OutputSpec
 from reprolock.model.table import TableComparison, table_differences
 from reprolock.model.verdict import (
@@ -38,13 +39,18 @@ def compare(
     python: Path,
     environ: Mapping[str, str],
     unmeasured: Collection[str] = (),
+    master: str | None = None,
 ) -> Verdict:
     """`folder` is where the replay's outputs stand; `python` and `environ` are its command's, for Spark.
 
-    `unmeasured` names outputs of the replay that this machine could not digest.
+    `unmeasured` names outputs of the replay that this machine could not digest. `master` is another one than the
+    recorded run's, if the replay was asked to run there.
     """
     remarks = (*list_unlocked(recorded.record, replay, environ), *_beside(recorded))
-    if other := [name for name in SECTIONS if replay.pinned.sections[name] != recorded.record.pinned.sections[name]]:
+    pinned = dict(recorded.record.pinned.sections)
+    if master is not None and recorded.spec.spark is not None:
+        pinned["spark"] = digest_of(pinned_spark(recorded.spec.spark, master))
+    if other := [name for name in SECTIONS if replay.pinned.sections[name] != pinned[name]]:
         return not_replayable(f"what was rebuilt is not what was recorded: {', '.join(other)}", remarks)
     if replay.status != "FINISHED":
         reason = replay.ending.reason if replay.ending else replay.status

@@ -178,7 +178,7 @@ def _replay_once(
         raise done.incomplete  # there is nothing to compare
     verdict = None
     if not options.what_if and not is_interrupted(done.record):
-        verdict = _verdict(recorded, performed, folder)
+        verdict = _verdict(recorded, performed, folder, options.master)
     _link(tracker, recorded.record, done.record, verdict, watcher)
     return Replayed(recorded.record, done.record, folder, recorded.code, verdict)
 
@@ -188,7 +188,7 @@ def is_interrupted(record: Record) -> bool:
     return record.status == "KILLED" and record.ending is not None and record.ending.signal is not None
 
 
-def _verdict(recorded: Recorded, performed: Performed, folder: Path) -> Verdict:
+def _verdict(recorded: Recorded, performed: Performed, folder: Path, master: str | None) -> Verdict:
     done = performed.result
     if not done.sent and any(name not in done.record.metrics for name in recorded.spec.metrics):
         return not_replayable("MLflow stopped answering, and could not be asked for the metrics that the replay logged")
@@ -199,6 +199,7 @@ def _verdict(recorded: Recorded, performed: Performed, folder: Path) -> Verdict:
         python=performed.python,
         environ=performed.environ,
         unmeasured=performed.unmeasured,
+        master=master,
     )
 
 
