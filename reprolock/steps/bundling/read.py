@@ -26,7 +26,7 @@ from reprolock.model.lock import DatasetPin, Lock
 from reprolock.model.uri import check_path, is_under
 from reprolock.model.words import counted
 from reprolock.steps.bundling import layout
-from reprolock.steps.inputs.fetch import note_opaque
+from reprolock.steps.inputs.opaque import note_opaque
 
 _HINT = "get the bundle again from whoever made it"
 _LARGEST_ARTIFACT = 1 << 30

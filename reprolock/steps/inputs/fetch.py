@@ -15,6 +15,7 @@ from reprolock.lake.protocol import Lake, Object
 from reprolock.lake.transfer.transfer import transfer
 from reprolock.model.content import Check, Content, Meaning
 from reprolock.model.uri import LakeURI
+from reprolock.steps.inputs.opaque import opaque_name
 from reprolock.steps.inputs.tree import LocalTree
 from reprolock.steps.project.progress import Progress
 
@@ -87,20 +88,11 @@ class Source:
 
     def _opaque(self, item: Object) -> bytes:
         """All that is known of bytes whose checksum only its maker understands: it names them in its repository alone."""
-        return _opaque(self._scheme, self._place.repository, item)
+        return opaque_name(self._scheme, self._place.repository, item)
 
     def _receive(self, item: Object, meaning: Meaning) -> _Incoming:
         content = item.content(self._scheme)
         return _Incoming(item, content, Check(content, meaning), self.cache, self._opaque(item))
-
-
-def note_opaque(cache: ObjectCache, scheme: str, repository: str, item: Object, content: Content) -> None:
-    """Note in a cache which bytes an object has whose checksum only its lake can compute."""
-    cache.write_note(_opaque(scheme, repository, item), content.checksum.encode())
-
-
-def _opaque(scheme: str, repository: str, item: Object) -> bytes:
-    return repr((scheme, repository, item.checksum, item.size)).encode()
 
 
 class _Incoming:
