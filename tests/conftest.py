@@ -12,13 +12,13 @@ import services
 
 pytest_plugins = ["laws", "spark_session", "project", "wheelhouse"]
 from command_line import cli  # noqa: F401 - a fixture
-from ground import Ground
+from lake_project import LakeProject
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Ground:
+def lake_project(tmp_path: Path) -> LakeProject:
     """A project on an embedded lake with data in it."""
-    return Ground(tmp_path)
+    return LakeProject(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -109,25 +109,25 @@ class Case(NamedTuple):
 
 def make_case(folder: Path, empty_mlflow: Path, *, evidence: str = "") -> Case:
     """Make the keys, run, replay and review."""
-    from ground import Ground  # beside this file; a project's folder is made with it
+    from lake_project import LakeProject  # beside this file; a project's folder is made with it
 
     keys = folder / "keys"
     keys.mkdir(parents=True)
     for name in (*ROLES, "stranger"):
         new_key(keys / f"{name}.pem")
     (folder / "project").mkdir()
-    ground = Ground(folder / "project")
-    shutil.copy(empty_mlflow, ground.root / "mlflow.db")
-    ground.spec(SPEC + evidence)
-    (ground.root / "train.py").write_text(TRAIN)
-    case = Case(folder / "artifacts", keys, ground.root, None)  # type: ignore[arg-type]
-    reprolock.lock(ground.root, machine=case.machine())
-    record = reprolock.run(ground.root, RunOptions(), machine=case.machine("ci")).record
+    lake_project = LakeProject(folder / "project")
+    shutil.copy(empty_mlflow, lake_project.root / "mlflow.db")
+    lake_project.spec(SPEC + evidence)
+    (lake_project.root / "train.py").write_text(TRAIN)
+    case = Case(folder / "artifacts", keys, lake_project.root, None)  # type: ignore[arg-type]
+    reprolock.lock(lake_project.root, machine=case.machine())
+    record = reprolock.run(lake_project.root, RunOptions(), machine=case.machine("ci")).record
     case = case._replace(record=record)
     options = ReplayOptions(tracking_uri=case.tracking)
-    done = reprolock.replay(ground.root, record.run_id, options, machine=case.machine("auditor"))
+    done = reprolock.replay(lake_project.root, record.run_id, options, machine=case.machine("auditor"))
     assert done.verdict is not None and done.verdict.kind == "REPRODUCED", done.verdict
-    reprolock.sign(ground.root, record.run_id, name="Ada Lovelace", machine=case.machine("reviewer"))
+    reprolock.sign(lake_project.root, record.run_id, name="Ada Lovelace", machine=case.machine("reviewer"))
     tracker = reprolock_tracker(case)
     tracker.download(record.run_id, case.artifacts)
     tracker.close()

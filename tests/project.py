@@ -16,7 +16,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
-from ground import Ground
+from lake_project import LakeProject
 from maven_folder import add_listener, listener
 
 from reprolock.engine.process_tree import end_leftovers
@@ -39,8 +39,8 @@ def _client(uri: str) -> MlflowClient:
     return MlflowClient(uri)
 
 
-class Project(Ground):
-    """A `Ground` with short words for what a run left. The lock is the test's to make."""
+class Project(LakeProject):
+    """A `LakeProject` with short words for what a run left. The lock is the test's to make."""
 
     @property
     def database(self) -> str:

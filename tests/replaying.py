@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pygit2
 import wheelhouse
-from ground import Ground
+from lake_project import LakeProject
 from wheelhouse import environ, wheel
 
 import reprolock
@@ -195,14 +195,14 @@ def make(
     spec: str = SPEC,
     train: str = TRAIN,
     what_if: WhatIf = WhatIf(),
-    change: Callable[[Ground], None] = lambda project: None,
+    change: Callable[[LakeProject], None] = lambda project: None,
 ) -> Made:
     """Make a run in a project, then take the project away: the lake and MLflow are what is left of it.
 
     `change` is done before the run, when the lock is made. Afterwards the branch moves on.
     """
     (folder / "made").mkdir(parents=True)
-    project = Ground(folder / "made")
+    project = LakeProject(folder / "made")
     project.commit("train/b.csv", b"x,y\n2,3\n5,7\n")
     project.spec(spec)
     (project.root / "train.py").write_text(train)

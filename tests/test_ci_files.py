@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 from command_line import Cli
-from ground import Ground
+from lake_project import LakeProject
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,11 +38,11 @@ def bash(script: str, folder: Path, **environ: str) -> subprocess.CompletedProce
     )
 
 
-def test_the_hook_fails_where_the_lock_is_out_of_date(ground: Ground, cli: Cli) -> None:
+def test_the_hook_fails_where_the_lock_is_out_of_date(lake_project: LakeProject, cli: Cli) -> None:
     assert cli("lock").code == 0
-    assert bash(hook("reprolock-check")["entry"], ground.root).returncode == 0
-    ground.edit("/main/train/", "/main/other/")
-    done = bash(hook("reprolock-check")["entry"], ground.root)
+    assert bash(hook("reprolock-check")["entry"], lake_project.root).returncode == 0
+    lake_project.edit("/main/train/", "/main/other/")
+    done = bash(hook("reprolock-check")["entry"], lake_project.root)
     assert (done.returncode, done.stderr.splitlines()[0]) == (
         3,
         'error: repro.lock is out of date: datasets.train.uri is "lakefs://example-repo/main/other/", '
@@ -50,44 +50,51 @@ def test_the_hook_fails_where_the_lock_is_out_of_date(ground: Ground, cli: Cli) 
     )
 
 
-def test_the_hook_after_a_checkout_says_what_moved(ground: Ground, cli: Cli) -> None:
-    (ground.root / ".gitignore").write_text("lake/\n.reprolock/\n")
+def test_the_hook_after_a_checkout_says_what_moved(lake_project: LakeProject, cli: Cli) -> None:
+    (lake_project.root / ".gitignore").write_text("lake/\n.reprolock/\n")
     git = "git -c user.name=Ann -c user.email=ann@example.com -c init.defaultBranch=main"
     assert cli("lock").code == 0
     assert (
-        bash(f"git -c init.defaultBranch=main init -q; git add -A; {git} commit -qm one", ground.root).returncode == 0
+        bash(f"git -c init.defaultBranch=main init -q; git add -A; {git} commit -qm one", lake_project.root).returncode
+        == 0
     )
-    commit = ground.commit("train/b.csv", b"x,y\n3,4\n")
+    commit = lake_project.commit("train/b.csv", b"x,y\n3,4\n")
     assert cli("lock", "--upgrade").code == 0
-    assert bash(f"{git} commit -qam two", ground.root).returncode == 0
-    done = bash(hook("reprolock-moved")["entry"], ground.root, PRE_COMMIT_FROM_REF="HEAD~1", PRE_COMMIT_TO_REF="HEAD")
+    assert bash(f"{git} commit -qam two", lake_project.root).returncode == 0
+    done = bash(
+        hook("reprolock-moved")["entry"], lake_project.root, PRE_COMMIT_FROM_REF="HEAD~1", PRE_COMMIT_TO_REF="HEAD"
+    )
     assert done.returncode == 0
     [gone, come] = done.stdout.splitlines()
     assert gone.startswith("- dataset train  lakefs://example-repo/main/train/  ")
     assert come.startswith(f"+ dataset train  lakefs://example-repo/main/train/  {commit[:12]}  ")
-    assert bash(hook("reprolock-moved")["entry"] + " HEAD HEAD", ground.root).stdout == ""
+    assert bash(hook("reprolock-moved")["entry"] + " HEAD HEAD", lake_project.root).stdout == ""
 
 
-def action_step(ground: Ground, command: str) -> tuple[int, str, str]:
+def action_step(lake_project: LakeProject, command: str) -> tuple[int, str, str]:
     """The action's last step, as a runner executes it: its code, what it prints on stdout, and the summary."""
     steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
-    summary = ground.root / "summary.md"
+    summary = lake_project.root / "summary.md"
     summary.write_text("")
     done = bash(
-        steps[-1]["run"], ground.root, COMMAND=command, RUNNER_TEMP=str(ground.root), GITHUB_STEP_SUMMARY=str(summary)
+        steps[-1]["run"],
+        lake_project.root,
+        COMMAND=command,
+        RUNNER_TEMP=str(lake_project.root),
+        GITHUB_STEP_SUMMARY=str(summary),
     )
     return done.returncode, done.stdout, summary.read_text()
 
 
-def test_the_action_annotates_and_sums_up(ground: Ground, cli: Cli) -> None:
+def test_the_action_annotates_and_sums_up(lake_project: LakeProject, cli: Cli) -> None:
     assert cli("lock").code == 0
-    assert action_step(ground, "lock --check") == (
+    assert action_step(lake_project, "lock --check") == (
         0,
         "repro.lock is up to date (1 dataset)\n",
         "### `reprolock lock --check` ended with exit code 0\n```\n```\n",
     )
-    (ground.root / "repro.lock").unlink()
-    assert action_step(ground, "lock --check") == (
+    (lake_project.root / "repro.lock").unlink()
+    assert action_step(lake_project, "lock --check") == (
         3,
         "::error file=repro.toml,title=reprolock lock --check::no repro.lock beside repro.toml\n",
         "### `reprolock lock --check` ended with exit code 3\n```\nerror: no repro.lock beside repro.toml\n"
@@ -95,15 +102,15 @@ def test_the_action_annotates_and_sums_up(ground: Ground, cli: Cli) -> None:
     )
 
 
-def test_a_command_of_the_action_is_never_a_script(ground: Ground) -> None:
-    code, _, _ = action_step(ground, "lock --check; touch made")
+def test_a_command_of_the_action_is_never_a_script(lake_project: LakeProject) -> None:
+    code, _, _ = action_step(lake_project, "lock --check; touch made")
     assert code == 2
-    assert not (ground.root / "made").exists()
+    assert not (lake_project.root / "made").exists()
 
 
-def test_the_gitlab_component_runs_what_it_is_given(ground: Ground, cli: Cli) -> None:
+def test_the_gitlab_component_runs_what_it_is_given(lake_project: LakeProject, cli: Cli) -> None:
     spec, jobs = yaml.safe_load_all((ROOT / "templates" / "reprolock.yml").read_text())
     [job] = jobs.values()
     assert {name for name in spec["spec"]["inputs"]} >= {"command", "version", "extras", "stage"}
     assert cli("lock").code == 0
-    assert bash(job["script"][-1], ground.root, REPROLOCK_COMMAND="lock --check").returncode == 0
+    assert bash(job["script"][-1], lake_project.root, REPROLOCK_COMMAND="lock --check").returncode == 0

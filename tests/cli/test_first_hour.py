@@ -13,7 +13,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import services
-from ground import Ground
+from lake_project import LakeProject
 from project import Project
 
 import reprolock
@@ -49,10 +49,10 @@ def test_init_from_nothing(tmp_path: Path, home: Path, cli) -> None:
 
 
 def test_init_from_data_that_is_there(tmp_path: Path, home: Path, cli) -> None:
-    ground = Ground(tmp_path)
+    lake_project = LakeProject(tmp_path)
     (tmp_path / "repro.toml").unlink()
-    ground.put("training dataset/b.csv", b"x\n1\n")
-    ground.commit("training dataset/c.csv.gz", b"x\n1\n")
+    lake_project.put("training dataset/b.csv", b"x\n1\n")
+    lake_project.commit("training dataset/c.csv.gz", b"x\n1\n")
     said = cli("init", "lakefs://example-repo/main/training dataset/")
     assert said == (
         0, 'Wrote repro.toml  (dataset "training_dataset", csv, 2 objects, 8 B)\nNext: reprolock lock\n', ""
@@ -77,21 +77,21 @@ def test_init_from_data_that_is_there(tmp_path: Path, home: Path, cli) -> None:
     ],
 )
 def test_init_sees_the_format(tmp_path: Path, home: Path, cli, names: list[str], format: str) -> None:
-    ground = Ground(tmp_path)
+    lake_project = LakeProject(tmp_path)
     (tmp_path / "repro.toml").unlink()
     for name in names:
-        ground.put(f"set/{name}", b"x")
-    ground.lake.commit("example-repo", "main", "Data")
+        lake_project.put(f"set/{name}", b"x")
+    lake_project.lake.commit("example-repo", "main", "Data")
     assert cli("init", "lakefs://example-repo/main/set/").code == 0
     assert read_spec(tmp_path).datasets["set"].format == format
 
 
 def test_init_sees_tabs(tmp_path: Path, home: Path, cli) -> None:
-    ground = Ground(tmp_path)
+    lake_project = LakeProject(tmp_path)
     (tmp_path / "repro.toml").unlink()
     for name in ("a.tsv", "b.tsv.gz", "c.csv"):
-        ground.put(f"set/{name}", b"x\ty\n1\t2\n")
-    ground.lake.commit("example-repo", "main", "Data")
+        lake_project.put(f"set/{name}", b"x\ty\n1\t2\n")
+    lake_project.lake.commit("example-repo", "main", "Data")
     said = cli("init", "lakefs://example-repo/main/set/")
     assert said == (0, 'Wrote repro.toml  (dataset "set", csv, 3 objects, 24 B)\nNext: reprolock lock\n', "")
     assert 'options = { header = true, sep = "\\t" }\n' in (tmp_path / "repro.toml").read_text()
@@ -111,7 +111,7 @@ def test_init_sees_tabs(tmp_path: Path, home: Path, cli) -> None:
     ],
 )
 def test_init_from_data_that_is_not_there(tmp_path: Path, home: Path, cli, uri: str, message: str) -> None:
-    Ground(tmp_path)
+    LakeProject(tmp_path)
     (tmp_path / "repro.toml").unlink()
     said = cli("init", uri)
     assert said.err.splitlines()[0] == f"error: {message}"
@@ -272,7 +272,7 @@ def test_files_answer_to_their_schemas(project: Project, cli) -> None:
 
 
 @pytest.fixture
-def json_ground(project: Project, cli) -> Project:
+def json_project(project: Project, cli) -> Project:
     """A project with two runs, on which every command has something to say."""
     cli("lock")
     cli("run", "-q")
@@ -282,10 +282,10 @@ def json_ground(project: Project, cli) -> Project:
 
 
 def test_json_is_one_object_on_stdout_everywhere(
-    json_ground: Project, cli, tmp_path_factory: pytest.TempPathFactory
+    json_project: Project, cli, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    root = json_ground.root
-    first, second = (run.info.run_id for run in json_ground.all_stored())
+    root = json_project.root
+    first, second = (run.info.run_id for run in json_project.all_stored())
     fresh = tmp_path_factory.mktemp("fresh")
     (root / "more.csv").write_text("x\n1\n")
     main = "lakefs://example-repo/main"

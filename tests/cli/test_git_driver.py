@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Cli
-from ground import Ground
+from lake_project import LakeProject
 
 from reprolock.files.lock_file import read_lock
 
@@ -24,8 +24,8 @@ format = "csv"
 class Clone:
     """A project in git, on an embedded lake with a branch for each dataset."""
 
-    def __init__(self, ground: Ground, cli: Cli) -> None:
-        self.ground, self.cli, self.root = ground, cli, ground.root
+    def __init__(self, lake_project: LakeProject, cli: Cli) -> None:
+        self.lake_project, self.cli, self.root = lake_project, cli, lake_project.root
         self.git("init", "-q", "-b", "main")
         self.git("config", "user.email", "ann@example.com")
         self.git("config", "user.name", "Ann")
@@ -39,8 +39,8 @@ class Clone:
 
     def move(self, branch: str, text: str) -> None:
         """A commit on a branch of the lake."""
-        self.ground.lake.put("example-repo", branch, "train/more.csv", io.BytesIO(text.encode()))
-        self.ground.lake.commit("example-repo", branch, text)
+        self.lake_project.lake.put("example-repo", branch, "train/more.csv", io.BytesIO(text.encode()))
+        self.lake_project.lake.commit("example-repo", branch, text)
 
     def upgrade(self, name: str, text: str) -> str:
         """Take new data for one dataset, in a commit of its own; the lake's commit."""
@@ -57,8 +57,8 @@ class Clone:
 
 
 @pytest.fixture
-def clone(ground: Ground, cli: Cli) -> Clone:
-    made = Clone(ground, cli)
+def clone(lake_project: LakeProject, cli: Cli) -> Clone:
+    made = Clone(lake_project, cli)
     declared = (made.root / "repro.toml").read_text()
     head, run = declared.partition("[datasets")[0], declared[declared.index("[run]") :]
     for name in ("one", "two", "three"):
@@ -188,9 +188,9 @@ def test_uninstall_leaves_what_others_wrote(driven: Clone, cli: Cli) -> None:
     assert driven.git("config", "--get-regexp", "reprolock", fails=True) == ""
 
 
-def test_outside_of_git(ground: Ground, cli: Cli) -> None:
+def test_outside_of_git(lake_project: LakeProject, cli: Cli) -> None:
     assert cli("git-driver", "install") == (
         2,
         "",
-        f"error: {ground.root} is not in a git repository\nhint: run `git init` first, or name a clone with -C\n",
+        f"error: {lake_project.root} is not in a git repository\nhint: run `git init` first, or name a clone with -C\n",
     )

@@ -18,13 +18,13 @@ from reprolock.files.secrets import Scanner
 from reprolock.model.lock import DatasetPin
 
 
-def pin(ground, name="train"):
-    return read_lock(ground.root).dataset_pin(name)
+def pin(lake_project, name="train"):
+    return read_lock(lake_project.root).dataset_pin(name)
 
 
-def test_a_first_lock(ground, cli) -> None:
+def test_a_first_lock(lake_project, cli) -> None:
     said = cli("lock")
-    first = pin(ground)
+    first = pin(lake_project)
     assert said.out.splitlines()[0] == f"Added  dataset train  example-repo main → {first.commit[:12]}  1 object, 8 B"
     assert said.out.splitlines()[1].startswith("Wrote repro.lock in ")
     assert (said.code, said.err) == (0, "")
@@ -32,17 +32,17 @@ def test_a_first_lock(ground, cli) -> None:
     assert first.resolved == f"lakefs://example-repo/{first.commit}/train/"
 
 
-def test_a_second_lock_changes_nothing(ground, cli) -> None:
+def test_a_second_lock_changes_nothing(lake_project, cli) -> None:
     cli("lock")
-    before = (ground.root / "repro.lock").read_bytes()
+    before = (lake_project.root / "repro.lock").read_bytes()
     assert cli("lock").out == "repro.lock is up to date\n"
-    assert (ground.root / "repro.lock").read_bytes() == before
+    assert (lake_project.root / "repro.lock").read_bytes() == before
 
 
-def test_a_branch_that_moves_on_changes_nothing_until_asked(ground, cli) -> None:
+def test_a_branch_that_moves_on_changes_nothing_until_asked(lake_project, cli) -> None:
     cli("lock")
-    old = pin(ground).commit
-    new = ground.commit("train/b.csv", b"x,y\n3,4\n")
+    old = pin(lake_project).commit
+    new = lake_project.commit("train/b.csv", b"x,y\n3,4\n")
     assert cli("lock", "--check").code == 0
     assert cli("lock").out == "repro.lock is up to date\n"
     said = cli("status")
@@ -57,34 +57,34 @@ def test_a_branch_that_moves_on_changes_nothing_until_asked(ground, cli) -> None
     )
 
 
-def test_status_counts_what_changed_under_the_path_only(ground, cli) -> None:
-    ground.commit("train/b.csv", b"x,y\n3,4\n")
+def test_status_counts_what_changed_under_the_path_only(lake_project, cli) -> None:
+    lake_project.commit("train/b.csv", b"x,y\n3,4\n")
     cli("lock")
-    ground.commit("training_old/c.csv", b"not ours\n")
-    ground.put("train/a.csv", b"x,y\n9,9\n")
-    ground.lake.remove("example-repo", "main", "train/b.csv")
-    ground.lake.commit("example-repo", "main", "Change")
+    lake_project.commit("training_old/c.csv", b"not ours\n")
+    lake_project.put("train/a.csv", b"x,y\n9,9\n")
+    lake_project.lake.remove("example-repo", "main", "train/b.csv")
+    lake_project.lake.commit("example-repo", "main", "Change")
     line = cli("status").out.splitlines()[0]
     assert "moved on by 2 commits" in line
     assert line.endswith("1 object removed, 1 changed")
 
 
-def test_a_branch_that_moved_on_elsewhere_has_no_new_data(ground, cli) -> None:
+def test_a_branch_that_moved_on_elsewhere_has_no_new_data(lake_project, cli) -> None:
     cli("lock")
-    first = pin(ground).commit
-    ground.commit("training_old/c.csv", b"not ours\n")
-    head = ground.lake.resolve("example-repo", "main").id
+    first = pin(lake_project).commit
+    lake_project.commit("training_old/c.csv", b"not ours\n")
+    head = lake_project.lake.resolve("example-repo", "main").id
     assert cli("status").out == (
         f"train  main moved on by 1 commit, {first[:12]} → {head[:12]}  nothing under the path changed\n"
         "repro.lock is up to date, and no pinned data changed.\n"
     )
 
 
-def test_a_branch_that_is_gone_leaves_the_question_of_the_commit(ground, cli) -> None:
-    ground.edit("example-repo/main/", "example-repo/dev/")
-    ground.lake.create_branch("example-repo", "dev", "main")
+def test_a_branch_that_is_gone_leaves_the_question_of_the_commit(lake_project, cli) -> None:
+    lake_project.edit("example-repo/main/", "example-repo/dev/")
+    lake_project.lake.create_branch("example-repo", "dev", "main")
     cli("lock")
-    ground.lake.delete_branch("example-repo", "dev")
+    lake_project.lake.delete_branch("example-repo", "dev")
     said = cli("status")
     assert said == (
         0,
@@ -94,22 +94,22 @@ def test_a_branch_that_is_gone_leaves_the_question_of_the_commit(ground, cli) ->
     )
 
 
-def test_whole_segments(ground, cli) -> None:
-    ground.commit("training/b.csv", b"x,y\n3,4\n")
-    ground.edit("main/train/", "main/train")
+def test_whole_segments(lake_project, cli) -> None:
+    lake_project.commit("training/b.csv", b"x,y\n3,4\n")
+    lake_project.edit("main/train/", "main/train")
     cli("lock")
-    assert pin(ground).objects == 1
+    assert pin(lake_project).objects == 1
 
 
-def test_a_changed_line_resolves_its_pin_alone(ground, cli) -> None:
+def test_a_changed_line_resolves_its_pin_alone(lake_project, cli) -> None:
     second = SECOND.format(path="other")
-    ground.put("other/b.csv", b"x\n1\n")
-    ground.commit("third/b.csv", b"x\n1\n")
-    ground.spec((ground.root / "repro.toml").read_text() + second)
+    lake_project.put("other/b.csv", b"x\n1\n")
+    lake_project.commit("third/b.csv", b"x\n1\n")
+    lake_project.spec((lake_project.root / "repro.toml").read_text() + second)
     cli("lock")
-    train = pin(ground)
-    ground.commit("third/c.csv", b"x\n1\n")
-    ground.edit("main/other/", "main/third/")
+    train = pin(lake_project)
+    lake_project.commit("third/c.csv", b"x\n1\n")
+    lake_project.edit("main/other/", "main/third/")
     said = cli("lock", "--check")
     assert said.err == (
         'error: repro.lock is out of date: datasets.second.uri is "lakefs://example-repo/main/third/", '
@@ -118,11 +118,11 @@ def test_a_changed_line_resolves_its_pin_alone(ground, cli) -> None:
     )
     assert said.code == 3
     said = cli("lock")
-    assert pin(ground) == train
-    assert pin(ground, "second").objects == 2
+    assert pin(lake_project) == train
+    assert pin(lake_project, "second").objects == 2
     assert said.err == (
         f"warning: datasets.train stays at {train.commit[:12]}, while datasets.second, of the same example-repo/main, "
-        f"is now at {pin(ground, 'second').commit[:12]}\n"
+        f"is now at {pin(lake_project, 'second').commit[:12]}\n"
     )
 
 
@@ -133,18 +133,18 @@ format = "csv"
 """
 
 
-def test_datasets_of_one_branch_are_of_one_moment(ground, cli) -> None:
-    ground.commit("other/b.csv", b"x\n1\n")
-    ground.spec((ground.root / "repro.toml").read_text() + SECOND.format(path="other"))
+def test_datasets_of_one_branch_are_of_one_moment(lake_project, cli) -> None:
+    lake_project.commit("other/b.csv", b"x\n1\n")
+    lake_project.spec((lake_project.root / "repro.toml").read_text() + SECOND.format(path="other"))
     cli("lock")
-    assert pin(ground).commit == pin(ground, "second").commit
+    assert pin(lake_project).commit == pin(lake_project, "second").commit
 
 
-def test_removed_dataset(ground, cli) -> None:
-    ground.commit("other/b.csv", b"x\n1\n")
-    ground.spec((ground.root / "repro.toml").read_text() + SECOND.format(path="other"))
+def test_removed_dataset(lake_project, cli) -> None:
+    lake_project.commit("other/b.csv", b"x\n1\n")
+    lake_project.spec((lake_project.root / "repro.toml").read_text() + SECOND.format(path="other"))
     cli("lock")
-    ground.edit(SECOND.format(path="other"), "")
+    lake_project.edit(SECOND.format(path="other"), "")
     said = cli("lock", "--check")
     assert said.err.startswith(
         'error: repro.lock is out of date: dataset "second" is pinned, and repro.toml does not declare it\n'
@@ -152,14 +152,14 @@ def test_removed_dataset(ground, cli) -> None:
     assert cli("lock").out.splitlines()[0].startswith("Removed  dataset second  ")
 
 
-def test_glob(ground, cli) -> None:
-    ground.commit("train/notes.txt", b"hello")
-    ground.edit('format = "csv"', 'format = "csv"\nglob = "*.csv"')
+def test_glob(lake_project, cli) -> None:
+    lake_project.commit("train/notes.txt", b"hello")
+    lake_project.edit('format = "csv"', 'format = "csv"\nglob = "*.csv"')
     cli("lock")
-    assert pin(ground).objects == 1
-    ground.edit('"*.csv"', '"*.orc"')
+    assert pin(lake_project).objects == 1
+    lake_project.edit('"*.csv"', '"*.orc"')
     said = cli("lock")
-    head = ground.lake.resolve("example-repo", "main").id
+    head = lake_project.lake.resolve("example-repo", "main").id
     assert said == (
         2,
         "",
@@ -168,35 +168,35 @@ def test_glob(ground, cli) -> None:
     )
 
 
-def test_staged_data_is_not_pinned_and_strict_refuses(ground, cli) -> None:
-    ground.put("train/b.csv", b"x,y\n3,4\n")
+def test_staged_data_is_not_pinned_and_strict_refuses(lake_project, cli) -> None:
+    lake_project.put("train/b.csv", b"x,y\n3,4\n")
     staged = "datasets.train: lakefs://example-repo/main/train/ has uncommitted changes, which are not pinned"
     said = cli("lock", "--strict")
     assert said.err == (
         f"error: --strict: {staged}\nhint: commit them: `reprolock data commit lakefs://example-repo/main -m TEXT`\n"
     )
     assert said.code == 9
-    assert not (ground.root / "repro.lock").exists()
+    assert not (lake_project.root / "repro.lock").exists()
     said = cli("lock")
     assert (said.code, said.err) == (0, f"warning: {staged}\n")
-    assert pin(ground).objects == 1
+    assert pin(lake_project).objects == 1
 
 
-def test_what_the_glob_leaves_out_is_no_change(ground, cli) -> None:
+def test_what_the_glob_leaves_out_is_no_change(lake_project, cli) -> None:
     """Staged or committed: status, the warning and --strict speak of the dataset's own objects alone."""
-    ground.edit('format = "csv"', 'format = "csv"\nglob = "*.csv"')
-    ground.put("train/notes.txt", b"hello")
+    lake_project.edit('format = "csv"', 'format = "csv"\nglob = "*.csv"')
+    lake_project.put("train/notes.txt", b"hello")
     assert cli("lock", "--strict").code == 0
-    first = pin(ground).commit
+    first = pin(lake_project).commit
     closing = "repro.lock is up to date, and no branch moved on.\n"
     assert cli("status").out == f"train  main is still at {first[:12]}\n{closing}"
-    ground.commit("train/more.txt", b"hello")
-    head = ground.lake.resolve("example-repo", "main").id
+    lake_project.commit("train/more.txt", b"hello")
+    head = lake_project.lake.resolve("example-repo", "main").id
     assert cli("status").out == (
         f"train  main moved on by 1 commit, {first[:12]} → {head[:12]}  nothing under the path changed\n"
         "repro.lock is up to date, and no pinned data changed.\n"
     )
-    ground.put("train/b.csv", b"x,y\n3,4\n")
+    lake_project.put("train/b.csv", b"x,y\n3,4\n")
     said = cli("lock", "--upgrade")
     assert (
         said.err
@@ -205,25 +205,25 @@ def test_what_the_glob_leaves_out_is_no_change(ground, cli) -> None:
     assert cli("status").out.splitlines()[0] == f"train  main is still at {head[:12]}  uncommitted changes"
 
 
-def test_dry_run_writes_nothing(ground, cli) -> None:
+def test_dry_run_writes_nothing(lake_project, cli) -> None:
     said = cli("lock", "--dry-run")
     assert said.out.splitlines()[1] == "Would write repro.lock"
-    assert not (ground.root / "repro.lock").exists()
+    assert not (lake_project.root / "repro.lock").exists()
 
 
-def test_json_is_one_object_and_nothing_else(ground, cli) -> None:
+def test_json_is_one_object_and_nothing_else(lake_project, cli) -> None:
     document = json.loads(cli("lock", "--json").out)
     assert document["written"] is True
     assert [change["kind"] for change in document["changes"]] == ["Added"]
-    assert document["changes"][0]["after"]["commit"] == pin(ground).commit
+    assert document["changes"][0]["after"]["commit"] == pin(lake_project).commit
 
 
-def test_as_of(ground, cli) -> None:
-    first = ground.lake.resolve("example-repo", "main")
+def test_as_of(lake_project, cli) -> None:
+    first = lake_project.lake.resolve("example-repo", "main")
     time.sleep(1.1)  # a commit's time is in whole seconds
-    ground.commit("train/b.csv", b"x,y\n3,4\n")
+    lake_project.commit("train/b.csv", b"x,y\n3,4\n")
     cli("lock", "--as-of", first.time.isoformat())
-    assert pin(ground).commit == first.id
+    assert pin(lake_project).commit == first.id
     said = cli("lock", "--as-of", "2001-01-01T00:00:00Z")
     assert said.err == (
         "error: datasets.train.uri: main of example-repo has no commit made at or before 2001-01-01T00:00:00+00:00\n"
@@ -243,17 +243,17 @@ def test_as_of(ground, cli) -> None:
         ("/main/", "/0123456789abcdef0123456789abcdef01234567/", 'datasets.train.uri: no branch, tag or commit "0123456789abcdef0123456789abcdef01234567" in the repository "example-repo"\nhint: see what is there with `reprolock data log lakefs://example-repo/main`'),
     ],
 )  # fmt: skip
-def test_what_is_not_in_the_lake(ground, cli, old: str, new: str, message: str) -> None:
-    ground.edit(old, new)
+def test_what_is_not_in_the_lake(lake_project, cli, old: str, new: str, message: str) -> None:
+    lake_project.edit(old, new)
     said = cli("lock")
     assert said.err == f"error: {message}\n"
     assert said.code == 2
 
 
-def test_an_empty_dataset(ground, cli) -> None:
-    ground.edit("main/train/", "main/trian/")
+def test_an_empty_dataset(lake_project, cli) -> None:
+    lake_project.edit("main/train/", "main/trian/")
     said = cli("lock")
-    head = ground.lake.resolve("example-repo", "main").id
+    head = lake_project.lake.resolve("example-repo", "main").id
     assert said.err == (
         f"error: datasets.train.uri: nothing is at lakefs://example-repo/main/trian/ (commit {head[:12]})\n"
         "hint: see what is there with `reprolock data ls -r lakefs://example-repo/main/`\n"
@@ -261,12 +261,12 @@ def test_an_empty_dataset(ground, cli) -> None:
     assert said.code == 2
 
 
-def test_data_that_was_put_and_not_committed(ground, cli) -> None:
+def test_data_that_was_put_and_not_committed(lake_project, cli) -> None:
     """Only where a commit would help: not for another path, a tag, or a moment in the past."""
-    ground.lake.create_tag("example-repo", "v1", "main")
-    ground.put("homes/a.csv", b"x,y\n1,2\n")
-    ground.edit("main/train/", "main/homes/")
-    head = ground.lake.resolve("example-repo", "main").id[:12]
+    lake_project.lake.create_tag("example-repo", "v1", "main")
+    lake_project.put("homes/a.csv", b"x,y\n1,2\n")
+    lake_project.edit("main/train/", "main/homes/")
+    head = lake_project.lake.resolve("example-repo", "main").id[:12]
 
     def missing(uri: str, hint: str) -> tuple[int, str, str]:
         return (
@@ -281,32 +281,32 @@ def test_data_that_was_put_and_not_committed(ground, cli) -> None:
         "commit what is staged there first: `reprolock data commit lakefs://example-repo/main -m MESSAGE`",
     )
     assert cli("lock", "--as-of", "2999-01-01T00:00:00Z") == missing("main/homes/", look.format("main"))
-    ground.edit("main/homes/", "main/home/")
+    lake_project.edit("main/homes/", "main/home/")
     assert cli("lock") == missing("main/home/", look.format("main"))
-    ground.edit("main/home/", "v1/homes/")
+    lake_project.edit("main/home/", "v1/homes/")
     assert cli("lock") == missing("v1/homes/", look.format("v1"))
-    ground.edit("v1/homes/", "main/homes/")
+    lake_project.edit("v1/homes/", "main/homes/")
     assert cli("data", "commit", "lakefs://example-repo/main", "-m", "Put homes").code == 0
     assert cli("lock").code == 0
 
 
-def test_names_that_are_hard(ground, cli) -> None:
-    ground.commit("tr [1] {a} *é ü/x.csv", b"x\n1\n")
-    ground.edit("main/train/", "main/tr [1] {a} *é ü/")
+def test_names_that_are_hard(lake_project, cli) -> None:
+    lake_project.commit("tr [1] {a} *é ü/x.csv", b"x\n1\n")
+    lake_project.edit("main/train/", "main/tr [1] {a} *é ü/")
     assert cli("lock").code == 0
-    assert pin(ground).place.path == "tr [1] {a} *é ü/"
+    assert pin(lake_project).place.path == "tr [1] {a} *é ü/"
 
 
-def test_no_lock(ground, cli) -> None:
+def test_no_lock(lake_project, cli) -> None:
     for command in (["lock", "--check"], ["status"], ["run", "--locked"]):
         said = cli(*command)
         assert said.err == "error: no repro.lock beside repro.toml\nhint: run `reprolock lock` and commit repro.lock\n"
         assert said.code == 3
 
 
-def test_a_hand_edited_lock(ground, cli) -> None:
+def test_a_hand_edited_lock(lake_project, cli) -> None:
     cli("lock")
-    ground.edit("objects = 1", "objects = 2", "repro.lock")
+    lake_project.edit("objects = 1", "objects = 2", "repro.lock")
     said = cli("lock", "--check")
     assert said.err == (
         'error: repro.lock is out of date: the pin of dataset "train" was edited by hand: its seal is broken\n'
@@ -317,9 +317,9 @@ def test_a_hand_edited_lock(ground, cli) -> None:
     assert cli("lock", "--check").code == 0
 
 
-def test_several_stale_pins_are_all_named(ground, cli) -> None:
+def test_several_stale_pins_are_all_named(lake_project, cli) -> None:
     cli("lock")
-    ground.edit("[datasets.train]", "[datasets.training]")
+    lake_project.edit("[datasets.train]", "[datasets.training]")
     said = cli("lock", "--check")
     assert said.err == (
         "error: repro.lock is out of date: 2 entries do not match repro.toml\n"
@@ -339,7 +339,7 @@ def test_several_stale_pins_are_all_named(ground, cli) -> None:
         ("--strict",),
     ],
 )
-def test_check_takes_no_option_that_it_would_not_obey(ground, cli, options: tuple[str, ...]) -> None:
+def test_check_takes_no_option_that_it_would_not_obey(lake_project, cli, options: tuple[str, ...]) -> None:
     cli("lock")
     assert cli("lock", "--check", *options) == (
         2, "", f"error: --check and {options[0]} cannot be used together: --check asks no service and pins nothing\nhint: use one of them\n"
@@ -347,32 +347,32 @@ def test_check_takes_no_option_that_it_would_not_obey(ground, cli, options: tupl
     assert cli("lock", "--check", "--offline", "--dry-run").code == 0  # it does so anyway
 
 
-def test_offline_no_lakefs_is_asked(ground, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_no_lakefs_is_asked(lake_project, cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a pinned dataset it is not said that it has no pin."""
     cli("lock")
-    ground.edit('endpoint = "file:lake"', 'endpoint = "https://lakefs.example.com"')
-    lock = read_lock(ground.root)
+    lake_project.edit('endpoint = "file:lake"', 'endpoint = "https://lakefs.example.com"')
+    lock = read_lock(lake_project.root)
     pins = tuple(DatasetPin.sealed(**pin.model_dump(exclude={"seal"}) | {"kind": "lakefs"}) for pin in lock.dataset)
-    write_lock(ground.root, lock.model_copy(update={"dataset": pins}), Scanner({}))
+    write_lock(lake_project.root, lock.model_copy(update={"dataset": pins}), Scanner({}))
     assert cli("lock", "--offline").code == 0
     hint = "hint: run `reprolock lock` without --offline\n"
     anew = "error: --offline: dataset train is to be resolved again, and pinning asks the lake\n"
     assert cli("lock", "--offline", "--upgrade") == (5, "", anew + hint)
-    ground.spec((ground.root / "repro.toml").read_text() + SECOND.format(path="other"))
+    lake_project.spec((lake_project.root / "repro.toml").read_text() + SECOND.format(path="other"))
     missing = "error: --offline: dataset second is not pinned yet, and pinning asks the lake\n"
     assert cli("lock", "--offline") == (5, "", missing + hint)
     both = "error: --offline: dataset second is not pinned yet and dataset train is to be resolved again, and pinning asks the lake\n"
     assert cli("lock", "--offline", "--upgrade") == (5, "", both + hint)
 
 
-def test_unknown_dataset_to_upgrade(ground, cli) -> None:
+def test_unknown_dataset_to_upgrade(lake_project, cli) -> None:
     said = cli("lock", "--upgrade-dataset", "tran")
     assert said.err == 'error: --upgrade-dataset tran: repro.toml declares no dataset "tran"\nhint: it declares train\n'
     assert said.code == 2
 
 
-def test_two_locks_at_once_both_end_well(ground) -> None:
-    line = [sys.executable, "-m", "reprolock", "-C", str(ground.root), "lock"]
+def test_two_locks_at_once_both_end_well(lake_project) -> None:
+    line = [sys.executable, "-m", "reprolock", "-C", str(lake_project.root), "lock"]
     both = [subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate(timeout=60) for process in both]
     assert [process.returncode for process in both] == [0, 0]
@@ -380,14 +380,16 @@ def test_two_locks_at_once_both_end_well(ground) -> None:
         "Wrote repro.lock",
         "repro.lock is up to date",
     ]
-    assert read_lock(ground.root) is not None
+    assert read_lock(lake_project.root) is not None
 
 
-def test_a_second_lock_waits_for_one_that_takes_its_time(ground, cli) -> None:
+def test_a_second_lock_waits_for_one_that_takes_its_time(lake_project, cli) -> None:
     """As long as resolving may take, which is more than the seconds that a file is held for otherwise."""
     hold = "import sys, time; from pathlib import Path; from reprolock.files.atomic_write import guard\n"
     hold += "with guard(Path(sys.argv[1]), 'writing repro.lock'):\n    print(flush=True)\n    time.sleep(11)"
-    holder = subprocess.Popen([sys.executable, "-c", hold, str(ground.root / "repro.lock")], stdout=subprocess.PIPE)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", hold, str(lake_project.root / "repro.lock")], stdout=subprocess.PIPE
+    )
     assert holder.stdout is not None
     holder.stdout.readline()
     said = cli("lock")
@@ -396,31 +398,31 @@ def test_a_second_lock_waits_for_one_that_takes_its_time(ground, cli) -> None:
     assert (said.code, said.out.splitlines()[-1].split(" in ")[0]) == (0, "Wrote repro.lock")
 
 
-def test_keys_reach_no_lock(ground, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_reach_no_lock(lake_project, cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_TOKEN", "example-repo")
     said = cli("lock")
     assert said.err == (
         "error: repro.lock:7 carries the value of SOME_TOKEN\n"
         "hint: take it out, and read it from a variable (run.pass_env lets one through)\n"
     )
-    assert not (ground.root / "repro.lock").exists()
+    assert not (lake_project.root / "repro.lock").exists()
 
 
-def test_a_lock_that_is_killed_leaves_the_old_one_or_the_new_one(ground, cli) -> None:
+def test_a_lock_that_is_killed_leaves_the_old_one_or_the_new_one(lake_project, cli) -> None:
     cli("lock")
-    old = (ground.root / "repro.lock").read_bytes()
-    ground.commit("train/b.csv", b"x,y\n3,4\n")
-    line = [sys.executable, "-m", "reprolock", "-C", str(ground.root), "lock", "--upgrade"]
+    old = (lake_project.root / "repro.lock").read_bytes()
+    lake_project.commit("train/b.csv", b"x,y\n3,4\n")
+    line = [sys.executable, "-m", "reprolock", "-C", str(lake_project.root), "lock", "--upgrade"]
     states = set()
     for delay in (0.1, 0.25, 0.3, 0.35, 0.4, 0.5):
         process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        states.add((ground.root / "repro.lock").read_bytes())
+        states.add((lake_project.root / "repro.lock").read_bytes())
     cli("lock", "--upgrade")
-    states.add((ground.root / "repro.lock").read_bytes())
-    new = (ground.root / "repro.lock").read_bytes()
+    states.add((lake_project.root / "repro.lock").read_bytes())
+    new = (lake_project.root / "repro.lock").read_bytes()
     assert new != old
     assert states <= {old, new}
 
@@ -428,23 +430,23 @@ def test_a_lock_that_is_killed_leaves_the_old_one_or_the_new_one(ground, cli) ->
 @pytest.mark.skipif(
     os.geteuid() != 0 or not Path("/proc/mounts").exists(), reason="mounting a small disk needs root on Linux"
 )
-def test_a_full_disk(ground, cli, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_full_disk(lake_project, cli, tmp_path_factory: pytest.TempPathFactory) -> None:
     cli("lock")
     disk = tmp_path_factory.mktemp("disk")
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True).returncode:
         pytest.skip("mounting a small disk is not permitted here")
     try:
         for name in ("repro.toml", "repro.lock"):
-            (disk / name).write_bytes((ground.root / name).read_bytes())
+            (disk / name).write_bytes((lake_project.root / name).read_bytes())
         (disk / "repro.toml").write_text(
-            (disk / "repro.toml").read_text().replace("file:lake", f"file:{ground.root}/lake")
+            (disk / "repro.toml").read_text().replace("file:lake", f"file:{lake_project.root}/lake")
         )
         before = (disk / "repro.lock").read_bytes()
         cli("lock", root=disk)
         with (disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
             while True:
                 filler.write(b"\0" * 512)
-        ground.commit("train/b.csv", b"x,y\n3,4\n")
+        lake_project.commit("train/b.csv", b"x,y\n3,4\n")
         said = cli("lock", "--upgrade", root=disk)
         assert said == (
             8,
@@ -457,9 +459,9 @@ def test_a_full_disk(ground, cli, tmp_path_factory: pytest.TempPathFactory) -> N
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_spark_without_pyspark(ground, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spark_without_pyspark(lake_project, cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where reprolock was installed without it."""
-    ground.edit("[run]", "[spark]\n\n[run]")
+    lake_project.edit("[run]", "[spark]\n\n[run]")
     monkeypatch.setitem(sys.modules, "pyspark", None)
     assert cli("lock") == (
         8,
@@ -470,9 +472,9 @@ def test_spark_without_pyspark(ground, cli, monkeypatch: pytest.MonkeyPatch) -> 
     assert 'hint: spark: run `pip install "reprolock[spark]"`' in cli("doctor").out
 
 
-def test_spark_on_an_embedded_lake_needs_the_listener_alone(ground, cli, cache, monkeypatch) -> None:
+def test_spark_on_an_embedded_lake_needs_the_listener_alone(lake_project, cli, cache, monkeypatch) -> None:
     monkeypatch.setenv("REPROLOCK_CACHE_DIR", str(cache))
-    ground.edit("[run]", "[spark]\n\n[run]")
+    lake_project.edit("[run]", "[spark]\n\n[run]")
     said = cli("lock")
     assert re.fullmatch(
         r"Added  dataset train  example-repo main → [0-9a-f]{12}  1 object, 8 B\n"

@@ -729,7 +729,7 @@ def test_names_of_no_run(auditor: Auditor) -> None:
     assert (said.code, said.err.splitlines()[0]) == (2, f"error: {auditor.root}/empty is a folder without record.json")
 
 
-# Bad luck
+# Faults of services and machines
 
 
 def hanging(auditor: Auditor) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Cli
-from ground import SPEC
+from lake_project import SPEC
 from project import Project
 
 from reprolock.errors import UsageError

@@ -73,7 +73,7 @@ def test_two_experiments(hand: Hand, tmp_path: Path) -> None:
     write(tmp_path, "base.csv", "first.csv", "second.csv")
     assert hand.create() == f"Created lakefs://{hand.repository} with branch main\n"
     hand("put", str(tmp_path / "base.csv"), hand.at("main/"))
-    hand("commit", hand.at("main"), "-m", "The common ground")
+    hand("commit", hand.at("main"), "-m", "The common base")
     for number, file in (("1", "first.csv"), ("2", "second.csv")):
         branch = f"experiment{number}"
         assert hand("branch", hand.at("main"), branch) == f"Created branch {branch} of {hand.repository} at main\n"

@@ -1,4 +1,4 @@
-"""Trees out of a real lakeFS on a real MinIO: straight from the store, through lakeFS, and with bad luck in the middle.
+"""Trees out of a real lakeFS on a real MinIO: straight from the store, through lakeFS, and with servers that fail in the middle.
 
 The servers are the module's own, for they are killed.
 """
@@ -19,19 +19,16 @@ from typing import Any, BinaryIO
 import pytest
 import services
 from boto3.s3.transfer import TransferConfig
+from lake_project import Repository
 
 from reprolock.errors import PinError, ServiceError
 from reprolock.files.object_cache import STAMP, ObjectCache
 from reprolock.lake.lakefs.credentials import Credentials
 from reprolock.lake.lakefs.lake import LakeFSLake
 from reprolock.lake.lakefs.transport import Patience
-from reprolock.model.lock import DatasetPin
-from reprolock.model.spec import DatasetSpec
 from reprolock.model.uri import LakeURI
 from reprolock.steps.data.get import get
-from reprolock.steps.inputs.materialise import Materialised, make_tree
-from reprolock.steps.locking.datasets import pin_dataset
-from reprolock.steps.project.progress import SILENT, Progress
+from reprolock.steps.inputs.materialise import make_tree
 
 pytestmark = pytest.mark.live
 
@@ -84,33 +81,14 @@ class Counting(LakeFSLake):
         return super().open(repository, ref, path)
 
 
-class Ground:
-    """A repository with files, a cache, a folder."""
+def connect(server: services.LakeFS, patience: Patience = Patience()) -> Counting:
+    return Counting(Credentials(server.endpoint, server.access_key_id, server.secret_access_key), patience=patience)
 
-    def __init__(self, server: services.LakeFS, name: str, root: Path, files: Mapping[str, bytes]) -> None:
-        self.server = server
-        self.name = name
-        self.root = root
-        self.lake = self.open()
-        self.cache = ObjectCache(root / "cache")
-        self.lake.create_repository(name, storage="s3://lake/")
-        sources = root / "sources"
-        sources.mkdir()
-        for number, data in enumerate(files.values()):
-            (sources / str(number)).write_bytes(data)
-        list(self.lake.put_many(name, "main", ((path, sources / str(number)) for number, path in enumerate(files))))
-        self.lake.commit(name, "main", "Put files")
 
-    def open(self, patience: Patience = Patience()) -> Counting:
-        keys = Credentials(self.server.endpoint, self.server.access_key_id, self.server.secret_access_key)
-        return Counting(keys, patience=patience)
-
-    def pin(self, path: str = "train/") -> DatasetPin:
-        spec = DatasetSpec(uri=f"lakefs://{self.name}/main/{path}", format="binary")
-        return pin_dataset(self.lake, "train", spec, self.lake.resolve(self.name, "main"))
-
-    def make(self, pin: DatasetPin, folder: str = "data", progress: Progress = SILENT) -> Materialised:
-        return make_tree(self.lake, pin, self.cache, self.root / folder, progress)
+def filled(server: services.LakeFS, name: str, root: Path, files: Mapping[str, bytes]) -> Repository:
+    made = Repository(connect(server), name, root, storage="s3://lake/")
+    made.commit_files(files)
+    return made
 
 
 def repository_of(request: pytest.FixtureRequest) -> str:
@@ -119,8 +97,8 @@ def repository_of(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def ground(server: services.LakeFS, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Ground]:
-    made = Ground(server, repository_of(request), tmp_path, FILES)
+def repository(server: services.LakeFS, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Repository]:
+    made = filled(server, repository_of(request), tmp_path, FILES)
     yield made
     made.lake.close()
 
@@ -149,68 +127,70 @@ def many(count: int, size: int = 100) -> dict[str, bytes]:
     return {f"train/{number:04d}": b"%d " % number * size for number in range(count)}
 
 
-def test_straight_from_the_store(ground: Ground) -> None:
-    made = ground.make(ground.pin())
+def test_straight_from_the_store(repository: Repository) -> None:
+    made = repository.make(repository.pin())
     assert files(made.path) == below("train/")
     assert made[1:] == (4, 9, 4, 9, 0)
-    assert ground.lake.opened == 0
+    assert repository.lake.opened == 0
 
 
-def test_data_get_goes_the_same_way(ground: Ground) -> None:
+def test_data_get_goes_the_same_way(repository: Repository) -> None:
     """Straight from the store at the head; through the branch what is staged on it; from the cache what came before."""
-    uri = LakeURI(ground.name, "main", "train/")
-    first = get(ground.lake, uri, ground.root / "first", ground.cache)
-    assert first[1:] == (ground.pin().commit, 4, 9, 4, 9, 0)
-    assert files(ground.root / "first") == below("train/")
-    ground.lake.put(ground.name, "main", "train/new", io.BytesIO(b"new"))
-    second = get(ground.lake, uri, ground.root / "second", ground.cache)
+    uri = LakeURI(repository.name, "main", "train/")
+    first = get(repository.lake, uri, repository.root / "first", repository.cache)
+    assert first[1:] == (repository.pin().commit, 4, 9, 4, 9, 0)
+    assert files(repository.root / "first") == below("train/")
+    repository.lake.put(repository.name, "main", "train/new", io.BytesIO(b"new"))
+    second = get(repository.lake, uri, repository.root / "second", repository.cache)
     assert second[1:] == ("main", 5, 12, 1, 3, 0)
-    assert files(ground.root / "second") == below("train/") | {"new": b"new"}
-    assert ground.make(ground.pin()).fetched == 0
-    assert ground.lake.opened == 0
+    assert files(repository.root / "second") == below("train/") | {"new": b"new"}
+    assert repository.make(repository.pin()).fetched == 0
+    assert repository.lake.opened == 0
 
 
-def test_only_what_is_missing_is_fetched_and_nothing_is_asked_the_second_time(ground: Ground) -> None:
-    pin = ground.pin()
-    ground.make(pin)
-    ground.lake.put(ground.name, "main", "train/new", io.BytesIO(b"new"))
-    ground.lake.commit(ground.name, "main", "new")
-    assert ground.make(ground.pin()).fetched == 1
-    ground.lake = Counting(Credentials("http://127.0.0.1:9", "AKIAJ000000000000000", "nobody"))
-    assert ground.make(pin, "elsewhere").fetched == 0
+def test_only_what_is_missing_is_fetched_and_nothing_is_asked_the_second_time(repository: Repository) -> None:
+    pin = repository.pin()
+    repository.make(pin)
+    repository.lake.put(repository.name, "main", "train/new", io.BytesIO(b"new"))
+    repository.lake.commit(repository.name, "main", "new")
+    assert repository.make(repository.pin()).fetched == 1
+    repository.lake = Counting(Credentials("http://127.0.0.1:9", "AKIAJ000000000000000", "nobody"))
+    assert repository.make(pin, "elsewhere").fetched == 0
 
 
 def test_few_of_many_that_lie_far_apart(
     server: services.LakeFS, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     all_of_them = many(300)
-    ground = Ground(server, repository_of(request), tmp_path, all_of_them)
-    pin = ground.pin()
-    path = ground.make(pin).path
+    repository = filled(server, repository_of(request), tmp_path, all_of_them)
+    pin = repository.pin()
+    path = repository.make(pin).path
     for number in range(0, 300, 30):
         path.joinpath(f"{number:04d}").chmod(0o644)
         path.joinpath(f"{number:04d}").write_bytes(b"damaged")
-    made = ground.make(pin)
+    made = repository.make(pin)
     assert made.fetched == 10
     assert files(path) == below("train/", all_of_them)
 
 
-def test_addresses_and_keys_are_kept_nowhere(ground: Ground, caplog: pytest.LogCaptureFixture) -> None:
+def test_addresses_and_keys_are_kept_nowhere(
+    repository: Repository, server: services.LakeFS, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
-    ground.make(ground.pin())
-    secret = ground.server.secret_access_key
+    repository.make(repository.pin())
+    secret = server.secret_access_key
     assert "X-Amz" not in caplog.text and secret not in caplog.text
-    for path in ground.root.rglob("*"):
+    for path in repository.root.rglob("*"):
         if path.is_file():
             assert b"X-Amz" not in path.read_bytes() and secret.encode() not in path.read_bytes()
 
 
 def test_through_lakefs_where_it_signs_no_addresses(
-    ground: Ground, storage: services.MinIO, tmp_path_factory: pytest.TempPathFactory
+    repository: Repository, storage: services.MinIO, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     own = lakefs_on(storage, tmp_path_factory.mktemp("lakefs"), DISABLE_PRE_SIGNED="true")
     try:
-        other = Ground(own, "unsigned", tmp_path_factory.mktemp("unsigned"), FILES)
+        other = filled(own, "unsigned", tmp_path_factory.mktemp("unsigned"), FILES)
         made = other.make(other.pin())
         assert files(made.path) == below("train/")
         assert made[1:] == (4, 9, 4, 9, 0)
@@ -220,14 +200,14 @@ def test_through_lakefs_where_it_signs_no_addresses(
 
 
 def test_through_lakefs_where_the_store_cannot_be_reached(
-    ground: Ground, storage: services.MinIO, tmp_path_factory: pytest.TempPathFactory
+    repository: Repository, storage: services.MinIO, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
         own = lakefs_on(storage, tmp_path_factory.mktemp("lakefs"), PRE_SIGNED_ENDPOINT=nobody)
         try:
-            other = Ground(own, "out-of-reach", tmp_path_factory.mktemp("out-of-reach"), many(50))
+            other = filled(own, "out-of-reach", tmp_path_factory.mktemp("out-of-reach"), many(50))
             made = other.make(other.pin())
             assert files(made.path) == below("train/", many(50))
             assert other.lake.opened == 50
@@ -236,54 +216,54 @@ def test_through_lakefs_where_the_store_cannot_be_reached(
             own.server.stop()
 
 
-def test_a_checksum_of_parts_is_counted_apart(ground: Ground, server: services.LakeFS) -> None:
+def test_a_checksum_of_parts_is_counted_apart(repository: Repository, server: services.LakeFS) -> None:
     data = os.urandom(11 * 2**20)
     gateway = services.s3(server.endpoint, server.access_key_id, server.secret_access_key)
     for name in ("parts", "twin"):  # equal checksums: equal bytes, which come once
-        gateway.upload_fileobj(io.BytesIO(data), ground.name, f"main/train/{name}", Config=ODD_PARTS)
-    gateway.upload_fileobj(io.BytesIO(data[::-1]), ground.name, "main/train/usual parts")  # the checksum tells
-    ground.lake.commit(ground.name, "main", "parts")
-    pin = ground.pin()
-    made = ground.make(pin)
+        gateway.upload_fileobj(io.BytesIO(data), repository.name, f"main/train/{name}", Config=ODD_PARTS)
+    gateway.upload_fileobj(io.BytesIO(data[::-1]), repository.name, "main/train/usual parts")  # the checksum tells
+    repository.lake.commit(repository.name, "main", "parts")
+    pin = repository.pin()
+    made = repository.make(pin)
     assert (made.objects, made.fetched, made.unverified) == (7, 6, 2)
     assert (made.path / "parts").read_bytes() == (made.path / "twin").read_bytes() == data
-    assert ground.make(pin, "elsewhere")[3:] == (0, 0, 2)
+    assert repository.make(pin, "elsewhere")[3:] == (0, 0, 2)
     # Hashed again by what it was when it came: after a touch, and whenever a replay takes it.
     os.utime(made.path / "parts")
-    nobody = make_tree(None, pin, ground.cache, ground.root / "offline")
+    nobody = make_tree(None, pin, repository.cache, repository.root / "offline")
     assert (nobody.fetched, nobody.unverified) == (0, 2)
-    hashing = ObjectCache(ground.cache.folder, hashing=True)
-    assert make_tree(ground.lake, pin, hashing, ground.root / "replay")[3:] == (0, 0, 2)
+    hashing = ObjectCache(repository.cache.folder, hashing=True)
+    assert make_tree(repository.lake, pin, hashing, repository.root / "replay")[3:] == (0, 0, 2)
     (made.path / "parts").chmod(0o644)
     (made.path / "parts").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     os.utime(made.path / "parts", ns=(STAMP, STAMP))
-    hashing = ObjectCache(ground.cache.folder, hashing=True)
-    again = make_tree(ground.lake, pin, hashing, ground.root / "replay again")
+    hashing = ObjectCache(repository.cache.folder, hashing=True)
+    again = make_tree(repository.lake, pin, hashing, repository.root / "replay again")
     assert (again.fetched, again.unverified) == (1, 2)
     assert (again.path / "parts").read_bytes() == (again.path / "twin").read_bytes() == data
 
 
-def test_an_object_whose_bytes_are_gone(ground: Ground, storage: services.MinIO) -> None:
-    pin = ground.pin()
-    s3(storage).delete_object(Bucket="lake", Key=key_of(storage, ground.name, b"x\n1\n"))
+def test_an_object_whose_bytes_are_gone(repository: Repository, storage: services.MinIO) -> None:
+    pin = repository.pin()
+    s3(storage).delete_object(Bucket="lake", Key=key_of(storage, repository.name, b"x\n1\n"))
     with pytest.raises(PinError) as error:
-        ground.make(pin)
+        repository.make(pin)
     assert error.value.message == (
         f"{pin.resolved}a b.csv is gone: the commit names it, but the lake no longer has its bytes"
     )
     assert error.value.exit_code == 4
-    assert files(ground.root / "data") == {}
+    assert files(repository.root / "data") == {}
 
 
-def test_an_object_that_somebody_overwrote(ground: Ground, storage: services.MinIO) -> None:
-    pin = ground.pin()
-    s3(storage).put_object(Bucket="lake", Key=key_of(storage, ground.name, b"x\n1\n"), Body=b"x\n7\n")
+def test_an_object_that_somebody_overwrote(repository: Repository, storage: services.MinIO) -> None:
+    pin = repository.pin()
+    s3(storage).put_object(Bucket="lake", Key=key_of(storage, repository.name, b"x\n1\n"), Body=b"x\n7\n")
     with pytest.raises(PinError) as error:
-        ground.make(pin)
+        repository.make(pin)
     assert error.value.message == (
         f"{pin.resolved}a b.csv is damaged: its bytes do not have the checksum that the commit names"
     )
-    assert not any(path.read_bytes() == b"x\n7\n" for path in (ground.cache.folder / "objects").glob("*/*"))
+    assert not any(path.read_bytes() == b"x\n7\n" for path in (repository.cache.folder / "objects").glob("*/*"))
 
 
 class At:
@@ -315,11 +295,11 @@ def test_a_restart_in_the_middle(
 ) -> None:
     name = f"restart-{which}"
     all_of_them = many(600, 5000)
-    ground = Ground(server, name, tmp_path, all_of_them)
-    pin, timers = ground.pin(), []
+    repository = filled(server, name, tmp_path, all_of_them)
+    pin, timers = repository.pin(), []
     killed = server.server if which == "lakefs" else storage.server
     try:
-        made = ground.make(pin, progress=At(100, lambda: restart(killed, timers)))
+        made = repository.make(pin, progress=At(100, lambda: restart(killed, timers)))
     finally:
         for timer in timers:
             timer.join()
@@ -332,9 +312,9 @@ def test_an_end_in_the_middle_and_a_second_go(
     server: services.LakeFS, storage: services.MinIO, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     all_of_them = many(600, 5000)
-    ground = Ground(server, "end-in-the-middle", tmp_path, all_of_them)
-    pin = ground.pin()
-    ground.lake = ground.open(Patience(pause=0.01))
+    repository = filled(server, "end-in-the-middle", tmp_path, all_of_them)
+    pin = repository.pin()
+    repository.lake = connect(server, Patience(pause=0.01))
 
     def end() -> None:
         storage.server.stop(signal.SIGKILL)
@@ -342,22 +322,22 @@ def test_an_end_in_the_middle_and_a_second_go(
 
     try:
         with pytest.raises(ServiceError) as error:
-            ground.make(pin, progress=At(100, end))
+            repository.make(pin, progress=At(100, end))
     finally:
         storage.server.start()
         server.server.start()
     assert error.value.message.startswith(f"no answer from lakeFS at {server.endpoint} (LAKECTL_SERVER_ENDPOINT_URL)")
     assert "X-Amz" not in repr(error.value) and error.value.exit_code == 5
-    assert files(ground.root / "data") == {}
-    kept = [path for path in (ground.cache.folder / "objects").glob("*/*") if "-" in path.name]
+    assert files(repository.root / "data") == {}
+    kept = [path for path in (repository.cache.folder / "objects").glob("*/*") if "-" in path.name]
     assert kept
     for path in kept:
         data = path.read_bytes()
         assert f"{hashlib.md5(data).hexdigest()}-{len(data)}" == path.parent.name + path.name
     # What came is in the cache, for whoever asks next.
-    done = get(ground.lake, LakeURI(ground.name, pin.commit, "train/"), tmp_path / "got", ground.cache)
+    done = get(repository.lake, LakeURI(repository.name, pin.commit, "train/"), tmp_path / "got", repository.cache)
     assert 0 < done.fetched <= 500
     assert files(tmp_path / "got") == below("train/", all_of_them)
-    made = ground.make(pin)
+    made = repository.make(pin)
     assert files(made.path) == below("train/", all_of_them)
     assert made.fetched == 0

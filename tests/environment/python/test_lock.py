@@ -240,7 +240,7 @@ def test_an_sdist_whose_build_requirements_are_nowhere(tmp_path: Path, house: Pa
     )
 
 
-# --- bad input and bad luck ---------------------------------------------------------------------------
+# --- bad input and faulty services ---------------------------------------------------------------------------
 
 
 def test_requirements_that_contradict_one_another(tmp_path: Path, house: Path) -> None:

@@ -444,7 +444,7 @@ def test_refs_that_cannot_be_there_are_not_there(lake: GitLake, weather: str, re
     assert problem(NotFound, put, lake, weather, "a", b"", ref)[0].startswith(f'no branch "{ref}"')
 
 
-# bad luck and other writers
+# faults of the machine, and other writers
 def test_what_is_staged_outlives_the_process(lake: GitLake, weather: str, tmp_path: Path) -> None:
     put(lake, weather, "a", b"staged")
     lake.close()

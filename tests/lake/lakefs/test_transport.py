@@ -1,4 +1,4 @@
-"""Bad luck on the way to lakeFS: real sockets that refuse, stay silent, send elsewhere, or are something else.
+"""Faults on the way to lakeFS: real sockets that refuse, stay silent, send elsewhere, or are something else.
 
 No test here pretends to be lakeFS; what lakeFS itself answers is in test_lakefs_server and tests/live.
 """

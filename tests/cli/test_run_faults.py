@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 import services
-from cable import cable
+from breakable_proxy import breakable_proxy
 from mlflow.tracking import MlflowClient
 from project import Project, in_background, lines_of, wait_for
 
@@ -275,12 +275,12 @@ CREATE = b"POST /api/2.0/mlflow/runs/create"
 
 
 def test_mlflows_answer_is_lost_when_it_has_made_the_run(project: Project, cli, mlflow_server: services.Server) -> None:
-    with cable(int(mlflow_server.endpoint.rpartition(":")[2])) as wire:
-        project.add(f'[mlflow]\ntracking_uri = "{wire.endpoint}"\nexperiment = "lost-answer"\n')
+    with breakable_proxy(int(mlflow_server.endpoint.rpartition(":")[2])) as proxy:
+        project.add(f'[mlflow]\ntracking_uri = "{proxy.endpoint}"\nexperiment = "lost-answer"\n')
         cli("lock")
-        wire.cut_answer_to = CREATE
+        proxy.cut_answer_to = CREATE
         said = cli("run", "-q")
-        assert (wire.cuts, said) == (1, (0, "hello\n", ""))
+        assert (proxy.cuts, said) == (1, (0, "hello\n", ""))
     [stored] = project.all_stored(mlflow_server.endpoint, "lost-answer")
     assert (stored.info.run_id, stored.info.status) == (project.record.run_id, "FINISHED")
 
@@ -288,14 +288,14 @@ def test_mlflows_answer_is_lost_when_it_has_made_the_run(project: Project, cli, 
 def test_a_reprolock_that_is_killed_before_it_knows_its_run(
     project: Project, cli, mlflow_server: services.Server
 ) -> None:
-    with cable(int(mlflow_server.endpoint.rpartition(":")[2])) as wire:
-        project.add(f'[mlflow]\ntracking_uri = "{wire.endpoint}"\nexperiment = "killed-early"\n')
+    with breakable_proxy(int(mlflow_server.endpoint.rpartition(":")[2])) as proxy:
+        project.add(f'[mlflow]\ntracking_uri = "{proxy.endpoint}"\nexperiment = "killed-early"\n')
         cli("lock")
-        wire.cut_answer_to = CREATE
+        proxy.cut_answer_to = CREATE
         with in_background(project.root, "run") as process:
-            wire.at_cut = process.kill
+            proxy.at_cut = process.kill
             process.wait(60)
-        assert wire.cuts == 1
+        assert proxy.cuts == 1
         [stored] = project.all_stored(mlflow_server.endpoint, "killed-early")
         assert stored.info.status == "RUNNING"
         assert cli("status").code == 0

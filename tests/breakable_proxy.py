@@ -1,4 +1,4 @@
-"""A cable between a client and a real server on loopback, which a test can cut at the worst moment."""
+"""A proxy in front of a real server on loopback, whose connections a test can break at the worst moment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 
-class Cable:
+class BreakableProxy:
     """Passes bytes both ways. The answer to the next request that begins with `cut_answer_to` is lost: the server
     has done what was asked, and its client sees a connection that broke. `at_cut` is called in between."""
 
@@ -70,10 +70,10 @@ def _hang_up(*ends: socket.socket) -> None:
 
 
 @contextmanager
-def cable(port: int) -> Iterator[Cable]:
-    """A cable to a server's port, for as long as the block lasts."""
-    laid = Cable(port)
+def breakable_proxy(port: int) -> Iterator[BreakableProxy]:
+    """A proxy to a server's port, for as long as the block lasts."""
+    proxy = BreakableProxy(port)
     try:
-        yield laid
+        yield proxy
     finally:
-        laid.close()
+        proxy.close()

@@ -1,4 +1,4 @@
-"""Bad luck with a real lakeFS: killed and restarted in the middle of things, its storage down, uploads cut off.
+"""A real lakeFS that fails: killed and restarted in the middle of things, its storage down, uploads cut off.
 
 The servers here are the module's own, for they are killed.
 """
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.live
 
 @pytest.fixture(scope="module")
 def storage(minio: services.MinIO, tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.MinIO]:
-    own = services.start_minio(tmp_path_factory.mktemp("minio-luck"))
+    own = services.start_minio(tmp_path_factory.mktemp("minio-faults"))
     yield own
     own.server.stop()
 
@@ -36,7 +36,7 @@ def storage(minio: services.MinIO, tmp_path_factory: pytest.TempPathFactory) -> 
 def server(
     lakefs: services.LakeFS, storage: services.MinIO, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[services.LakeFS]:
-    own = services.start_lakefs(tmp_path_factory.mktemp("lakefs-luck"), storage)
+    own = services.start_lakefs(tmp_path_factory.mktemp("lakefs-faults"), storage)
     yield own
     own.server.stop()
 
@@ -149,7 +149,7 @@ class CutOff(io.RawIOBase):
 
     def readinto(self, buffer: bytearray) -> int:
         if not self.left:
-            raise OSError("the cable is out")
+            raise OSError("the connection is gone")
         count = min(len(buffer), self.left)
         self.left -= count
         return count
@@ -159,7 +159,7 @@ def test_an_upload_that_is_cut_off_stages_nothing(lake: LakeFSLake, repository: 
     with pytest.raises(MachineError) as caught:
         lake.put(repository, "main", "half", CutOff())
     assert caught.value.message == (
-        f"what is put at lakefs://{repository}/main/half cannot be read to its end: the cable is out"
+        f"what is put at lakefs://{repository}/main/half cannot be read to its end: the connection is gone"
     )
     assert not lake.uncommitted(repository, "main")
     lake.put(repository, "main", "whole", io.BytesIO(b"1"))

@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import services
 import urllib3
-from cable import Cable, cable
+from breakable_proxy import BreakableProxy, breakable_proxy
 from command_line import Cli
 from project import Project, wait_for
 from publishing import WHOLE, Site, meanwhile
-from test_lakefs_luck import killed
+from test_lakefs_faults import killed
 
 from reprolock.errors import LakeRefused
 from reprolock.lake.open import open_lake
@@ -42,9 +42,9 @@ def server(
 
 
 @pytest.fixture
-def wire(server: services.LakeFS) -> Iterator[Cable]:
-    with cable(server.server.port) as laid:
-        yield laid
+def proxy(server: services.LakeFS) -> Iterator[BreakableProxy]:
+    with breakable_proxy(server.server.port) as proxy:
+        yield proxy
 
 
 @pytest.fixture
@@ -53,11 +53,11 @@ def site(
     project: Project,
     cli: Cli,
     server: services.LakeFS,
-    wire: Cable,
+    proxy: BreakableProxy,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Site]:
-    """What the run says to lakeFS goes by the wire; the test asks lakeFS itself."""
-    for name, value in (dict(server.lakectl) | {"LAKECTL_SERVER_ENDPOINT_URL": wire.endpoint}).items():
+    """What the run says to lakeFS goes through the proxy; the test asks lakeFS itself."""
+    for name, value in (dict(server.lakectl) | {"LAKECTL_SERVER_ENDPOINT_URL": proxy.endpoint}).items():
         monkeypatch.setenv(name, value)
     lake = open_lake(None, project.root, server.lakectl, project.root)
     yield Site(project, lake, f"{request.node.originalname}-{secrets.token_hex(2)}", cli)
@@ -112,14 +112,14 @@ def test_no_branch_may_be_written_to(site: Site, server: services.LakeFS) -> Non
     ],
     ids=["commit", "tag", "merge", "delete"],
 )
-def test_an_answer_that_is_lost(site: Site, wire: Cable, call: str) -> None:
+def test_an_answer_that_is_lost(site: Site, proxy: BreakableProxy, call: str) -> None:
     def set_trap() -> None:
-        wire.cut_answer_to = call.format(repository=site.repository, branch=site.own_branches[0]).encode()
+        proxy.cut_answer_to = call.format(repository=site.repository, branch=site.own_branches[0]).encode()
 
     with meanwhile(site, set_trap):
         said = site.run("--tag", "v1", "--merge")
     assert said.code == 0, said.err
-    assert wire.cuts == 1
+    assert proxy.cuts == 1
     [item] = site.project.record.published
     assert (item.tag, item.merged, item.problem) == ("v1", site.head(), None)
     assert site.head("v1") == item.commit
