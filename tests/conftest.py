@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,20 @@ from lake_project import LakeProject
 def lake_project(tmp_path: Path) -> LakeProject:
     """A project on an embedded lake with data in it."""
     return LakeProject(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ceiling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No repro.toml in a folder above the temporary one is seen, where reprolock looks upwards for one."""
+    above = tmp_path_factory.getbasetemp().resolve().parents
+
+    def only_below(ask: Callable[[Path], bool]) -> Callable[[Path], bool]:
+        return lambda path: not (path.name == "repro.toml" and path.parent in above) and ask(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "is_file", only_below(Path.is_file))
+        patch.setattr(Path, "exists", only_below(Path.exists))
+        yield
 
 
 @pytest.fixture(scope="session")

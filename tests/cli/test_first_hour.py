@@ -306,6 +306,8 @@ def test_json_is_one_object_on_stdout_everywhere(
         "sign": [],  # runs that are signed: tests/cli/test_signed_runs.py
         "audit": [],
         "hold": [["repro.lock"], ["ls"], ["check"], ["release", "repro.lock", "--force"]],
+        "bundle": [[first, "-o", str(root / "one.zip")]],
+        "evidence": [[first, "--for", "part11"]],
         "env": [],  # no packages are locked here; tests/cli/test_env.py
         "cache": [[]],
         "data": [
