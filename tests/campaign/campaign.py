@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -70,10 +71,13 @@ def _embedded(work: Path, options: argparse.Namespace) -> list[Row]:
 
 
 def _served(work: Path, options: argparse.Namespace) -> list[Row]:
-    minio = services.start_minio(work / "minio")
-    lakefs = services.start_lakefs(work / "lakefs", minio)
-    mlflow = services.start_mlflow(work / "mlflow")
-    try:
+    with ExitStack() as stack:
+        minio = services.start_minio(work / "minio")
+        stack.callback(minio.server.stop)
+        lakefs = services.start_lakefs(work / "lakefs", minio)
+        stack.callback(lakefs.server.stop)
+        mlflow = services.start_mlflow(work / "mlflow")
+        stack.callback(mlflow.stop)
         environ = {**lakefs.lakectl, "MLFLOW_TRACKING_URI": mlflow.endpoint}
         site = Site(work / "served" / "project", environ, endpoint=lakefs.endpoint)
         site.fill(lakefs.storage)
@@ -83,9 +87,6 @@ def _served(work: Path, options: argparse.Namespace) -> list[Row]:
         rows.append(disasters.services_away(site, [lakefs.server, minio.server, mlflow], options.rounds, options.seed))
         _show(rows)
         return rows
-    finally:
-        for server in (mlflow, lakefs.server, minio.server):
-            server.stop()
 
 
 def _show(rows: list[Row]) -> None:

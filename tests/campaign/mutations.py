@@ -1,4 +1,4 @@
-"""repro.toml, repro.lock and record.json, changed at random: each is read, or refused with a sentence; no change is overlooked."""
+"""repro.toml, repro.lock, record.json and bundles, changed at random: each is read, or refused with a sentence; no change is overlooked."""
 
 from __future__ import annotations
 
@@ -202,15 +202,44 @@ def records(site: Site, run: Path, count: int, seed: int) -> Row:
     return row
 
 
+def bundles(site: Site, run: Path, count: int, seed: int) -> Row:
+    """A bundle: every byte of it is decided by what it holds, so any change at all is refused."""
+    row, chance = Row("bundle mutated"), random.Random(seed)
+    folder = site.root.parent / "bundled"
+    folder.mkdir(exist_ok=True)
+    file, trust = folder / "run.zip", folder / "trust.toml"
+    for made in (file, folder / "key.pem", folder / "key.pem.pub"):
+        made.unlink(missing_ok=True)
+    judge(row, site, ["key", "new", str(folder / "key.pem")])
+    trust.write_text('[keys.ann]\npublic = "key.pem.pub"\nroles = ["run"]\n')
+    calls = {"replay": ["replay", str(file), "--dry-run"], "audit": ["audit", str(file), "--trust", str(trust)]}
+    judge(row, site, ["bundle", run.name, "-o", str(file)])
+    old = file.read_bytes()
+    whole = {name: call(site, *given) for name, given in calls.items()}
+    for number in range(count):
+        new = mutate_bytes(old, chance)
+        if new == old:
+            continue
+        file.write_bytes(new)
+        row.tried += 1
+        name = "replay" if number % 10 == 0 else "audit"
+        done = judge(row, site, calls[name])
+        if done.code != 7 or done.err == whole[name].err:
+            row.note("wrong", [f"overlooked by {name}: {number} of seed {seed}: {done}"])
+    file.write_bytes(old)
+    return row
+
+
 def campaign(site: Site, count: int, seed: int) -> list[Row]:
-    """All three, in this process, with the environment of the site."""
+    """All four, in this process, with the environment of the site."""
     site.must("run", "--offline")
     run = next((site.root / ".reprolock" / "runs").iterdir())
     before = dict(os.environ)
     os.environ.clear()
     os.environ |= site.environ
     try:
-        return [specs(site, count, seed), locks(site, count, seed), records(site, run, count, seed)]
+        of_files = [specs(site, count, seed), locks(site, count, seed)]
+        return [*of_files, records(site, run, count, seed), bundles(site, run, count, seed)]
     finally:
         os.environ.clear()
         os.environ |= before

@@ -144,7 +144,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Site
             assert run_command_line(["-C", str(project.root), *arguments]) == 0
         run = project.record.run_id
         shutil.copytree(project.run_folder(run), given / "run", ignore=shutil.ignore_patterns("work"))
-        (given / "trust.toml").write_text("version = 1\n")
+        (given / "trust.toml").write_text('[keys.ann]\npublic = "key.pem.pub"\nroles = ["run"]\n')
         project.add(f'\n[mlflow]\ntracking_uri = "{catcher.endpoint}"\n')
         assert run_command_line(["-C", str(project.root), "lock"]) == 0
         patch.setenv("REPROLOCK_SIGNING_KEY", str(given / "key.pem"))
