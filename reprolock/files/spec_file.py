@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from reprolock.errors import UsageError
-from reprolock.model.spec import Spec, further_problems
+from reprolock.model.spec import Spec
+from reprolock.model.spec_partial import further_problems
 
 NAME = "repro.toml"
 DEEPEST = 60

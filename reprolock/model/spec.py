@@ -1,131 +1,39 @@
 """`Spec`: what repro.toml declares, checked in one place, at construction.
 
 In: the tables of a parsed TOML file. Out: a frozen `Spec`, or pydantic's ValidationError whose
-errors name each key at fault; what finds several problems raises `SpecProblems`. Rules over several keys are
-not asked where one of the keys is at fault: `further_problems` asks them of what is valid in such a file.
+errors name each key at fault; what finds several problems raises `SpecProblems`. Single values are checked by their types
+in `spec_types`; rules over several keys are in `spec_rules`, and `spec_partial` asks them of a file whose other keys are at fault.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    Strict,
-    TypeAdapter,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, Strict, field_validator, model_validator
 
 from reprolock.model.glob import matches
+from reprolock.model.periods import DURATION, days, seconds
 from reprolock.model.placeholders import as_argument
 from reprolock.model.python_version import accepts_python, is_python
-from reprolock.model.secrecy import SIGNING_KEY, has_userinfo, is_secret_name, looks_secret
-from reprolock.model.spec_rules import OWN_FILES as OWN_FILES
+from reprolock.model.secrecy import SIGNING_KEY, is_secret_name, looks_secret
 from reprolock.model.spec_rules import SOURCES, Loc, Problems, Tables, consistent_output, disagreements, one_source
-from reprolock.model.uri import LakeURI, check_path
+from reprolock.model.spec_types import (
+    Address,
+    Format,
+    Identifier,
+    ProjectPath,
+    Settings,
+    Strings,
+    no_userinfo,
+    problem,
+    refuse,
+)
+from reprolock.model.uri import LakeURI
 from reprolock.model.value import Value
 
-Scalar = str | bool | int | float
-Strings = Annotated[tuple[str, ...], Strict(False)]
-Format = Literal["delta", "parquet", "csv", "json", "orc", "avro", "text", "binary", "image"]
-
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-_PERIOD = re.compile(r"(\d{1,6})([dwy])")
-_LONGEST_DAYS = 365_250
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-def problem(message: str) -> PydanticCustomError:
-    """One problem of the spec, where the validator stands."""
-    return PydanticCustomError("spec", "{message}", {"message": message})
-
-
-class SpecProblems(ValueError):
-    """Several problems at once, each deeper than where the validator stands."""
-
-    def __init__(self, problems: Problems) -> None:
-        super().__init__("; ".join(sentence for _, sentence in problems))
-        self.problems = problems
-
-
-def _refuse(problems: Problems) -> None:
-    if problems:
-        raise SpecProblems(problems)
-
-
-def _no_userinfo(address: str) -> str:
-    if has_userinfo(address) or looks_secret(address):
-        raise problem("an address must not contain a user name or password; credentials come from the environment")
-    return address
-
-
-def _no_secret(text: str) -> str:
-    if looks_secret(text):
-        raise problem("this is a secret, and a secret must not be in a file; name its variable in run.pass_env")
-    return text
-
-
-def _no_signing_key(name: str) -> str:
-    return f"{name} belongs to the key that signs a run's evidence, and a command must not reach that"
-
-
-def _project_path(path: str) -> str:
-    try:
-        check_path(path)
-    except ValueError as error:
-        raise problem(
-            str(error).replace("a path in a lake is relative to its repository", "write it relative to repro.toml")
-        ) from None
-    path = path.removeprefix("./").rstrip("/")
-    if not path:
-        raise problem("an empty path; name a file or folder below repro.toml")
-    return path
-
-
-def _settings(table: Mapping[str, Any]) -> dict[str, str]:
-    """Spark's options and settings are text: true, 8 and "8" are what a user may write."""
-    if not isinstance(table, Mapping):
-        return table
-    problems: Problems = []
-    for name, value in table.items():
-        if is_secret_name(name):
-            problems.append(
-                (
-                    (name,),
-                    f'"{name}" holds a secret, and a secret must not be in a file; secrets come from the environment',
-                )
-            )
-        elif isinstance(value, (dict, list)):
-            problems.append(((name,), "write text, a number, true or false"))
-        elif looks_secret(str(value)):
-            problems.append(
-                ((name,), "this is a secret, and a secret must not be in a file; secrets come from the environment")
-            )
-    _refuse(problems)
-    return {name: as_argument(value) for name, value in table.items()}
-
-
-def _identifier(name: str) -> str:
-    if not (name.isascii() and name.isidentifier()):
-        text = re.sub(r"\W", "_", name, flags=re.ASCII)
-        better = text if text[:1].isidentifier() else f"_{text}"
-        raise problem(f'"{name}" is not an identifier; write letters, digits and "_", such as "{better}"')
-    return name
-
-
-Address = Annotated[str, BeforeValidator(lambda v: _no_userinfo(v) if isinstance(v, str) else v)]
-ProjectPath = Annotated[str, BeforeValidator(lambda v: _project_path(v) if isinstance(v, str) else v)]
-Settings = Annotated[dict[str, str], BeforeValidator(_settings, json_schema_input_type=dict[str, Scalar])]
-Identifier = Annotated[str, AfterValidator(_identifier)]
 
 
 class Project(Value):
@@ -178,7 +86,7 @@ class DatasetSpec(Value):
     @classmethod
     def _is_lake_uri(cls, uri: str) -> str:
         try:
-            LakeURI.parse(_no_userinfo(uri))
+            LakeURI.parse(no_userinfo(uri))
         except ValueError as error:
             raise problem(str(error)) from None
         return uri
@@ -215,9 +123,9 @@ class EnvironmentSpec(Value):
 
     @model_validator(mode="after")
     def _one_source(self) -> EnvironmentSpec:
-        _refuse(one_source([name for name in SOURCES if getattr(self, name) is not None]))
+        refuse(one_source([name for name in SOURCES if getattr(self, name) is not None]))
         if self.groups and self.pyproject is None:
-            _refuse([(("groups",), 'groups are those of a pyproject.toml; write pyproject = "." beside them')])
+            refuse([(("groups",), 'groups are those of a pyproject.toml; write pyproject = "." beside them')])
         return self
 
     @property
@@ -259,7 +167,7 @@ class SparkSpec(Value):
     @field_validator("shared")
     @classmethod
     def _absolute(cls, folders: tuple[str, ...]) -> tuple[str, ...]:
-        _refuse(
+        refuse(
             [
                 ((index,), f'"{text}" is no absolute path; write "/mnt/data"')
                 for index, text in enumerate(folders)
@@ -271,7 +179,7 @@ class SparkSpec(Value):
     @field_validator("packages")
     @classmethod
     def _coordinates(cls, packages: tuple[str, ...]) -> tuple[str, ...]:
-        _refuse(
+        refuse(
             [
                 ((index,), f'"{text}" is not a Maven coordinate; write "GROUP:ARTIFACT:VERSION"')
                 for index, text in enumerate(packages)
@@ -279,6 +187,10 @@ class SparkSpec(Value):
             ]
         )
         return packages
+
+
+def _no_signing_key(name: str) -> str:
+    return f"{name} belongs to the key that signs a run's evidence, and a command must not reach that"
 
 
 class RunSpec(Value):
@@ -312,7 +224,7 @@ class RunSpec(Value):
     @classmethod
     def _no_keys(cls, command: tuple[str, ...]) -> tuple[str, ...]:
         sentence = "this is a secret, and arguments are shown in process lists; name its variable in run.pass_env"
-        _refuse([((index,), sentence) for index, argument in enumerate(command) if looks_secret(argument)])
+        refuse([((index,), sentence) for index, argument in enumerate(command) if looks_secret(argument)])
         return command
 
     @field_validator("env")
@@ -328,7 +240,7 @@ class RunSpec(Value):
                 problems.append(
                     ((name,), f'{name} holds a secret, and a secret must not be in a file; write pass_env = ["{name}"]')
                 )
-        _refuse(problems)
+        refuse(problems)
         return env
 
     @field_validator("pass_env")
@@ -341,7 +253,7 @@ class RunSpec(Value):
                 problems.append(((index,), sentence.format(name)))
             elif name.startswith(SIGNING_KEY):
                 problems.append(((index,), _no_signing_key(name)))
-        _refuse(problems)
+        refuse(problems)
         return names
 
     @field_validator("timeout")
@@ -354,7 +266,7 @@ class RunSpec(Value):
     @field_validator("keep")
     @classmethod
     def _kept(cls, keep: str) -> str:
-        if not keep or not _DURATION.fullmatch(keep):
+        if not keep or not DURATION.fullmatch(keep):
             raise problem(f'"{keep}" is not a duration; write "12h", "7d" or, to keep nothing, "0s"')
         return keep
 
@@ -385,7 +297,7 @@ class OutputSpec(Value):
     def _is_lake_uri(cls, uri: str | None) -> str | None:
         if uri is not None:
             try:
-                place = LakeURI.parse(_no_userinfo(uri))
+                place = LakeURI.parse(no_userinfo(uri))
             except ValueError as error:
                 raise problem(str(error)) from None
             if not place.path:
@@ -396,7 +308,7 @@ class OutputSpec(Value):
 
     @model_validator(mode="after")
     def _consistent(self) -> OutputSpec:
-        _refuse(consistent_output(self.compare, [name for name, value in self if value not in (None, ())]))
+        refuse(consistent_output(self.compare, [name for name, value in self if value not in (None, ())]))
         return self
 
 
@@ -478,7 +390,7 @@ class Spec(Value):
     @classmethod
     def _no_keys(cls, params: dict[str, Any]) -> dict[str, Any]:
         sentence = "this is a secret, and a secret must not be in a file; name its variable in run.pass_env"
-        _refuse([((name,), sentence) for name, value in params.items() if looks_secret(as_argument(value))])
+        refuse([((name,), sentence) for name, value in params.items() if looks_secret(as_argument(value))])
         return params
 
     @model_validator(mode="after")
@@ -489,7 +401,7 @@ class Spec(Value):
         texts += [(("run", "env", name), text) for name, text in self.run.env.items()]
         paths = {name: output.path for name, output in self.outputs.items()}
         names = self.placeholder_names()
-        _refuse(
+        refuse(
             disagreements(Tables(paths, self.published, self.run.code or (), self.lake.endpoint, tuple(texts), names))
         )
         return self
@@ -529,76 +441,3 @@ class Spec(Value):
     def experiment(self) -> str:
         """MLflow's experiment."""
         return self.mlflow.experiment or self.project.name
-
-
-def seconds(duration: str) -> int:
-    """`1d12h` in seconds; 0 for what is not a duration."""
-    match = _DURATION.fullmatch(duration)
-    if not match or not duration:
-        return 0
-    days, hours, minutes, secs = (int(part or 0) for part in match.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + secs
-
-
-def days(period: str) -> int:
-    """`10y`, `26w`, `90d` in days, a year being 365.25 of them rounded up; 0 for what is not a period of 1 day to 1000 years."""
-    match = _PERIOD.fullmatch(period)
-    if not match:
-        return 0
-    number = math.ceil(int(match[1]) * {"d": 1, "w": 7, "y": 365.25}[match[2]])
-    return number if number <= _LONGEST_DAYS else 0
-
-
-def further_problems(document: Mapping[str, Any]) -> Problems:
-    """Rules over several keys, asked of a file in which some keys are at fault themselves: of all that are not.
-
-    `document` is the parsed file; the paths of the problems start at its root.
-    """
-    run, lake, environment = (_table(document.get(name)) for name in ("run", "lake", "environment"))
-    outputs = {name: _table(output) for name, output in _table(document.get("outputs")).items()}
-    problems = [(("environment", *loc), sentence) for loc, sentence in one_source(environment)]
-    for name, output in outputs.items():
-        compare = output.get("compare", "bytes")
-        if compare in ("bytes", "table", "json", "none"):
-            problems += [(("outputs", name, *loc), sentence) for loc, sentence in consistent_output(compare, output)]
-    command, code = run.get("command"), run.get("code")
-    texts: list[tuple[Loc, Any]] = [
-        (("run", "command", index), text) for index, text in enumerate(command if isinstance(command, list) else ())
-    ]
-    texts += [(("run", "env", name), text) for name, text in _table(run.get("env")).items()]
-    place = {"url": "", "path": ""}
-    names: dict[str, Any] = {
-        root: table if root == "params" else dict.fromkeys(table, place)
-        for root in ("params", "datasets", "outputs")
-        if isinstance(table := document.get(root, {}), Mapping)
-    }
-    tables = Tables(
-        paths={name: path for name, output in outputs.items() if (path := _valid(ProjectPath, output.get("path")))},
-        published={name: uri for name, output in outputs.items() if (uri := _address(output.get("publish")))},
-        code=tuple(path for item in (code if isinstance(code, list) else ()) if (path := _valid(ProjectPath, item))),
-        endpoint=_valid(str, lake.get("endpoint")),
-        texts=tuple((loc, text) for loc, text in texts if isinstance(text, str)),
-        names=names | ({"seed": run["seed"]} if "seed" in run else {}),
-    )
-    return [*problems, *disagreements(tables)]
-
-
-def _table(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _valid(kind: Any, value: Any) -> str | None:
-    """The value as a valid file would have it, None for one that is none of its kind."""
-    try:
-        found: str = TypeAdapter(kind).validate_python(value, strict=True)
-    except ValidationError:
-        return None
-    return found
-
-
-def _address(value: Any) -> LakeURI | None:
-    try:
-        place = LakeURI.parse(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return place if place and place.path else None

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from reprolock.errors import NotFound, PinError, UsageError
 from reprolock.lake.protocol import Commit, Lake
-from reprolock.model.spec import days
+from reprolock.model.periods import days
 from reprolock.model.words import short
 
 PREFIX = "reprolock-hold-"

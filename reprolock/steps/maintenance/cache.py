@@ -11,7 +11,7 @@ from reprolock.files.atomic_write import OWN_FOLDER
 from reprolock.files.object_cache import ObjectCache, Usage
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.spec_file import read_spec
-from reprolock.model.spec import seconds
+from reprolock.model.periods import seconds
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.prune import Pruned, prune
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from reprolock.environment.code.snapshot import Snapshot, chosen_paths, snapshot
 from reprolock.errors import UsageError
-from reprolock.model.spec import OWN_FILES, Spec
+from reprolock.model.spec import Spec
+from reprolock.model.spec_rules import OWN_FILES
 from reprolock.model.uri import is_under
 from reprolock.steps.project.machine import Machine
 from reprolock.tracker.tracking_uri import find_place

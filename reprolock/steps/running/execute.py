@@ -32,8 +32,9 @@ from reprolock.model.changes import why
 from reprolock.model.digest import sha256
 from reprolock.model.executors import executor_differences
 from reprolock.model.outcome import Outcome, Output
+from reprolock.model.periods import seconds
 from reprolock.model.record import ExecutorRecord, LeftoverRecord, Record
-from reprolock.model.spec import Spec, seconds
+from reprolock.model.spec import Spec
 from reprolock.model.workspace import Workspace
 from reprolock.steps.evidence.attest import Attestor
 from reprolock.steps.evidence.attestations import read_lines

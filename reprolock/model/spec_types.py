@@ -1,0 +1,101 @@
+"""The types of single values in repro.toml, each checked when it is read, and how a check says what is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Strict
+from pydantic_core import PydanticCustomError
+
+from reprolock.model.placeholders import as_argument
+from reprolock.model.secrecy import has_userinfo, is_secret_name, looks_secret
+from reprolock.model.spec_rules import Problems
+from reprolock.model.uri import check_path
+
+Scalar = str | bool | int | float
+Strings = Annotated[tuple[str, ...], Strict(False)]
+Format = Literal["delta", "parquet", "csv", "json", "orc", "avro", "text", "binary", "image"]
+
+
+def problem(message: str) -> PydanticCustomError:
+    """One problem of the spec, where the validator stands."""
+    return PydanticCustomError("spec", "{message}", {"message": message})
+
+
+class SpecProblems(ValueError):
+    """Several problems at once, each deeper than where the validator stands."""
+
+    def __init__(self, problems: Problems) -> None:
+        super().__init__("; ".join(sentence for _, sentence in problems))
+        self.problems = problems
+
+
+def refuse(problems: Problems) -> None:
+    """Raise `SpecProblems` where there are any."""
+    if problems:
+        raise SpecProblems(problems)
+
+
+def no_userinfo(address: str) -> str:
+    """The address, which must not contain credentials."""
+    if has_userinfo(address) or looks_secret(address):
+        raise problem("an address must not contain a user name or password; credentials come from the environment")
+    return address
+
+
+def _no_secret(text: str) -> str:
+    if looks_secret(text):
+        raise problem("this is a secret, and a secret must not be in a file; name its variable in run.pass_env")
+    return text
+
+
+def _project_path(path: str) -> str:
+    try:
+        check_path(path)
+    except ValueError as error:
+        raise problem(
+            str(error).replace("a path in a lake is relative to its repository", "write it relative to repro.toml")
+        ) from None
+    path = path.removeprefix("./").rstrip("/")
+    if not path:
+        raise problem("an empty path; name a file or folder below repro.toml")
+    return path
+
+
+def _settings(table: Mapping[str, Any]) -> dict[str, str]:
+    """Spark's options and settings are text: true, 8 and "8" are what a user may write."""
+    if not isinstance(table, Mapping):
+        return table
+    problems: Problems = []
+    for name, value in table.items():
+        if is_secret_name(name):
+            problems.append(
+                (
+                    (name,),
+                    f'"{name}" holds a secret, and a secret must not be in a file; secrets come from the environment',
+                )
+            )
+        elif isinstance(value, (dict, list)):
+            problems.append(((name,), "write text, a number, true or false"))
+        elif looks_secret(str(value)):
+            problems.append(
+                ((name,), "this is a secret, and a secret must not be in a file; secrets come from the environment")
+            )
+    refuse(problems)
+    return {name: as_argument(value) for name, value in table.items()}
+
+
+def _identifier(name: str) -> str:
+    if not (name.isascii() and name.isidentifier()):
+        text = re.sub(r"\W", "_", name, flags=re.ASCII)
+        better = text if text[:1].isidentifier() else f"_{text}"
+        raise problem(f'"{name}" is not an identifier; write letters, digits and "_", such as "{better}"')
+    return name
+
+
+Address = Annotated[str, BeforeValidator(lambda v: no_userinfo(v) if isinstance(v, str) else v)]
+ProjectPath = Annotated[str, BeforeValidator(lambda v: _project_path(v) if isinstance(v, str) else v)]
+Settings = Annotated[dict[str, str], BeforeValidator(_settings, json_schema_input_type=dict[str, Scalar])]
+Identifier = Annotated[str, AfterValidator(_identifier)]
