@@ -39,7 +39,8 @@ from reprolock.steps.recording.log import Reporter
 from reprolock.steps.recording.recover import close_abandoned
 from reprolock.steps.replaying.compare import compare
 from reprolock.steps.replaying.fetch import fetch
-from reprolock.steps.running.execute import Attempt, Performed, Unwatched, Watcher, perform, rehearse
+from reprolock.steps.running.attempt import Attempt, Performed, Unwatched, Watcher
+from reprolock.steps.running.execute import perform, rehearse
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.prepare import make_ready
 from reprolock.tracker import open_tracker, warm

@@ -4,48 +4,38 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
 from uuid import uuid4
 
-from reprolock.engine.cluster.probe import probe_executors
-from reprolock.engine.command_environment import Variables
 from reprolock.engine.process import execute, find_program
-from reprolock.environment.code.archive import archive
-from reprolock.environment.code.snapshot import check_keys
 from reprolock.environment.python.bytecode import note_bytecode, remove_unknown_bytecode
-from reprolock.environment.python.foreign_interpreter import refuse_foreign_python
-from reprolock.errors import MachineError, ReprolockError, UsageError
-from reprolock.files.atomic_write import write_whole
-from reprolock.files.containment import check_inside
+from reprolock.errors import MachineError, ReprolockError
 from reprolock.files.journal import Journal
-from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.os_errors import cannot_write
-from reprolock.files.outputs import find_outputs, put_in_place, refuse_standing, set_aside
-from reprolock.files.secrets import Scanner
-from reprolock.files.spec_file import NAME as SPEC
+from reprolock.files.outputs import find_outputs, put_in_place, set_aside
 from reprolock.lake.table_schema import Gateway
-from reprolock.model.changes import why
-from reprolock.model.digest import sha256
-from reprolock.model.executors import executor_differences
 from reprolock.model.outcome import Outcome, Output
 from reprolock.model.periods import seconds
-from reprolock.model.record import ExecutorRecord, LeftoverRecord, Record
-from reprolock.model.spec import Spec
+from reprolock.model.record import LeftoverRecord, Record
 from reprolock.model.workspace import Workspace
-from reprolock.steps.evidence.attest import Attestor
 from reprolock.steps.evidence.attestations import read_lines
-from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.project.prune import prune
-from reprolock.steps.project.run_context import RunContext
 from reprolock.steps.project.run_folders import runs_folder
-from reprolock.steps.recording.build import closing_record, opening_record
+from reprolock.steps.recording.build import closing_record
 from reprolock.steps.recording.input_schemas import with_shapes
-from reprolock.steps.recording.log import Reporter
-from reprolock.steps.recording.redact import check_opening, check_spec, redact_record, spark_keys, without_keys
+from reprolock.steps.recording.redact import spark_keys, without_keys
+from reprolock.steps.running.attempt import (
+    Attempt,
+    NotPlaced,
+    Opening,
+    Performed,
+    RunResult,
+    Scanners,
+    Watcher,
+)
 from reprolock.steps.running.evidence import Witnessed, hold_inputs, sign_intent, sign_result
 from reprolock.steps.running.if_changed import note_finished
 from reprolock.steps.running.leftovers import list_leftovers, times
@@ -53,145 +43,34 @@ from reprolock.steps.running.lineage import judge, kept_events, observe
 from reprolock.steps.running.materialise_for_run import count_unverified
 from reprolock.steps.running.metrics import gather_metrics, judge_metrics
 from reprolock.steps.running.mlflow_compat import check_mlflow, for_command, sets_other_experiment
-from reprolock.steps.running.options import RunOptions
+from reprolock.steps.running.opening import (
+    artifact_digests,
+    begin,
+    check_command,
+    check_secrets,
+    open_record,
+    output_paths,
+    read_declared,
+    rebuild_workspace,
+)
 from reprolock.steps.running.outputs import Measured, measure_outputs
-from reprolock.steps.running.prepare import Ready
 from reprolock.steps.running.publish import Published, publish
 from reprolock.steps.running.run_branches import Publication, discard, prepare
-from reprolock.steps.running.workspace import Materials, rebuild, s3_access
+from reprolock.steps.running.workspace import s3_access
 from reprolock.tracker.protocol import ATTESTATIONS
-from reprolock.tracker.tracking_uri import Place
-
-
-class Watcher(Protocol):
-    """Told what a person wants to see before the command's own output, and what goes wrong beside it."""
-
-    def ready(self, record: Record) -> None:
-        """The command starts now; with `dry_run` it would."""
-        ...
-
-    def publishing(self) -> AbstractContextManager[Progress]:
-        """Outputs are put into the lake now; returns the progress to report to."""
-        ...
-
-    def warn(self, sentence: str) -> None:
-        """Something went wrong that does not end the run."""
-        ...
-
-
-class Unwatched:
-    """No progress is shown."""
-
-    def ready(self, record: Record) -> None:
-        """Nothing is said."""
-
-    def publishing(self) -> AbstractContextManager[Progress]:
-        """Nothing is drawn."""
-        return nullcontext(SILENT)
-
-    def warn(self, sentence: str) -> None:
-        """Nothing is said."""
-
-
-class RunResult(NamedTuple):
-    """The closing record (the opening one with `dry_run`), whether MLflow has it, and MLflow's address.
-
-    `skipped`: nothing was run, and the record is that of the equal run before (`--if-changed`). `incomplete`:
-    why outputs of a run that has ended are not where they were to be, in the project (`NotPlaced`) or in the lake, or why
-    the run is not signed although repro.toml asks for it. `signer`: ID of the key that signed it.
-    """
-
-    record: Record
-    sent: bool
-    tracking: str
-    skipped: bool = False
-    signer: str | None = None
-    incomplete: ReprolockError | None = None
-
-
-class NotPlaced(MachineError):
-    """Outputs that could not be put at their paths in the project; they stay in the run's folder."""
-
-
-class Attempt(NamedTuple):
-    """One run, made ready. `before` is the run that this one is told apart from; `attestor` signs what is stated of it."""
-
-    ready: Ready
-    reporter: Reporter
-    options: RunOptions
-    watcher: Watcher
-    before: Record | None
-    attestor: Attestor | None = None
-
-    @property
-    def context(self) -> RunContext:
-        """Its folder, spec, pins and machine."""
-        return self.ready.context
-
-    @property
-    def place(self) -> Place:
-        """The MLflow that it is recorded in."""
-        return self.reporter.tracker.place
-
-
-class Performed(NamedTuple):
-    """What a run came to, and how to look at its tables again: the command's own Python and variables.
-
-    `unmeasured` names outputs that this machine could not digest.
-    """
-
-    result: RunResult
-    python: Path
-    environ: Mapping[str, str]
-    unmeasured: frozenset[str]
-
-
-class Scanners(NamedTuple):
-    """What finds the secrets that no file of a run may hold.
-
-    `used` knows each that is in use, and what pass_env lets through; `own` is without the latter, which may be the
-    project's own folder.
-    """
-
-    used: Scanner
-    own: Scanner
-
-    @classmethod
-    def of(cls, context: RunContext, further: Mapping[str, str] = {}) -> Scanners:
-        """`further` are Spark's own, by the setting that each is for."""
-        machine = context.machine
-        return cls(machine.scanner(context.spec.run.pass_env, further), machine.scanner((), further))
-
-
-class Opening(NamedTuple):
-    """A run whose command can start: its opening record, the files that are logged beside it, and the signed intent."""
-
-    workspace: Workspace
-    record: Record
-    files: Mapping[str, Path]
-    scanners: Scanners
-    publication: Publication | None
-    intent: tuple[bytes, ...] = ()
-
-    def redact(self, record: Record, watcher: Watcher) -> Record:
-        """The record as it may be written: a secret that the command printed or logged ends no run."""
-        record, remarks = redact_record(record, self.record, self.scanners.used)
-        for remark in remarks:
-            watcher.warn(remark)
-        return record
 
 
 def rehearse(attempt: Attempt) -> RunResult:
     """`--dry-run`: everything up to the command, in a folder that is removed again."""
     context = attempt.context
     check_mlflow(attempt.ready.materials.interpreter.built, attempt.place, offline=context.offline)
-    _read_declared(context, Scanners.of(context))
+    read_declared(context, Scanners.of(context))
     name = f"dry-run-{uuid4().hex}"
     try:
-        workspace, _ = _rebuild(attempt, name, {}, None)
-        _check_command(attempt, workspace)
-        record = _opening_record(attempt, workspace, context.machine.now())
-        _check_keys(attempt, record, workspace, Scanners.of(context, spark_keys(workspace)))
+        workspace, _ = rebuild_workspace(attempt, name, {}, None)
+        check_command(attempt, workspace)
+        record = open_record(attempt, workspace, context.machine.now())
+        check_secrets(attempt, record, workspace, Scanners.of(context, spark_keys(workspace)))
     finally:
         shutil.rmtree(runs_folder(context.root) / name, ignore_errors=True)
     attempt.watcher.ready(record)
@@ -203,7 +82,7 @@ def perform(attempt: Attempt) -> Performed:
     context, reporter = attempt.context, attempt.reporter
     check_mlflow(attempt.ready.materials.interpreter.built, attempt.place, offline=context.offline)
     scanners = Scanners.of(context)
-    declared = _read_declared(context, scanners)
+    declared = read_declared(context, scanners)
     started = context.machine.now()
     journal = Journal.open(context.root, uuid4().hex, attempt.place.shown, started)
     run_id = _create(attempt, journal, started)
@@ -212,9 +91,9 @@ def perform(attempt: Attempt) -> Performed:
         with ExitStack() as undo:
             publication = _publication(attempt, run_id, undo)
             tracking = _tracking(attempt, run_id)
-            workspace, composed = _rebuild(attempt, run_id, tracking, publication)
+            workspace, composed = rebuild_workspace(attempt, run_id, tracking, publication)
             scanners = Scanners.of(context, spark_keys(workspace))
-            record, files = _begin(attempt, workspace, scanners, started, declared)
+            record, files = begin(attempt, workspace, scanners, started, declared)
             if intent := sign_intent(attempt.attestor, record, workspace.folder):
                 files[ATTESTATIONS] = workspace.folder / ATTESTATIONS
             for name in composed.missing:
@@ -279,19 +158,6 @@ def _discard(publication: Publication, watcher: Watcher) -> None:
         watcher.warn(f"the run's own branches stay in the lake: {error.message}")
 
 
-def _begin(
-    attempt: Attempt, workspace: Workspace, scanners: Scanners, started: datetime, declared: Mapping[str, bytes]
-) -> tuple[Record, dict[str, Path]]:
-    """The opening record, searched for secrets, and its artifacts."""
-    _check_command(attempt, workspace)
-    record = _opening_record(attempt, workspace, started, _executors(workspace))
-    for sentence in executor_differences(record):
-        attempt.watcher.warn(f"executors {sentence}")
-    _check_keys(attempt, record, workspace, scanners)
-    files = _files(attempt.ready.materials, workspace, declared)
-    return record.replaced({"artifacts": _digests(files)}), files
-
-
 def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     """Execute the command, and record how it ended."""
     context, reporter, watcher = attempt.context, attempt.reporter, attempt.watcher
@@ -318,7 +184,7 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     record = closing_record(
         record, outcome.ending, measured.outputs, lineage, metrics or {}, count_unverified(workspace.folder)
     ).replaced({"children": children, "leftovers": _leftovers(attempt, workspace, placed)})
-    record = opening.redact(record.replaced({"artifacts": record.artifacts | _digests(kept)}), watcher)
+    record = opening.redact(record.replaced({"artifacts": record.artifacts | artifact_digests(kept)}), watcher)
     reporter.ended(record, workspace.folder, files)
     published = _publish(attempt, opening, record, outcome, undo)
     record = opening.redact(record.replaced({"published": published.records}), watcher).sealed()
@@ -367,93 +233,6 @@ def _publish(attempt: Attempt, opening: Opening, record: Record, outcome: Outcom
         )
 
 
-def _rebuild(
-    attempt: Attempt, run_id: str, tracking: Mapping[str, str], publication: Publication | None
-) -> tuple[Workspace, Variables]:
-    return rebuild(
-        run_id,
-        attempt.context,
-        attempt.ready.materials,
-        in_place=attempt.options.in_place,
-        tracking=tracking,
-        publication=publication,
-    )
-
-
-def _output_paths(spec: Spec) -> dict[str, str]:
-    """The outputs' paths by their names."""
-    return {name: output.path for name, output in spec.outputs.items()}
-
-
-def _check_command(attempt: Attempt, workspace: Workspace) -> None:
-    """UsageError for a command that is not there, a Python from outside of the locked environment, an output that the code has."""
-    check_inside(attempt.context.root, *_output_paths(attempt.context.spec).values())
-    if workspace.mode == "isolated":
-        refuse_standing(_output_paths(attempt.context.spec), workspace.work)
-    path = workspace.environ["PATH"]
-    program = find_program(workspace.argv[0], path, workspace.work)
-    if (built := attempt.ready.materials.interpreter.built) is not None:
-        refuse_foreign_python((program, *workspace.argv[1:]), built, path, workspace.work)
-
-
-def _executors(workspace: Workspace) -> tuple[ExecutorRecord, ...]:
-    """What the executors of a cluster run, asked before the command; empty for a local master."""
-    if workspace.spark is None or workspace.spark.hook is None:
-        return ()
-    return probe_executors(
-        workspace.spark.master,
-        python=Path(find_program("python", workspace.environ["PATH"], workspace.work)),
-        environ=workspace.environ,
-        folder=workspace.folder,
-    )
-
-
-def _opening_record(
-    attempt: Attempt, workspace: Workspace, started: datetime, executors: tuple[ExecutorRecord, ...] = ()
-) -> Record:
-    record = opening_record(
-        attempt.ready.sources,
-        workspace,
-        attempt.ready.materials.interpreter.record,
-        tree=attempt.ready.materials.snapshot.tree,
-        started=started,
-        run_name=attempt.options.name,
-        executors=executors,
-    )
-    return record.replaced({"why": why(record, attempt.before)})
-
-
-def _check_keys(attempt: Attempt, record: Record, workspace: Workspace, scanners: Scanners) -> None:
-    """UsageError for a secret in what is recorded, or one of Spark's own, known by now, in the code."""
-    materials = attempt.ready.materials
-    try:
-        if spark_keys(workspace):
-            check_keys(materials.snapshot, materials.code_root, scanners.own)
-        check_opening(record, scanners.own)
-    except UsageError:
-        shutil.rmtree(workspace.folder, ignore_errors=True)  # what the command was to be given holds it too
-        raise
-
-
-def _read_declared(context: RunContext, scanners: Scanners) -> dict[str, bytes]:
-    """repro.toml and repro.lock as they are logged, searched for secrets."""
-    contents = {name: (context.root / name).read_bytes() for name in (SPEC, LOCK)}
-    for name, data in contents.items():
-        scanners.used.check(data, name)
-    check_spec(context.spec, scanners.own)
-    return contents
-
-
-def _files(materials: Materials, workspace: Workspace, declared: Mapping[str, bytes]) -> dict[str, Path]:
-    """The artifacts: what was declared, what was pinned, and the code that runs."""
-    contents = {**declared, "code.tar.gz": archive(materials.snapshot, materials.code_root)}
-    files = {}
-    for name, data in contents.items():
-        files[name] = workspace.folder / name
-        write_whole(files[name], data)
-    return files
-
-
 def _complete(attempt: Attempt, opening: Opening, record: Record) -> Record:
     """Beside the command: the columns of its inputs."""
     context = attempt.context
@@ -483,7 +262,7 @@ def _measure(attempt: Attempt, opening: Opening, outputs: tuple[Output, ...], py
 
 def _execute(attempt: Attempt, workspace: Workspace, publication: Publication | None) -> Outcome:
     context = attempt.context
-    declared = _output_paths(context.spec)
+    declared = output_paths(context.spec)
     if workspace.mode == "in-place":
         set_aside(declared, context.root, workspace.run_id)
     for path in workspace.outputs.values():
@@ -535,8 +314,3 @@ def _place(
         more = (unpublished.message, *unpublished.problems) if unpublished else ()
         return NotPlaced(f"the outputs are not put in place: {error.message}", hint=hint, problems=more)
     return unpublished
-
-
-def _digests(files: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of artifacts, by their names."""
-    return {name: sha256(path.read_bytes()) for name, path in files.items()}

@@ -28,7 +28,8 @@ from reprolock.steps.project.run_context import RunContext
 from reprolock.steps.project.run_folders import latest, runs_folder
 from reprolock.steps.recording.log import Reporter, offline_place
 from reprolock.steps.recording.recover import close_abandoned
-from reprolock.steps.running.execute import Attempt, RunResult, Unwatched, Watcher, perform, rehearse
+from reprolock.steps.running.attempt import Attempt, RunResult, Unwatched, Watcher
+from reprolock.steps.running.execute import perform, rehearse
 from reprolock.steps.running.if_changed import equal_run
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.prepare import make_ready

@@ -1,0 +1,140 @@
+"""Before the command starts: the run's folder, its opening record and artifacts, searched for secrets."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from reprolock.engine.cluster.probe import probe_executors
+from reprolock.engine.command_environment import Variables
+from reprolock.engine.process import find_program
+from reprolock.environment.code.archive import archive
+from reprolock.environment.code.snapshot import check_keys
+from reprolock.environment.python.foreign_interpreter import refuse_foreign_python
+from reprolock.errors import UsageError
+from reprolock.files.atomic_write import write_whole
+from reprolock.files.containment import check_inside
+from reprolock.files.lock_file import NAME as LOCK
+from reprolock.files.outputs import refuse_standing
+from reprolock.files.spec_file import NAME as SPEC
+from reprolock.model.changes import why
+from reprolock.model.digest import sha256
+from reprolock.model.executors import executor_differences
+from reprolock.model.record import ExecutorRecord, Record
+from reprolock.model.spec import Spec
+from reprolock.model.workspace import Workspace
+from reprolock.steps.project.run_context import RunContext
+from reprolock.steps.recording.build import opening_record
+from reprolock.steps.recording.redact import check_opening, check_spec, spark_keys
+from reprolock.steps.running.attempt import Attempt, Scanners
+from reprolock.steps.running.run_branches import Publication
+from reprolock.steps.running.workspace import Materials, rebuild
+
+
+def read_declared(context: RunContext, scanners: Scanners) -> dict[str, bytes]:
+    """repro.toml and repro.lock as they are logged, searched for secrets."""
+    contents = {name: (context.root / name).read_bytes() for name in (SPEC, LOCK)}
+    for name, data in contents.items():
+        scanners.used.check(data, name)
+    check_spec(context.spec, scanners.own)
+    return contents
+
+
+def rebuild_workspace(
+    attempt: Attempt, run_id: str, tracking: Mapping[str, str], publication: Publication | None
+) -> tuple[Workspace, Variables]:
+    """The run's folder with its inputs, environment and code."""
+    return rebuild(
+        run_id,
+        attempt.context,
+        attempt.ready.materials,
+        in_place=attempt.options.in_place,
+        tracking=tracking,
+        publication=publication,
+    )
+
+
+def check_command(attempt: Attempt, workspace: Workspace) -> None:
+    """UsageError for a command that is not there, a Python from outside of the locked environment, an output that the code has."""
+    check_inside(attempt.context.root, *output_paths(attempt.context.spec).values())
+    if workspace.mode == "isolated":
+        refuse_standing(output_paths(attempt.context.spec), workspace.work)
+    path = workspace.environ["PATH"]
+    program = find_program(workspace.argv[0], path, workspace.work)
+    if (built := attempt.ready.materials.interpreter.built) is not None:
+        refuse_foreign_python((program, *workspace.argv[1:]), built, path, workspace.work)
+
+
+def begin(
+    attempt: Attempt, workspace: Workspace, scanners: Scanners, started: datetime, declared: Mapping[str, bytes]
+) -> tuple[Record, dict[str, Path]]:
+    """The opening record, searched for secrets, and its artifacts."""
+    check_command(attempt, workspace)
+    record = open_record(attempt, workspace, started, _executors(workspace))
+    for sentence in executor_differences(record):
+        attempt.watcher.warn(f"executors {sentence}")
+    check_secrets(attempt, record, workspace, scanners)
+    files = write_artifacts(attempt.ready.materials, workspace, declared)
+    return record.replaced({"artifacts": artifact_digests(files)}), files
+
+
+def open_record(
+    attempt: Attempt, workspace: Workspace, started: datetime, executors: tuple[ExecutorRecord, ...] = ()
+) -> Record:
+    """The record as it is when the command starts, with why this run is another than the one before."""
+    record = opening_record(
+        attempt.ready.sources,
+        workspace,
+        attempt.ready.materials.interpreter.record,
+        tree=attempt.ready.materials.snapshot.tree,
+        started=started,
+        run_name=attempt.options.name,
+        executors=executors,
+    )
+    return record.replaced({"why": why(record, attempt.before)})
+
+
+def check_secrets(attempt: Attempt, record: Record, workspace: Workspace, scanners: Scanners) -> None:
+    """UsageError for a secret in what is recorded, or one of Spark's own, known by now, in the code."""
+    materials = attempt.ready.materials
+    try:
+        if spark_keys(workspace):
+            check_keys(materials.snapshot, materials.code_root, scanners.own)
+        check_opening(record, scanners.own)
+    except UsageError:
+        shutil.rmtree(workspace.folder, ignore_errors=True)  # what the command was to be given holds it too
+        raise
+
+
+def write_artifacts(materials: Materials, workspace: Workspace, declared: Mapping[str, bytes]) -> dict[str, Path]:
+    """The artifacts: what was declared, what was pinned, and the code that runs."""
+    contents = {**declared, "code.tar.gz": archive(materials.snapshot, materials.code_root)}
+    files = {}
+    for name, data in contents.items():
+        files[name] = workspace.folder / name
+        write_whole(files[name], data)
+    return files
+
+
+def _executors(workspace: Workspace) -> tuple[ExecutorRecord, ...]:
+    """What the executors of a cluster run, asked before the command; empty for a local master."""
+    if workspace.spark is None or workspace.spark.hook is None:
+        return ()
+    return probe_executors(
+        workspace.spark.master,
+        python=Path(find_program("python", workspace.environ["PATH"], workspace.work)),
+        environ=workspace.environ,
+        folder=workspace.folder,
+    )
+
+
+def output_paths(spec: Spec) -> dict[str, str]:
+    """The outputs' paths by their names."""
+    return {name: output.path for name, output in spec.outputs.items()}
+
+
+def artifact_digests(files: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of artifacts, by their names."""
+    return {name: sha256(path.read_bytes()) for name, path in files.items()}
