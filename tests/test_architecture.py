@@ -116,3 +116,10 @@ def test_all_that_is_printed_goes_through_one_module() -> None:
             if called in ("print", "click.echo", "click.secho", "click.style", "sys.stdout.write", "sys.stderr.write"):
                 printing.append(f"{name}:{node.lineno} {called}")
     assert [place for place in printing if not place.startswith("reprolock.cli.terminal:")] == []
+
+
+def test_collecting_the_model_tests_loads_no_heavy_library() -> None:
+    code = "import sys, pytest; pytest.main(['--collect-only', '-q', 'tests/model']); print(sorted({'mlflow', 'pyspark'} & {*sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert " tests collected" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"

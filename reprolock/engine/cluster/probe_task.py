@@ -24,7 +24,7 @@ SETTINGS = {
     "spark.sql.extensions": "",
     "spark.api.mode": "classic",
 }
-"""No part of the run: nobody watches this session."""
+"""No part of the run: what this session reads is not observed."""
 _SETTLE_SECONDS = 2.0
 _TASK_SECONDS = 0.2
 

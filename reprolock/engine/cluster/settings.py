@@ -22,7 +22,7 @@ EXECUTOR_VARIABLES = "REPROLOCK_EXECUTOR_VARIABLES"
 """Names, separated by blanks, of the driver's variables that executors are given. hook.py reads it."""
 _PREFIX = "spark.executorEnv."
 _REDACTION = "spark.redaction.regex"
-# Spark's own expression, and the names of our variables: an access key ID is nobody's business either.
+# Spark's own expression, and the names of our variables: an access key ID is not to be shown either.
 _REDACTED = "(?i)secret|password|token|access[.]?key|reprolock_s3a"
 
 

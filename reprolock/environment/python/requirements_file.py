@@ -121,7 +121,7 @@ def _local(value: str, place: str, name: str) -> str:
 
 
 def _relative(value: str, option: str, folder: Path) -> str:
-    """A folder of wheels, or an index in one, stands beside the file that names it."""
+    """A folder of wheels, or an index in one, is relative to the file that names it."""
     if option in ("--no-index", "--trusted-host") or "://" in value or not value:
         return value
     return str((folder / value).resolve())

@@ -27,7 +27,7 @@ from reprolock.lake.protocol import Object
 from reprolock.lake.upload_sources import SizedFile, open_source
 
 LARGE = 64 * 2**20
-"""Content of more bytes than this stands beside the repository. Part of the format: it decides checksums."""
+"""Content of more bytes than this is kept outside the repository. Part of the format: it decides checksums."""
 _CHUNK = 2**20
 _POINTER = re.compile(rb"reprolock large object\nsha256 ([0-9a-f]{64})\nsize ([0-9]+)\n")
 

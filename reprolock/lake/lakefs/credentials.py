@@ -2,7 +2,7 @@
 
 Endpoint and credentials are looked for where lakectl looks: the LAKECTL_* variables, then the file that
 LAKECTL_CONFIG_FILE names, else ~/.lakectl.yaml. One rule is stricter than lakectl's: credentials go only
-to the endpoint that stands beside them. lakectl lets a variable override a value of the file, and so
+to the endpoint configured with them. lakectl lets a variable override a value of the file, and so
 would send the file's credentials to any endpoint that the environment, or another person's repro.toml, names.
 """
 

@@ -28,7 +28,7 @@ from reprolock.model.words import counted
 from reprolock.steps.bundling import layout
 from reprolock.steps.inputs.opaque import note_opaque
 
-_HINT = "get the bundle again from whoever made it"
+_HINT = "get the bundle again from its author"
 _LARGEST_ARTIFACT = 1 << 30
 
 

@@ -217,7 +217,7 @@ def test_hostile_archives(mail: Mail, cli: Cli, tmp_path: Path) -> None:
             said = cli(*command)
             assert (said.code, said.err.splitlines()) == (
                 7,
-                [f"error: {path} is not taken: {reason}", "hint: get the bundle again from whoever made it"],
+                [f"error: {path} is not taken: {reason}", "hint: get the bundle again from its author"],
             ), said.err
         assert {entry.name for entry in tmp_path.iterdir()} - before <= {".reprolock", "mlflow.db"}
 
