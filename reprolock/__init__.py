@@ -31,6 +31,7 @@ _HOMES = {
     "init": "reprolock.steps.project.init",
     "lock": "reprolock.steps.locking.lock",
     "replay": "reprolock.steps.replaying.replay",
+    "report": "reprolock.steps.reporting.report",
     "run": "reprolock.steps.running.run",
     "same_data": "reprolock.steps.inspecting.same_data",
     "schema": "reprolock.steps.maintenance.schema",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from command_line import Cli
 from lake_project import LakeProject
@@ -15,9 +18,13 @@ from lake_project import LakeProject
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_public_schema_accepts_the_action() -> None:
+@pytest.mark.parametrize(
+    ("file", "schema"),
+    [("action.yml", "vendor.github-actions"), ("templates/data-upgrade.yml", "vendor.github-workflows")],
+)
+def test_the_public_schema_accepts(file: str, schema: str) -> None:
     program = str(Path(sys.executable).with_name("check-jsonschema"))
-    command = [program, "--builtin-schema", "vendor.github-actions", str(ROOT / "action.yml")]
+    command = [program, "--builtin-schema", schema, str(ROOT / file)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -71,13 +78,18 @@ def test_the_hook_after_a_checkout_says_what_moved(lake_project: LakeProject, cl
     assert bash(hook("reprolock-moved")["entry"] + " HEAD HEAD", lake_project.root).stdout == ""
 
 
+def action_steps() -> list[dict[str, Any]]:
+    steps: list[dict[str, Any]] = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    return steps
+
+
 def action_step(lake_project: LakeProject, command: str) -> tuple[int, str, str]:
-    """The action's last step, as a runner executes it: its code, what it prints on stdout, and the summary."""
-    steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    """The action's command, as a runner executes it: its code, what it prints on stdout, and the summary."""
+    [step] = [step for step in action_steps() if step.get("name") == "Run it"]
     summary = lake_project.root / "summary.md"
     summary.write_text("")
     done = bash(
-        steps[-1]["run"],
+        step["run"],
         lake_project.root,
         COMMAND=command,
         RUNNER_TEMP=str(lake_project.root),
@@ -114,3 +126,87 @@ def test_the_gitlab_component_runs_what_it_is_given(lake_project: LakeProject, c
     assert {name for name in spec["spec"]["inputs"]} >= {"command", "version", "extras", "stage"}
     assert cli("lock").code == 0
     assert bash(job["script"][-1], lake_project.root, REPROLOCK_COMMAND="lock --check").returncode == 0
+
+
+GH = """#!/bin/bash
+# Keeps what it is asked, and has one comment once that was made.
+printf '%s\\n' "$*" >> "$GH_ASKED"
+case "$*" in
+  *--paginate*) cat "$GH_COMMENTS" ;;
+  *POST*) echo 4711 > "$GH_COMMENTS" ;;
+  "pr edit"*) [ -s "$GH_COMMENTS" ] ;;
+  "pr create"*) echo 1 > "$GH_COMMENTS" ;;
+esac
+"""
+"""In GitHub's place, which cannot be reached from here."""
+
+
+def forge(folder: Path) -> dict[str, str]:
+    """Variables of a runner whose `gh` only keeps what it is asked, in `asked`."""
+    (folder / "bin").mkdir(parents=True, exist_ok=True)
+    (folder / "bin" / "gh").write_text(GH)
+    (folder / "bin" / "gh").chmod(0o755)
+    for name in ("asked", "comments", "summary.md", "output"):
+        (folder / name).touch()
+    path = os.pathsep.join([str(folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {
+        "PATH": path,
+        "GH_ASKED": str(folder / "asked"),
+        "GH_COMMENTS": str(folder / "comments"),
+        "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
+        "GITHUB_OUTPUT": str(folder / "output"),
+        "RUNNER_TEMP": str(folder),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        **{f"GIT_{who}_NAME": "Ann" for who in ("AUTHOR", "COMMITTER")},
+        **{f"GIT_{who}_EMAIL": "ann@example.com" for who in ("AUTHOR", "COMMITTER")},
+    }
+
+
+def test_the_action_keeps_one_comment(
+    lake_project: LakeProject, cli: Cli, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The report is in the summary; the first comment is made, and the same one is written anew from then on."""
+    folder = tmp_path_factory.mktemp("runner")
+    environ = forge(folder) | {
+        "REPORT": "--base HEAD",
+        "COMMENT": "true",
+        "COMMENTS": "repos/a/b/issues",
+        "NUMBER": "7",
+    }
+    (lake_project.root / ".gitignore").write_text("lake/\n.reprolock/\n")
+    assert cli("lock").code == 0
+    assert bash("git init -q; git add -A; git commit -qm one", lake_project.root, **environ).returncode == 0
+    lake_project.commit("train/b.csv", b"x,y\n3,4\n")
+    assert cli("lock", "--upgrade").code == 0
+    [step] = [step for step in action_steps() if step.get("name") == "Write the report"]
+    for _ in range(2):
+        done = bash(step["run"], lake_project.root, **environ)
+        assert done.returncode == 0, done.stderr
+    report = (folder / "report.md").read_text()
+    assert report.startswith(
+        "<!-- reprolock report: flights -->\n## flights: HEAD → this change\n\n**One thing changed.**"
+    )
+    assert (folder / "summary.md").read_text() == report * 2
+    look = "api --paginate repos/a/b/issues/7/comments --jq .[] | select(.body | startswith(env.MARKER)) | .id"
+    assert (folder / "asked").read_text().splitlines() == [
+        look,
+        f"api --silent --method POST repos/a/b/issues/7/comments --field body=@{folder}/report.md",
+        look,
+        f"api --silent --method PATCH repos/a/b/issues/comments/4711 --field body=@{folder}/report.md",
+    ]
+
+
+def test_renovate_finds_packages_in_repro_toml(tmp_path: Path) -> None:
+    """The configuration of docs/guides/ci.md: valid by Renovate's public schema, and its expression finds what is pinned."""
+    page = (ROOT / "docs" / "guides" / "ci.md").read_text()
+    text = page.partition('```json title="renovate.json"\n')[2].partition("```")[0]
+    (tmp_path / "renovate.json").write_text(text)
+    program = str(Path(sys.executable).with_name("check-jsonschema"))
+    command = [program, "--builtin-schema", "vendor.renovate", str(tmp_path / "renovate.json")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [manager] = json.loads(text)["customManagers"]
+    [expression] = manager["matchStrings"]
+    spec = 'packages = ["pandas==2.2.0", "scikit-learn==1.7.1", "numpy"]\n[run]\nenv = { A = "x=1" }\n'
+    found = [match.group("depName", "currentValue") for match in re.finditer(expression.replace("(?<", "(?P<"), spec)]
+    assert found == [("pandas", "2.2.0"), ("scikit-learn", "1.7.1")]

@@ -30,14 +30,14 @@ def text_lines(difference: Difference) -> Iterator[str]:
 
 def markdown_lines(difference: Difference) -> Iterator[str]:
     """A heading, the sentence, a table, and the code's unified diff folded away."""
-    yield f"### {_escape(difference.left)} → {_escape(difference.right)}"
+    yield f"### {escape(difference.left)} → {escape(difference.right)}"
     yield ""
     yield f"**{difference.sentence}**"
     yield ""
     yield "| section | | |"
     yield "| --- | --- | --- |"
     for section in _join(difference):
-        for name, state, text in _rows(section, _escape):
+        for name, state, text in _rows(section, escape):
             yield f"| {name} | {'**changed**' if state == 'changed' else state} | {text} |"
     patch = [plain(line) for section in difference.sections for line in section.patch]
     if patch:
@@ -55,7 +55,7 @@ def markdown_lines(difference: Difference) -> Iterator[str]:
         )
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Text that Markdown takes for text, and no forge for a mention."""
     return _MARKDOWN.sub(r"\\\1", plain(text)).replace("@", "&#64;")
 

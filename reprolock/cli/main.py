@@ -40,6 +40,7 @@ COMMANDS = {
     "status": Entry("status", "project", "Show which branches moved on, and what is stale in the lock."),
     "diff": Entry("diff", "project", "Compare two locks, two git revisions of a lock, or two runs."),
     "env": Entry("env", "project", "Show the locked environment; export or prune it."),
+    "report": Entry("report", "project", "Write what a change of the lock did, for a pull request."),
     "git-driver": Entry("git_driver", "project", "Let git merge repro.lock, and show its changes, pin by pin."),
     "run": Entry("run", "run", "Rebuild the inputs from the lock, run the command, record it."),
     "replay": Entry("replay", "run", "Run a recorded run again from its record alone, and give a verdict."),
@@ -60,9 +61,7 @@ COMMANDS = {
     "trust": Entry("trust", "machine", "Let credentials go to an address that a repro.toml or a record names."),
     "doctor": Entry("doctor", "machine", "Check what is missing on this machine, and how to get it."),
     "cache": Entry("cache", "machine", "Show and trim the cache."),
-    "schema": Entry(
-        "schema", "machine", "Print the JSON Schemas of repro.toml, repro.lock, record.json and trust.toml."
-    ),
+    "schema": Entry("schema", "machine", "Print the JSON Schemas of the files and of reports."),
     "completion": Entry("completion", "machine", "Print the completion script of a shell."),
     "materialise": Entry("materialise", None),
 }

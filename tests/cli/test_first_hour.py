@@ -321,6 +321,7 @@ def test_json_is_one_object_on_stdout_everywhere(
         "doctor": [[]],
         "schema": [[], ["record"], ["--write", str(root / "schemas")]],
         "completion": [["bash"], ["zsh"], ["fish"]],
+        "report": [],  # two revisions in git: tests/cli/test_report.py
         "git-driver": [],  # a clone is set up: tests/cli/test_git_driver.py
     }  # fmt: skip
     assert calls.keys() >= {name for name, entry in COMMANDS.items() if entry.group}

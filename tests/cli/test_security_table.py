@@ -69,6 +69,7 @@ def commands(run: str, folder: Path) -> dict[str, list[list[str]]]:
         "replay RUN --dry-run": [["replay", str(folder), "--dry-run"]],
         "show": [["show"], ["show", run], ["show", "--lock"], ["show", run, "--json"]],
         "diff": [["diff", run, run], ["diff", "repro.lock", "repro.lock"]],
+        "report": [["report"]],
         "export": [["export", run, "--format", "prov"]],
         "same-data": [["same-data", run, run]],
         "impact": [["impact", "lakefs://example-repo/main/train/"]],

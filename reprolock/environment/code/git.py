@@ -175,6 +175,32 @@ def blob_at(root: Path, revision: str, path: str) -> bytes | None:
     return None if answer.returncode else answer.stdout
 
 
+def merge_base(root: Path, revision: str) -> str | None:
+    """The commit from which HEAD and a revision have parted; None where that is none, or shares no history."""
+    return _line(root, "merge-base", "HEAD", revision) if is_revision(root, revision) else None
+
+
+def clone_at(root: Path, commit: str, folder: Path) -> Path:
+    """Clone the repository that `root` is in into an empty folder, at a commit; where `root` is in the clone.
+
+    Objects are shared, no hook of a template comes along, and `origin` is the repository's own.
+    """
+    top = top_folder(root)
+    assert top is not None  # there is a commit
+    inside = root.resolve().relative_to(top.resolve())
+    clone = folder / "clone"
+    for where, arguments in (
+        (folder, ("clone", "--quiet", "--shared", "--no-checkout", "--template=", str(top), str(clone))),
+        (clone, ("checkout", "--quiet", "--detach", commit)),
+    ):
+        answer = _git(where, *arguments, settings=("protocol.file.allow=always",))
+        if answer.returncode:
+            raise _git_error(root, answer.stderr)
+    if (remote := _line(root, "config", "--get", "remote.origin.url")) is not None:
+        _git(clone, "config", "remote.origin.url", remote)
+    return clone / inside
+
+
 def top_folder(root: Path) -> Path | None:
     """The top folder of the work tree that `root` is in; None without git or a repository."""
     try:

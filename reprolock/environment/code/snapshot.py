@@ -137,12 +137,12 @@ def _compare(
     """
     differs, aside = dict[str, str](), dict[str, str]()
     for path, why in changes.items():
-        if _never(path, exclude):
+        if _never(path, exclude) or not _in_scope(path, code):
             if why != "untracked":
                 aside[path] = why
         elif why == "modified" and path in committed and path not in unlike:
             aside[path] = "modified, yet git would store what the commit has"
-        elif _in_scope(path, code):
+        else:
             differs[path] = why
     if committed:
         for path in paths:

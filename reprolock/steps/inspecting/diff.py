@@ -193,7 +193,7 @@ def _of_runs(old: RunSide, new: RunSide) -> Iterator[Section]:
     detail = f"{now.spark.version} {now.spark.master}" if now.spark else ""
     yield Section(name="spark", detail=detail, changes=tuple(changes(_spark_settings(was), _spark_settings(now))))
     yield _code(old, new)
-    params = [{name: _display(value) for name, value in flattened(side.params).items()} for side in (was, now)]
+    params = [display_params(side.params) for side in (was, now)]
     yield Section(
         name="params",
         detail=", ".join(f"{name} {value}" for name, value in params[1].items()),
@@ -318,6 +318,11 @@ def _rows(old: OutputRecord | None, new: OutputRecord | None) -> str:
         if old.table.rows != new.table.rows
         else f"{new.table.rows} rows in both"
     )
+
+
+def display_params(params: Mapping[str, Any]) -> dict[str, str]:
+    """Params by their whole names, as text in which two values are equal only if they are."""
+    return {name: _display(value) for name, value in flattened(params).items()}
 
 
 def changes(old: Mapping[str, str], new: Mapping[str, str], prefix: str = "") -> Iterator[Change]:

@@ -1,4 +1,4 @@
-"""The JSON Schemas of repro.toml, repro.lock, record.json and trust.toml, made from the models."""
+"""The JSON Schemas of repro.toml, repro.lock, record.json, trust.toml and of reports, made from the models."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from reprolock.files.atomic_write import write_whole
 from reprolock.files.lock_file import FLAT
 from reprolock.model.lock import Lock
 from reprolock.model.record import Record
+from reprolock.model.report import Report
 from reprolock.model.spec import Spec
 from reprolock.model.trust import TrustPolicy
 
@@ -22,6 +23,7 @@ def schema() -> dict[str, dict[str, Any]]:
         "repro.toml.schema.json": _with_title(Spec.model_json_schema(), "repro.toml"),
         "repro.lock.schema.json": _with_title(_flat(Lock.model_json_schema()), "repro.lock"),
         "record.schema.json": _with_title(Record.model_json_schema(), "record.json"),
+        "report.schema.json": _with_title(Report.model_json_schema(), "the JSON of `reprolock report`"),
         "trust.schema.json": _with_title(TrustPolicy.model_json_schema(), "trust.toml"),
     }
 

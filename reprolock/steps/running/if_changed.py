@@ -38,6 +38,27 @@ def note_finished(root: Path, record: Record) -> None:
 
 def equal_run(root: Path, spec: Spec, locked: Lock, machine: Machine, *, in_place: bool) -> Record | None:
     """The finished run that a run of `spec` on what is locked would repeat. Errors as `ready_environment` and `ready_java`."""
+    expected = expected_digests(root, spec, locked, machine)
+    record = noted_run(root, *expected, in_place=in_place) if expected else None
+    if record is None:
+        return None
+    return (
+        record
+        if _list_published(record) == {name: str(uri) for name, uri in spec.published.items()}
+        and _matches(root, record)
+        else None
+    )
+
+
+def noted_run(root: Path, pinned: Digests, observed: Digests, *, in_place: bool = False) -> Record | None:
+    """The finished run of this folder with these digests, wherever its outputs are now."""
+    record = _read_note(root, pinned)
+    same = record is not None and (record.pinned, record.observed) == (pinned, observed)
+    return record if record is not None and same and record.mode == _mode(in_place) else None
+
+
+def expected_digests(root: Path, spec: Spec, locked: Lock, machine: Machine) -> tuple[Digests, Digests] | None:
+    """What a run would have pinned and observed; None where its environment is not built. Errors as of `equal_run`."""
     interpreter = built_environment(spec, locked.environment, machine)
     java = ready_java(spec, locked, machine)
     if interpreter is None:
@@ -60,15 +81,7 @@ def equal_run(root: Path, spec: Spec, locked: Lock, machine: Machine, *, in_plac
             conf=spark.conf if spark else {},
         )
     )
-    record = _read_note(root, pinned)
-    if record is None or (record.pinned, record.observed) != (pinned, observed) or record.mode != _mode(in_place):
-        return None
-    return (
-        record
-        if _list_published(record) == {name: str(uri) for name, uri in spec.published.items()}
-        and _matches(root, record)
-        else None
-    )
+    return pinned, observed
 
 
 def _read_note(root: Path, pinned: Digests) -> Record | None:

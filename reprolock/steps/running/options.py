@@ -9,7 +9,7 @@ from reprolock.steps.locking.overrides import WhatIf
 
 class RunOptions(NamedTuple):
     """What `reprolock run` was asked for. `tag` and `merge` are about what is published to the lake, `openlineage` is
-    the address of a catalogue; `stdout` is a descriptor for the command's output, None for ours."""
+    the address of a catalogue; `lake` and `tracking_uri` stand in for what repro.toml declares; `stdout` is a descriptor for the command's output, None for ours."""
 
     what_if: WhatIf = WhatIf()
     locked: bool = False
@@ -23,4 +23,6 @@ class RunOptions(NamedTuple):
     merge: bool = False
     publishing_off: bool = False
     openlineage: str | None = None
+    lake: str | None = None
+    tracking_uri: str | None = None
     stdout: int | None = None

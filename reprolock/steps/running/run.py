@@ -14,7 +14,7 @@ from pathlib import Path
 from reprolock.errors import UsageError
 from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
-from reprolock.model.spec import Spec
+from reprolock.model.spec import LakeSpec, Spec
 from reprolock.steps.evidence.attest import open_attestor
 from reprolock.steps.locking.lock import lock
 from reprolock.steps.locking.options import LockOptions
@@ -65,7 +65,13 @@ def run(
         )
     locked = require_fresh(project)
     spec = with_params(project.spec, options.what_if.params)
-    place = offline_place(root) if options.offline else find_place(spec.mlflow.tracking_uri, root, machine.environ)
+    if options.lake is not None:
+        spec = spec.replaced({"lake": LakeSpec(endpoint=options.lake)})
+    place = (
+        offline_place(root)
+        if options.offline
+        else find_place(spec.mlflow.tracking_uri, root, machine.environ, options.tracking_uri)
+    )
     check_credentials(place, machine.environ, machine.home)
     if options.if_changed and not options.what_if.data:  # a dataset at another ref is known once the lake is asked
         equal = equal_run(root, spec, locked, machine, in_place=options.in_place)

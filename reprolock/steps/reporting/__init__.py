@@ -1,0 +1,1 @@
+"""What a change of the lock did, for a pull request: both sides of it, run or found, and compared."""
