@@ -49,8 +49,13 @@ def data_section(
     all_objects: bool,
 ) -> Section:
     """`given` is --lake; `spec` is that of a run, whose endpoint is foreign input. A lake that is away is a remark."""
+    renamed = _renamed(old, new)
+    old = {renamed.get(name, name): held for name, held in old.items()}
+    former = {name: was for was, name in renamed.items()}
     found = [
-        change for name in sorted(old.keys() | new.keys()) for change in _changes(name, old.get(name), new.get(name))
+        change
+        for name in sorted(old.keys() | new.keys())
+        for change in _changes(name, old.get(name), new.get(name), former.get(name))
     ]
     pairs = {
         name: (old[name], new[name]) for name in sorted(old.keys() & new.keys()) if _comparable(old[name], new[name])
@@ -68,8 +73,27 @@ def data_section(
     return Section(name="data", detail=detail, changes=tuple(found), objects=tuple(objects), remarks=tuple(remarks))
 
 
-def _changes(name: str, old: Held | None, new: Held | None) -> list[Change]:
-    if old and new and old.is_as(new):
+def _renamed(old: Mapping[str, Held], new: Mapping[str, Held]) -> dict[str, str]:
+    """Old name → new name of each dataset that one side alone has, where just one of the other side's is at the same address,
+    or, failing that, of the same bytes."""
+    found: dict[str, str] = {}
+    for alike in (
+        lambda a, b: (a.uri, a.glob) == (b.uri, b.glob),
+        lambda a, b: a.digest == b.digest and a.glob == b.glob,
+    ):
+        gone = [name for name in old if name not in new and name not in found]
+        come = [name for name in new if name not in old and name not in found.values()]
+        for name in gone:
+            matching = [other for other in come if alike(old[name], new[other])]
+            back = [other for other in gone if matching and alike(old[other], new[matching[0]])]
+            if len(matching) == len(back) == 1:
+                found[name] = matching[0]
+    return found
+
+
+def _changes(name: str, old: Held | None, new: Held | None, before: str | None) -> list[Change]:
+    """`before` is the name that the old side has for it, if that is another."""
+    if old and new and old.is_as(new) and before is None:
         return []
     if old is None or new is None:
         held = new or old
@@ -77,14 +101,14 @@ def _changes(name: str, old: Held | None, new: Held | None) -> list[Change]:
         commit = held.commit[:12]
         return [Change(name=name, old=commit if old else None, new=commit if new else None, note=held.uri)]
     moved = _place(old) != _place(new)
-    notes = []
+    notes = [f"renamed from {before}"] if before else []
     if moved:
         notes.append(f"{old.uri} → {new.uri}")
     if old.glob != new.glob:
         notes.append(f"glob {old.glob} → {new.glob}")
     if old.reading != new.reading:
         notes.append(f"read as {old.reading} → {new.reading}")
-    if old.digest == new.digest and old.commit != new.commit and not moved:
+    if old.digest == new.digest and (moved or old.commit != new.commit):
         notes.append("the same bytes")
     if not notes and old.commit == new.commit:
         notes.append(f"{old.uri} → {new.uri}" if old.uri != new.uri else "another digest of the same commit")

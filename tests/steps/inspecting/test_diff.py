@@ -70,7 +70,11 @@ def test_each_pin_that_changed_is_named(tmp_path: Path) -> None:
         jars=jars(("g:a:1", "b"), ("g:b:1", "b"), ("g:c:1:linux", "b")),
     )
     new = Lock(
-        dataset=(dataset("moved", "a", "2", "other/"), dataset("new", "b", "1"), dataset("same_bytes", "b", "1")),
+        dataset=(
+            dataset("moved", "a", "2", "other/"),
+            dataset("new", "b", "3", "new/"),
+            dataset("same_bytes", "b", "1"),
+        ),
         environment=environment(
             package("numpy", "2.0"),
             package("new", "1"),
@@ -83,7 +87,7 @@ def test_each_pin_that_changed_is_named(tmp_path: Path) -> None:
     assert said(tmp_path, old, new) == [
         "data      changed  removed gone aaaaaaaaaaaa   lakefs://example-repo/main/train/",
         "                   moved aaaaaaaaaaaa   lakefs://example-repo/main/train/ → lakefs://example-repo/main/other/",
-        "                   added new bbbbbbbbbbbb   lakefs://example-repo/main/train/",
+        "                   added new bbbbbbbbbbbb   lakefs://example-repo/main/new/",
         "                   same_bytes aaaaaaaaaaaa → bbbbbbbbbbbb   the same bytes",
         "packages  changed  added new 1",
         "                   numpy 1.26 → 2.0",
@@ -97,6 +101,37 @@ def test_each_pin_that_changed_is_named(tmp_path: Path) -> None:
         "                   added g:d 1",
         "java      changed  17 → 21",
         "15 things changed.",
+    ]
+
+
+def test_a_dataset_with_another_name_or_in_another_folder(tmp_path: Path) -> None:
+    """By its address, else by its bytes; where two could be meant, one is gone and the other is new."""
+    old = Lock(
+        dataset=(
+            dataset("bytes", "a", "4", "x/"),
+            dataset("homes", "a", "1", "homes/"),
+            dataset("moved", "a", "5", "y/"),
+            dataset("one", "a", "6", "p/"),
+            dataset("two", "a", "6", "q/"),
+        )
+    )
+    new = Lock(
+        dataset=(
+            dataset("content", "b", "4", "z/"),
+            dataset("houses", "b", "2", "homes/"),
+            dataset("moved", "b", "5", "w/"),
+            dataset("three", "b", "6", "r/"),
+        )
+    )
+    main = "lakefs://example-repo/main"
+    assert said(tmp_path, old, new)[:-1] == [
+        f"data  changed  content aaaaaaaaaaaa → bbbbbbbbbbbb   renamed from bytes; {main}/x/ → {main}/z/; the same bytes",
+        "               houses aaaaaaaaaaaa → bbbbbbbbbbbb   renamed from homes",
+        f"               moved aaaaaaaaaaaa → bbbbbbbbbbbb   {main}/y/ → {main}/w/; the same bytes",
+        f"               removed one aaaaaaaaaaaa   {main}/p/",
+        f"               added three bbbbbbbbbbbb   {main}/r/",
+        f"               removed two aaaaaaaaaaaa   {main}/q/",
+        f"               (objects not compared: the lake file:{tmp_path}/lake is not there yet)",
     ]
 
 
