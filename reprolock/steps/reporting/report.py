@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reprolock.environment.code.git import blob_at, clone_at, facts, merge_base
-from reprolock.errors import CommandFailed, ServiceError, UsageError
+from reprolock.errors import CommandFailed, Interrupted, ServiceError, UsageError
 from reprolock.files.atomic_write import own_folder
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.spec_file import NAME as SPEC
@@ -153,9 +153,11 @@ def _run_or_find(
                     if (record.pinned, record.observed, record.mode) == (*expected, "isolated"):
                         return _Made(record, True)
     done = run(root, options, watcher, progress, machine)
+    ending, side = done.record.ending, options.name or "this change"
+    if ending is not None and ending.signal is not None and done.record.status == "KILLED":
+        raise Interrupted(f"the run of {side} was ended: {ending.reason}", signal_number=ending.signal)
     if done.record.status != "FINISHED":
-        reason = done.record.ending.reason if done.record.ending else done.record.status
-        raise CommandFailed(f"the run of {options.name or 'this change'} failed: {reason}")
+        raise CommandFailed(f"the run of {side} failed: {ending.reason if ending else done.record.status}")
     if not done.sent:
         raise ServiceError(
             f"MLflow at {place} did not take the record of the run", hint="run this again when it answers"
