@@ -33,6 +33,7 @@ _HOMES = {
     "replay": "reprolock.steps.replaying.replay",
     "report": "reprolock.steps.reporting.report",
     "run": "reprolock.steps.running.run",
+    "runs": "reprolock.steps.inspecting.runs",
     "same_data": "reprolock.steps.inspecting.same_data",
     "schema": "reprolock.steps.maintenance.schema",
     "show": "reprolock.steps.inspecting.show",

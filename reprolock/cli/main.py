@@ -44,6 +44,7 @@ COMMANDS = {
     "git-driver": Entry("git_driver", "project", "Let git merge repro.lock, and show its changes, pin by pin."),
     "run": Entry("run", "run", "Rebuild the inputs from the lock, run the command, record it."),
     "replay": Entry("replay", "run", "Run a recorded run again from its record alone, and give a verdict."),
+    "runs": Entry("runs", "run", "Show past runs, and what changed from one to the next."),
     "show": Entry("show", "run", "Show the lock, or a recorded run."),
     "sync": Entry("sync", "run", "Send records that could not reach MLflow."),
     "verify": Entry("verify", "audit", "Check that every pinned byte still exists."),

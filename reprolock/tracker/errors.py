@@ -87,6 +87,14 @@ def no_run(place: Place, run: str) -> UsageError:
     )
 
 
+def bad_filter(place: Place, where: str, reason: str) -> UsageError:
+    """MLflow does not take the filter of a search."""
+    return UsageError(
+        f"MLflow at {place} does not take the filter {where!r}: {reason}",
+        hint="write it in MLflow's language: `metrics.auc >= 0.9 AND params.depth = '3'`; values of params are quoted",
+    )
+
+
 def several_runs(place: Place, run: str, found: list[str]) -> UsageError:
     """The beginning of more than one run's ID."""
     return UsageError(

@@ -219,16 +219,28 @@ class MlflowTracker:
             self._store.upload(run, file, f"{FOLDER}/{name}")
 
     def runs(
-        self, experiment: str | None = None, tags: Mapping[str, str] = {}, limit: int = 100, *, recorded: bool = True
+        self,
+        experiment: str | None = None,
+        tags: Mapping[str, str] = {},
+        limit: int = 100,
+        *,
+        recorded: bool = True,
+        where: str = "",
     ) -> list[Row]:
         if not self._is_there:
             return []
         names = {entry.experiment_id: entry.name for entry in self._store.experiments()}
         wanted = [found for found, name in names.items() if experiment in (None, name)]
-        where = " AND ".join(
-            [*([_RECORDED] if recorded else []), *(f"tags.`{name}` = {_quote(value)}" for name, value in tags.items())]
-        )
-        return [_row(run, names[run.experiment_id]) for run in self._store.search(wanted, where, limit)]
+        parts = [*([_RECORDED] if recorded else []), *(f"tags.`{n}` = {_quote(v)}" for n, v in tags.items())]
+        filtered = " AND ".join([*parts, *([where] if where else [])])
+        try:
+            found = self._store.search(wanted, filtered, limit)
+        except ServiceError as error:
+            _, answered, reason = error.message.partition("could not search its runs: ")
+            if where and answered:
+                raise errors.bad_filter(self.place, where, reason) from None
+            raise
+        return [_row(run, names[run.experiment_id]) for run in found]
 
     def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:
         ids = [run_id for run_id in dict.fromkeys(run_ids) if re.fullmatch(r"[\w-]+", run_id)]
@@ -362,7 +374,16 @@ def _overlap(other: StoredRun, entry: StoredRun) -> bool:
 def _row(run: StoredRun, experiment: str) -> Row:
     ended = None if run.end_time is None else _time(run.end_time)
     return Row(
-        run.run_id, experiment, run.name, run.status, _time(run.start_time), ended, run.tags, run.metrics, run.inputs
+        run.run_id,
+        experiment,
+        run.name,
+        run.status,
+        _time(run.start_time),
+        ended,
+        run.tags,
+        run.metrics,
+        run.inputs,
+        run.params,
     )
 
 

@@ -54,6 +54,7 @@ class Row(NamedTuple):
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
     inputs: frozenset[tuple[str, str]] = frozenset()
+    params: Mapping[str, str] = {}
 
 
 class ModelVersion(NamedTuple):
@@ -153,10 +154,17 @@ class Tracker(Protocol):
         ...
 
     def runs(
-        self, experiment: str | None = None, tags: Mapping[str, str] = {}, limit: int = 100, *, recorded: bool = True
+        self,
+        experiment: str | None = None,
+        tags: Mapping[str, str] = {},
+        limit: int = 100,
+        *,
+        recorded: bool = True,
+        where: str = "",
     ) -> list[Row]:
         """Recorded runs, newest first, that carry all of these tags; of every experiment where none is named.
-        `recorded=False`: runs that reprolock knows nothing of, too."""
+        `recorded=False`: runs that reprolock knows nothing of, too. `where` is a further filter, in MLflow's own language;
+        UsageError for one that MLflow rejects."""
         ...
 
     def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:

@@ -301,6 +301,7 @@ def test_json_is_one_object_on_stdout_everywhere(
         "same-data": [[first, second]],
         "show": [[], ["--lock"], [first]],
         "sync": [[]],
+        "runs": [[], ["--replays"]],
         "export": [[first, "--format", "prov"]],
         "key": [["new", "ci.pem"], ["show", str(root / "ci.pem")]],
         "sign": [],  # runs that are signed: tests/cli/test_signed_runs.py

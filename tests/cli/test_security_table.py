@@ -70,6 +70,7 @@ def commands(run: str, folder: Path) -> dict[str, list[list[str]]]:
         "show": [["show"], ["show", run], ["show", "--lock"], ["show", run, "--json"]],
         "diff": [["diff", run, run], ["diff", "repro.lock", "repro.lock"]],
         "report": [["report"]],
+        "runs": [["runs"]],
         "export": [["export", run, "--format", "prov"]],
         "same-data": [["same-data", run, run]],
         "impact": [["impact", "lakefs://example-repo/main/train/"]],

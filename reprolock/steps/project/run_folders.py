@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -30,10 +31,14 @@ def local_record(root: Path, run: str) -> Record | None:
 
 def latest(root: Path) -> Record | None:
     """The record of the run here that was started last."""
+    return next(local_records(root), None)
+
+
+def local_records(root: Path) -> Iterator[Record]:
+    """The records of the runs here, the newest first; each is read when it is asked for."""
     for path in sorted(runs_folder(root).glob(f"*/{RECORD}"), key=lambda path: path.stat().st_mtime, reverse=True):
         if record := read_record(path):
-            return record
-    return None
+            yield record
 
 
 def read_record(path: Path) -> Record | None:
