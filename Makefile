@@ -42,7 +42,7 @@ dist: install ## Build the sdist and the wheel, check them, and run reprolock fr
 	@$(BIN)/python .ci/wheel_alone.py dist/*.whl
 
 test: install minio ## Run every test; says at the end which real services it ran against
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-fast: install ## The tests that need no Spark, no MLflow and no server
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not spark and not live" $(FAST) $(PYTEST_ARGS)

@@ -68,6 +68,12 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) and not val.isascii() else None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a JVM come first, then those with a lakeFS: a long file at the end would keep one worker busy alone."""
+    marks = {mark: {item.path for item in items if item.get_closest_marker(mark)} for mark in ("spark", "live")}
+    items.sort(key=lambda item: (item.path not in marks["spark"], item.path not in marks["live"]))
+
+
 def pytest_configure() -> None:
     """Where the tests are started in the background, signals are ignored, and every process they start would ignore them."""
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
