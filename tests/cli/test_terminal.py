@@ -116,6 +116,14 @@ WALK: dict[str, list[list[str]]] = {
     "key": [["key", "show", EVIL]],
     "sign": [["sign", EVIL, f"--name={EVIL}", f"--meaning={EVIL}"]],
     "audit": [["audit", "RUN", f"--trust={EVIL}"], ["audit", EVIL, "--trust=repro.toml"]],
+    "evidence": [
+        ["evidence", "RUN", "--for=part11"],
+        ["evidence", "FORGED", "--for=sr26-2"],
+        ["evidence", EVIL, "--for=part11"],
+    ],
+    "bundle": [["bundle", "RUN", f"--output={EVIL}.zip"], ["bundle", EVIL], ["bundle", "RUN", f"--platform={EVIL}"]],
+    "runs": [["runs"], ["runs", f"--where={EVIL}"], ["runs", "--replays", f"--tracking-uri=http://127.0.0.1:1/{EVIL}"]],
+    "report": [["report"], ["report", f"--base={EVIL}"], ["report", "--run", "--format=json"]],
     "hold": [["hold", "ls"], ["hold", "check"], ["hold", "add", EVIL]],
     "git-driver": [["git-driver", "textconv", "repro.lock"], ["git-driver", EVIL]],
     EVIL: [[EVIL], ["lock", f"--{EVIL}"]],
@@ -129,6 +137,8 @@ def test_every_command_on_a_project_of_evil_names(project: Project, cli: Cli, tm
     project.lake.put("example-repo", "main", f"train/{EVIL.replace(chr(13), '')}.csv".replace("\ud800", ""), _bytes())
     project.lake.commit("example-repo", "main", f"a{WITHOUT_SURROGATE}", {"k": WITHOUT_SURROGATE})
     assert cli("lock").code == 0
+    for arguments in (["init", "-q"], ["add", "-A", ":!lake", ":!mlflow.db"], ["commit", "-qm", "One"]):
+        subprocess.run(["git", "-c", "user.name=Ann", "-c", "user.email=a@b", *arguments], cwd=tmp_path, check=True)
     ran = cli("run", f"--name=n{WITHOUT_SURROGATE}")
     assert (ran.code, STEERS.search(ran.out + ran.err)) == (0, None), ran
     record = project.record
