@@ -37,6 +37,8 @@ def start() -> Iterator[Case]:
     completion = {"_REPROLOCK_COMPLETE": "bash_complete", "COMP_WORDS": "reprolock lock --up", "COMP_CWORD": "2"}
     yield Case("reprolock --version", Command([script, "--version"]), PASS, "python -c pass", 5)
     yield Case("completion of `reprolock lock --up`", Command([script], environ=completion), PASS, "python -c pass", 5)
+    check = Command([script, "-C", str(folder), "lock", "--check"])
+    yield Case("lock --check, with all it loads", check, PASS, "python -c pass", 5)
     dvc = dvc_project("start-dvc", files=1)
     yield Case(
         "lock --check",
