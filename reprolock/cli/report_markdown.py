@@ -54,7 +54,7 @@ def _metrics(report: Report) -> Iterator[str]:
         yield from ("", "| | metric | before | after | tolerance | |", "| --- | --- | ---: | ---: | --- | --- |")
         for each in report.metrics:
             values = " | ".join("–" if value is None else repr(value) for value in (each.before, each.after))
-            yield f"| {_SIGNS[each.state]} | {escape(each.name)} | {values} | {each.tolerance or 'exact'} | {_moved(each)} |"
+            yield f"| {_SIGNS[each.state]} | {escape(each.name)} | {values} | {each.tolerance} | {_moved(each)} |"
 
 
 def _moved(metric: MetricChange) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,10 +34,13 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write a file by way of a temporary one beside it: fsync, rename, fsync of the folder.
 
     `mode` is narrowed by the umask, as for any new file. A symbolic link stays one: its target is replaced; but in
-    reprolock's own folder it is the link that is replaced. MachineError names the file when the disk is full, the folder not writable and so on;
+    reprolock's own folder it is the link that is replaced. A device or a pipe is written into. MachineError names the file when the disk is full, the folder not writable and so on;
     then the file is as it was and nothing else is left.
     """
     target = path if OWN_FOLDER in path.absolute().parts[:-1] else Path(os.path.realpath(path))
+    if _is_device(target):
+        _write_into(path, data)
+        return
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
@@ -52,6 +56,23 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
         # Gone already when the rename succeeded; an interrupt leaves nothing behind either.
         with suppress(OSError):
             temporary.unlink()
+
+
+def _is_device(path: Path) -> bool:
+    """Whether something is there that is neither a file nor a folder, such as /dev/null or a pipe: it is never replaced."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _write_into(path: Path, data: bytes) -> None:
+    try:
+        with open(path, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:

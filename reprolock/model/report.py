@@ -30,7 +30,9 @@ class MetricChange(Value):
     name: str
     before: float | None
     after: float | None
-    tolerance: str = Field(description='As declared: "±1e-6", "±0.01 absolute"; "" is exact.')
+    tolerance: str = Field(
+        description='As declared: "±1e-6", "±0.01 absolute", "exact"; "exact → ±0.1" where the change declares another.'
+    )
     state: State
 
 
@@ -69,16 +71,24 @@ class Report(Value):
         return tuple(each.name for each in self.metrics if each.state in ("beyond tolerance", "missing"))
 
 
-def metric_changes(spec: Spec, before: Record, after: Record) -> tuple[MetricChange, ...]:
-    """Each metric of `[metrics]`, by the tolerance that the new side declares."""
+def metric_changes(old: Spec, new: Spec, before: Record, after: Record) -> tuple[MetricChange, ...]:
+    """Each metric of either side's `[metrics]`, by the tolerance of both: a change cannot loosen the rule that it is judged by."""
     found = []
-    for name, tolerance in spec.metrics.items():
+    for name in dict.fromkeys([*old.metrics, *new.metrics]):
+        tolerances = [spec.metrics[name] for spec in (old, new) if name in spec.metrics]
         one, other = before.metrics.get(name), after.metrics.get(name)
         state: State = "missing"
         if one is not None and other is not None:
-            near = close(one, other, tolerance.rel, tolerance.abs)
-            state = "identical" if one == other else "within tolerance" if near else "beyond tolerance"
-        shown = shown_tolerance(tolerance.rel, tolerance.abs)
+            same = one == other or (one != one and other != other)
+            near = all(close(one, other, each.rel, each.abs) for each in tolerances)
+            state = "identical" if same else "within tolerance" if near else "beyond tolerance"
+        texts = [
+            shown_tolerance(spec.metrics[name].rel, spec.metrics[name].abs) or "exact"
+            if name in spec.metrics
+            else "none"
+            for spec in (old, new)
+        ]
+        shown = texts[0] if texts[0] == texts[1] else " → ".join(texts)
         found.append(MetricChange(name=name, before=one, after=other, tolerance=shown, state=state))
     return tuple(found)
 

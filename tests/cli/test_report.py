@@ -122,6 +122,11 @@ def test_what_new_data_did(changed: Project, cli: Cli) -> None:
     assert document["metrics"] == [
         {"name": "total", "before": 2.0, "after": 9.0, "tolerance": "±1 absolute", "state": "beyond tolerance"}
     ]
+    changed.edit("total = { abs = 1.0 }", "total = { abs = 100.0 }")
+    git(changed.root, "commit", "-qam", "Loosen the rule in the same change")
+    said = cli("report", "--base", "main", "--run")
+    assert said.code == 6
+    assert "| ✗ | total | 2.0 | 9.0 | ±1 absolute → ±100 absolute | +7, beyond tolerance |" in said.out.splitlines()
     assert (document["beyond"], document["base"]["found"], document["head"]["found"]) == (["total"], True, False)
 
 
@@ -165,7 +170,7 @@ def test_foreign_text_and_length() -> None:
         head=ReportSide(label="this change", run_id="1" * 32),
         difference=Difference(kind="run", left="main", right="this change", sections=(section,)),
         rows=(RowChange(name=name, before=10, after=12345),),
-        metrics=(MetricChange(name=name, before=None, after=0.5, tolerance="", state="missing"),),
+        metrics=(MetricChange(name=name, before=None, after=0.5, tolerance="exact", state="missing"),),
     )
     lines = markdown(report)
     text = "\n".join(lines)

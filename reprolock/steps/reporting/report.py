@@ -81,9 +81,9 @@ def report(
         ReportSide(label=base, commit=commit),
         ReportSide(label="this change", commit=facts(root).commit),
     )
+    old = parse_spec(spec_then.decode("utf-8", "replace"), f"{SPEC} of {base}")
     if not run_both:
         found = diff(root, f"{commit}:./{LOCK}", LOCK, machine=machine)
-        old = parse_spec(spec_then.decode("utf-8", "replace"), f"{SPEC} of {base}")
         params = tuple(changes(display_params(old.params), display_params(project.spec.params)))
         sections = (*found.sections, *([Section(name="params", changes=params)] if params else []))
         return Report(
@@ -113,7 +113,7 @@ def report(
         head=sides[1].replaced({"run_id": after.record.run_id, "found": after.found}),
         difference=_named(found, sides),
         rows=row_changes(before.record, after.record),
-        metrics=metric_changes(project.spec, before.record, after.record),
+        metrics=metric_changes(old, project.spec, before.record, after.record),
         outputs=output_changes(before.record, after.record),
     )
 
