@@ -14,9 +14,9 @@ import subprocess
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 from reprolock.errors import MachineError
+from reprolock.model.secrecy import without_userinfo
 
 _NEUTRAL = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "core.quotePath=false", "protocol.allow=never")
 _VARIABLES = {
@@ -26,6 +26,8 @@ _VARIABLES = {
     "LC_ALL": "C",
 }
 
+_SLASHES = re.compile(r"^((?:git\+)?(?:https?|ssh|git|ftps?)):/*", re.IGNORECASE)
+"""A scheme with as many slashes as somebody typed."""
 _SUBMODULE = "160000"
 """git's mode of a submodule."""
 
@@ -161,7 +163,7 @@ def ignored_modes(root: Path, paths: Iterable[str]) -> dict[str, str]:
 
 def is_revision(root: Path, name: str) -> bool:
     """Whether `name` is a revision of the folder's repository; False without git or a repository."""
-    if name.startswith("-") or not name:
+    if name.startswith("-") or not name or "\0" in name:
         return False
     try:
         return _git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").returncode == 0
@@ -183,7 +185,8 @@ def merge_base(root: Path, revision: str) -> str | None:
 def clone_at(root: Path, commit: str, folder: Path) -> Path:
     """Clone the repository that `root` is in into an empty folder, at a commit; where `root` is in the clone.
 
-    Objects are shared, no hook of a template comes along, and `origin` is the repository's own.
+    Objects are shared, no hook of a template comes along, and `origin` is the repository's own, without its credentials:
+    they would stand in the list of processes and in the clone.
     """
     top = top_folder(root)
     assert top is not None  # there is a commit
@@ -196,7 +199,7 @@ def clone_at(root: Path, commit: str, folder: Path) -> Path:
         answer = _git(where, *arguments, settings=("protocol.file.allow=always",))
         if answer.returncode:
             raise _git_error(root, answer.stderr)
-    if (remote := _line(root, "config", "--get", "remote.origin.url")) is not None:
+    if (remote := facts(root).remote) is not None:
         _git(clone, "config", "remote.origin.url", remote)
     return clone / inside
 
@@ -271,13 +274,15 @@ def _committed_forms(data: bytes) -> Iterator[bytes]:
 
 
 def _without_keys(address: str | None) -> str | None:
-    """An address without user, password and query; `git@host:path` keeps its `git`, which is not a user's name."""
+    """An address without user, password and query, however it is misspelt; `git@host:path` keeps its `git`, which is not a user's name."""
     if address is None:
         return None
-    if "://" in address:
-        parts = urlsplit(address)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    return re.sub(r"^(?!git@)[^@/:]+(?::[^@/]*)?@", "", address)
+    address = _SLASHES.sub(r"\1://", address)
+    if "://" in address or address.startswith("//"):
+        return re.split("[?#]", without_userinfo(address))[0]
+    host, slash, path = address.partition("/")
+    named = re.fullmatch("git@[^@]*", host)
+    return (host if named else host.rpartition("@")[2]) + slash + path
 
 
 def _names(root: Path, *arguments: str, settings: tuple[str, ...] = ()) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from reprolock.environment.code import snapshot as code
+from reprolock.environment.code.git import clone_at
 from reprolock.environment.code.snapshot import BY_GIT, BY_NAME, BY_WALK, Snapshot, place, snapshot
 from reprolock.errors import MachineError, UsageError
 from reprolock.files.secrets import Scanner
@@ -230,11 +231,24 @@ def test_submodules_and_repositories_inside_bring_their_files(project: Path, tmp
         ("git@example.com:a/b.git", "git@example.com:a/b.git"),
         ("me@example.com:a/b.git", "example.com:a/b.git"),
         ("/srv/a@b.git", "/srv/a@b.git"),
+        ("//me:secret@example.com/a/b.git", "//example.com/a/b.git"),
+        ("https:/me:secret@example.com/a@b.git#x", "https://example.com/a@b.git"),
+        ("git@me:secret@example.com:a/b.git", "example.com:a/b.git"),
+        ("git+https://me:secret@[::1/b.git", "git+https://[::1/b.git"),
+        ("https://[x", "https://[x"),
     ],
 )
 def test_the_remote_carries_no_user_and_no_key(project: Path, address: str, shown: str) -> None:
     git(project, "remote", "add", "origin", address)
     assert snapshot(project, None).state.remote == shown
+
+
+def test_a_clone_has_the_remote_without_its_key(project: Path, tmp_path: Path) -> None:
+    git(project, "remote", "add", "origin", "https://me:secret@example.com/a/b.git")
+    (tmp_path / "other").mkdir()
+    clone = clone_at(project, git(project, "rev-parse", "HEAD"), tmp_path / "other")
+    assert git(clone, "config", "remote.origin.url") == "https://example.com/a/b.git"
+    assert "secret" not in (clone / ".git" / "config").read_text()
 
 
 def test_a_repository_without_a_commit_and_one_off_every_branch(project: Path, tmp_path: Path) -> None:
