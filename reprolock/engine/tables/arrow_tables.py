@@ -22,11 +22,11 @@ import pyarrow as pa
 
 from reprolock.engine.tables.arrow_encoding import NoForm, bits, encode_rows, hash64, is_scalar, type_name
 from reprolock.engine.tables.arrow_pairs import pair_rows
-from reprolock.engine.tables.source import TableSource
+from reprolock.engine.tables.source import TableSource, unread
 from reprolock.model.table import Column, ColumnDeviation, TableComparison, TableDigest, table_digest
 from reprolock.readers import parquet
 from reprolock.readers.columnar import conform, target
-from reprolock.readers.files import DataFile, find_files, unread_files
+from reprolock.readers.files import DataFile, find_files
 
 _BATCH = 1 << 16
 _STRICT = {"csv": {"mode": "FAILFAST"}}
@@ -122,12 +122,8 @@ def _open(source: TableSource) -> _Rows:
     ]
     if not files:
         raise Unreadable("there is no file in it that holds data")
-    if unread := unread_files(source):
-        more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
-        raise Unreadable(
-            f"Spark does not read {unread[0]}{more}, for its folder is not NAME=VALUE as others are; "
-            "write options = { recursiveFileLookup = true }"
-        )
+    if (told := unread(source)) is not None:
+        raise Unreadable(told)
     opened = _open_parquet(source, files) if source.format == "parquet" else _open_others(source, files)
     return _with_folders(source, files, opened)
 

@@ -18,12 +18,14 @@ from struct import unpack
 from typing import Any
 from zlib import crc32
 
-from reprolock.engine.tables.source import source_of
+from reprolock.engine.tables.source import source_of, unread
 from reprolock.model.json_compare import canonical_text, parse_document
 from reprolock.model.table import Column, TableDigest, table_digest
 from reprolock.readers.files import DataFile, content, find_files
 from reprolock.readers.source import Source
 
+_BLANKS = "".join(map(chr, range(33)))
+"""What Spark passes over as a blank line; a line of other white space is a record that it cannot read."""
 _KEPT = {"multiline", "recursivefilelookup"}
 _OF_TYPES = {
     *(
@@ -55,6 +57,8 @@ def digest(path: Path, options: Mapping[str, str], ignore: Sequence[str] = ()) -
     if odd := sorted(source.options.keys() - _KEPT - _OF_TYPES):
         raise NotDocuments(f'with the option "{odd[0]}" it is not known which documents there are')
     rows, lanes, hints, seen = 0, [0, 0, 0, 0], Counter[str](), set[str]()
+    if (told := unread(source)) is not None:
+        raise NotDocuments(told)
     for document in _documents(source):
         seen |= document.keys()
         kept = {key: canonical_text(value) for key, value in sorted(document.items()) if key not in ignore}
@@ -104,7 +108,7 @@ def _values(source: Source, file: DataFile) -> Iterator[tuple[int, Any]]:
         raise NotDocuments(f"the encoding {encoding} is not known here") from None
     whole = source.flag("multiline")
     for number, line in enumerate([text] if whole else text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
-        if line.strip():
+        if line.strip(_BLANKS):
             try:
                 yield number, parse_document(line)
             except ValueError as error:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reprolock.errors import UsageError
+from reprolock.readers.files import unread_files
 from reprolock.readers.source import Source
 
 
@@ -36,3 +37,14 @@ def reason_of(error: UsageError, path: Path) -> str:
     if "which is no UTF-8" in error.message:
         return 'it has bytes that are not UTF-8; declare [spark] and write options = { encoding = "ISO-8859-1" }'
     return error.message.replace(nothing, "there is no file in it that holds data")
+
+
+def unread(source: Source) -> str | None:
+    """A sentence on the files below the table that are no part of it for Spark; None where all are."""
+    if not (left_out := unread_files(source)):
+        return None
+    more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+    return (
+        f"Spark does not read {left_out[0]}{more}, for its folder is not NAME=VALUE as others are; "
+        "write options = { recursiveFileLookup = true }"
+    )
