@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from reprolock.errors import UsageError
 from reprolock.readers.source import Source, needs
 
 if TYPE_CHECKING:
@@ -47,11 +48,17 @@ def read_arrow(source: Source) -> pyarrow.Table:
 
 
 def read_pandas(source: Source) -> pandas.DataFrame:
-    """The same rows as a DataFrame, by the table of types in `frame`."""
+    """The same rows as a DataFrame, by the table of types in `frame`. UsageError also for a value that Python does not have."""
     table = read_arrow(source)
     try:
         frame: Any = import_module("reprolock.readers.frame")  # loads pandas, and only where it is used
     except ModuleNotFoundError as error:
         raise needs(source, (error.name or "pandas").partition(".")[0]) from None
-    made: pandas.DataFrame = frame.to_pandas(table)
+    try:
+        made: pandas.DataFrame = frame.to_pandas(table)
+    except frame.NoForm as error:
+        raise UsageError(
+            f'dataset "{source.name}": .pandas() has no form for a value of the column {error}',
+            hint=f'use .arrow() or run.dataset("{source.name}").spark()',
+        ) from None
     return made

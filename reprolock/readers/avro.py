@@ -7,7 +7,7 @@ from typing import Any
 import fastavro
 import pyarrow as pa
 
-from reprolock.readers.columnar import check_cases
+from reprolock.readers.columnar import check_calendar, check_cases
 from reprolock.readers.files import DataFile, find_files
 from reprolock.readers.partitions import joined
 from reprolock.readers.source import Source
@@ -30,6 +30,8 @@ _LOGICAL = {
     ("long", "local-timestamp-millis"): TIMESTAMP_NTZ,
     ("long", "local-timestamp-micros"): TIMESTAMP_NTZ,
 }
+
+_SPARKS_TYPE = "spark.sql.catalyst.type"
 
 
 class _NotSparks(ValueError):
@@ -60,6 +62,7 @@ def _table(source: Source, file: DataFile) -> tuple[Any, Any]:
                 raise source.refusal(f"{file.path.name}, whose schema is no record")
             schema = pa.schema([pa.field(field["name"], _type(field["type"])) for field in written["fields"]])
             check_cases(source, file, schema)
+            check_calendar(source, file, reader.metadata, schema)
             return written, pa.Table.from_pylist(list(reader), schema)
     except _NotSparks as odd:
         raise source.refusal(f"{file.path.name}, whose schema has {odd}") from None
@@ -84,6 +87,8 @@ def _type(avro: Any) -> Any:
         if avro not in _PRIMITIVES:
             raise _NotSparks(f"a reference to the type {avro}")
         return _PRIMITIVES[avro]
+    if _SPARKS_TYPE in avro:
+        raise _NotSparks(f"Spark's own type {avro[_SPARKS_TYPE]}")
     kind = avro["type"]
     if isinstance(kind, (dict, list)):
         return _type(kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +10,10 @@ import pyarrow as pa
 from reprolock.readers.files import DataFile
 from reprolock.readers.source import Source
 from reprolock.readers.types import NoSparkType, same_name, spark_type
+
+_OLD_CALENDAR = ("org.apache.spark.legacyDateTime", "org.apache.spark.legacyINT96")
+_NEW_CALENDAR = "3.1.0"
+"""From this Spark on no file is in the old calendar without saying so; Spark itself compares the texts."""
 
 
 def spark_schema(source: Source, file: DataFile, schema: Any) -> Any:
@@ -31,6 +35,19 @@ def check_cases(source: Source, file: DataFile, struct: Any) -> None:
     for field in struct:
         if pa.types.is_struct(field.type):
             check_cases(source, file, field.type)
+
+
+def check_calendar(source: Source, file: DataFile, notes: Mapping[str, str], schema: Any) -> None:
+    """UsageError for dates and time stamps that an old Spark wrote: it may have counted them in the calendar before 1582."""
+    version = notes.get("org.apache.spark.version")
+    old = version is not None and version < _NEW_CALENDAR
+    if any(key in notes for key in _OLD_CALENDAR) or (old and any(_has_times(field.type) for field in schema)):
+        raise source.refusal(f"{file.path.name}, whose dates are in the calendar of Spark 2")
+
+
+def _has_times(type: Any) -> bool:
+    inner = [type.field(index).type for index in range(type.num_fields)]
+    return bool(pa.types.is_temporal(type)) or any(map(_has_times, inner))
 
 
 def target(source: Source, files: list[DataFile], schemas: list[Any], *, merged: bool) -> Any:

@@ -74,6 +74,8 @@ def _first_line(settings: Settings, file: DataFile, data: Any, begin: int) -> _P
     for match in re.finditer(rb"([^\r\n]*)(\r\n|\r|\n|\Z)", memoryview(data)[begin:]):
         line = match[1].decode()
         if settings.counts(line):
+            if settings.header and line.startswith("\ufeff"):
+                raise Irregular("a byte order mark before its names")
             end = match.end() if settings.header else match.start()
             return _Part(file, data, header_tokens(settings, line), begin + end)
     return None
@@ -98,9 +100,14 @@ def _names(source: Source, settings: Settings, parts: list[_Part]) -> list[str]:
         raise source.refusal(f"{len(first)} columns")
     if not settings.header:
         return [f"_c{index}" for index in range(len(first))]
-    named = [name if name is not None and name != settings.null else f"_c{index}" for index, name in enumerate(first)]
-    same = [source.same_as(name) for name in named]
-    return [f"{name}{index}" if same.count(same[index]) > 1 else name for index, name in enumerate(named)]
+    same = [source.same_as(name) if name is not None else None for name in first]
+    names = []
+    for index, name in enumerate(first):
+        if name is None or name == settings.null:
+            names.append(f"_c{index}")
+        else:
+            names.append(f"{name}{index}" if same.count(same[index]) > 1 else name)
+    return names
 
 
 def _check_names(source: Source, names: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,10 +12,11 @@ import deltalake.exceptions
 import pyarrow as pa
 
 from reprolock.readers.files import DataFile
-from reprolock.readers.parquet import open_file, read_columns
+from reprolock.readers.parquet import Footer, open_file, read_columns
 from reprolock.readers.source import Source
-from reprolock.readers.types import STRING, TIMESTAMP, TIMESTAMP_NTZ
+from reprolock.readers.types import STRING, TIMESTAMP, TIMESTAMP_NTZ, NoSparkType, map_type
 
+_PADDED = re.compile(r"(?<!var)char\(")
 _FEATURES = {"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"}
 """Of the features that a reader must know, those that change no value that is read here."""
 _TYPES = {
@@ -44,8 +46,10 @@ def read(source: Source) -> Any:
     _check_features(source, table)
     schema = pa.schema([pa.field(field["name"], _type(source, field)) for field in _fields(table)])
     partitions = table.metadata().partition_columns
+    _check_partitions(source, table, schema)
     adds = sorted(pa.table(table.get_add_actions(flatten=False)).to_pylist(), key=lambda add: add["path"])
-    tables = [_rows(source, add, schema, partitions) for add in adds]
+    defaults = {field["name"] for field in _fields(table) if "EXISTS_DEFAULT" in field["metadata"]}
+    tables = [_rows(source, add, schema, partitions, defaults) for add in adds]
     return pa.concat_tables([schema.empty_table(), *tables])
 
 
@@ -77,8 +81,18 @@ def _fields(table: deltalake.DeltaTable) -> list[dict[str, Any]]:
     return fields
 
 
+def _check_partitions(source: Source, table: deltalake.DeltaTable, schema: Any) -> None:
+    """delta-rs gives the empty text of its log, which Spark keeps, as a missing value."""
+    for values in table.partitions():
+        for name, value in values.items():
+            if value == "" and schema.field(name).type in (STRING, pa.binary()):
+                raise source.refusal(f'a Delta table with an empty text as the partition "{name}"')
+
+
 def _type(source: Source, field: dict[str, Any]) -> Any:
     type = field["type"]
+    if _PADDED.search(str(field.get("metadata", {}).get("__CHAR_VARCHAR_TYPE_STRING", ""))):
+        raise source.refusal(f'a Delta table whose column "{field["name"]}" is filled up with blanks (char)')
     if isinstance(type, str):
         if type in _TYPES:
             return _TYPES[type]
@@ -90,11 +104,14 @@ def _type(source: Source, field: dict[str, Any]) -> Any:
         return pa.list_(pa.field("element", _type(source, {**field, "type": type["elementType"]})))
     if type["type"] == "map":
         key, value = ({**field, "type": type[part]} for part in ("keyType", "valueType"))
-        return pa.map_(_type(source, key), _type(source, value))
+        try:
+            return map_type(_type(source, key), _type(source, value))
+        except NoSparkType as unknown:
+            raise source.refusal(f'a Delta table whose column "{field["name"]}" is {unknown}') from None
     return pa.struct([pa.field(inner["name"], _type(source, inner)) for inner in type["fields"]])
 
 
-def _rows(source: Source, add: dict[str, Any], schema: Any, partitions: list[str]) -> Any:
+def _rows(source: Source, add: dict[str, Any], schema: Any, partitions: list[str], defaults: set[str]) -> Any:
     """One file's rows with the values of its partition, which Delta keeps in the log alone."""
     if add.get("deletion_vector"):
         raise source.refusal("a Delta table with deletion vectors")
@@ -105,6 +122,7 @@ def _rows(source: Source, add: dict[str, Any], schema: Any, partitions: list[str
         index = stored.get_field_index(field.name)
         if index >= 0 and stored.field(index).type != field.type:
             raise source.refusal(f'{file.path.name}, whose column "{field.name}" is {field.type}')
+    _check_missing(source, footer, stored, defaults)
     table = read_columns(source, footer, stored)
     values = add.get("partition") or add.get("partition_values") or {}
     columns = [
@@ -114,6 +132,16 @@ def _rows(source: Source, add: dict[str, Any], schema: Any, partitions: list[str
         for field in schema
     ]
     return pa.table(columns, schema=schema)
+
+
+def _check_missing(source: Source, footer: Footer, stored: Any, defaults: set[str]) -> None:
+    """UsageError for a column that the file seems not to have, and that Spark does not take for missing."""
+    written = {name.lower() for name in footer.schema.names}
+    for name in set(stored.names) - set(footer.schema.names):
+        if name.lower() in written:
+            raise source.refusal(f'{footer.file.path.name}, which writes the column "{name}" in another case')
+        if name in defaults:
+            raise source.refusal(f'{footer.file.path.name}, without the column "{name}", which has a default')
 
 
 def _below(source: Source, path: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import gzip
 import os
 import re
 import zlib
@@ -17,7 +16,13 @@ from reprolock.readers.source import Source
 
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-_OTHER_CODECS = (".lz4", ".snappy", ".zst", ".zstd", ".lzo", ".xz")
+_CODECS = (".gz", ".bz2", ".deflate")
+_OTHER_CODECS = (".gzip", ".lz4", ".snappy", ".zst", ".zstd", ".lzo", ".xz")
+_GZIP = 31
+"""What zlib calls a window of 32 KiB with gzip's header."""
+_SUMMARIES = ("_metadata", "_common_metadata")
+_SUMMARISED = ("parquet", "orc", "avro")
+"""Formats of which Spark takes columns from files that it does not read, because their names begin like a summary's."""
 
 
 class DataFile(NamedTuple):
@@ -35,7 +40,8 @@ def find_files(source: Source) -> list[DataFile]:
     """
     if source.path.is_file():
         return [DataFile(source.path)]
-    found = sorted(_visible(source.path, source), key=lambda names: "/".join(names).encode("utf-8", "surrogateescape"))
+    _check_summaries(source)
+    found = sorted(_visible(source.path, source.glob), key=_java_order)
     if source.flag("recursivefilelookup"):
         files = [DataFile(source.path.joinpath(*names)) for names in found]
     elif any("=" in name for names in found for name in names[:-1]):
@@ -49,13 +55,24 @@ def find_files(source: Source) -> list[DataFile]:
     return files
 
 
+def listed_partitions(source: Source, names: list[str]) -> list[tuple[str | None, ...]]:
+    """What folders say of these partition columns, those too of which no file is read: Spark types a column by all of them.
+
+    UsageError for a folder that has other columns.
+    """
+    found = {_partition(source, path[:-1]) for path in _visible(source.path, None) if len(path) > 1}
+    if any([name for name, _ in partition] != names for partition in found):
+        raise source.refusal("folders that do not all name the same partition columns")
+    return [tuple(value for _, value in partition) for partition in found]
+
+
 def unread_files(source: Source) -> list[str]:
     """Files below the path that Spark passes over although they are not hidden, relative to it."""
     if source.path.is_file():
         return []
     read = {file.path for file in find_files(source)}
     return sorted(
-        "/".join(names) for names in _visible(source.path, source) if source.path.joinpath(*names) not in read
+        "/".join(names) for names in _visible(source.path, source.glob) if source.path.joinpath(*names) not in read
     )
 
 
@@ -69,12 +86,12 @@ def content(source: Source, path: Path) -> bytes:
     data = path.read_bytes()
     try:
         if path.name.endswith(".gz"):
-            data = gzip.decompress(data) if data else data
+            data = _gunzipped(data)
         elif path.name.endswith(".bz2"):
             data = bz2.decompress(data)
         elif path.name.endswith(".deflate"):
             data = zlib.decompress(data) if data else data
-        elif path.name.endswith(_OTHER_CODECS):
+        elif is_compressed(path):
             raise source.refusal(f"files that are compressed as {path.suffix}")
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise source.refusal(f"{path.name}, which cannot be unpacked ({error})") from None
@@ -83,16 +100,43 @@ def content(source: Source, path: Path) -> bytes:
 
 def is_compressed(path: Path) -> bool:
     """Whether a text file has to be unpacked, or has an ending that says so."""
-    return path.name.endswith((".gz", ".bz2", ".deflate", *_OTHER_CODECS))
+    return path.name.lower().endswith((*_CODECS, *_OTHER_CODECS))  # in Hadoop case is no matter
 
 
-def _visible(root: Path, source: Source) -> Iterator[tuple[str, ...]]:
+def _gunzipped(data: bytes) -> bytes:
+    """All members of a gzip file. zlib.error for anything behind them, zeros too, which Python's gzip would pass over."""
+    made = []
+    while data:
+        member = zlib.decompressobj(wbits=_GZIP)
+        made.append(member.decompress(data))
+        if not member.eof:
+            raise EOFError("it ends in the midst of its data")
+        data = member.unused_data
+    return b"".join(made)
+
+
+def _java_order(names: tuple[str, ...]) -> bytes:
+    """Java compares texts by their UTF-16 code units."""
+    return "/".join(names).encode("utf-16-be", "surrogatepass")
+
+
+def _check_summaries(source: Source) -> None:
+    if source.format not in _SUMMARISED:
+        return
+    for folder, folders, names in os.walk(source.path):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        if odd := sorted(name for name in names if name.startswith(_SUMMARIES)):
+            at = Path(folder, odd[0]).relative_to(source.path).as_posix()
+            raise source.refusal(f"a folder with {at}, from which Spark takes columns as from a summary")
+
+
+def _visible(root: Path, glob: str | None) -> Iterator[tuple[str, ...]]:
     """Path segments, relative to the root, of the files that are not hidden and match the glob."""
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not is_hidden(name)]
         inside = Path(folder).relative_to(root).parts
         for name in names:
-            if not is_hidden(name) and matches(name, source.glob):
+            if not is_hidden(name) and matches(name, glob):
                 yield (*inside, name)
 
 

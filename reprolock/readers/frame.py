@@ -27,14 +27,18 @@ _NULLABLE: dict[Any, Callable[[], Any]] = {
 }
 
 
+class NoForm(ValueError):
+    """A column with a value that Python does not have; the text names it and what is in it."""
+
+
 def to_pandas(table: Any) -> pandas.DataFrame:
-    """`table` has the types of `types.spark_type` alone."""
+    """`table` has the types of `types.spark_type` alone. NoForm for dates after 9999, maps with a key twice and the like."""
     plain = [name for name in table.column_names if _is_plain(table.column(name))]
     frame: pandas.DataFrame = table.select(plain).to_pandas(coerce_temporal_nanoseconds=False)
     if len(plain) == table.num_columns:
         return frame
     columns = {
-        name: frame[name] if name in frame.columns else _series(table.column(name)) for name in table.column_names
+        name: frame[name] if name in frame.columns else _named(name, table.column(name)) for name in table.column_names
     }
     return pandas.DataFrame(columns, index=pandas.RangeIndex(table.num_rows), copy=False)
 
@@ -44,6 +48,14 @@ def _is_plain(column: Any) -> bool:
     if pa.types.is_floating(column.type):
         return column.null_count == 0 or not _has_nan(column)
     return column.type in _NULLABLE and column.null_count == 0
+
+
+def _named(name: str, column: Any) -> Any:
+    try:
+        return _series(column)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        text = str(error.args[0]) if error.args else type(error).__name__
+        raise NoForm(f'"{name}": {text}') from None
 
 
 def _series(column: Any) -> Any:

@@ -22,6 +22,8 @@ from reprolock.readers.types import STRING, same_name
 _BLANKS = "".join(map(chr, range(33)))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_LONG = 2**63
+_MOST_DIGITS = 1000
+"""Of a number that Spark's parser takes."""
 
 
 class Disagreement(ValueError):
@@ -93,7 +95,7 @@ def _records(source: Source, file: DataFile) -> Iterator[dict[str, Any]]:
 
 def _parsed(where: str, document: str) -> Any:
     try:
-        record = json.loads(document, parse_constant=_no_constant, object_pairs_hook=_object)
+        record = json.loads(document, parse_constant=_no_constant, parse_float=_float, object_pairs_hook=_object)
     except RecursionError:
         raise
     except Disagreement as disagreement:
@@ -103,6 +105,12 @@ def _parsed(where: str, document: str) -> Any:
     if "\\u" in document and _SURROGATE.search(json.dumps(record, ensure_ascii=False)):
         raise Disagreement(f"{where}, which has half a surrogate pair")
     return record
+
+
+def _float(text: str) -> float:
+    if len(text) > _MOST_DIGITS:
+        raise Disagreement(f"a number of more than {_MOST_DIGITS} digits")
+    return float(text)
 
 
 def _no_constant(name: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +14,9 @@ from reprolock.readers.columnar import conform, opened, spark_schema, target
 from reprolock.readers.files import DataFile, find_files
 from reprolock.readers.partitions import joined
 from reprolock.readers.source import Source
+from reprolock.readers.types import spark_json, spark_type
 
+_SPARKS_TYPE = b"spark.sql.catalyst.type"
 _GREGORIAN = pa.scalar(-141427, pa.int32())
 """1582-10-15 in days: before it, ORC files are in one of two calendars."""
 
@@ -32,17 +36,51 @@ def read(source: Source) -> Any:
         for file, orc in zip(files, opens, strict=True)
     ]
     for file, table in zip(files, tables, strict=True):
-        _check_dates(source, file, table)
+        _check_values(source, file, table)
     return joined(source, files, tables)
 
 
 def orc_schema(source: Source, file: DataFile, schema: Any) -> Any:
-    """The columns in Spark's types."""
+    """The columns in Spark's types. UsageError for one that Spark wrote as a number and notes to be something else."""
+    for field in schema:
+        if (noted := _noted(field)) is not None:
+            raise source.refusal(f'{file.path.name}, whose column "{field.name}" is {noted} for Spark')
     return spark_schema(source, file, schema)
 
 
-def _check_dates(source: Source, file: DataFile, table: Any) -> None:
+def _noted(field: Any) -> str | None:
+    """The type that Spark notes beside a column, or beside something in it, and that is not the one that is written."""
+    if field.metadata and _SPARKS_TYPE in field.metadata and not pa.types.is_timestamp(field.type):
+        noted: str = field.metadata[_SPARKS_TYPE].decode(errors="replace")
+        return None if noted == spark_json(spark_type(field.type)) else noted
+    inner = (_noted(field.type.field(index)) for index in range(field.type.num_fields))
+    return next((noted for noted in inner if noted is not None), None)
+
+
+def _check_values(source: Source, file: DataFile, table: Any) -> None:
     for name in table.column_names:
-        column = table.column(name)
-        if pa.types.is_date32(column.type) and pc.any(pc.less(column.cast(pa.int32()), _GREGORIAN)).as_py():
-            raise source.refusal(f'{file.path.name}, whose column "{name}" has dates before 1582-10-15')
+        for part in (inner for chunk in table.column(name).chunks for inner in _parts(chunk)):
+            if pa.types.is_date32(part.type) and pc.any(pc.less(part.cast(pa.int32()), _GREGORIAN)).as_py():
+                raise source.refusal(f'{file.path.name}, whose column "{name}" has dates before 1582-10-15')
+            if pa.types.is_map(part.type) and _has_key_twice(part):
+                raise source.refusal(f'{file.path.name}, whose column "{name}" has a map with a key twice')
+
+
+def _parts(array: Any) -> Iterator[Any]:
+    """An array, and all that its values consist of."""
+    yield array
+    if pa.types.is_map(array.type):
+        inner = [array.keys, array.items]
+    elif pa.types.is_list(array.type) or pa.types.is_struct(array.type):
+        flat = array.flatten()
+        inner = flat if isinstance(flat, list) else [flat]
+    else:
+        inner = []
+    for part in inner:
+        yield from _parts(part)
+
+
+def _has_key_twice(maps: Any) -> bool:
+    """Spark keeps the last of them, and Arrow all."""
+    keys, ends = list(maps.keys), maps.offsets.to_pylist()
+    return any(len(set(keys[begin:end])) < end - begin for begin, end in pairwise(ends))

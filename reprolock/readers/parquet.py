@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reprolock.readers.columnar import check_cases, conform, opened, target
+from reprolock.readers.columnar import check_calendar, check_cases, conform, opened, target
 from reprolock.readers.files import DataFile, find_files
 from reprolock.readers.partitions import joined
 from reprolock.readers.source import Source
-from reprolock.readers.types import TIMESTAMP, NoSparkType, spark_json, spark_type
+from reprolock.readers.types import STRING, TIMESTAMP, NoSparkType, map_type, spark_json, spark_type
 
 _SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
-_OLD_CALENDAR = (b"org.apache.spark.legacyDateTime", b"org.apache.spark.legacyINT96")
 
 
 class Footer(NamedTuple):
@@ -31,8 +30,6 @@ def read(source: Source) -> Any:
     """The rows of all files. UsageError for what Spark reads otherwise."""
     source.check_options(("mergeschema",))
     files = find_files(source)
-    for file in files:
-        _check_summaries(source, file)
     footers = [open_file(source, file) for file in files]
     schema = target(source, files, [footer.schema for footer in footers], merged=source.flag("mergeschema"))
     return joined(source, files, [read_columns(source, footer, schema) for footer in footers])
@@ -78,12 +75,16 @@ def _type(type: Any, leaves: Iterator[int], parquet: Any) -> Any:
         return pa.struct([pa.field(field.name, _type(field.type, leaves, parquet)) for field in type])
     if kinds.is_map(type):
         key = _type(type.key_type, leaves, parquet)
-        return pa.map_(key, _type(type.item_type, leaves, parquet))
+        return map_type(key, _type(type.item_type, leaves, parquet))
     if kinds.is_list(type) or kinds.is_large_list(type) or kinds.is_fixed_size_list(type):
         return pa.list_(pa.field("element", _type(type.value_type, leaves, parquet)))
     leaf = parquet.column(next(leaves))
     if leaf.physical_type == "INT96":
         return TIMESTAMP
+    if leaf.converted_type == "INTERVAL":
+        raise NoSparkType("an interval")
+    if leaf.converted_type == "ENUM":
+        return STRING
     if kinds.is_null(type):  # Spark knows no column without a type: it takes the one that holds the nulls
         return {"INT32": pa.int32(), "INT64": pa.int64()}.get(leaf.physical_type, pa.null())
     if kinds.is_duration(type):
@@ -93,15 +94,19 @@ def _type(type: Any, leaves: Iterator[int], parquet: Any) -> Any:
 
 def _check_writer(source: Source, file: DataFile, notes: dict[bytes, bytes], schema: Any) -> None:
     """Spark's own notes in a file may say more than its columns: other types, or the calendar of Spark 2."""
-    if any(key in notes for key in _OLD_CALENDAR):
-        raise source.refusal(f"{file.path.name}, whose dates are in the calendar of Spark 2")
+    check_calendar(
+        source, file, {key.decode(errors="replace"): notes[key].decode(errors="replace") for key in notes}, schema
+    )
     if _SPARK_SCHEMA not in notes:
         return
     try:
         fields = json.loads(notes[_SPARK_SCHEMA])["fields"]
         noted = {field["name"]: _plain(field["type"]) for field in fields}
+        defaults = [field["name"] for field in fields if "EXISTS_DEFAULT" in (field.get("metadata") or {})]
     except (ValueError, KeyError, TypeError):
         raise source.refusal(f"{file.path.name}, whose note of Spark's schema is broken") from None
+    if defaults:
+        raise source.refusal(f'{file.path.name}, whose column "{defaults[0]}" has a default for files without it')
     ours = {field.name: _plain(spark_json(field.type)) for field in schema}
     if noted != ours:
         odd = next((name for name in {**noted, **ours} if noted.get(name) != ours.get(name)), "")
@@ -115,8 +120,3 @@ def _plain(type: Any) -> Any:
     if type["type"] == "struct":
         return {field["name"]: _plain(field["type"]) for field in type["fields"]}
     return {key: _plain(value) for key, value in type.items() if key in ("type", "elementType", "keyType", "valueType")}
-
-
-def _check_summaries(source: Source, file: DataFile) -> None:
-    if file.path.parent.joinpath("_common_metadata").exists() or file.path.parent.joinpath("_metadata").exists():
-        raise source.refusal("folders with Parquet summary files (_metadata, _common_metadata)")

@@ -42,5 +42,5 @@ def lines_of(text: str) -> list[str]:
 def _values(source: Source, file: DataFile, whole: bool) -> list[str]:
     text = decoded(source, file)
     if whole:
-        return [text] if text else []
+        return [text] if file.path.stat().st_size else []  # a packed file without text is a row
     return lines_of(text)

@@ -66,10 +66,17 @@ def spark_type(type: Any) -> Any:
     if kinds.is_list(type) or kinds.is_large_list(type) or kinds.is_fixed_size_list(type):
         return pa.list_(pa.field("element", spark_type(type.value_type)))
     if kinds.is_map(type):
-        return pa.map_(spark_type(type.key_type), spark_type(type.item_type))
+        return map_type(spark_type(type.key_type), spark_type(type.item_type))
     if kinds.is_struct(type):
         return pa.struct([pa.field(field.name, spark_type(field.type)) for field in type])
     raise NoSparkType(str(type))
+
+
+def map_type(key: Any, value: Any) -> Any:
+    """Arrow's map. NoSparkType for keys without a type, which Arrow does not have."""
+    if pa.types.is_null(key):
+        raise NoSparkType("a map whose keys have no type")
+    return pa.map_(key, value)
 
 
 def spark_json(type: Any) -> Any:

@@ -11,12 +11,13 @@ from textwrap import dedent
 import pytest
 from differential import Case, difference, lay_out, question
 from generated import generated
+from hunted import hunted
 from spark_session import SparkParts, run_script
 from written import written
 
 pytestmark = pytest.mark.spark
 
-CASES = [*written(), *generated()]
+CASES = [*written(), *hunted(), *generated()]
 SCRIPT = """
     import sys
     sys.path.insert(0, {folder!r})

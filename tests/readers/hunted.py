@@ -1,0 +1,178 @@
+"""Datasets that were once read otherwise than by Spark, and that no other list here has: each names what was missed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import duckdb
+import fastavro
+import pyarrow as pa
+import pyarrow.orc
+from differential import Case
+from written import HEADER, INFER, avro_bytes, one, table_bytes
+
+OLD = [dt.date(1500, 1, 1)]
+OLD_TIMES = pa.array([dt.datetime(1500, 1, 1)], pa.timestamp("us", "UTC"))
+CALENDAR = "calendar of Spark 2"
+
+
+def hunted() -> list[Case]:
+    """All of them."""
+    return [*text_files(), *summaries(), *partitions(), *parquet(), *orc(), *avro(), *delta()]
+
+
+def text_files() -> list[Case]:
+    return [
+        one("a name that Spark gives", "csv", "_c1,,x\n1,2,3\n", HEADER, "two columns"),
+        one("byte order marks", "csv", "\ufeff\ufeffa,b\n1,2\n", HEADER, "byte order mark"),
+        one("byte order mark behind a blank line", "csv", "\n\ufeffa,b\n1,2\n", HEADER, "byte order mark"),
+        one("byte order marks in rows", "csv", "\ufeffa,b\n\ufeff1,\ufeff2\n"),
+        Case("zeros behind gzip", "csv", {"a.csv.gz": gzip.compress(b"a\n1\n") + bytes(4)}, HEADER, refused="unpacked"),
+        Case("gzip by another name", "text", {"a.gzip": b"a\n"}, refused=".gzip"),
+        Case("gzip in capitals", "text", {"a.GZ": b"a\n"}, refused=".GZ"),
+        Case("packed, and empty", "text", {"a.gz": gzip.compress(b""), "b": b"x", "c": b""}, {"wholetext": "true"}),
+        one("zones beyond Java's", "csv", "t\n2020-01-01T00:00:00+18:30\n", INFER, "Spark alone knows"),
+        one("the last zones", "csv", "t\n2020-01-01T00:00:00+18:00\n2020-01-01T00:00:00-18:00\n", INFER),
+        one("a number of 1200 digits", "json", '{"a":0.' + "1" * 1200 + "}", refused="1000 digits"),
+    ]
+
+
+def summaries() -> list[Case]:
+    """Spark does not read the rows of such a file, and takes its columns."""
+    made = []
+    for form, write in (("parquet", table_bytes), ("orc", _orc)):
+        files = {"b": write({"a": [1]}), "_metadata_old": write({"z": ["x"]})}
+        made.append(Case("beside _metadata_old", form, files, refused="_metadata_old"))
+    files = {"b": avro_bytes([{"name": "a", "type": "int"}], [{"a": 1}]), "_metadata": b"x"}
+    made.append(Case("beside _metadata", "avro", files, refused="_metadata"))
+    made.append(Case("beside _metadata", "csv", {"a.csv": b"a\n1\n", "_metadata": b"a,b\n1,2\n"}, HEADER))
+    return made
+
+
+def partitions() -> list[Case]:
+    """Folders decide a partition's type whether or not a file of theirs is read."""
+
+    def folders(name: str, glob: str | None, *paths: str, refused: str | None = None) -> Case:
+        files = {path: f"x\n{index}\n".encode() for index, path in enumerate(paths)}
+        return Case(f"partitions: {name}", "csv", files, HEADER, glob, refused)
+
+    return [
+        folders("text beyond the glob", "a.csv", "p=1/a.csv", "p=x/b.csv"),
+        folders("long beyond the glob", "a.csv", "p=1/a.csv", "p=3000000000/b.csv"),
+        folders("hidden files beyond the glob", "a.csv", "p=1/a.csv", "p=x/_b.csv"),
+        folders("a file above, beyond the glob", "*.csv", "p=1/a.csv", "README.md"),
+        folders("other columns beyond the glob", "a.csv", "p=1/a.csv", "q=2/b.csv", refused="same partition"),
+        Case("partitions: a file without a line", "csv", {"p=1/a.csv": b"x\n1\n", "p=x/b.csv": b"\n"}, HEADER),
+    ]
+
+
+def parquet() -> list[Case]:
+    def noted(**notes: str) -> dict[str, bytes]:
+        named = {f"org.apache.spark.{name}": value for name, value in notes.items()}
+        table = pa.table({"d": OLD, "t": OLD_TIMES}).replace_schema_metadata(named)
+        return {"a": table_bytes(table)}
+
+    def interval(folder: Path) -> None:
+        duckdb.execute(f"copy (select interval 1 day a) to '{folder}/a' (format parquet)")
+
+    enum = table_bytes({"e": ["x", "y", None]})
+    text, kind = bytes.fromhex("25004c1c0000"), bytes.fromhex("25084c4c0000")
+    assert enum.count(text) == 1
+    default = "ALTER TABLE with_default ADD COLUMN d INT DEFAULT 7"
+    return [
+        Case("old dates of Spark 2", "parquet", noted(version="2.4.8"), refused=CALENDAR),
+        Case("old dates of Spark 3", "parquet", noted(version="3.5.0")),
+        Case("an interval of DuckDB", "parquet", interval, refused="an interval"),
+        one("an enumeration", "parquet", enum.replace(text, kind)),
+        Case("a default", "parquet", {}, refused="has a default", make=(
+            "CREATE TABLE with_default (c INT) USING parquet LOCATION '{folder}'", "INSERT INTO with_default VALUES (1)",
+            default, "INSERT INTO with_default VALUES (2, 8)", "DROP TABLE with_default")),
+        Case("a map of nothing", "parquet", {}, refused="keys have no type", make=(
+            "INSERT OVERWRITE DIRECTORY '{folder}' USING parquet SELECT map() AS m",)),
+        Case("names beyond UTF-16", "parquet", {"\ufffd": table_bytes({"x": [1]}), "\U0001f600": table_bytes({"x": [1], "y": [2]})}),
+    ]  # fmt: skip
+
+
+def _orc(table: Any) -> bytes:
+    return table_bytes(table, pyarrow.orc.write_table)
+
+
+def orc() -> list[Case]:
+    def spark(name: str, value: str, refused: str) -> Case:
+        query = f"INSERT OVERWRITE DIRECTORY '{{folder}}' USING orc SELECT {value} AS i"
+        return Case(name, "orc", {}, refused=refused, make=(query,))
+
+    twice = pa.MapArray.from_arrays([0, 2], ["k", "k"], [1, 2])
+    return [
+        spark("an interval", "interval '1' day", "interval day"),
+        spark("a time stamp without a zone", "timestamp_ntz '2020-01-01 00:00:00'", "timestamp_ntz"),
+        spark("intervals in a list", "array(interval '1-2' year to month)", "interval year to month"),
+        one("old dates in a list", "orc", _orc({"l": [OLD]}), refused="1582"),
+        one("old dates in a struct", "orc", _orc({"s": [{"d": OLD[0]}]}), refused="1582"),
+        one("a key twice", "orc", _orc({"m": twice}), refused="a key twice"),
+    ]
+
+
+def avro() -> list[Case]:
+    def noted(**notes: str) -> bytes:
+        sink = io.BytesIO()
+        fields = [{"name": "d", "type": {"type": "int", "logicalType": "date"}}]
+        named = {f"org.apache.spark.{name}": value for name, value in notes.items()}
+        fastavro.writer(sink, {"type": "record", "name": "r", "fields": fields}, [{"d": OLD[0]}], metadata=named)
+        return sink.getvalue()
+
+    interval = {"type": "int", "spark.sql.catalyst.type": "interval year"}
+    return [
+        one("old dates of Spark 2", "avro", noted(version="2.4.8"), refused=CALENDAR),
+        one("old dates, said to be old", "avro", noted(version="3.5.0", legacyDateTime=""), refused=CALENDAR),
+        one("old dates of Spark 3", "avro", noted(version="3.5.0")),
+        one("an interval", "avro", avro_bytes([{"name": "a", "type": interval}], [{"a": 1}]), refused="interval year"),
+    ]
+
+
+def _log(folder: Path, fields: list[dict[str, Any]], table: pa.Table) -> None:
+    """A Delta table of one file, whose log another program wrote."""
+    log = folder / "_delta_log"
+    log.mkdir(parents=True)
+    (folder / "a.parquet").write_bytes(table_bytes(table))
+    schema = {
+        "type": "struct",
+        "fields": [{"type": "long", "nullable": True, "metadata": {}} | each for each in fields],
+    }
+    form = {"provider": "parquet", "options": {}}
+    about = {"id": "x", "format": form, "schemaString": json.dumps(schema), "partitionColumns": [], "configuration": {}}
+    size = (folder / "a.parquet").stat().st_size
+    add = {"path": "a.parquet", "partitionValues": {}, "size": size, "modificationTime": 0, "dataChange": True}
+    lines = [{"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}, {"metaData": about}, {"add": add}]
+    (log / f"{0:020}.json").write_text("\n".join(map(json.dumps, lines)))
+
+
+def delta() -> list[Case]:
+    def log(*fields: dict[str, Any], **columns: Any) -> Callable[[Path], None]:
+        return lambda folder: _log(folder, list(fields), pa.table(columns))
+
+    def partitioned(folder: Path) -> None:
+        rows = pa.table({"id": [1, 2], "p": ["", None]})
+        deltalake.write_deltalake(folder, rows, partition_by=["p"])
+
+    default = {"name": "n", "metadata": {"CURRENT_DEFAULT": "7", "EXISTS_DEFAULT": "7"}}
+    char = (
+        "CREATE TABLE delta.`{folder}` (c CHAR(5), v VARCHAR(3)) USING delta",
+        "INSERT INTO delta.`{folder}` VALUES ('ab', 'x')",
+    )
+    varchar = tuple(statement.replace("CHAR(5)", "VARCHAR(5)") for statement in char)
+    return [
+        Case("a column in another case", "delta", log({"name": "id"}, ID=[1]), refused="another case"),
+        Case("a default", "delta", log({"name": "id"}, default, id=[1]), refused="a default"),
+        Case("a default that is not needed", "delta", log({"name": "id"}, default, id=[1], n=[2])),
+        Case("an empty partition", "delta", partitioned, refused="empty text"),
+        Case("char", "delta", {}, make=char, refused="(char)"),
+        Case("varchar", "delta", {}, make=varchar),
+    ]
