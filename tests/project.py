@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-NAMES = ("LAKECTL_", "MLFLOW_", "SPARK_", "AWS_")
+NAMES = ("LAKECTL_", "MLFLOW_", "SPARK_", "AWS_", "OPENLINEAGE_")
 """What a developer may have set, and no test wants unasked."""
 
 

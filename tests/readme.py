@@ -25,7 +25,7 @@ HOME = "/home/ann"
 
 _BLOCK = re.compile(r"^( *)```(\w+)(?: title=\"(\S+)\")?\n(.*?)^\1```$", re.M | re.S)
 _ID = re.compile(r"\b[0-9a-f]{7,64}\b(?!\.)")
-_DROPPED = ("LAKECTL_", "MLFLOW_", "SPARK_", "AWS_", "REPROLOCK_", "GIT_")
+_DROPPED = ("LAKECTL_", "MLFLOW_", "SPARK_", "AWS_", "REPROLOCK_", "GIT_", "OPENLINEAGE_")
 
 _VARIES = (
     (_ID, "ID"),

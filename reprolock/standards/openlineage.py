@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from openlineage.client import OpenLineageClient
@@ -55,11 +56,22 @@ def sender(url: str | None) -> Transport:
 
     Of those settings the key, OPENLINEAGE_API_KEY, goes with `url` too.
     """
-    if url is None:
-        return OpenLineageClient().transport
     key = os.environ.get("OPENLINEAGE_API_KEY")
     auth = {"auth": {"type": "api_key", "apiKey": key}} if key else {}
-    return OpenLineageClient(config={"transport": {"type": "http", "url": url, **auth}}).transport
+    config = {"transport": {"type": "http", "url": url, **auth}} if url else None
+    with _environment_kept():
+        return OpenLineageClient(config=config).transport
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """The client copies address and key into variables of other names, which every later process would be given."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
 
 
 def send(record: Record, seen: Iterable[str], transport: Transport) -> None:

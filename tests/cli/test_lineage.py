@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -216,9 +217,12 @@ def test_a_catalogue_that_takes_nothing(project: Project, cli, catalogue, monkey
     catalogue.status = 400
     address = f"http://127.0.0.1:{catalogue.server_port}"
     monkeypatch.setenv("OPENLINEAGE_URL", address)
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", "k3y-0f-the-catalogue")
     assert cli("lock").code == 0
+    before = dict(os.environ)
     said = cli("run")
     assert said.code == 0
+    assert dict(os.environ) == before
     [warning] = lines_of(said.err, "warning:")
     assert warning.startswith(
         f"warning: the events of the run were not sent to OpenLineage: 400 Client Error: Bad Request for url: {address}/"
