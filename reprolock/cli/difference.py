@@ -29,11 +29,16 @@ def text_lines(difference: Difference) -> Iterator[str]:
 
 
 def markdown_lines(difference: Difference) -> Iterator[str]:
-    """A heading, the sentence, a table, and the code's unified diff folded away."""
+    """A heading, the sentence, and the table."""
     yield f"### {escape(difference.left)} → {escape(difference.right)}"
     yield ""
     yield f"**{difference.sentence}**"
     yield ""
+    yield from markdown_table(difference)
+
+
+def markdown_table(difference: Difference) -> Iterator[str]:
+    """A row for each thing, and the code's unified diff folded away."""
     yield "| section | | |"
     yield "| --- | --- | --- |"
     for section in _join(difference):

@@ -50,7 +50,7 @@ def closing_rows(record: Record) -> list[list[str]]:
     rows = []
     for index, output in enumerate(record.outputs):
         found = "missing" if output.digest is None else f"{counted(output.files, 'file')}, {size(output.bytes)}"
-        digest = f"{output.compare} {short(output.compared or output.digest)[:8]}" if output.digest else ""
+        digest = f"{output.compare} {short(output.decisive)[:8]}" if output.decisive else ""
         digest = output.problem or digest
         rows.append(["Outputs" if index == 0 else "", output.name, output.path, found, digest])
     for index, item in enumerate(record.published):

@@ -256,14 +256,9 @@ def _document(answers: list[Replayed]) -> dict[str, object]:
 
 def _end(answers: list[Replayed]) -> None:
     """The exit code: of the worst of the verdicts."""
-    ending = answers[-1].replay.ending
-    if (
-        answers[-1].verdict is None
-        and ending is not None
-        and ending.signal is not None
-        and answers[-1].replay.status == "KILLED"
-    ):
-        raise Interrupted(f"the replay was ended: {ending.reason}", signal_number=ending.signal)
+    last = answers[-1].replay
+    if answers[-1].verdict is None and last.ending is not None and (signal := last.interrupted_by):
+        raise Interrupted(f"the replay was ended: {last.ending.reason}", signal_number=signal)
     for answer in answers:
         if answer.verdict is not None and answer.verdict.kind == "NOT REPLAYABLE":
             compared = any(rule.get("compare") != "none" for rule in answer.recorded.rules.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import ExitStack
 
@@ -49,7 +48,7 @@ def report(settings: Settings, base: str, run_both: bool, style: str) -> None:
         )
     for line in markdown(found):
         settings.line(line)
-    settings.result({**json.loads(found.model_dump_json()), "beyond": list(found.beyond)})
+    settings.result(found.model_dump(mode="json"))
     if found.beyond:
         raise Diverged(
             f"{'a metric' if len(found.beyond) == 1 else 'metrics'} left the declared tolerance: {', '.join(found.beyond)}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reprolock.cli.difference import escape, markdown_lines
+from reprolock.cli.difference import escape, markdown_table
 from reprolock.model.report import MetricChange, Report, RowChange
 from reprolock.model.words import counted, short
 
@@ -20,7 +20,7 @@ _SIGNS = {"identical": "✓", "within tolerance": "✓", "beyond tolerance": "�
 def markdown(report: Report) -> list[str]:
     """The lines of one comment. The first is the same for each report of a project: by it a bot finds its comment."""
     head = [*_heading(report), *_metrics(report), *_outputs(report), *_rows(report)]
-    difference = list(markdown_lines(report.difference))[4:]  # without its own heading and sentence
+    difference = list(markdown_table(report.difference))
     opening = ["", "<details><summary>Everything that changed</summary>", ""]
     closing = ["", "</details>"]
     if report.difference.same:
@@ -45,8 +45,8 @@ def _heading(report: Report) -> Iterator[str]:
         result = result if report.metrics else "No metric is declared under [metrics]."
         yield f"**{result}** {report.difference.sentence}"
         yield ""
-        sides = (f"{side.label} is run `{(side.run_id or '')[:8]}`" for side in (report.base, report.head))
-        yield escape("; ".join(sides)).replace("\\`", "`") + "."
+        sides = (f"{escape(side.label)} is run `{(side.run_id or '')[:8]}`" for side in (report.base, report.head))
+        yield "; ".join(sides) + "."
 
 
 def _metrics(report: Report) -> Iterator[str]:
@@ -67,9 +67,7 @@ def _outputs(report: Report) -> Iterator[str]:
     if report.outputs:
         yield from ("", "| output | compared as | before | after | |", "| --- | --- | --- | --- | --- |")
         for each in report.outputs:
-            digests = " | ".join(
-                "–" if value is None else f"`{short(value.rpartition(':')[2])}`" for value in (each.before, each.after)
-            )
+            digests = " | ".join("–" if value is None else f"`{short(value)}`" for value in (each.before, each.after))
             yield f"| {escape(each.name)} | {each.compare} | {digests} | {'equal' if each.equal else '**different**'} |"
 
 

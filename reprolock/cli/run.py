@@ -129,7 +129,7 @@ def _fail(record: Record) -> None:
     """The exit code of a command that did not end well."""
     assert record.ending is not None
     hint = f"`reprolock show {record.run_id[:8]}` shows the record; its folder is .reprolock/runs/{record.run_id}"
-    if record.status == "KILLED" and record.ending.signal is not None:
-        raise Interrupted(f"the run was ended: {record.ending.reason}", signal_number=record.ending.signal, hint=hint)
+    if signal := record.interrupted_by:
+        raise Interrupted(f"the run was ended: {record.ending.reason}", signal_number=signal, hint=hint)
     if record.status != "FINISHED":
         raise CommandFailed(f"the command failed: {record.ending.reason}", hint=hint)

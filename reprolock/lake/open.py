@@ -54,6 +54,13 @@ def _authorities(environ: Mapping[str, str]) -> str | None:
     return None
 
 
+def anchored(endpoint: str | None, root: Path) -> str | None:
+    """The endpoint as it reads from any folder: that of an embedded lake names its folder whole."""
+    if endpoint is None or not endpoint.startswith(FILE_SCHEME):
+        return endpoint
+    return f"{FILE_SCHEME}{root / endpoint.removeprefix(FILE_SCHEME)}"
+
+
 def check_endpoint(endpoint: str, given_as: str) -> None:
     """UsageError for what cannot be a lake's endpoint; `given_as` names where it stands."""
     if not re.match(r"file:.|https?://.", endpoint):

@@ -25,19 +25,19 @@ _COUNTS = ("Nothing", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Ei
 class Change(Value):
     """One thing that is not the same. None: that side does not have it."""
 
-    name: str
-    old: str | None = None
-    new: str | None = None
+    name: str = Field(description="What it is: a dataset, a package, a file, a metric …")
+    old: str | None = Field(None, description="Its value on the first side.")
+    new: str | None = Field(None, description="Its value on the second side.")
     note: str = Field("", description="What the two values alone do not say.")
 
 
 class Objects(Value):
     """What a lake says has changed between the two commits of a dataset."""
 
-    dataset: str
-    added: int
-    removed: int
-    changed: int
+    dataset: str = Field(description="Its name under [datasets].")
+    added: int = Field(description="How many the second side alone has.")
+    removed: int = Field(description="How many the first side alone has.")
+    changed: int = Field(description="How many both have, with other bytes.")
     first: Strings = Field(description='The first few, or all: "+ path", "- path", "~ path".')
 
     @property
@@ -49,10 +49,12 @@ class Objects(Value):
 class Section(Value):
     """One section of both sides."""
 
-    name: str
+    name: str = Field(description="data, packages, jars, java, spark, code, params, seed, command, metrics, outputs …")
     detail: str = Field("", description="What both sides have, in a few words; of the new side where they differ.")
-    changes: Annotated[tuple[Change, ...], Strict(False)] = ()
-    objects: Annotated[tuple[Objects, ...], Strict(False)] = ()
+    changes: Annotated[tuple[Change, ...], Strict(False)] = Field((), description="What is not the same.")
+    objects: Annotated[tuple[Objects, ...], Strict(False)] = Field(
+        (), description="What the lake says of the data's objects."
+    )
     remarks: Strings = Field((), description="What could not be compared, and why; what else a reader should know.")
     patch: Strings = Field((), description="Lines of a unified diff; of code only.")
 
@@ -65,10 +67,10 @@ class Section(Value):
 class Difference(Value):
     """Two sides, and every section that one of them has."""
 
-    kind: Literal["lock", "run"]
+    kind: Literal["lock", "run"] = Field(description="What was compared.")
     left: str = Field(description="The first side, as people call it.")
-    right: str
-    sections: Annotated[tuple[Section, ...], Strict(False)]
+    right: str = Field(description="The second side.")
+    sections: Annotated[tuple[Section, ...], Strict(False)] = Field(description="Inputs first, then what came out.")
 
     @property
     def same(self) -> bool:

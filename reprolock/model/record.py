@@ -147,6 +147,11 @@ class OutputRecord(Value):
     problem: str | None = Field(None, description="Why there is no digest to compare, although something was written.")
     kept: str | None = Field(None, description="The artifact that holds a copy, for a comparison within a tolerance.")
 
+    @property
+    def decisive(self) -> str | None:
+        """The digest that a replay compares; of the bytes where `compare` has none of its own. None: nothing was written."""
+        return self.compared or self.digest
+
 
 class PublishedRecord(Value):
     """One output's way back into the lake."""
@@ -275,6 +280,11 @@ class Record(Value):
         document = json.loads(self.model_dump_json(exclude={"seal"}, exclude_defaults=True))
         each = {name: digest_of(value) for name, value in document.items()}
         return self.replaced({"seal": Digests(sections=each, total=digest_of(each))})
+
+    @property
+    def interrupted_by(self) -> int | None:
+        """The signal that ended reprolock, and the command with it; None where the run came to an end of its own."""
+        return self.ending.signal if self.ending is not None and self.status == "KILLED" else None
 
     @property
     def broken(self) -> tuple[str, ...]:

@@ -152,7 +152,7 @@ def _type(spark: object) -> str:
 
 
 def _output(item: OutputRecord) -> OutputDataset:
-    digest = item.compared or item.digest or ""
+    digest = item.decisive or ""
     statistics = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
         rowCount=item.table.rows if item.table else None, size=item.bytes, fileCount=item.files
     )

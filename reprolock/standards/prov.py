@@ -49,12 +49,12 @@ def document(record: Record) -> str:
     }
     prov.usage(run, prov.entity(f"code:{quote(record.code.digest, safe='')}", code))
     for output in record.outputs:
-        if output.digest is not None:
+        if output.decisive is not None:
             name = quote(f"{record.run_id}/{output.name}", safe="")
             about: dict[Any, str] = {
                 PROV_LABEL: output.name,
                 "about:path": output.path,
-                "about:digest": output.compared or output.digest,
+                "about:digest": output.decisive,
             }
             prov.generation(prov.entity(f"output:{name}", about), run, record.ended)
     if record.replay_of is not None:

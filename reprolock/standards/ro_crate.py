@@ -51,7 +51,7 @@ def write_crate(record: Record, artifacts: Path, target: Path, folders: Mapping[
     ]
     written = [item for item in record.outputs if item.digest is not None]
     results = [
-        _value(crate, f"#output-{index}", item.name, item.path, item.compared or item.digest or "")
+        _value(crate, f"#output-{index}", item.name, item.path, item.decisive or "")
         for index, item in enumerate(written)
     ]
     results += [

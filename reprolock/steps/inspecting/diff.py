@@ -306,7 +306,7 @@ def _outputs(old: Record, new: Record) -> Section:
 
 def _digest(output: OutputRecord | None) -> str | None:
     """By what a replay compares: `table 4c7e91aa`."""
-    digest = (output.compared or output.digest) if output else None
+    digest = output.decisive if output else None
     return None if output is None or digest is None else f"{output.compare} {digest.rpartition(':')[2][:12]}"
 
 

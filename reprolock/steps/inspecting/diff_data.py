@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reprolock.errors import ReprolockError
-from reprolock.lake.open import FILE_SCHEME, open_lake
+from reprolock.lake.open import anchored, open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.difference import Change, Objects, Section
 from reprolock.model.glob import matches
@@ -133,9 +133,7 @@ def _open(root: Path, given: str | None, spec: Spec | None, machine: Machine) ->
         endpoint, declared = lake_endpoint(root, given, machine), "--lake" if given else "repro.toml"
     else:
         endpoint, declared = spec.lake.endpoint, "the record"
-    if endpoint and endpoint.startswith(FILE_SCHEME):
-        endpoint = f"{FILE_SCHEME}{root / endpoint.removeprefix(FILE_SCHEME)}"
-    return open_lake(endpoint, root, machine.environ, machine.home, declared_in=declared)
+    return open_lake(anchored(endpoint, root), root, machine.environ, machine.home, declared_in=declared)
 
 
 def _objects(lake: Lake, name: str, old: Held, new: Held, all_objects: bool) -> Objects:

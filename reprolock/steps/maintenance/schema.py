@@ -23,7 +23,9 @@ def schema() -> dict[str, dict[str, Any]]:
         "repro.toml.schema.json": _with_title(Spec.model_json_schema(), "repro.toml"),
         "repro.lock.schema.json": _with_title(_flat(Lock.model_json_schema()), "repro.lock"),
         "record.schema.json": _with_title(Record.model_json_schema(), "record.json"),
-        "report.schema.json": _with_title(Report.model_json_schema(), "the JSON of `reprolock report`"),
+        "report.schema.json": _with_title(
+            Report.model_json_schema(mode="serialization"), "the JSON of `reprolock report`"
+        ),
         "trust.schema.json": _with_title(TrustPolicy.model_json_schema(), "trust.toml"),
     }
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from reprolock.errors import LockError, NotReplayable, PinError, ReprolockError, UsageError
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.spec_file import NAME as SPEC
-from reprolock.lake.open import check_endpoint, open_lake
+from reprolock.lake.open import anchored, check_endpoint, open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.record import Record
 from reprolock.model.spec import LakeSpec, Spec
@@ -178,15 +178,10 @@ def _replay_once(
     if done.incomplete is not None:
         raise done.incomplete  # there is nothing to compare
     verdict = None
-    if not options.what_if and not is_interrupted(done.record):
+    if not options.what_if and done.record.interrupted_by is None:
         verdict = _verdict(recorded, performed, folder, options.master)
     _link(tracker, recorded.record, done.record, verdict, watcher)
     return Replayed(recorded.record, done.record, folder, recorded.code, verdict)
-
-
-def is_interrupted(record: Record) -> bool:
-    """Whether reprolock was interrupted, and the command with it: then there is no verdict."""
-    return record.status == "KILLED" and record.ending is not None and record.ending.signal is not None
 
 
 def _verdict(recorded: Recorded, performed: Performed, folder: Path, master: str | None) -> Verdict:
@@ -229,10 +224,7 @@ def _on_lake(spec: Spec, root: Path, given: str | None) -> Spec:
     """The spec with an endpoint that does not depend on where the replay's folder stands."""
     if given is not None:
         check_endpoint(given, "--lake")
-    endpoint = given or spec.lake.endpoint
-    if endpoint and endpoint.startswith("file:"):
-        endpoint = f"file:{root / endpoint.removeprefix('file:')}"
-    return spec.replaced({"lake": LakeSpec(endpoint=endpoint)})
+    return spec.replaced({"lake": LakeSpec(endpoint=anchored(given or spec.lake.endpoint, root))})
 
 
 def _on_master(spec: Spec, given: str | None) -> Spec:

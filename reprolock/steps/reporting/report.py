@@ -20,6 +20,7 @@ from reprolock.files.atomic_write import own_folder
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.spec_file import parse_spec
+from reprolock.lake.open import anchored
 from reprolock.model.difference import Difference, Section
 from reprolock.model.record import Record
 from reprolock.model.report import Report, ReportSide, metric_changes, output_changes, row_changes
@@ -31,7 +32,7 @@ from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.project.project import read_project
 from reprolock.steps.running.attempt import Unwatched, Watcher
-from reprolock.steps.running.if_changed import expected_digests, noted_run
+from reprolock.steps.running.if_changed import expected_digests, is_repeated, noted_run
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.run import run
 from reprolock.tracker import open_tracker
@@ -93,12 +94,14 @@ def report(
             difference=_named(found.replaced({"sections": sections}), sides),
         )
     place = which_mlflow(root, machine)
+    # An embedded lake stands beside the project, and not in git.
+    own_lake = anchored(old.lake.endpoint, root) if old.lake.kind == "git" else None
     with _checked_out(root, commit) as folder:
         options = RunOptions(locked=True, publishing_off=True, stdout=stdout)
         progress.step(f"The run of {base}")
         before = _run_or_find(
             folder,
-            options._replace(name=f"base {short(commit)}", lake=_own_lake(root, folder), tracking_uri=place.uri),
+            options._replace(name=f"base {short(commit)}", lake=own_lake, tracking_uri=place.uri),
             place,
             watcher,
             progress,
@@ -129,12 +132,6 @@ def _checked_out(root: Path, commit: str) -> Iterator[Path]:
         yield clone_at(root, commit, Path(name))
 
 
-def _own_lake(root: Path, folder: Path) -> str | None:
-    """An embedded lake stands beside the project, and not in git."""
-    endpoint = read_project(folder).spec.lake.endpoint or ""
-    return f"file:{root / endpoint.removeprefix('file:')}" if endpoint.startswith("file:") else None
-
-
 def _run_or_find(
     root: Path, options: RunOptions, place: Place, watcher: Watcher, progress: Progress, machine: Machine
 ) -> _Made:
@@ -150,12 +147,12 @@ def _run_or_find(
             for row in tracker.runs(None, tags, _MOST_FOUND):
                 if row.status == "FINISHED" and REPLAY_OF_TAG not in row.tags:
                     record = tracker.read(row.run_id)
-                    if (record.pinned, record.observed, record.mode) == (*expected, "isolated"):
+                    if is_repeated(record, *expected):
                         return _Made(record, True)
     done = run(root, options, watcher, progress, machine)
     ending, side = done.record.ending, options.name or "this change"
-    if ending is not None and ending.signal is not None and done.record.status == "KILLED":
-        raise Interrupted(f"the run of {side} was ended: {ending.reason}", signal_number=ending.signal)
+    if ending is not None and (signal := done.record.interrupted_by):
+        raise Interrupted(f"the run of {side} was ended: {ending.reason}", signal_number=signal)
     if done.record.status != "FINISHED":
         raise CommandFailed(f"the run of {side} failed: {ending.reason if ending else done.record.status}")
     if not done.sent:

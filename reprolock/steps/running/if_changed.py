@@ -53,8 +53,13 @@ def equal_run(root: Path, spec: Spec, locked: Lock, machine: Machine, *, in_plac
 def noted_run(root: Path, pinned: Digests, observed: Digests, *, in_place: bool = False) -> Record | None:
     """The finished run of this folder with these digests, wherever its outputs are now."""
     record = _read_note(root, pinned)
-    same = record is not None and (record.pinned, record.observed) == (pinned, observed)
-    return record if record is not None and same and record.mode == _mode(in_place) else None
+    return record if record is not None and is_repeated(record, pinned, observed, in_place=in_place) else None
+
+
+def is_repeated(record: Record, pinned: Digests, observed: Digests, *, in_place: bool = False) -> bool:
+    """Whether a run with these digests would only repeat a recorded one."""
+    mode = "in-place" if in_place else "isolated"  # in the project's folder it may have read what is not code
+    return (record.status, record.pinned, record.observed, record.mode) == ("FINISHED", pinned, observed, mode)
 
 
 def expected_digests(root: Path, spec: Spec, locked: Lock, machine: Machine) -> tuple[Digests, Digests] | None:
@@ -89,13 +94,7 @@ def _read_note(root: Path, pinned: Digests) -> Record | None:
         run_id = (root / OWN_FOLDER / _FOLDER / pinned.total).read_text()
     except OSError:
         return None
-    record = read_record(runs_folder(root) / run_id / RECORD)
-    return record if record and record.status == "FINISHED" else None
-
-
-def _mode(in_place: bool) -> str:
-    """A run in the project's folder may have read what is not code."""
-    return "in-place" if in_place else "isolated"
+    return read_record(runs_folder(root) / run_id / RECORD)
 
 
 def _list_published(record: Record) -> dict[str, str]:

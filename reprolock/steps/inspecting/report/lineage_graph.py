@@ -98,7 +98,7 @@ def _arrow(source: Box, target: Box) -> Arrow:
 
 
 def _written(output: OutputRecord) -> str:
-    return "missing" if output.digest is None else f"{output.compare} {_short(output.compared or output.digest)}"
+    return "missing" if output.digest is None else f"{output.compare} {_short(output.decisive or '')}"
 
 
 def _code(record: Record) -> str:
