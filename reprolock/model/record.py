@@ -11,16 +11,25 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from pydantic import Field, Strict, WithJsonSchema
+from pydantic import AfterValidator, Field, Strict, WithJsonSchema
 
 from reprolock.model.digest import digest_of
 from reprolock.model.lineage import Lineage
+from reprolock.model.spark_schema import Column
 from reprolock.model.table import TableDigest
+from reprolock.model.uri import LakeURI
 from reprolock.model.value import Value
 
 Strings = Annotated[tuple[str, ...], Strict(False)]
 
 
+def _lake_address(text: str) -> str:
+    LakeURI.parse(text)
+    return text
+
+
+LakeAddress = Annotated[str, AfterValidator(_lake_address)]
+"""`lakefs://REPOSITORY/REF/PATH`, as it was written."""
 Measured = Annotated[
     float, Strict(False), WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]})
 ]
@@ -40,8 +49,8 @@ class DatasetRecord(Value):
 
     name: str = Field(description="Name in repro.toml.")
     kind: Literal["lakefs", "git"] = Field(description="Kind of lake.")
-    uri: str = Field(description="Address as declared.")
-    resolved: str = Field(description="Address at the commit.")
+    uri: LakeAddress = Field(description="Address as declared.")
+    resolved: LakeAddress = Field(description="Address at the commit.")
     commit: str = Field(description="Full commit ID.")
     commit_time: datetime = Field(description="When the commit was made, UTC.")
     objects: int = Field(description="Objects under the address at the commit.")
@@ -52,7 +61,7 @@ class DatasetRecord(Value):
     options: dict[str, str] = Field({}, description="Options of Spark's reader, as declared.")
     context: str = Field(description="MLflow's context of the dataset.")
     url: str = Field(description="What the command read: s3a://… at the commit, or the local tree.")
-    columns: Annotated[tuple[dict[str, Any], ...], Strict(False)] | None = Field(
+    columns: Annotated[tuple[Column, ...], Strict(False)] | None = Field(
         None,
         description="Fields of the schema, as Spark's schema JSON writes them. None: not known without reading all.",
     )

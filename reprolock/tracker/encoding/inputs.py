@@ -114,7 +114,8 @@ def _type(spark: Any) -> dict[str, Any]:
             return {"type": "map", "values": _type(spark["valueType"])}
         case "struct":
             properties = {
-                field["name"]: {**_type(field["type"]), "required": not field["nullable"]} for field in spark["fields"]
+                field["name"]: {**_type(field["type"]), "required": not field.get("nullable", True)}
+                for field in spark["fields"]
             }
             return {"type": "object", "properties": properties}
     return {"type": "any"}
