@@ -10,6 +10,7 @@ import click
 
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.run_name import RUN_OR_FILE
 from reprolock.cli.screen import RULE
 from reprolock.cli.terminal import styled
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN_OR_FILE)
 @click.option(
     "--trust",
     "trust",
@@ -66,7 +67,8 @@ def audit(
 ) -> None:
     """Check by public keys alone what is claimed of a run: rules, data, software, result, verdicts. Executes nothing.
 
-    RUN is a run's ID, the beginning of one, a folder with its artifacts, or a bundle. Exit 0 when all that trust.toml asks for is
+    RUN is an ID, the beginning of one, a name ("#435"), a tag, @latest, @latest~1, a folder with artifacts, or a bundle.
+    Exit 0 when all that trust.toml asks for is
     there; 7, with the first reason, when it is not.
     """
     from reprolock.steps.evidence.audit import refusal  # the library is loaded when a command runs

@@ -9,11 +9,12 @@ import click
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options
 from reprolock.cli.progress import progress
+from reprolock.cli.run_name import RUN
 from reprolock.model.words import counted, size
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option(
     "-o",
     "--output",
@@ -43,7 +44,8 @@ def bundle(
 ) -> None:
     """Put a recorded run, its data, packages and jars into one file, from which it is audited and replayed.
 
-    RUN is a run's ID, the beginning of one, or a folder with its artifacts. `reprolock replay FILE` needs no network, no lake
+    RUN is an ID, the beginning of one, a name ("#435"), a tag, @latest, @latest~1, or a folder with artifacts.
+    `reprolock replay FILE` needs no network, no lake
     and no MLflow. The file is a BagIt bag and an RO-Crate in a ZIP file without compression.
     """
     with progress(settings, "Fetching") as bar:

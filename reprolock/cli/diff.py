@@ -8,6 +8,7 @@ import click
 
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.run_name import RUN_OR_FILE
 from reprolock.cli.terminal import flush
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("left", metavar="A")
-@click.argument("right", metavar="B")
+@click.argument("left", metavar="A", type=RUN_OR_FILE)
+@click.argument("right", metavar="B", type=RUN_OR_FILE)
 @click.option("--objects", "all_objects", is_flag=True, help="List every object that changed, not only the first few.")
 @click.option(
     "--format",
@@ -42,8 +43,9 @@ def diff(
 ) -> None:
     """Compare two locks, two git revisions of repro.lock, or two runs.
 
-    A and B are lock files, revisions ("HEAD~1", or "HEAD~1:sub/repro.lock"), or runs: IDs, the beginnings of IDs, or
-    folders with their artifacts. Exit 0 also where they differ, unless --exit-code is given.
+    A and B are lock files, revisions ("HEAD~1", or "HEAD~1:sub/repro.lock"), or runs, by an
+    ID, the beginning of one, a name ("#435"), a tag, @latest, @latest~1, or a folder with artifacts.
+    Exit 0 also where they differ, unless --exit-code is given.
     """
     from reprolock.cli.difference import markdown_lines, text_lines  # loaded when the command runs
 

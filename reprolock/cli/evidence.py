@@ -10,13 +10,14 @@ import click
 
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.run_name import RUN_OR_FILE
 
 if TYPE_CHECKING:
     from reprolock.model.demands import Name
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN_OR_FILE)
 @click.option(
     "--for",
     "framework",
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 def evidence(settings: Settings, run: str, framework: Name, html: Path | None, tracking_uri: str | None) -> None:
     """Show for each demand of a regulation the fields of a run's record that answer it, or that none does.
 
-    RUN is a run's ID, the beginning of one, a folder with its artifacts, or a bundle. It says where to look, not that a demand
+    RUN is an ID, the beginning of one, a name ("#435"), a tag, @latest, @latest~1, a folder with artifacts, or a bundle.
+    It says where to look, not that a demand
     is met.
     """
     from reprolock.steps.inspecting.report.html import demands_page, demands_text, write_report

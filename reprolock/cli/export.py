@@ -9,13 +9,14 @@ import click
 
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.run_name import RUN
 
 if TYPE_CHECKING:
     from reprolock.steps.inspecting.standards import Format
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN)
 @click.option(
     "--format", "standard", type=click.Choice(["openlineage", "prov", "ro-crate"]), required=True, help="The standard."
 )
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 def export(settings: Settings, run: str, standard: Format, output: Path | None, tracking_uri: str | None) -> None:
     """Write a recorded run as OpenLineage events, a W3C PROV document, or an RO-Crate.
 
-    RUN is a run's ID, the beginning of one, or a folder with its artifacts.
+    RUN is an ID, the beginning of one, a name ("#435"), a tag, @latest, @latest~1, or a folder with artifacts.
     """
     text = reprolock.export(settings.root, run, standard, output, tracking_uri=tracking_uri)
     if text is not None:

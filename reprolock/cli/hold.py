@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.run_name import RUN_OR_FILE
 from reprolock.model.words import short
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _LAKE = click.option("--lake", metavar="ENDPOINT", help="Lake endpoint to use in
 
 
 @hold.command()
-@click.argument("target")
+@click.argument("target", type=RUN_OR_FILE)
 @click.option("--until", metavar="DATE", help="The last day, such as 2036-11-27.")
 @click.option("--for", "period", metavar="PERIOD", help="How long: 10y (the default), 26w, 90d.")
 @click.option("--reason", metavar="TEXT", help="Why; it stands in the lake.")
@@ -71,7 +72,7 @@ def ls(settings: Settings, repositories: tuple[str, ...], lake: str | None) -> N
 
 
 @hold.command()
-@click.argument("target", default="repro.lock")
+@click.argument("target", default="repro.lock", type=RUN_OR_FILE)
 @_LAKE
 @add_shared_options
 def check(settings: Settings, target: str, lake: str | None) -> None:
@@ -86,7 +87,7 @@ def check(settings: Settings, target: str, lake: str | None) -> None:
 
 
 @hold.command()
-@click.argument("target")
+@click.argument("target", type=RUN_OR_FILE)
 @click.option("--force", is_flag=True, help="Before its time too.")
 @_LAKE
 @add_shared_options

@@ -13,6 +13,7 @@ import click
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options
 from reprolock.cli.progress import progress
+from reprolock.cli.run_name import RUN_OR_FILE
 from reprolock.cli.screen import RULE, Screen, pairs
 from reprolock.cli.terminal import styled
 from reprolock.errors import CommandFailed, Diverged, Interrupted, NotReplayable, UsageError
@@ -42,7 +43,7 @@ class _ReplayScreen(Screen):
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN_OR_FILE)
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI.")
 @click.option("--lake", metavar="ENDPOINT", help="Lake endpoint to use instead of the one in the record.")
 @click.option("--master", metavar="URL", help="Spark master to use instead of the one in the record.")
@@ -86,7 +87,8 @@ def replay(
 ) -> None:
     """Rebuild a recorded run from its record alone, run it again, compare, give a verdict.
 
-    RUN is a run's ID, the beginning of one, a folder with its artifacts, or a bundle. Exit 0: REPRODUCED; 6: DIVERGED; 7: NOT
+    RUN is an ID, the beginning of one, a name ("#435"), a tag, @latest, @latest~1, a folder with artifacts, or a bundle.
+    Exit 0: REPRODUCED; 6: DIVERGED; 7: NOT
     REPLAYABLE. The command of the record is executed, with the variables that it names: `--dry-run` shows it first.
     """
     from reprolock.steps.locking.overrides import WhatIf, parse_param

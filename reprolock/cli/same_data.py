@@ -6,18 +6,20 @@ import click
 
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.run_name import RUN
 from reprolock.errors import Diverged
 from reprolock.model.words import counted
 
 
 @click.command("same-data")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.argument("runs", nargs=-1, required=True, type=RUN, metavar="RUN RUN...")
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI.")
 @add_shared_options
 def same_data(settings: Settings, runs: tuple[str, ...], tracking_uri: str | None) -> None:
     """Say whether runs used the same data: the same bytes under the same names.
 
-    RUN is a run's ID, the beginning of one, or a folder with its artifacts. Exit 0 where they did, 6 where they did not.
+    RUN is an ID, the beginning of one, a name ("#435"), a tag, @latest, @latest~1, or a folder with artifacts.
+    Exit 0 where they did, 6 where they did not.
     """
     found = reprolock.same_data(*runs, root=settings.root, tracking_uri=tracking_uri)
     settings.result(

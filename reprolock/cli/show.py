@@ -10,6 +10,7 @@ import click
 
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.run_name import RUN
 from reprolock.model.words import command_line, counted, duration, short, size
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ from reprolock.cli.record_rows import closing_rows, lineage_rows, opening_rows
 
 
 @click.command()
-@click.argument("target", metavar="[RUN]", required=False)
+@click.argument("target", metavar="[RUN]", type=RUN, required=False)
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
 @click.option("--lock", "of_lock", is_flag=True, help="Show repro.lock.")
 @click.option(
@@ -32,7 +33,7 @@ from reprolock.cli.record_rows import closing_rows, lineage_rows, opening_rows
 def show(settings: Settings, target: str | None, tracking_uri: str | None, of_lock: bool, html: Path | None) -> None:
     """Show a recorded run (the newest, where none is named), or the lock where nothing has run yet.
 
-    RUN is a run's ID, the beginning of one, or a folder with its artifacts.
+    RUN is an ID, the beginning of one, a name ("#435"), a tag, @latest, @latest~1, or a folder with artifacts.
     """
     found = reprolock.show(settings.root, target, tracking_uri=tracking_uri, of_lock=of_lock)
     if html is not None:

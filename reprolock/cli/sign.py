@@ -6,10 +6,11 @@ import click
 
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.run_name import RUN_OR_FILE
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=RUN_OR_FILE)
 @click.option("--name", required=True, metavar="TEXT", help="The name of the person who signs.")
 @click.option(
     "--meaning",
@@ -24,7 +25,8 @@ from reprolock.cli.options import Settings, add_shared_options
 def sign(settings: Settings, run: str, name: str, meaning: str, comment: str | None, tracking_uri: str | None) -> None:
     """Sign a run, with all statements and verdicts on it, by the key that REPROLOCK_SIGNING_KEY names.
 
-    RUN is a run's ID, the beginning of one, a folder with its artifacts, or a bundle. What does not fit together is not signed: exit 7.
+    RUN is an ID, the beginning of one, a name ("#435"), a tag, @latest, @latest~1, a folder with artifacts, or a bundle.
+    What does not fit together is not signed: exit 7.
     """
     done = reprolock.sign(
         settings.root,

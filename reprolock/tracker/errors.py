@@ -6,6 +6,7 @@ requests, SQLAlchemy or MLflow: those repeat addresses, and an address may carry
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reprolock.errors import MachineError, NotReplayable, PinError, ServiceError, UsageError
@@ -79,11 +80,12 @@ def experiment_deleted(place: Place, name: str, experiment_id: str) -> UsageErro
     )
 
 
-def no_run(place: Place, run: str) -> UsageError:
-    """Nothing that was recorded answers to the name."""
+def no_run(place: Place, run: str, newest: Sequence[str]) -> UsageError:
+    """Nothing that was recorded answers to the name; `newest` are names of runs that there are."""
+    there = f"the newest are {', '.join(newest)}; " if newest else ""
     return UsageError(
         f'no run "{run}" in MLflow at {place}',
-        hint="look its ID up in MLflow, or name another MLflow with --tracking-uri",
+        hint=f"{there}see `reprolock runs`, or name another MLflow with --tracking-uri",
     )
 
 
@@ -95,17 +97,10 @@ def bad_filter(place: Place, where: str, reason: str) -> UsageError:
     )
 
 
-def several_runs(place: Place, run: str, found: list[str]) -> UsageError:
-    """The beginning of more than one run's ID."""
-    return UsageError(
-        f'"{run}" is the beginning of more than one run ID in MLflow at {place}',
-        hint=f"write more of it: {', '.join(sorted(found)[:5])}",
-    )
-
-
-def short_name(run: str) -> UsageError:
-    """A beginning of an ID that is too short to name a run."""
-    return UsageError(f'"{run}" is too short to name a run', hint="write at least four characters of the run ID")
+def several_runs(place: Place, run: str, found: Mapping[str, str]) -> UsageError:
+    """More than one run answers to the name. `found` has their names by ID."""
+    listed = ", ".join(f"{run_id} ({name})" for run_id, name in sorted(found.items())[:5])
+    return UsageError(f'"{run}" names more than one run in MLflow at {place}', hint=f"write an ID: {listed}")
 
 
 def no_record(place: Place, run_id: str) -> NotReplayable:

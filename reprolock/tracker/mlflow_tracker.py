@@ -28,6 +28,7 @@ from reprolock.tracker.encoding.params import flatten
 from reprolock.tracker.encoding.tags import model_tags_of, tags_of
 from reprolock.tracker.protocol import (
     FOLDER,
+    LAKE_TAG_TAG,
     PARENT_TAG,
     REASON_TAG,
     RECORD,
@@ -158,21 +159,28 @@ class MlflowTracker:
             tuple(sorted(child.name or child.run_id[:8] for child in loose)),
         )
 
-    def find(self, run: str) -> str:
-        if not self._is_there or not re.fullmatch(r"[\w-]+", run):
-            raise errors.no_run(self.place, run)
-        if len(run) < _SHORTEST:
-            raise errors.short_name(run)
-        if self._store.run(run) is not None:
-            return run
-        beginning = self._store.search(self._experiment_ids, f"attributes.run_id LIKE '{run}%' AND {_RECORDED}", 10)
-        found = {entry.run_id for entry in beginning}
-        found |= {entry.run_id for entry in self._find_by_tag(run, beginning=True)}
-        if len(found) > 1:
-            raise errors.several_runs(self.place, run, sorted(found))
-        if not found:
-            raise errors.no_run(self.place, run)
-        return found.pop()
+    def find(self, run: str, experiment: str | None = None) -> str:
+        if not self._is_there:
+            raise errors.no_run(self.place, run, [])
+        is_id = re.fullmatch(r"[\w-]+", run) is not None
+        if is_id and len(run) >= _SHORTEST:
+            if self._store.run(run) is not None:
+                return run
+            ids = self._experiment_ids
+            found = self._store.search(ids, f"attributes.run_id LIKE '{run}%' AND {_RECORDED}", 10)
+            found += self._find_by_tag(run, beginning=True)
+        else:
+            found = []
+        among = [entry.experiment_id for entry in self._store.experiments() if experiment in (None, entry.name)]
+        if _is_quotable(run):
+            for field in ("attributes.run_name", f"tags.`{LAKE_TAG_TAG}`"):
+                found += self._store.search(among, f"{field} = {_quote(run)} AND {_RECORDED}", 10)
+        names = {entry.run_id: entry.name for entry in found}
+        if len(names) > 1:
+            raise errors.several_runs(self.place, run, names)
+        if not names:
+            raise errors.no_run(self.place, run, [entry.name for entry in self._store.search(among, _RECORDED, 5)])
+        return names.popitem()[0]
 
     def read(self, run_id: str) -> Record:
         with tempfile.TemporaryDirectory(prefix="reprolock-") as folder:
@@ -277,7 +285,7 @@ class MlflowTracker:
     def _find(self, run_id: str) -> StoredRun:
         run = self._store.run(run_id) if self._is_there else None
         if run is None:
-            raise errors.no_run(self.place, run_id)
+            raise errors.no_run(self.place, run_id, [])
         return run
 
     def _find_by_tag(self, local_id: str, *, beginning: bool = False) -> list[StoredRun]:
@@ -398,6 +406,11 @@ def _time(milliseconds: int) -> datetime:
 def _quote(text: str) -> str:
     """A text as MLflow's filter language takes it; it has no escape, so the quote that the text lacks is used."""
     return f'"{text}"' if "'" in text else f"'{text}'"
+
+
+def _is_quotable(text: str) -> bool:
+    """Whether a filter can hold the text: a name that no run has been given here cannot be looked up, and need not be."""
+    return text.isprintable() and "\\" not in text and not ("'" in text and '"' in text)
 
 
 def _user() -> str:

@@ -31,6 +31,9 @@ RUN_ID_TAG = "reprolock.run_id"
 REPLAY_OF_TAG = "reprolock.replay_of"
 """The tag of a replay: the run that it replays."""
 
+LAKE_TAG_TAG = "reprolock.tag"
+"""The tag of a run that tagged what it published: the tag in the lake, by which `find` knows it."""
+
 PARENT_TAG = "mlflow.parentRunId"
 """MLflow's own tag of a nested run: the run that it is nested in."""
 
@@ -132,9 +135,10 @@ class Tracker(Protocol):
         """
         ...
 
-    def find(self, run: str) -> str:
-        """The MLflow ID of a run that people name by its ID, an unambiguous beginning of it (four
-        characters or more), or the ID that it was recorded under offline. UsageError where that is not a run, or several."""
+    def find(self, run: str, experiment: str | None = None) -> str:
+        """The MLflow ID of a run that people name by its ID, a beginning of it (four characters or more), the ID that it
+        was recorded under offline, or, in the experiment (None: in all), its name or the tag that it put into the lake.
+        UsageError where that is not a run, or several."""
         ...
 
     def read(self, run_id: str) -> Record:

@@ -198,6 +198,6 @@ def test_git_revisions_of_a_lock(project: Project, cli) -> None:
     said = cli("diff", "no such thing", "HEAD")
     assert (said.code, said.err) == (
         2,
-        "error: no such thing is not a file, a git revision or a run ID\n"
-        'hint: name two lock files, two revisions ("HEAD~1"), or two runs\n',
+        f'error: no run "no such thing" in MLflow at {project.database} (the default of mlflow.tracking_uri)\n'
+        "hint: see `reprolock runs`, or name another MLflow with --tracking-uri\n",
     )

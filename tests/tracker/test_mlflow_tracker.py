@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -17,7 +18,7 @@ from mlflow import MlflowClient
 from recorded import COMMIT, ENDED, STARTED
 
 from reprolock.errors import NotReplayable, UsageError
-from reprolock.model.record import DatasetRecord, EndingRecord, Record
+from reprolock.model.record import DatasetRecord, EndingRecord, PublishedRecord, Record
 from reprolock.tracker.encoding.note import note_of
 from reprolock.tracker.mlflow_tracker import MlflowTracker
 
@@ -268,11 +269,32 @@ def test_find_by_id_beginning_and_offline_id(
         with pytest.raises(UsageError) as unknown:
             tracker.find(name)
         assert str(unknown.value) == f'no run "{name}" in MLflow at {place.shown} (mlflow.tracking_uri in repro.toml)'
-        assert unknown.value.hint == "look its ID up in MLflow, or name another MLflow with --tracking-uri"
+        assert unknown.value.hint is not None
+        assert re.fullmatch(
+            r"the newest are .+; see `reprolock runs`, or name another MLflow with --tracking-uri", unknown.value.hint
+        )
         assert unknown.value.exit_code == 2
-    with pytest.raises(UsageError) as short:
+    with pytest.raises(UsageError, match=f'no run "{run_id[:3]}" in MLflow'):
         tracker.find(run_id[:3])
-    assert short.value.message == f'"{run_id[:3]}" is too short to name a run'
+
+
+def test_find_by_name_and_tag(tracker: MlflowTracker, ended: Record, files: Files) -> None:
+    experiment, name, tag = f"of {uuid.uuid4().hex}", f"it's #{uuid.uuid4().hex}", f"v-{uuid.uuid4().hex}"
+    published = (PublishedRecord(name="model", uri="lakefs://r/main/m/", branch="run", commit="c" * 40, tag=tag),)
+    tagged = ended.replaced({"experiment": experiment, "published": published})
+    run_id = tracker.create(experiment, name, ended.started)
+    tracker.log(run_id, tagged.replaced({"run_id": run_id}), files)
+    assert [tracker.find(text, experiment) for text in (name, tag)] == [run_id, run_id]
+    assert tracker.find(name) == run_id
+    with pytest.raises(UsageError, match="no run"):
+        tracker.find(name, f"{experiment}, another")
+    twin = tracker.create(experiment, name, ended.started)
+    tracker.log(twin, ended.replaced({"experiment": experiment, "run_id": twin}), files)
+    with pytest.raises(UsageError) as several:
+        tracker.find(name, experiment)
+    assert several.value.message == f'"{name}" names more than one run in MLflow at {tracker.place}'
+    first, second = sorted((run_id, twin))
+    assert several.value.hint == f"write an ID: {first} ({name}), {second} ({name})"
 
 
 def test_an_ambiguous_beginning(tracker: MlflowTracker, ended: Record, files: Files) -> None:
@@ -283,10 +305,9 @@ def test_an_ambiguous_beginning(tracker: MlflowTracker, ended: Record, files: Fi
         made.append(tracker.create(ended.experiment, None, ended.started, local_id))
     with pytest.raises(UsageError) as several:
         tracker.find(beginning)
-    assert (
-        several.value.message == f'"{beginning}" is the beginning of more than one run ID in MLflow at {tracker.place}'
-    )
-    assert several.value.hint == f"write more of it: {', '.join(sorted(made))}"
+    assert several.value.message == f'"{beginning}" names more than one run in MLflow at {tracker.place}'
+    first, second = (f"{run_id} \\(.+\\)" for run_id in sorted(made))
+    assert re.fullmatch(f"write an ID: {first}, {second}", several.value.hint or "")
 
 
 def test_runs_lists_what_was_recorded_newest_first(tracker: MlflowTracker, ended: Record, files: Files) -> None:

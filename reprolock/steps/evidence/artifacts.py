@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.errors import ReprolockError, UsageError
+from reprolock.errors import ReprolockError
 from reprolock.model.record import Record
 from reprolock.steps.bundling.read import Bundle, is_bundle, open_bundle
 from reprolock.steps.evidence.attestations import append, lines_of, merge, read_lines
 from reprolock.steps.project.locate import which_mlflow
 from reprolock.steps.project.machine import Machine
-from reprolock.steps.project.run_folders import local_record, runs_folder
-from reprolock.steps.recording.load import artifacts_in
+from reprolock.steps.project.run_folders import runs_folder
+from reprolock.steps.recording.find_run import RunFinder
 from reprolock.tracker import open_tracker
 from reprolock.tracker.protocol import ATTESTATIONS, RECORD, Tracker
 
@@ -31,26 +31,19 @@ class Artifacts(NamedTuple):
 
 @contextmanager
 def artifacts_of(root: Path, run: str, machine: Machine, tracking_uri: str | None = None) -> Iterator[Artifacts]:
-    """The artifacts of a run: a folder, a run of this project by its ID, or one in MLflow. What is copied is gone afterwards."""
-    if (folder := artifacts_in(Path(run))) is not None or (folder := artifacts_in(root / run)) is not None:
-        yield Artifacts(folder, False)
-        return
+    """The artifacts of a run (see `RunFinder`), or of a bundle. What is copied is gone afterwards."""
     if (path := bundle_at(root, run)) is not None:
         with tempfile.TemporaryDirectory(prefix="reprolock-") as fresh, open_bundle(path) as bundle:
             yield Artifacts(take_artifacts(bundle, Path(fresh) / "run"), True, bundle)
         return
-    if (root / run).is_dir():
-        raise UsageError(
-            f"{run} is a folder without {RECORD}", hint="name the folder of a run's artifacts, or a run's ID"
-        )
-    if tracking_uri is None and (local := local_record(root, run)) is not None:
-        yield Artifacts(runs_folder(root) / local.run_id, False)
-        return
-    with (
-        tempfile.TemporaryDirectory(prefix="reprolock-") as fresh,
-        closing(_tracker(root, machine, tracking_uri)) as mlflow,
-    ):
-        yield Artifacts(mlflow.download(mlflow.find(run), Path(fresh) / "run"), True)
+    with RunFinder(root, machine, tracking_uri) as finder:
+        found = finder.find(run)
+        if found.folder is not None:
+            yield Artifacts(found.folder, False)
+            return
+        assert found.run_id is not None  # one of the two is there
+        with tempfile.TemporaryDirectory(prefix="reprolock-") as fresh:
+            yield Artifacts(finder.tracker.download(found.run_id, Path(fresh) / "run"), True)
 
 
 def bundle_at(root: Path, run: str) -> Path | None:
@@ -111,8 +104,4 @@ def bring_home(
 
 def open_mlflow(root: Path, machine: Machine, tracking_uri: str | None = None) -> Tracker:
     """MLflow, as this folder or the caller names it; the caller closes it."""
-    return _tracker(root, machine, tracking_uri)
-
-
-def _tracker(root: Path, machine: Machine, tracking_uri: str | None) -> Tracker:
     return open_tracker(which_mlflow(root, machine, tracking_uri), machine.environ, machine.home)

@@ -1,16 +1,14 @@
 """Find the lock or the recorded run that a user names on the command line, for a comparison.
 
 A file is a lock. A folder with a record.json is a run. `REV:PATH` is a lock in git, and so is a bare
-revision: its repro.lock. All else is a run's ID. MLflow is opened only for a run that is not on this disk.
+revision: its repro.lock. All else names a run. MLflow is opened only for one that is not on this disk.
 """
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Mapping
-from contextlib import ExitStack, closing, suppress
-from functools import cached_property
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,16 +20,14 @@ from reprolock.errors import NotReplayable, ReprolockError, UsageError
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.lock_file import parse_lock
 from reprolock.files.spec_file import NAME as SPEC
-from reprolock.files.spec_file import parse_spec, read_spec
+from reprolock.files.spec_file import parse_spec
 from reprolock.model.lock import Lock
 from reprolock.model.record import Record
 from reprolock.model.spec import Spec
 from reprolock.steps.project.machine import Machine
-from reprolock.steps.project.run_folders import local_record, runs_folder
+from reprolock.steps.recording.find_run import RunFinder
 from reprolock.steps.recording.load import CODE, artifacts_in
-from reprolock.tracker import open_tracker
-from reprolock.tracker.protocol import RECORD, Tracker
-from reprolock.tracker.tracking_uri import find_place
+from reprolock.tracker.protocol import RECORD
 
 
 class LockSide(NamedTuple):
@@ -64,9 +60,8 @@ class Sides:
     def __init__(self, root: Path, machine: Machine, tracking_uri: str | None = None) -> None:
         """`root` is the project's folder, or any other for runs that are in MLflow."""
         self.root = root.resolve()
-        self.machine = machine
-        self.tracking_uri = tracking_uri
         self._stack = ExitStack()
+        self._runs = self._stack.enter_context(RunFinder(root, machine, tracking_uri))
 
     def __enter__(self) -> Sides:
         return self
@@ -88,31 +83,24 @@ class Sides:
         revision, colon, inside = name.partition(":")
         if colon and is_revision(self.root, revision):
             return self._read_lock(revision, inside)
-        local = local_record(self.root, name)
+        own = self._runs.own(name)
         if is_revision(self.root, name):
-            if local is not None:
+            if own is not None:
                 raise UsageError(
                     f"{name} is a run and a git revision",
                     hint=f'write "{name}:{LOCK}" for the lock, or more of the run\'s ID',
                 )
             return self._read_lock(name, f"./{LOCK}")
-        if local is not None:
-            return _run_side(runs_folder(self.root) / local.run_id)
-        if not re.fullmatch(r"[\w-]+", name):
-            raise UsageError(
-                f"{name} is not a file, a git revision or a run ID",
-                hint='name two lock files, two revisions ("HEAD~1"), or two runs',
-            )
         return self.run(name)
 
     def run(self, name: str) -> RunSide:
-        """A run that is in MLflow, or on this disk, by its ID or the folder of its artifacts."""
-        if (folder := artifacts_in(self.root / name)) is not None:
-            return _run_side(folder)
-        if self.tracking_uri is None and (local := local_record(self.root, name)) is not None:
-            return _run_side(runs_folder(self.root) / local.run_id)
+        """A run that is in MLflow, or on this disk."""
+        found = self._runs.find(name)
+        if found.folder is not None:
+            return _run_side(found.folder)
+        assert found.run_id is not None  # one of the two is there
         fresh = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="reprolock-")))
-        return _run_side(self.tracker.download(self.tracker.find(name), fresh / "run"))
+        return _run_side(self._runs.tracker.download(found.run_id, fresh / "run"))
 
     def _read_lock(self, revision: str, path: str) -> LockSide:
         shown = path.removeprefix("./")
@@ -120,14 +108,6 @@ class Sides:
         if data is None:
             raise UsageError(f"git revision {revision} has no {shown}", hint=f'write "{revision}:PATH/TO/{LOCK}"')
         return LockSide(f"{shown} at {revision}", parse_lock(data, f"{shown} at {revision}"))
-
-    @cached_property
-    def tracker(self) -> Tracker:
-        """MLflow, opened when it is first asked for."""
-        given = self.tracking_uri
-        declared = read_spec(self.root).mlflow.tracking_uri if given is None and (self.root / SPEC).exists() else None
-        place = find_place(declared, self.root, self.machine.environ, given)
-        return self._stack.enter_context(closing(open_tracker(place, self.machine.environ, self.machine.home)))
 
 
 def _run_side(folder: Path) -> RunSide:

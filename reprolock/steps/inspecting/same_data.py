@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from reprolock.errors import NotReplayable, UsageError
 from reprolock.model.record import DatasetRecord, Record
 from reprolock.model.words import counted
-from reprolock.steps.project.locate import which_mlflow
 from reprolock.steps.project.machine import Machine
-from reprolock.steps.recording.load import artifacts_in, check_seal, read_record
-from reprolock.tracker import open_tracker
-from reprolock.tracker.protocol import RECORD, Tracker
+from reprolock.steps.recording.find_run import RunFinder, given_folder
+from reprolock.steps.recording.load import check_seal, read_record
+from reprolock.tracker.protocol import RECORD
 
 
 class SameData(NamedTuple):
@@ -30,7 +28,7 @@ class SameData(NamedTuple):
 def same_data(
     *runs: str, root: Path = Path(), tracking_uri: str | None = None, machine: Machine | None = None
 ) -> SameData:
-    """`assert reprolock.same_data("3f9c2d1e", "8e21f0b7")`: IDs, beginnings of IDs, or folders with a record.json.
+    """`assert reprolock.same_data("3f9c2d1e", "8e21f0b7")`: runs by their names, or folders with a record.json.
 
     Data is the same where the digests over path, size and checksum of every object are: at another commit, or on
     another branch, it may be. How it was read is not looked at; `diff` shows that. UsageError for fewer than two
@@ -41,8 +39,8 @@ def same_data(
         raise UsageError("one run is not compared with anything", hint="name two runs or more")
     machine = machine or Machine.here()
     root = root.resolve()
-    with closing(open_tracker(which_mlflow(root, machine, tracking_uri), machine.environ, machine.home)) as tracker:
-        records = tuple(_record(run, tracker) for run in runs)
+    with RunFinder(root, machine, tracking_uri) as finder:
+        records = tuple(_record(run, finder) for run in runs)
     if empty := [record.run_id for record in records if not record.datasets]:
         raise NotReplayable(
             f"run {empty[0][:8]} declares no dataset, so nothing is known of its data", hint="name other runs"
@@ -51,15 +49,15 @@ def same_data(
     return SameData(records, tuple(sentence for other in others for sentence in _differences(first, other)))
 
 
-def _record(run: str, tracker: Tracker) -> Record:
+def _record(run: str, finder: RunFinder) -> Record:
     """record.json as it was written: checked against its seal, and against MLflow's tags where it comes from there."""
-    if (folder := artifacts_in(Path(run))) is not None:
+    if (folder := given_folder(finder.root, run)) is not None:
         record = read_record(folder / RECORD)
         check_seal(record, None)
         return record
-    run_id = tracker.find(run)
-    record = tracker.read(run_id)
-    check_seal(record, tracker.tags(run_id))
+    run_id = finder.tracked(run)
+    record = finder.tracker.read(run_id)
+    check_seal(record, finder.tracker.tags(run_id))
     return record
 
 

@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, Strict, ValidationError
 
 from reprolock.files.atomic_write import OWN_FOLDER
 from reprolock.model.record import Record
+from reprolock.model.value import Value
 from reprolock.tracker.protocol import RECORD
 
-_SHORTEST = 4
 REPLAYS = "replays"
 """Where the folders of replays stand, in `.reprolock`."""
+
+
+class _Published(Value):
+    model_config = ConfigDict(extra="ignore")
+
+    tag: str | None = None
+
+
+class RunHead(Value):
+    """What names a run, of its record alone: reading a thousand of these takes no longer than a person waits."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    run_id: str
+    run_name: str | None = None
+    replay_of: str | None = None
+    started: datetime
+    published: Annotated[tuple[_Published, ...], Strict(False)] = ()
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """The tags that it put into the lake."""
+        return frozenset(item.tag for item in self.published if item.tag is not None)
 
 
 def runs_folder(root: Path) -> Path:
@@ -21,12 +47,13 @@ def runs_folder(root: Path) -> Path:
     return root / OWN_FOLDER / "runs"
 
 
-def local_record(root: Path, run: str) -> Record | None:
-    """The record of the one run here whose ID begins so; None where there is none, or more than one."""
-    if len(run) < _SHORTEST or not run.isalnum():
-        return None
-    found = list(runs_folder(root).glob(f"{run}*/{RECORD}"))
-    return read_record(found[0]) if len(found) == 1 else None
+def local_heads(root: Path) -> list[RunHead]:
+    """What names the runs here, the newest first."""
+    found = []
+    for path in runs_folder(root).glob(f"*/{RECORD}"):
+        with suppress(OSError, ValidationError):
+            found.append(RunHead.model_validate_json(path.read_bytes()))
+    return sorted(found, key=lambda head: head.started, reverse=True)
 
 
 def latest(root: Path) -> Record | None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import tomlkit
 
-from reprolock.errors import ReprolockError, UsageError
+from reprolock.errors import ReprolockError
 from reprolock.files.atomic_write import OWN_FOLDER, own_folder, write_whole
 from reprolock.files.object_cache import ObjectCache
 from reprolock.files.os_errors import cannot_read, cannot_write
@@ -28,7 +28,8 @@ from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import Progress
 from reprolock.steps.project.run_context import RunContext
 from reprolock.steps.project.run_folders import REPLAYS
-from reprolock.steps.recording.load import Recorded, artifacts_in, read_record, read_recorded
+from reprolock.steps.recording.find_run import RunFinder, given_folder
+from reprolock.steps.recording.load import Recorded, read_record, read_recorded
 from reprolock.tracker.protocol import ATTESTATIONS, RECORD, Tracker
 
 
@@ -57,21 +58,20 @@ class Fetched(NamedTuple):
     packed: Packed | None = None
 
 
-def fetch(
-    root: Path, run: str, tracker: Tracker, trust: Trust | None, machine: Machine, progress: Progress, stack: ExitStack
-) -> Fetched:
+def fetch(run: str, finder: RunFinder, trust: Trust | None, progress: Progress, stack: ExitStack) -> Fetched:
     """The run's artifacts in a folder of this replay's own, compared with one another, with what was signed of them and,
     where MLflow has the run, with its tags. What a bundle holds beside them is there until `stack` is closed."""
-    path = bundle_at(root, run) if artifacts_in(Path(run)) is None else None
+    given = given_folder(finder.root, run)
+    path = bundle_at(finder.root, run) if given is None else None
     if path is None:
-        folder, tags = _artifacts(root, run, tracker)
-        return Fetched(_check(folder, tags, trust), artifacts_in(Path(run)))
+        folder, tags = _artifacts(run, given, finder)
+        return Fetched(_check(folder, tags, trust), given)
     bundle = stack.enter_context(open_bundle(path))
-    folder = take_artifacts(bundle, _fresh(own_folder(root) / REPLAYS, path.stem) / "recorded")
-    recorded = _check(folder, _tags(tracker, read_record(folder / RECORD).run_id), trust)
+    folder = take_artifacts(bundle, _fresh(own_folder(finder.root) / REPLAYS, path.stem) / "recorded")
+    recorded = _check(folder, _tags(finder.tracker, read_record(folder / RECORD).run_id), trust)
     place = folder.parent / "bundle"
     stack.callback(shutil.rmtree, place, ignore_errors=True)
-    return Fetched(recorded, bundle=path, packed=_unpack(bundle, recorded, place, machine, progress))
+    return Fetched(recorded, bundle=path, packed=_unpack(bundle, recorded, place, finder.machine, progress))
 
 
 def _check(folder: Path, tags: Mapping[str, str] | None, trust: Trust | None) -> Recorded:
@@ -103,21 +103,16 @@ def _unpack(bundle: Bundle, recorded: Recorded, place: Path, machine: Machine, p
     return Packed(None if bundle.thin else places.cache, settings)
 
 
-def _artifacts(root: Path, run: str, tracker: Tracker) -> tuple[Path, Mapping[str, str] | None]:
-    """A copy of the run's artifacts, and its tags where MLflow has the run."""
-    given = Path(run)
-    replays = own_folder(root) / REPLAYS
-    if (folder := artifacts_in(given)) is not None:
-        run_id = read_record(folder / RECORD).run_id
-        target = _fresh(replays, run_id)
-        return _copy(folder, target / "recorded"), _tags(tracker, run_id)
-    if given.is_dir():
-        raise UsageError(
-            f"{run} is a folder without {RECORD}", hint="name the folder of a run's artifacts, or a run's ID"
-        )
-    run_id = tracker.find(run)
-    target = _fresh(replays, run_id)
-    return tracker.download(run_id, target / "recorded"), tracker.tags(run_id)
+def _artifacts(run: str, given: Path | None, finder: RunFinder) -> tuple[Path, Mapping[str, str] | None]:
+    """A copy of the run's artifacts, and its tags where MLflow has the run. A run of this folder comes from MLflow all the
+    same, for what its tags repeat."""
+    tracker = finder.tracker
+    replays = own_folder(finder.root) / REPLAYS
+    if given is not None:
+        run_id = read_record(given / RECORD).run_id
+        return _copy(given, _fresh(replays, run_id) / "recorded"), _tags(tracker, run_id)
+    run_id = finder.tracked(run)
+    return tracker.download(run_id, _fresh(replays, run_id) / "recorded"), tracker.tags(run_id)
 
 
 def _tags(tracker: Tracker, run_id: str) -> Mapping[str, str] | None:

@@ -34,6 +34,7 @@ from reprolock.steps.project.locate import which_mlflow
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.project.run_context import RunContext
+from reprolock.steps.recording.find_run import RunFinder
 from reprolock.steps.recording.load import Recorded
 from reprolock.steps.recording.log import Reporter
 from reprolock.steps.recording.recover import close_abandoned
@@ -43,7 +44,7 @@ from reprolock.steps.running.attempt import Attempt, Performed, Unwatched, Watch
 from reprolock.steps.running.execute import perform, rehearse
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.prepare import make_ready
-from reprolock.tracker import open_tracker, warm
+from reprolock.tracker import warm
 from reprolock.tracker.protocol import Tracker
 
 """Where replays have their folders: `.reprolock/replays/<run>-<number>/`, with `recorded`, `code` and `project` in it."""
@@ -85,7 +86,7 @@ def replay(
     progress: Progress = SILENT,
     machine: Machine | None = None,
 ) -> Replayed:
-    """Replay a run that is named by its ID, a beginning of it, a folder with its artifacts, or a bundle.
+    """Replay a run (see `RunFinder`), or a bundle.
 
     `root` is any folder; the replay gets one of its own below it. NotReplayable (exit 7) where the record or the
     lake does not allow it, MachineError (exit 8) where this machine does not and another may; a result that
@@ -98,8 +99,9 @@ def replay(
     place = which_mlflow(root, machine, options.tracking_uri)
     warm(place)
     with ExitStack() as stack:
-        tracker = stack.enter_context(closing(open_tracker(place, machine.environ, machine.home)))
-        fetched = fetch(root, run, tracker, trust, machine, progress, stack)
+        finder = stack.enter_context(RunFinder(root, machine, options.tracking_uri))
+        tracker = finder.tracker
+        fetched = fetch(run, finder, trust, progress, stack)
         recorded = fetched.recorded
         if not options.dry_run:
             close_abandoned(root, machine)

@@ -1,0 +1,130 @@
+"""Find the run that a user names, for every command that takes a RUN.
+
+A run is named by the folder of its artifacts, its ID or a beginning of it, its name, the tag that it put into the lake,
+or by how long ago it was: `@latest`, `@latest~1`. Runs of this folder come first, and MLflow is asked where there is none.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack, closing
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from reprolock.errors import UsageError
+from reprolock.files.spec_file import NAME as SPEC
+from reprolock.files.spec_file import read_spec
+from reprolock.steps.project.locate import which_mlflow
+from reprolock.steps.project.machine import Machine
+from reprolock.steps.project.run_folders import RunHead, local_heads, runs_folder
+from reprolock.steps.recording.load import artifacts_in
+from reprolock.tracker import open_tracker
+from reprolock.tracker.protocol import RECORD, REPLAY_OF_TAG, Tracker
+
+_AGO = re.compile(r"@latest(?:~(\d{1,6}))?")
+_SHORTEST = 4
+"""How much of a run's ID people must write at least."""
+_MOST_NAMED = 5
+
+
+class FoundRun(NamedTuple):
+    """A run by the `folder` that has its artifacts, or by its `run_id` where they are in MLflow; a run of this project has both."""
+
+    folder: Path | None
+    run_id: str | None
+
+
+class RunFinder:
+    """Finds runs. A context manager: MLflow is opened when it is first asked for, and closed at the end."""
+
+    def __init__(self, root: Path, machine: Machine, tracking_uri: str | None = None) -> None:
+        """`root` is the project's folder, or any other for runs that are in MLflow. Where `tracking_uri` is given, the
+        runs that are meant are those of that MLflow."""
+        self.root = root.resolve()
+        self.machine = machine
+        self.tracking_uri = tracking_uri
+        self._stack = ExitStack()
+
+    def __enter__(self) -> RunFinder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def find(self, name: str) -> FoundRun:
+        """The run of that name. UsageError where there is none, or more than one."""
+        if (folder := given_folder(self.root, name)) is not None:
+            return FoundRun(folder, None)
+        if (own := self.own(name)) is not None:
+            return FoundRun(runs_folder(self.root) / own.run_id, own.run_id)
+        return FoundRun(None, self._asked(name))
+
+    def own(self, name: str) -> RunHead | None:
+        """The run of this folder with that name, without asking MLflow. UsageError where there is more than one."""
+        if self.tracking_uri is not None:
+            return None
+        if (ago := _AGO.fullmatch(name)) is not None:
+            heads = [head for head in local_heads(self.root) if head.replay_of is None]
+            number = int(ago[1] or 0)
+            if heads and number >= len(heads):
+                raise UsageError(f"{name} is no run: this folder has {len(heads)}", hint=_list(heads))
+            return heads[number] if heads else None
+        found = [head for head in local_heads(self.root) if _answers(head, name)]
+        exact = [head for head in found if head.run_id == name]
+        found = exact or found
+        if len(found) > 1:
+            raise UsageError(f'"{name}" names {len(found)} runs of this folder', hint=f"write an ID: {_list(found)}")
+        return found[0] if found else None
+
+    def tracked(self, name: str) -> str:
+        """MLflow's ID of the run of that name, whether or not this folder has it too."""
+        own = self.own(name)
+        return self._asked(name) if own is None else self.tracker.find(own.run_id)
+
+    def _asked(self, name: str) -> str:
+        if (self.root / name).is_dir():
+            raise UsageError(
+                f"{name} is a folder without {RECORD}", hint="name the folder of a run's artifacts, or a run's ID"
+            )
+        if (ago := _AGO.fullmatch(name)) is None:
+            return self.tracker.find(name, self._experiment)
+        number = int(ago[1] or 0)
+        # Replays are counted out here.
+        rows = self.tracker.runs(self._experiment, limit=4 * (number + 1) + 100)
+        found = next(islice((row for row in rows if REPLAY_OF_TAG not in row.tags), number, None), None)
+        if found is None:
+            raise UsageError(
+                f"{name} is no run: MLflow at {self.tracker.place} has not so many", hint="see `reprolock runs`"
+            )
+        return found.run_id
+
+    @cached_property
+    def tracker(self) -> Tracker:
+        """MLflow, as this folder or the caller names it."""
+        place = which_mlflow(self.root, self.machine, self.tracking_uri)
+        return self._stack.enter_context(closing(open_tracker(place, self.machine.environ, self.machine.home)))
+
+    @property
+    def _experiment(self) -> str | None:
+        """Names are looked up in the project's experiment: others may use the same."""
+        return read_spec(self.root).experiment if (self.root / SPEC).exists() else None
+
+
+def given_folder(root: Path, name: str) -> Path | None:
+    """The folder of a run's artifacts that was named itself; None where there is none."""
+    return artifacts_in(Path(name)) or artifacts_in(root / name)
+
+
+def _answers(head: RunHead, name: str) -> bool:
+    by_id = len(name) >= _SHORTEST and head.run_id.startswith(name)
+    return by_id or name == head.run_name or name in head.tags
+
+
+def _list(heads: list[RunHead]) -> str:
+    """The newest of them, for a hint."""
+    named = [
+        f"{head.run_id[:8]} ({head.run_name or f'{head.started:%Y-%m-%d %H:%M}Z'})" for head in heads[:_MOST_NAMED]
+    ]
+    return ", ".join([*named, *(["…"] if len(heads) > _MOST_NAMED else [])])

@@ -1,0 +1,91 @@
+"""Runs by the names that people use: ID, beginning, name, tag, `@latest`; and completed by the shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from uuid import UUID
+
+import pytest
+from command_line import Cli
+from project import Project
+
+TRAIN = """
+    import json, mlflow, os, reprolock
+    mlflow.log_metric("auc", reprolock.current().params["depth"] / 10)
+    os.makedirs("out", exist_ok=True)
+    json.dump(1, open("out/model.json", "w"))
+"""
+
+
+@pytest.fixture
+def named(project: Project, cli: Cli) -> Project:
+    """Two runs, #1 and #2; the second is tagged in the lake."""
+    project.script(TRAIN)
+    project.edit("[run]", '[environment]\nisolated = false\n\n[run]\ncode = ["train.py"]')
+    project.add(
+        '\n[params]\ndepth = 3\n\n[outputs.model]\npath = "out/model.json"\ncompare = "json"\n'
+        'publish = "lakefs://example-repo/main/model/"\n\n[metrics]\nauc = "exact"\n'
+    )
+    assert cli("lock").code == 0
+    assert cli("run", "--name", "#1").code == 0
+    assert cli("run", "--name", "#2", "--set", "depth=5", "--tag", "best").code == 0
+    return project
+
+
+def test_every_name_of_a_run(named: Project, cli: Cli) -> None:
+    second = named.record.run_id
+    for name in (second, second[:8], "#2", "best", "@latest", "@latest~0"):
+        assert json.loads(cli("show", name, "--json").out)["run_id"] == second, name
+    first = json.loads(cli("show", "@latest~1", "--json").out)["run_id"]
+    assert cli("diff", "#1", "best").out.splitlines()[-2:] == cli("diff", first, second).out.splitlines()[-2:]
+    assert cli("same-data", "#1", "@latest").code == 0
+    assert str(UUID(second)) in cli("export", "best", "--format", "openlineage").out
+    assert cli("replay", "best", "--dry-run").code == 0
+    done = cli("replay", "#2")
+    assert (done.code, f"of {second[:8]}" in done.out) == (0, True), done.err
+    # In MLflow, for those who have not run it here.
+    for name in (second[:8], "#2", "best", "@latest"):
+        said = cli("show", name, "--tracking-uri", named.database, "--json")
+        assert json.loads(said.out)["run_id"] == second, (name, said.err)
+
+
+def test_a_name_of_none_and_of_two(named: Project, cli: Cli) -> None:
+    second = named.record.run_id
+    assert cli("run", "--name", "#2", "--set", "depth=4").code == 0
+    third = named.record.run_id
+    assert cli("show", "#2") == (
+        2,
+        "",
+        f'error: "#2" names 2 runs of this folder\nhint: write an ID: {third[:8]} (#2), {second[:8]} (#2)\n',
+    )
+    assert cli("show", "#9") == (
+        2,
+        "",
+        f'error: no run "#9" in MLflow at {named.database} (the default of mlflow.tracking_uri)\n'
+        "hint: the newest are #2, #2, #1; see `reprolock runs`, or name another MLflow with --tracking-uri\n",
+    )
+    said = cli("show", "@latest~7")
+    assert (said.code, said.err.splitlines()[0]) == (2, "error: @latest~7 is no run: this folder has 3")
+
+
+def test_a_shell_completes_them(named: Project) -> None:
+    def complete(line: str) -> list[str]:
+        words = line.split(" ")
+        environ = os.environ | {
+            "_REPROLOCK_COMPLETE": "bash_complete",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words) - 1),
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "reprolock"], env=environ, capture_output=True, text=True, cwd=named.root.parent
+        )
+        return done.stdout.split()
+
+    at = f"reprolock -C {named.root}"
+    assert complete(f"{at} show be") == ["plain,best"]
+    assert complete(f"{at} diff best @l") == ["plain,@latest", "plain,@latest~1"]
+    assert complete(f"reprolock sign -C {named.root} {named.record.run_id[:5]}") == [f"plain,{named.record.run_id[:8]}"]
+    assert complete(f"{at} audit bundle.z") == ["file,bundle.z"]
