@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 from catcher import Catcher
 from command_line import Cli
+from every_command import every_command
 from project import NAMES, Project
 
 from reprolock.cli.main import COMMANDS, run_command_line
@@ -52,43 +53,6 @@ def rows() -> list[Row]:
 
 
 ROWS = {row.name: row for row in rows()}
-
-
-def commands(run: str, folder: Path) -> dict[str, list[list[str]]]:
-    """What is run for each row; `run` is a recorded run, `folder` has its artifacts."""
-    key, trust = str(folder.parent / "key.pem"), str(folder.parent / "trust.toml")
-    return {
-        "init": [["init"]],
-        "lock": [["lock"], ["lock", "--upgrade"]],
-        "lock --check": [["lock", "--check"]],
-        "status": [["status"]],
-        "verify": [["verify"], ["verify", "--deep"]],
-        "run": [["run", "--offline"]],
-        "run --dry-run": [["run", "--dry-run"]],
-        "replay RUN": [["replay", str(folder)]],
-        "replay RUN --dry-run": [["replay", str(folder), "--dry-run"]],
-        "show": [["show"], ["show", run], ["show", "--lock"], ["show", run, "--json"]],
-        "diff": [["diff", run, run], ["diff", "repro.lock", "repro.lock"]],
-        "report": [["report"]],
-        "runs": [["runs"]],
-        "export": [["export", run, "--format", "prov"]],
-        "same-data": [["same-data", run, run]],
-        "impact": [["impact", "lakefs://example-repo/main/train/"]],
-        "sync": [["sync"]],
-        "audit": [["audit", str(folder), "--trust", trust]],
-        "evidence": [["evidence", str(folder), "--for", "part11"]],
-        "sign": [["sign", str(folder), "--name", "Ann"]],
-        "bundle": [["bundle", str(folder), "-o", str(folder.parent / "run.zip")]],
-        "key": [["key", "new", key + ".2"], ["key", "show", key]],
-        "git-driver": [["git-driver", "install"], ["git-driver", "moved", "HEAD", "HEAD"], ["git-driver", "uninstall"]],
-        "env": [["env"]],
-        "cache": [["cache"], ["cache", "--trim", "--max-size", "1TB"]],
-        "schema": [["schema"]],
-        "completion": [["completion", "bash"]],
-        "trust": [["trust", "--list"]],
-        "doctor": [["doctor"]],
-        "data …": [["data", "ls", "lakefs://example-repo/main/"], ["data", "log", "lakefs://example-repo/main"]],
-    }
 
 
 class Seen:
@@ -186,14 +150,14 @@ def may_write(row: Row, path: str) -> bool:
 
 def test_each_command_has_a_row() -> None:
     assert {name.split()[0] for name in ROWS} == {name for name, entry in COMMANDS.items() if entry.group}
-    assert sorted(set(ROWS) - NOT_RUN - commands("", Path("x")).keys()) == []
+    assert sorted(set(ROWS) - NOT_RUN - every_command("", Path("x")).keys()) == []
 
 
 @pytest.mark.parametrize("name", sorted(ROWS.keys() - NOT_RUN))
 def test_a_command_does_what_its_row_says(name: str, site: Site, cli: Cli, tmp_path: Path) -> None:
     row, root = ROWS[name], tmp_path if name == "init" else site.project.root
     before = tree(root) | tree(site.given)
-    for arguments in commands(site.run, site.given / "run")[name]:
+    for arguments in every_command(site.run, site.given / "run")[name]:
         site.catcher.asked.clear()
         with site.seen.watch():
             said = cli(*arguments, root=root)
