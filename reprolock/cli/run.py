@@ -42,6 +42,7 @@ from reprolock.cli.show import _document
 @click.option("--name", help="The run's name in MLflow.")
 @click.option("--tag", metavar="NAME", help="Tag the commit of the published outputs in the lake.")
 @click.option("--merge", is_flag=True, help="Merge the published outputs into the branch that publish names.")
+@click.option("--publish-to", metavar="BRANCH", help="Publish to this branch instead of the one that publish names.")
 @click.option(
     "--openlineage",
     metavar="URL",
@@ -61,6 +62,7 @@ def run(
     name: str | None,
     tag: str | None,
     merge: bool,
+    publish_to: str | None,
     openlineage: str | None,
     dry_run: bool,
 ) -> None:
@@ -83,6 +85,7 @@ def run(
         name=name,
         tag=tag,
         merge=merge,
+        publish_to=publish_to,
         openlineage=openlineage,
         stdout=sys.stderr.fileno() if settings.json else None,
     )

@@ -1,24 +1,32 @@
-"""`{params.max_iter}` in a command: exact dotted names under known roots; other braces stay as they are."""
+"""`{params.max_iter}` in a command or an address: exact dotted names under known roots; other braces stay as they are."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 ROOTS = ("params", "datasets", "outputs", "seed")
-_PLACEHOLDER = re.compile(r"\{((?:" + "|".join(ROOTS) + r")(?:\.[^{}.\s]+)*)\}")
+"""What a placeholder in a command or a variable begins with."""
+ADDRESS_ROOTS = ("params", "datasets", "run_id")
+"""What a placeholder in an address that an output is published to begins with."""
 
 
-def names_in(text: str) -> Iterator[str]:
+def names_in(text: str, roots: tuple[str, ...] = ROOTS) -> Iterator[str]:
     """The dotted names that `text` asks for."""
-    return (match[1] for match in _PLACEHOLDER.finditer(text))
+    return (match[1] for match in _placeholder(roots).finditer(text))
 
 
-def expand(text: str, values: Mapping[str, Any]) -> str:
+def expand(text: str, values: Mapping[str, Any], roots: tuple[str, ...] = ROOTS) -> str:
     """Replace every placeholder by its value; raise KeyError with the dotted name of one that has none."""
-    return _PLACEHOLDER.sub(lambda match: as_argument(lookup(match[1], values)), text)
+    return _placeholder(roots).sub(lambda match: as_argument(lookup(match[1], values)), text)
+
+
+@cache
+def _placeholder(roots: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(r"\{((?:" + "|".join(roots) + r")(?:\.[^{}.\s]+)*)\}")
 
 
 def lookup(name: str, values: Mapping[str, Any]) -> Any:

@@ -18,7 +18,17 @@ from reprolock.model.periods import DURATION, days, seconds
 from reprolock.model.placeholders import as_argument
 from reprolock.model.python_version import accepts_python, is_python
 from reprolock.model.secrecy import SIGNING_KEY, is_secret_name, looks_secret
-from reprolock.model.spec_rules import SOURCES, Loc, Problems, Tables, consistent_output, disagreements, one_source
+from reprolock.model.spec_rules import (
+    SOURCES,
+    Loc,
+    Problems,
+    Tables,
+    consistent_output,
+    declared_address,
+    disagreements,
+    one_source,
+    with_samples,
+)
 from reprolock.model.spec_types import (
     Address,
     Format,
@@ -289,7 +299,7 @@ class OutputSpec(Value):
     publish: str | None = Field(
         None,
         description="lakefs://REPOSITORY/BRANCH/PATH that the output is published to. The path is the output's own: "
-        "what stands there is replaced.",
+        "what stands there is replaced. {datasets.NAME.branch}, {params.NAME} and {run_id} are filled in.",
     )
 
     @field_validator("publish")
@@ -297,7 +307,7 @@ class OutputSpec(Value):
     def _is_lake_uri(cls, uri: str | None) -> str | None:
         if uri is not None:
             try:
-                place = LakeURI.parse(no_userinfo(uri))
+                place = LakeURI.parse(with_samples(no_userinfo(uri)))
             except ValueError as error:
                 raise problem(str(error)) from None
             if not place.path:
@@ -400,9 +410,21 @@ class Spec(Value):
         ]
         texts += [(("run", "env", name), text) for name, text in self.run.env.items()]
         paths = {name: output.path for name, output in self.outputs.items()}
-        names = self.placeholder_names()
+        addresses: tuple[tuple[Loc, str], ...] = tuple(
+            (("outputs", name, "publish"), output.publish) for name, output in self.outputs.items() if output.publish
+        )
         refuse(
-            disagreements(Tables(paths, self.published, self.run.code or (), self.lake.endpoint, tuple(texts), names))
+            disagreements(
+                Tables(
+                    paths=paths,
+                    published=self.published,
+                    code=self.run.code or (),
+                    endpoint=self.lake.endpoint,
+                    texts=tuple(texts),
+                    names=self.placeholder_names(),
+                    addresses=addresses,
+                )
+            )
         )
         return self
 
@@ -425,8 +447,8 @@ class Spec(Value):
 
     @property
     def published(self) -> dict[str, LakeURI]:
-        """Where outputs are published, by their names."""
-        return {name: LakeURI.parse(output.publish) for name, output in self.outputs.items() if output.publish}
+        """Where outputs are published, by their names; placeholders stand in it as they were declared."""
+        return {name: declared_address(output.publish) for name, output in self.outputs.items() if output.publish}
 
     @property
     def rules(self) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,16 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from reprolock.model.spec_rules import Loc, Problems, Tables, consistent_output, disagreements, one_source
+from reprolock.model.spec_rules import (
+    Loc,
+    Problems,
+    Tables,
+    consistent_output,
+    declared_address,
+    disagreements,
+    one_source,
+    with_samples,
+)
 from reprolock.model.spec_types import ProjectPath
 from reprolock.model.uri import LakeURI
 
@@ -42,6 +51,11 @@ def further_problems(document: Mapping[str, Any]) -> Problems:
         endpoint=_valid(str, lake.get("endpoint")),
         texts=tuple((loc, text) for loc, text in texts if isinstance(text, str)),
         names=names | ({"seed": run["seed"]} if "seed" in run else {}),
+        addresses=tuple(
+            (("outputs", name, "publish"), uri)
+            for name, output in outputs.items()
+            if isinstance(uri := output.get("publish"), str) and _address(uri)
+        ),
     )
     return [*problems, *disagreements(tables)]
 
@@ -61,7 +75,7 @@ def _valid(kind: Any, value: Any) -> str | None:
 
 def _address(value: Any) -> LakeURI | None:
     try:
-        place = LakeURI.parse(value) if isinstance(value, str) else None
+        place = LakeURI.parse(with_samples(value)) if isinstance(value, str) else None
     except ValueError:
         return None
-    return place if place and place.path else None
+    return declared_address(value) if place and place.path else None

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from reprolock.model.placeholders import lookup, names_in
-from reprolock.model.uri import LakeURI, is_under
+from reprolock.model.placeholders import ADDRESS_ROOTS, ROOTS, lookup, names_in
+from reprolock.model.uri import SCHEME, LakeURI, is_under
 
 Loc = tuple[str | int, ...]
 Problems = list[tuple[Loc, str]]
@@ -29,8 +29,8 @@ _LENIENT = ("ignore", "rel", "abs")
 
 
 class Tables(NamedTuple):
-    """What the rules look at: outputs' paths and addresses by name, run.code, lake.endpoint, the texts that may
-    hold placeholders with their keys, and what a placeholder may name."""
+    """What the rules look at: outputs' paths and addresses by name, run.code, lake.endpoint, the texts and the addresses
+    that may hold placeholders with their keys, and what a placeholder in a text may name."""
 
     paths: Mapping[str, str]
     published: Mapping[str, LakeURI]
@@ -38,6 +38,19 @@ class Tables(NamedTuple):
     endpoint: str | None
     texts: tuple[tuple[Loc, str], ...]
     names: Mapping[str, Any]
+    addresses: tuple[tuple[Loc, str], ...] = ()
+
+
+def declared_address(text: str) -> LakeURI:
+    """An address that may hold placeholders, taken apart; `with_samples` of it is a valid one."""
+    return LakeURI(*text.removeprefix(SCHEME).split("/", 2))
+
+
+def with_samples(text: str) -> str:
+    """An address with something valid in the place of every placeholder."""
+    for name in set(names_in(text, ADDRESS_ROOTS)):
+        text = text.replace(f"{{{name}}}", "x")
+    return text
 
 
 def disagreements(tables: Tables) -> Problems:
@@ -90,25 +103,37 @@ def _published_twice(tables: Tables) -> Iterator[tuple[Loc, str]]:
 
 
 def _unknown_placeholders(tables: Tables) -> Iterator[tuple[Loc, str]]:
-    for loc, text in tables.texts:
-        for name in names_in(text):
+    yield from _unknown_names(tables.texts, ROOTS, tables.names)
+    names = {root: table for root, table in tables.names.items() if root == "params"} | {"run_id": ""}
+    if "datasets" in tables.names:
+        names["datasets"] = dict.fromkeys(tables.names["datasets"], {"branch": ""})
+    yield from _unknown_names(tables.addresses, ADDRESS_ROOTS, names)
+
+
+def _unknown_names(
+    texts: tuple[tuple[Loc, str], ...], roots: tuple[str, ...], names: Mapping[str, Any]
+) -> Iterator[tuple[Loc, str]]:
+    for loc, text in texts:
+        for name in names_in(text, roots):
             root = name.partition(".")[0]
-            if root != "seed" and root not in tables.names:
+            if root != "seed" and root not in names:
                 continue  # that table is at fault itself
             try:
-                whole = isinstance(lookup(name, tables.names), Mapping) and not name.startswith("params.")
+                whole = isinstance(lookup(name, names), Mapping) and not name.startswith("params.")
             except KeyError:
                 whole = True
             if whole:
-                yield loc, f"{{{name}}} names nothing: {_list_declared(name, tables.names)}"
+                yield loc, f"{{{name}}} names nothing: {_list_declared(name, names)}"
 
 
 def _list_declared(name: str, known: Mapping[str, Any]) -> str:
     root, _, rest = name.partition(".")
     if root == "seed":
         return "run.seed is not set" if not rest else "write {seed}"
+    if root == "run_id":
+        return "write {run_id}"
     table = known[root]
     child = rest.partition(".")[0]
     if root != "params" and child in table:
-        return f"write {{{root}.{child}.path}} or {{{root}.{child}.url}}"
+        return "write " + " or ".join(f"{{{root}.{child}.{part}}}" for part in sorted(table[child]))
     return f"[{root}] declares {', '.join(sorted(table))}" if table else f"[{root}] is empty"

@@ -142,7 +142,7 @@ def _publication(attempt: Attempt, run_id: str, undo: ExitStack) -> Publication 
     lake = attempt.ready.materials.lake
     if lake is None or attempt.options.publishing_off:
         return None
-    publication = prepare(lake, attempt.context.spec, run_id)
+    publication = prepare(lake, attempt.context.spec, attempt.context.pins, run_id)
     if publication is not None:
         undo.callback(_discard, publication, attempt.watcher)
     return publication

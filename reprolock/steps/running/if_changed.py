@@ -24,6 +24,7 @@ from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_folders import read_record, runs_folder
 from reprolock.steps.running.interpreter import built_environment
 from reprolock.steps.running.prepare import ready_java
+from reprolock.steps.running.publish_addresses import fill_run_id
 from reprolock.tracker.protocol import RECORD
 
 _FOLDER = "finished"
@@ -44,7 +45,8 @@ def equal_run(root: Path, spec: Spec, locked: Lock, machine: Machine, *, in_plac
         return None
     return (
         record
-        if _list_published(record) == {name: str(uri) for name, uri in spec.published.items()}
+        if _list_published(record)
+        == {name: str(uri) for name, uri in fill_run_id(spec, record.run_id).published.items()}
         and _matches(root, record)
         else None
     )

@@ -8,8 +8,9 @@ from reprolock.steps.locking.overrides import WhatIf
 
 
 class RunOptions(NamedTuple):
-    """What `reprolock run` was asked for. `tag` and `merge` are about what is published to the lake, `openlineage` is
-    the address of a catalogue; `lake` and `tracking_uri` stand in for what repro.toml declares; `stdout` is a descriptor for the command's output, None for ours."""
+    """What `reprolock run` was asked for. `tag`, `merge` and `publish_to`, a branch instead of the declared ones, are about
+    what is published to the lake; `openlineage` is the address of a catalogue; `lake` and `tracking_uri` stand in for what
+    repro.toml declares; `stdout` is a descriptor for the command's output, None for ours."""
 
     what_if: WhatIf = WhatIf()
     locked: bool = False
@@ -21,6 +22,7 @@ class RunOptions(NamedTuple):
     name: str | None = None
     tag: str | None = None
     merge: bool = False
+    publish_to: str | None = None
     publishing_off: bool = False
     openlineage: str | None = None
     lake: str | None = None

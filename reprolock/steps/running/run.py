@@ -33,6 +33,11 @@ from reprolock.steps.running.execute import perform, rehearse
 from reprolock.steps.running.if_changed import equal_run
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.prepare import make_ready
+from reprolock.steps.running.publish_addresses import (
+    check_data_targets,
+    fill_addresses,
+    outputs_with_branches_to_make,
+)
 from reprolock.steps.running.run_branches import check_targets
 from reprolock.steps.running.send_openlineage import forwarding
 from reprolock.tracker import open_tracker, warm
@@ -58,13 +63,14 @@ def run(
     if options.relock:
         lock(root, LockOptions(offline=options.offline), machine, progress=progress)
     project = read_project(root)
-    if (options.tag or options.merge) and not project.spec.published:
+    if (options.tag or options.merge or options.publish_to) and not project.spec.published:
         raise UsageError(
-            "--tag and --merge are about what is published, and no output has publish",
+            "--tag, --merge and --publish-to are about what is published, and no output has publish",
             hint='write publish = "lakefs://…" under an output',
         )
     locked = require_fresh(project)
-    spec = with_params(project.spec, options.what_if.params)
+    declared = with_params(project.spec, options.what_if.params)
+    spec = fill_addresses(declared, options.what_if.data, to=options.publish_to)
     if options.lake is not None:
         spec = spec.replaced({"lake": LakeSpec(endpoint=options.lake)})
     place = (
@@ -79,12 +85,12 @@ def run(
             return RunResult(equal, True, place.shown, skipped=True)
     attestor = None if options.dry_run else open_attestor(machine, spec.evidence, offline=options.offline)
     forward = forwarding(options.openlineage, machine.environ, offline=options.offline)
-    options = _with_publishing(project.spec, options, watcher)
+    options = _with_publishing(declared, spec, options, watcher)
     warm(place)  # MLflow takes seconds to load; the lake is asked meanwhile
     with ExitStack() as stack:
         lake = stack.enter_context(closing(_lake(root, spec, machine))) if _uses_lake(spec) else None
         if lake is not None and not options.publishing_off:
-            check_targets(lake, spec, options.tag)
+            check_targets(lake, spec, options.tag, outputs_with_branches_to_make(declared, to=options.publish_to))
         context = RunContext(root, spec, locked.dataset, machine, progress, offline=options.offline, warn=watcher.warn)
         ready = make_ready(
             context,
@@ -128,16 +134,20 @@ def _check_options(options: RunOptions, machine: Machine) -> None:
             )
 
 
-def _with_publishing(spec: Spec, options: RunOptions, watcher: Watcher) -> RunOptions:
+def _with_publishing(declared: Spec, spec: Spec, options: RunOptions, watcher: Watcher) -> RunOptions:
     """Whether outputs are published at all: with --offline only to an embedded lake, which is not a service."""
+    if not options.publishing_off and options.publish_to is None:
+        check_data_targets(declared, spec, options.what_if.data)
     if not options.offline or spec.lake.kind == "git":
         return options
     if options.what_if.data:
         raise UsageError("--data needs the lake, and --offline asks no service", hint="leave out --offline")
     if not spec.published:
         return options
-    if options.tag or options.merge:
-        raise UsageError("--tag and --merge need the lake, and --offline asks no service", hint="leave out --offline")
+    if options.tag or options.merge or options.publish_to:
+        raise UsageError(
+            "--tag, --merge and --publish-to need the lake, and --offline asks no service", hint="leave out --offline"
+        )
     watcher.warn("outputs are not published: --offline asks no service")
     return options._replace(publishing_off=True)
 

@@ -7,7 +7,7 @@ write there directly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -16,14 +16,16 @@ from reprolock.lake import errors
 from reprolock.lake.names import check_tag
 from reprolock.lake.protocol import Lake
 from reprolock.model.digest import summarise
+from reprolock.model.lock import DatasetPin
 from reprolock.model.outcome import Output
 from reprolock.model.spec import Spec
 from reprolock.model.uri import LakeURI
+from reprolock.steps.running.publish_addresses import fill_run_id
 
 
 class Branch(NamedTuple):
-    """A run's own branch: made from the commit `base` of the branch `target`. `places` are outputs by name, at
-    their addresses on it."""
+    """A run's own branch: made from the commit `base` of the branch `target`, or of the data where that is to be made. `places`
+    are outputs by name, at their addresses on it."""
 
     repository: str
     name: str
@@ -67,13 +69,18 @@ class Publication(NamedTuple):
         return next((branch.places[output] for branch in self.branches if output in branch.places), None)
 
 
-def check_targets(lake: Lake, spec: Spec, tag: str | None) -> None:
+def check_targets(lake: Lake, spec: Spec, tag: str | None, to_make: Collection[str] = ()) -> None:
     """Look before anything is recorded. NotFound (2) names the output whose repository or branch is not there;
-    LakeRefused (9) where the tag cannot be made, UsageError where it would have to name two commits."""
+    LakeRefused (9) where the tag cannot be made, UsageError where it would have to name two commits.
+
+    The branches of the outputs `to_make` need not be there, where a dataset of the same repository says what they begin with.
+    """
     targets = _targets(spec)
+    of_data = {dataset.place.repository for dataset in spec.datasets.values()}
     for (repository, target), outputs in targets.items():
         try:
-            if target not in (known := list(lake.branches(repository))):
+            made = repository in of_data and not outputs.keys().isdisjoint(to_make)
+            if target not in (known := list(lake.branches(repository))) and not made:
                 raise errors.no_branch(repository, target, known)
         except NotFound as error:
             raise NotFound(f"outputs.{next(iter(outputs))}.publish: {error.message}", hint=error.hint) from None
@@ -93,13 +100,16 @@ def _check_tag(lake: Lake, repository: str, tag: str, branches: list[str], targe
             raise errors.exists("branch" if tag in branches else "tag", tag, f'the repository "{repository}"')
 
 
-def prepare(lake: Lake, spec: Spec, run_id: str) -> Publication | None:
-    """Make the branches: one call each, no copy. None where no output is published."""
+def prepare(lake: Lake, spec: Spec, pins: Iterable[DatasetPin], run_id: str) -> Publication | None:
+    """Make the run's own branches: one call each, no copy. None where no output is published. One whose target is yet to be
+    made begins with the data that the run reads."""
     made: list[Branch] = []
     try:
-        for (repository, target), places in _targets(spec).items():
+        for (repository, target), places in _targets(fill_run_id(spec, run_id)).items():
             name = f"run-{run_id[:12]}-{target}"
-            base = lake.resolve(repository, target).id
+            data = [pin.commit for pin in pins if pin.place.repository == repository]
+            there = not data or target in lake.branches(repository)
+            base = lake.resolve(repository, target).id if there else data[0]
             lake.create_branch(repository, name, base)
             made.append(
                 Branch(repository, name, target, base, {output: place.at(name) for output, place in places.items()})

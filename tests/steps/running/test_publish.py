@@ -189,7 +189,7 @@ def test_tag_and_merge_where_nothing_is_published(site: Site) -> None:
     site.project.edit("publish", "# publish")
     said = site.run("--merge")
     assert said.err == (
-        "error: --tag and --merge are about what is published, and no output has publish\n"
+        "error: --tag, --merge and --publish-to are about what is published, and no output has publish\n"
         'hint: write publish = "lakefs://…" under an output\n'
     )
     assert said.code == 2
@@ -201,7 +201,8 @@ def test_offline(site: Site) -> None:
         assert (said.code, site.shown()) == (0, WHOLE)
         return
     assert (
-        said.err == "error: --tag and --merge need the lake, and --offline asks no service\nhint: leave out --offline\n"
+        said.err
+        == "error: --tag, --merge and --publish-to need the lake, and --offline asks no service\nhint: leave out --offline\n"
     )
     assert said.code == 2
     said = site.run("--offline")
@@ -378,7 +379,7 @@ def test_many_runs_publish_at_once(site: Site) -> None:
             place = f"lakefs://{site.repository}/main/runs/{number}/"
             spec = read_spec(root)
             output = spec.outputs["predictions"].model_copy(update={"publish": place})
-            publication = prepare(lake, spec.model_copy(update={"outputs": {"predictions": output}}), f"{number}" * 32)
+            publication = prepare(lake, spec.replaced({"outputs": {"predictions": output}}), (), f"{number}" * 32)
             assert publication is not None
             together.wait(30)
             left = record.model_copy(update={"run_id": f"{number}" * 32})
@@ -455,3 +456,73 @@ def test_neither_the_project_nor_the_lake_takes_the_outputs(site: Site) -> None:
         f"hint: what the run wrote is in {site.project.run_folder(record.run_id)}/work; make room for it, and move it from there",
     ]
     assert record.status == site.project.stored().info.status == "FINISHED"
+
+
+EXPERIMENT = """
+[datasets.train]
+uri = "lakefs://{repository}/main/data/"
+format = "csv"
+
+[outputs.report]
+path = "out/report.csv"
+publish = "lakefs://{repository}/{{datasets.train.branch}}-{{params.text}}/of/{{run_id}}/"
+"""
+
+
+def test_the_branch_and_the_path_by_what_the_run_was_given(site: Site) -> None:
+    """The branch of an experiment is made by the first merge into it, and begins with the data that the run read."""
+    site.put("data/a.csv", b"x\n1\n")
+    site.lake.create_branch(site.repository, "exp", site.head())
+    site.put("data/a.csv", b"x\n2\n", "exp")
+    site.spec(EXPERIMENT.format(repository=site.repository))
+    site.project.edit('publish = "lakefs://' + site.repository + '/main/predictions/"\n', "")
+    site.project.script(SCRIPT + '(folder.parent / "report.csv").write_text("r")\n')
+    site.lock()
+    said = site.run("--data", "train=exp", "--set", "text=two", "--merge")
+    assert said.code == 0, said.err
+    record = site.project.record
+    [item] = record.published
+    assert item.uri == f"lakefs://{site.repository}/exp-two/of/{record.run_id}/"
+    assert site.shown("exp-two") == {
+        "README": b"about",
+        "data/a.csv": b"x\n2\n",
+        f"of/{record.run_id}/report.csv": b"r",
+    }
+    assert site.head("exp-two") == item.merged
+    said = site.run("--set", "text=a/b")
+    assert (said.code, said.err) == (
+        2,
+        "error: outputs.report.publish: {params.text} is 'a/b', which is no single part of an address\n"
+        "hint: name another param there, or write the address out\n",
+    )
+
+
+def test_other_data_is_never_published_where_the_declared_datas_results_are(site: Site) -> None:
+    site.put("data/a.csv", b"x\n1\n")
+    site.lake.create_branch(site.repository, "exp", site.head())
+    site.spec(EXPERIMENT.format(repository=site.repository).partition("[outputs")[0])
+    site.lock()
+    said = site.run("--data", "train=exp")
+    assert (said.code, said.err) == (
+        2,
+        f"error: --data train=exp: outputs.predictions is published to lakefs://{site.repository}/main/predictions/, "
+        "where the results of other data are\n"
+        'hint: write "{datasets.train.branch}" in outputs.predictions.publish, or name a branch with --publish-to\n',
+    )
+    before = site.head()
+    said = site.run("--data", "train=exp", "--publish-to", "exp", "--merge")
+    assert said.code == 0, said.err
+    assert site.shown("exp") == WHOLE | {"data/a.csv": b"x\n1\n"}
+    assert site.head() == before
+    assert site.run("--publish-to", "yet-to-be-made", "--merge").code == 0
+    assert site.shown("yet-to-be-made") == WHOLE | {"data/a.csv": b"x\n1\n"}
+
+
+def test_a_placeholder_that_names_nothing(site: Site) -> None:
+    site.spec(
+        f'\n[outputs.report]\npath = "out/r"\npublish = "lakefs://{site.repository}/main/{{params.nope}}/{{datasets.train.branch}}"\n'
+    )
+    said = site.run()
+    assert said.code == 2
+    assert "publish: {params.nope} names nothing: [params] declares text" in said.err
+    assert "publish: {datasets.train.branch} names nothing: [datasets] is empty" in said.err
