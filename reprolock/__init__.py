@@ -40,6 +40,7 @@ _HOMES = {
     "status": "reprolock.steps.inspecting.status",
     "doctor": "reprolock.steps.maintenance.doctor",
     "verify": "reprolock.steps.inspecting.verify",
+    "sweep": "reprolock.steps.experiments.sweep",
     "trust": "reprolock.steps.maintenance.trust",
     "sync": "reprolock.steps.recording.sync",
     "env": "reprolock.steps.maintenance.env",

@@ -20,6 +20,7 @@ def every_command(run: str, folder: Path) -> dict[str, list[list[str]]]:
         "verify": [["verify"], ["verify", "--deep"]],
         "run": [["run", "--offline"]],
         "run --dry-run": [["run", "--dry-run"]],
+        "sweep": [["sweep", "--set", "depth=1,2", "--dry-run"]],
         "replay RUN": [["replay", str(folder)]],
         "replay RUN --dry-run": [["replay", str(folder), "--dry-run"]],
         "show": [["show"], ["show", run], ["show", "--lock"], ["show", run, "--json"]],

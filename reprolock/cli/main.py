@@ -43,6 +43,7 @@ COMMANDS = {
     "report": Entry("report", "project", "Write what a change of the lock did, for a pull request."),
     "git-driver": Entry("git_driver", "project", "Let git merge repro.lock, and show its changes, pin by pin."),
     "run": Entry("run", "run", "Rebuild the inputs from the lock, run the command, record it."),
+    "sweep": Entry("sweep", "run", "Run every combination of some params and data, side by side."),
     "replay": Entry("replay", "run", "Run a recorded run again from its record alone, and give a verdict."),
     "runs": Entry("runs", "run", "Show past runs, and what changed from one to the next."),
     "show": Entry("show", "run", "Show the lock, or a recorded run."),
@@ -67,7 +68,7 @@ COMMANDS = {
     "materialise": Entry("materialise", None),
 }
 """Every command by its name, one a line, in the order of the help. Listed here so that help and completion load none."""
-_OWNERS = {"lock", "status", "run", "verify", "env", "hold"}
+_OWNERS = {"lock", "status", "run", "sweep", "verify", "env", "hold"}
 """Commands for a project's owner; the others are for auditors too, who cannot change a lock."""
 
 

@@ -22,9 +22,10 @@ _COLOURS = {"REPRODUCED": "green", "DIVERGED": "red"}
     "--where", default="", metavar="FILTER", help="Only runs that MLflow finds, by its filter: 'metrics.auc >= 0.9'."
 )
 @click.option("--replays", is_flag=True, help="Show replays, too.")
+@click.option("--parent", default="", metavar="ID", help="Only the runs of this sweep.")
 @click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
 @add_shared_options
-def runs(settings: Settings, last: int, where: str, replays: bool, tracking_uri: str | None) -> None:
+def runs(settings: Settings, last: int, where: str, replays: bool, parent: str, tracking_uri: str | None) -> None:
     """Show past runs, newest first: what changed against the run before, params that vary, declared metrics, verdicts.
 
     They are the runs of the project's experiment in MLflow and those that only this folder has.
@@ -32,7 +33,13 @@ def runs(settings: Settings, last: int, where: str, replays: bool, tracking_uri:
     from reprolock.model.history import varying  # loaded when the command runs
 
     found = reprolock.runs(
-        settings.root, last=last, where=where, replays=replays, tracking_uri=tracking_uri, warn=settings.warning
+        settings.root,
+        last=last,
+        where=where,
+        replays=replays,
+        parent=parent,
+        tracking_uri=tracking_uri,
+        warn=settings.warning,
     )
     settings.result({"runs": [json.loads(run.model_dump_json()) for run in found.runs]})
     if not found.runs:

@@ -54,21 +54,24 @@ def execute(
     timeout_seconds: float | None,
     clock: Callable[[], datetime],
     stdout: int | None = None,
+    stderr: int | None = None,
+    signals: list[int] | None = None,
     grace_seconds: float = GRACE_SECONDS,
 ) -> Ending:
     """Run a command to its end; nothing that it started is alive afterwards.
 
-    `environ` is the whole environment; its REPROLOCK_RUN_ID marks the processes. Standard output goes
-    where ours goes unless `stdout` is a descriptor. An ending that a signal to us caused is KILLED
+    `environ` is the whole environment; its REPROLOCK_RUN_ID marks the processes. Standard output and
+    error go where ours go unless `stdout` and `stderr` are descriptors. `signals` is a list to which the caller adds
+    those that it receives, where another thread than the main one executes. An ending that a signal to us caused is KILLED
     with that signal's number, a time-out is KILLED without one. UsageError when the program is not
     there or cannot be executed.
     """
     find_program(argv[0], environ.get("PATH", ""), cwd)
     environ = {MARKER: uuid.uuid4().hex, **environ}
     shared = _in_foreground()
-    with _signals() as received, guarded(environ[MARKER]) as guard:
+    with collected_signals(signals) as received, guarded(environ[MARKER]) as guard:
         started = clock()
-        child = _start(argv, cwd, environ, stdout, shared)
+        child = _start(argv, cwd, environ, (stdout, stderr), shared)
         guard.watch(child.pid, group=not shared)
         tree = Tree(environ[MARKER], root=child.pid, group=None if shared else child.pid)
         remaining = _LAST_SECONDS
@@ -113,11 +116,16 @@ def find_program(name: str, path: str, cwd: Path) -> Path:
 
 
 def _start(
-    argv: Sequence[str], cwd: Path, environ: Mapping[str, str], stdout: int | None, shared: bool
+    argv: Sequence[str],
+    cwd: Path,
+    environ: Mapping[str, str],
+    streams: tuple[int | None, int | None],
+    shared: bool,
 ) -> subprocess.Popen[bytes]:
     group = None if shared or os.name == "nt" else 0
+    stdout, stderr = streams
     try:
-        return subprocess.Popen(argv, cwd=cwd, env=environ, stdout=stdout, process_group=group)
+        return subprocess.Popen(argv, cwd=cwd, env=environ, stdout=stdout, stderr=stderr, process_group=group)
     except OSError as error:
         name_interpreter = 'name the interpreter first, such as command = ["bash", "train.sh"]'
         known = {
@@ -186,13 +194,13 @@ def _ending(code: int, left: int, started: datetime, ended: datetime) -> Ending:
 
 
 @contextmanager
-def _signals() -> Iterator[list[int]]:
+def collected_signals(given: list[int] | None = None) -> Iterator[list[int]]:
     """Collect the signals that ask us to end, in order, while the body runs.
 
     Those that are ignored stay so (`nohup`). In another thread than the main one Python lets no code
-    handle signals, and the list stays empty.
+    handle signals, and the list is the one that is given, or stays empty.
     """
-    received: list[int] = []
+    received: list[int] = [] if given is None else given
     if threading.current_thread() is not threading.main_thread():
         yield received
         return

@@ -228,6 +228,7 @@ class Record(Value):
     )
     run_name: str | None = Field(None, description="As --name gave it; MLflow makes one up where it is None.")
     replay_of: str | None = Field(None, description="The run that this one replays.")
+    parent: str | None = Field(None, description="MLflow's ID of the sweep that this run is a part of.")
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = Field(
         description="RUNNING in the opening record. FINISHED: exit code 0, and every declared output written. KILLED: by a signal or the time-out."
     )

@@ -34,6 +34,7 @@ from reprolock.tracker.protocol import (
     RECORD,
     RUN_ID_TAG,
     STARTED_BY_TAG,
+    SWEEP_TAG,
     Children,
     ModelVersion,
     Row,
@@ -124,6 +125,9 @@ class MlflowTracker:
 
     def end(self, run_id: str, status: str, reason: str, ended: datetime) -> None:
         self._store.set_tags(run_id, {RUN_ID_TAG: run_id, REASON_TAG: reason[:5000]})
+        self._store.end_run(run_id, status, _milliseconds(ended))
+
+    def finish(self, run_id: str, status: str, ended: datetime) -> None:
         self._store.end_run(run_id, status, _milliseconds(ended))
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
@@ -370,7 +374,7 @@ def record_bytes(record: Record) -> bytes:
 
 def _is_loose(entry: StoredRun, run: StoredRun, until: int) -> bool:
     """Whether a run began in another one's time and carries no word of where it came from, as `MlflowClient().create_run` leaves it."""
-    known = entry.tags.keys() & {RUN_ID_TAG, STARTED_BY_TAG, PARENT_TAG}
+    known = entry.tags.keys() & {RUN_ID_TAG, STARTED_BY_TAG, PARENT_TAG, SWEEP_TAG}
     return entry.run_id != run.run_id and not known and run.start_time <= entry.start_time <= until
 
 

@@ -37,6 +37,9 @@ LAKE_TAG_TAG = "reprolock.tag"
 PARENT_TAG = "mlflow.parentRunId"
 """MLflow's own tag of a nested run: the run that it is nested in."""
 
+SWEEP_TAG = "reprolock.sweep"
+"""The tag of the run that a sweep's runs are nested in, which has no record of its own: a digest over what was asked for."""
+
 STARTED_BY_TAG = "reprolock.started_by"
 """The tag of an MLflow run that a recorded run's command started beside it: the recorded run's MLflow ID."""
 
@@ -113,6 +116,10 @@ class Tracker(Protocol):
 
     def end(self, run_id: str, status: str, reason: str, ended: datetime) -> None:
         """End a run that has no record: its command never started. `status` is FAILED or KILLED."""
+        ...
+
+    def finish(self, run_id: str, status: str, ended: datetime) -> None:
+        """End a run that has no record of its own, for others are nested in it."""
         ...
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:

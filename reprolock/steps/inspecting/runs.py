@@ -18,7 +18,7 @@ from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_folders import local_records
 from reprolock.tracker import open_tracker
 from reprolock.tracker.encoding.params import flatten
-from reprolock.tracker.protocol import REPLAY_OF_TAG, RUN_ID_TAG, Row
+from reprolock.tracker.protocol import PARENT_TAG, REPLAY_OF_TAG, RUN_ID_TAG, Row
 
 _VERDICT = "reprolock.replay."
 _COMMIT = ".commit"
@@ -38,13 +38,14 @@ def runs(
     last: int = 20,
     where: str = "",
     replays: bool = False,
+    parent: str = "",
     tracking_uri: str | None = None,
     warn: Callable[[str], object] = lambda sentence: None,
     machine: Machine | None = None,
 ) -> History:
     """The newest `last` runs of the project's experiment; of every experiment where there is no repro.toml.
 
-    `where` is a filter in MLflow's own language, which MLflow applies: then runs that it does not have are left out.
+    `parent` is the beginning of a sweep's ID: then only its runs. `where` is a filter in MLflow's own language, which MLflow applies: then runs that it does not have are left out.
     An MLflow that is away is a warning, unless `where` needs it. UsageError for a filter that MLflow rejects.
     """
     machine = machine or Machine.here()
@@ -57,7 +58,8 @@ def runs(
             # One more than is shown: what changed in the oldest is told against it. Replays are counted out here.
             limit = 4 * (last + 1) + 100
             for row in tracker.runs(spec.experiment if spec else None, limit=limit, where=where):
-                if replays or REPLAY_OF_TAG not in row.tags:
+                wanted = row.tags.get(PARENT_TAG, "").startswith(parent)
+                if wanted and (replays or REPLAY_OF_TAG not in row.tags):
                     past = _of_row(row)
                     found[past.run_id] = past
     except ServiceError as error:
@@ -65,7 +67,8 @@ def runs(
             raise
         warn(f"only runs of this folder are shown: {error.message}")
     if not where:
-        for record in islice(local_records(root), last + 1):
+        local = (record for record in local_records(root) if (record.parent or "").startswith(parent))
+        for record in islice(local, last + 1):
             if replays or record.replay_of is None:
                 found.setdefault(record.run_id, _of_record(record))
     newest = sorted(found.values(), key=lambda run: run.started, reverse=True)[: last + 1]

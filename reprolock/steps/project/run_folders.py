@@ -33,6 +33,8 @@ class RunHead(Value):
     run_id: str
     run_name: str | None = None
     replay_of: str | None = None
+    parent: str | None = None
+    status: str = ""
     started: datetime
     published: Annotated[tuple[_Published, ...], Strict(False)] = ()
 
@@ -45,6 +47,11 @@ class RunHead(Value):
 def runs_folder(root: Path) -> Path:
     """Where the folders of runs stand."""
     return root / OWN_FOLDER / "runs"
+
+
+def kept_outputs(folder: Path) -> Path:
+    """Where the outputs of a sweep's run stand, in the run's folder."""
+    return folder / "outputs"
 
 
 def local_heads(root: Path) -> list[RunHead]:

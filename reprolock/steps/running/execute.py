@@ -23,7 +23,7 @@ from reprolock.model.record import LeftoverRecord, Record
 from reprolock.model.workspace import Workspace
 from reprolock.steps.evidence.attestations import read_lines
 from reprolock.steps.project.prune import prune
-from reprolock.steps.project.run_folders import runs_folder
+from reprolock.steps.project.run_folders import kept_outputs, runs_folder
 from reprolock.steps.recording.build import closing_record
 from reprolock.steps.recording.input_schemas import with_shapes
 from reprolock.steps.recording.redact import spark_keys, without_keys
@@ -189,7 +189,8 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     published = _publish(attempt, opening, record, outcome, undo)
     record = opening.redact(record.replaced({"published": published.records}), watcher).sealed()
     reporter.ended(record, workspace.folder, files)
-    incomplete = _place(outcome.outputs, workspace, context.root, published.problem)
+    where = kept_outputs(workspace.folder) if attempt.options.part else context.root
+    incomplete = _place(outcome.outputs, workspace, where, published.problem)
     witnessed = _witness(attempt, opening, record)
     sent = reporter.close(record, workspace.folder, files)
     incomplete = incomplete or witnessed.problem
@@ -270,6 +271,7 @@ def _execute(attempt: Attempt, workspace: Workspace, publication: Publication | 
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(path.parent, error) from error
+    part = attempt.options.part
     built = attempt.ready.materials.interpreter.built
     if built is not None:
         remove_unknown_bytecode(built.folder)
@@ -279,7 +281,9 @@ def _execute(attempt: Attempt, workspace: Workspace, publication: Publication | 
         environ=workspace.environ,
         timeout_seconds=workspace.timeout_seconds,
         clock=context.machine.now,
-        stdout=attempt.options.stdout,
+        stdout=part.output if part else attempt.options.stdout,
+        stderr=part.output if part else None,
+        signals=part.signals if part else None,
     )
     if built is not None:
         note_bytecode(built.folder)
@@ -308,6 +312,7 @@ def _place(
     """Put the outputs at their paths; what of them is not where it was to be. By now the lake may have them, and a run
     that has ended has ended: that a file stands in the way is not part of its evidence."""
     try:
+        root.mkdir(exist_ok=True)
         put_in_place({output.name: output.path for output in outputs}, workspace.work, root, workspace.run_id)
     except MachineError as error:
         hint = f"what the run wrote is in {workspace.work}; make room for it, and move it from there"

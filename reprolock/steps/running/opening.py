@@ -93,7 +93,8 @@ def open_record(
         run_name=attempt.options.name,
         executors=executors,
     )
-    return record.replaced({"why": why(record, attempt.before)})
+    part = attempt.options.part
+    return record.replaced({"why": why(record, attempt.before), "parent": part.parent if part else None})
 
 
 def check_secrets(attempt: Attempt, record: Record, workspace: Workspace, scanners: Scanners) -> None:

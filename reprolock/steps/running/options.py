@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from reprolock.model.lock import DatasetPin
 from reprolock.steps.locking.overrides import WhatIf
+
+
+class Part(NamedTuple):
+    """A run that is a part of a sweep, beside others in this process.
+
+    `parent` is MLflow's ID of the run that it is nested in; `pins` are the datasets of --data, resolved once for all; `output` is
+    a descriptor for what the command prints; `signals` are those that this process received. What it writes stays in the run's
+    folder, for all parts of a sweep write to the same paths.
+    """
+
+    parent: str
+    pins: tuple[DatasetPin, ...]
+    output: int
+    signals: list[int]
 
 
 class RunOptions(NamedTuple):
@@ -28,3 +43,4 @@ class RunOptions(NamedTuple):
     lake: str | None = None
     tracking_uri: str | None = None
     stdout: int | None = None
+    part: Part | None = None

@@ -12,7 +12,7 @@ from reprolock.environment.code.snapshot import Snapshot
 from reprolock.environment.jvm.java import Java, check_java, check_pinned, find_java
 from reprolock.environment.jvm.lock_jars import listener_among
 from reprolock.lake.protocol import Lake
-from reprolock.model.lock import Lock
+from reprolock.model.lock import DatasetPin, Lock
 from reprolock.model.spec import Spec
 from reprolock.steps.locking.availability import check_pins
 from reprolock.steps.locking.overrides import WhatIf, with_data
@@ -39,12 +39,13 @@ def make_ready(
     *,
     code: Callable[[], Snapshot],
     what_if: WhatIf,
+    pinned: tuple[DatasetPin, ...] = (),
     replay_of: str | None = None,
 ) -> Ready:
     """Everything that can fail, side by side, since each part waits for something else.
 
     `code` takes the snapshot; `what_if` has its params in the context's spec already, its datasets are resolved
-    here. `lake` is None for a project without datasets; `replay_of` names the recorded run.
+    here, but for those that are `pinned` already. `lake` is None for a project without datasets; `replay_of` names the recorded run.
     """
     check_cluster(context.root, context.spec, replay=replay_of is not None)
     with ThreadPoolExecutor(3) as pool:
@@ -52,8 +53,10 @@ def make_ready(
         java = pool.submit(ready_java, context.spec, locked, context.machine)
         snapshot = pool.submit(code)
         if lake is not None:
-            if what_if.data:
-                context = context._replace(pins=with_data(context.spec, context.pins, lake, what_if.data))
+            known = {pin.name: pin for pin in pinned}
+            others = {name: ref for name, ref in what_if.data.items() if name not in known}
+            pins = tuple(known.get(pin.name, pin) for pin in context.pins)
+            context = context._replace(pins=with_data(context.spec, pins, lake, others) if others else pins)
             if not context.offline:
                 check_pins(lake, context.pins)
         inputs = inputs_of(context, lake)

@@ -166,9 +166,9 @@ class _Work:
         _certain(create, created, self.tags, branch.name)
 
     def merge(self, branch: Branch) -> None:
-        """Merge the commit into the target, which is made where it is not there, and remove the branch."""
+        """Merge the commit into the target, which is made where it was missing, and remove the branch."""
         lake, commit, (repository, name, target) = self._lake, self.commits[branch.name], branch[:3]
-        if target not in lake.branches(repository):
+        if branch.missing and target not in lake.branches(repository):
             with suppress(LakeRefused):  # another run has made it meanwhile
                 lake.create_branch(repository, target, branch.base)
 

@@ -98,6 +98,7 @@ def run(
             lake,
             code=lambda: project_code(root, spec, machine, filters=not options.dry_run),
             what_if=options.what_if,
+            pinned=options.part.pins if options.part else (),
         )
         stack.enter_context(ready.materials.interpreter.in_use())
         tracker = stack.enter_context(closing(open_tracker(place, machine.environ, machine.home)))

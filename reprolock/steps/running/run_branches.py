@@ -24,14 +24,15 @@ from reprolock.steps.running.publish_addresses import fill_run_id
 
 
 class Branch(NamedTuple):
-    """A run's own branch: made from the commit `base` of the branch `target`, or of the data where that is to be made. `places`
-    are outputs by name, at their addresses on it."""
+    """A run's own branch: made from the commit `base` of the branch `target`, or of the data where that is `missing`, to be made
+    when something is merged into it. `places` are outputs by name, at their addresses on it."""
 
     repository: str
     name: str
     target: str
     base: str
     places: Mapping[str, LakeURI]
+    missing: bool = False
 
 
 class Publication(NamedTuple):
@@ -108,11 +109,18 @@ def prepare(lake: Lake, spec: Spec, pins: Iterable[DatasetPin], run_id: str) -> 
         for (repository, target), places in _targets(fill_run_id(spec, run_id)).items():
             name = f"run-{run_id[:12]}-{target}"
             data = [pin.commit for pin in pins if pin.place.repository == repository]
-            there = not data or target in lake.branches(repository)
-            base = lake.resolve(repository, target).id if there else data[0]
+            missing = bool(data) and target not in lake.branches(repository)
+            base = data[0] if missing else lake.resolve(repository, target).id
             lake.create_branch(repository, name, base)
             made.append(
-                Branch(repository, name, target, base, {output: place.at(name) for output, place in places.items()})
+                Branch(
+                    repository,
+                    name,
+                    target,
+                    base,
+                    {output: place.at(name) for output, place in places.items()},
+                    missing,
+                )
             )
             for place in made[-1].places.values():
                 with suppress(NotFound):  # the first run that publishes there

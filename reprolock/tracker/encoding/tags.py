@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from reprolock.model.record import CodeRecord, DatasetRecord, Record
 from reprolock.model.uri import LakeURI
-from reprolock.tracker.protocol import LAKE_TAG_TAG, REPLAY_OF_TAG, RUN_ID_TAG
+from reprolock.tracker.protocol import LAKE_TAG_TAG, PARENT_TAG, REPLAY_OF_TAG, RUN_ID_TAG
 
 VALUE_LENGTH = 5000
 """The length of a tag's value that every MLflow server takes; longer ones are cut."""
@@ -42,6 +42,8 @@ def tags_of(record: Record) -> dict[str, str]:
             tags[LAKE_TAG_TAG] = item.tag
     if record.replay_of is not None:
         tags[REPLAY_OF_TAG] = record.replay_of
+    if record.parent is not None:
+        tags[PARENT_TAG] = record.parent
     if record.ending is not None:
         tags["reprolock.ending"] = record.ending.reason
     return {name: value[:VALUE_LENGTH] for name, value in tags.items()}

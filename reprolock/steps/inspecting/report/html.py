@@ -7,6 +7,7 @@ text of one becomes an address that could be followed, and a policy in the page 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,9 @@ from reprolock.model.lineage import Lineage
 from reprolock.model.record import Record
 from reprolock.model.verdict import Verdict
 from reprolock.model.words import counted, size
+from reprolock.steps.inspecting.report.chart import HEIGHT as CHART_HEIGHT
+from reprolock.steps.inspecting.report.chart import WIDTH as CHART_WIDTH
+from reprolock.steps.inspecting.report.chart import Chart
 from reprolock.steps.inspecting.report.lineage_graph import HEIGHT, WIDTH, picture
 from reprolock.steps.project.machine import Machine
 
@@ -62,6 +66,33 @@ def demands_text(answers: Answers) -> str:
     """The same as Markdown: what is foreign in it starts no cell, link, picture or tag."""
     template = _environment().overlay(autoescape=False).get_template("demands.md.jinja")
     return template.render(answers=answers)
+
+
+def sweep_page(
+    title: str,
+    parent: str,
+    head: Sequence[str],
+    rows: Sequence[tuple[Sequence[str], bool]],
+    metric: str | None,
+    charts: Sequence[Chart],
+) -> str:
+    """The page of a sweep: a table, of whose rows one may be the best, and its pictures."""
+    return (
+        _environment()
+        .get_template("sweep.html.jinja")
+        .render(
+            title=title,
+            parent=parent,
+            head=head,
+            rows=[{"cells": cells, "best": best} for cells, best in rows],
+            metric=metric,
+            charts=charts,
+            width=CHART_WIDTH,
+            height=CHART_HEIGHT,
+            version=__version__,
+        )
+        .lstrip()
+    )
 
 
 def write_report(path: Path, page: str, machine: Machine) -> None:
