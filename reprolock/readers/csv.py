@@ -107,6 +107,8 @@ def _names(source: Source, settings: Settings, parts: list[_Part]) -> list[str]:
             names.append(f"_c{index}")
         else:
             names.append(f"{name}{index}" if same.count(same[index]) > 1 else name)
+    if not settings.enforce and names != first:
+        raise source.refusal("a header with a name twice or none at all, without enforceSchema = true")
     return names
 
 

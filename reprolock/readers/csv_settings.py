@@ -20,6 +20,7 @@ KNOWN = (
     "multiline",
     "encoding",
     "charset",
+    "enforceschema",
     "ignoreleadingwhitespace",
     "ignoretrailingwhitespace",
 )
@@ -28,7 +29,10 @@ BLANKS = "".join(map(chr, range(33)))
 
 
 class Settings(NamedTuple):
-    """`quote`, `escape` and `comment` are "" where they are turned off; `null` and `empty` are nullValue and emptyValue."""
+    """`quote`, `escape` and `comment` are "" where they are turned off; `null` and `empty` are nullValue and emptyValue.
+
+    `enforce` is enforceSchema: without it, a column must have the name that stands in the header.
+    """
 
     header: bool
     infer: bool
@@ -41,6 +45,7 @@ class Settings(NamedTuple):
     drop: bool
     fail: bool
     multiline: bool
+    enforce: bool
     trim_left: bool
     trim_right: bool
 
@@ -74,6 +79,7 @@ def settings_of(source: Source) -> Settings:
         drop=mode == "DROPMALFORMED",
         fail=mode == "FAILFAST",
         multiline=source.flag("multiline"),
+        enforce=source.flag("enforceschema", "true"),
         trim_left=source.flag("ignoreleadingwhitespace"),
         trim_right=source.flag("ignoretrailingwhitespace"),
     )

@@ -37,9 +37,9 @@ class Source(NamedTuple):
             if option not in known and option not in _ANYWHERE:
                 raise self.refusal(f'{self.format} with the option "{option}"')
 
-    def flag(self, option: str) -> bool:
-        """An option that is true or false, as Spark takes it; false where it is not given."""
-        text = self.options.get(option, "false").lower()
+    def flag(self, option: str, default: str = "false") -> bool:
+        """An option that is true or false, as Spark takes it."""
+        text = self.options.get(option, default).lower()
         if text not in ("true", "false"):
             raise self.refusal(f'the option "{option}" with the value "{text}"')
         return text == "true"

@@ -50,6 +50,10 @@ def csv() -> list[Case]:
     a = "id,v\n1,x\n"
     return [
         one("rows that end in the separator", "csv", "station,temp,rain\nB1,30,3,\nB2,40,4,\n", HEADER),
+        one("enforceSchema", "csv", a, {**HEADER, "enforceSchema": "false"}),
+        one("enforceSchema, two names alike", "csv", "a,A\n1,2\n", {**HEADER, "enforceSchema": "false"}, "name twice"),
+        one("enforceSchema, a name missing", "csv", "a,\n1,2\n", {**HEADER, "enforceSchema": "false"}, "none at all"),
+        one("enforceSchema as it is", "csv", "a,a,\n1,2,3\n", {**HEADER, "enforceSchema": "true"}),
         one("header that ends in the separator", "csv", "a,b,\n1,2,\n3,4,\n", HEADER),
         one("escape is the quote", "csv", 'id,t\n1,"Fork, ""large"""\n2,""\n', {**HEADER, "escape": '"'}),
         one("backslash escape", "csv", 'id,t\n1,"say \\"hi\\", then"\n2,"C:\\temp"\n', HEADER),

@@ -29,8 +29,8 @@ from reprolock.readers.columnar import conform, target
 from reprolock.readers.files import DataFile, find_files
 
 _BATCH = 1 << 16
-_STRICT = {"csv": {"mode": "FAILFAST"}}
-"""A line that cannot be read is an error, as in `script`, unless the options say otherwise."""
+_STRICT = {"csv": {"mode": "FAILFAST", "enforceschema": "false"}}
+"""A line that cannot be read is an error, and a header that does not name its columns, as in `script`; the options may say otherwise."""
 
 
 class Unreadable(Exception):
