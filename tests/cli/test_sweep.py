@@ -17,7 +17,7 @@ TRAIN = """
     import json, mlflow, os, sys, time, reprolock
     run = reprolock.current()
     depth, rows = run.params["depth"], sum(len(p.read_text()) for p in run.dataset("train").path.rglob("*.csv"))
-    print("depth", depth)
+    print("the token is", os.environ.get("MY_TOKEN"))
     gate = os.environ.get("GATE")
     if gate and depth == 3:
         open(gate + ".waits", "w").close()
@@ -32,11 +32,13 @@ TRAIN = """
 
 
 @pytest.fixture
-def swept(project: Project, cli: Cli) -> Project:
+def swept(project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with a dataset on two branches."""
+    monkeypatch.setenv("MY_TOKEN", "s3cr3t-t0ken-of-mine")
     project.script(TRAIN)
     project.edit(
-        "[run]", '[environment]\nisolated = false\n\n[run]\ncode = ["train.py"]\nseed = 7\npass_env = ["GATE"]'
+        "[run]",
+        '[environment]\nisolated = false\n\n[run]\ncode = ["train.py"]\nseed = 7\npass_env = ["GATE", "MY_TOKEN"]',
     )
     project.add(
         '\n[params]\ndepth = 1\n\n[outputs.model]\npath = "out/model.json"\ncompare = "json"\n\n[metrics]\nauc = "exact"\n'
@@ -105,6 +107,8 @@ def test_a_failure_ends_no_other_run_and_is_tried_again(swept: Project, cli: Cli
     assert said.err.splitlines()[-2] == "error: 1 of 2 runs failed"
     log = re.search(r"what the first printed is in (\S+); call it again", said.err.splitlines()[-1])
     assert log and "too deep" in Path(log[1]).read_text()
+    # What a command printed of what was passed to it is in no file.
+    assert "the token is ***" in Path(log[1]).read_text() and "s3cr3t-t0ken" not in Path(log[1]).read_text()
     assert [re.split("  +", line)[-1] for line in said.out.splitlines()] == ["STATUS", "failed", "finished"]
     said = cli("sweep", "--set", "depth=9,2")
     assert said.err.splitlines()[0] == "2 runs, 1 of them finished before"

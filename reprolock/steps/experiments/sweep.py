@@ -8,17 +8,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from reprolock.engine.process import collected_signals
 from reprolock.errors import ReprolockError, UsageError
 from reprolock.files.atomic_write import own_folder
-from reprolock.files.os_errors import cannot_write
 from reprolock.lake.open import open_lake
 from reprolock.model.digest import digest_of
 from reprolock.model.lock import DatasetPin, Lock
@@ -26,6 +24,7 @@ from reprolock.model.record import Digests, Record
 from reprolock.model.sections import digests, pinned_sections
 from reprolock.model.spec import Spec
 from reprolock.steps.experiments.grid import Grid
+from reprolock.steps.experiments.output_log import output_kept_in
 from reprolock.steps.experiments.parent import Earlier, ParentRun, combination_of
 from reprolock.steps.locking.overrides import WhatIf, with_data, with_params
 from reprolock.steps.locking.staleness import require_fresh
@@ -147,9 +146,10 @@ def sweep(
     with closing(open_tracker(place, machine.environ, machine.home)) as tracker:
         parent = ParentRun.of(tracker, spec.experiment, _title(grid), asked, machine)
         earlier = Earlier(root, parent.run_id)
-        logs = _log_folder(root, asked)
+        logs = own_folder(root) / _LOGS / asked[:12]
+        redact = machine.scanner(spec.run.pass_env).redact
         with collected_signals() as signals:
-            work = _Work(root, grid, base, parent.run_id, pins, options, watcher, machine, logs, signals)
+            work = _Work(root, grid, base, parent.run_id, pins, options, watcher, machine, signals, logs, redact)
             runs = work.do_all(earlier)
         stopped = signals[0] if signals else None
         status = "KILLED" if stopped else "FINISHED" if all(each.finished for each in runs) else "FAILED"
@@ -175,11 +175,13 @@ class _Work:
         options: SweepOptions,
         watcher: SweepWatcher,
         machine: Machine,
-        logs: Path,
         signals: list[int],
+        logs: Path,
+        redact: Callable[[str], str],
     ) -> None:
         self.root, self.grid, self.base, self.parent, self.pins = root, grid, base, parent, pins
-        self.options, self.watcher, self.machine, self.logs, self.signals = options, watcher, machine, logs, signals
+        self.options, self.watcher, self.machine, self.signals = options, watcher, machine, signals
+        self.logs, self.redact = logs, redact
         self.moved: ReprolockError | None = None
 
     def do_all(self, earlier: Earlier) -> list[SweepRun]:
@@ -211,7 +213,7 @@ class _Work:
         name = self.grid.told(what_if)
         pins = tuple(self.pins[item] for item in what_if.data.items())
         try:
-            with _written(log) as output:
+            with output_kept_in(log, self.redact) as output:
                 options = RunOptions(
                     what_if=what_if,
                     name=name,
@@ -296,25 +298,3 @@ def _commits(what_if: WhatIf, pins: dict[tuple[str, str], DatasetPin]) -> list[s
 
 def _title(grid: Grid) -> str:
     return f"sweep of {', '.join(axis.name for axis in grid.axes)}"
-
-
-def _log_folder(root: Path, asked: str) -> Path:
-    folder = own_folder(root) / _LOGS / asked[:12]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-    return folder
-
-
-@contextmanager
-def _written(log: Path) -> Iterator[int]:
-    """A descriptor of a new file."""
-    try:
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o666)
-    except OSError as error:
-        raise cannot_write(log, error) from error
-    try:
-        yield output
-    finally:
-        os.close(output)
