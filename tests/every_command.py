@@ -15,6 +15,8 @@ def every_command(run: str, folder: Path) -> dict[str, list[list[str]]]:
     return {
         "init": [["init"]],
         "lock": [["lock"], ["lock", "--upgrade"]],
+        "add": [["add", "param", "new=1", "--no-lock"]],
+        "remove": [["remove", "param", "new", "--no-lock"]],
         "lock --check": [["lock", "--check"]],
         "status": [["status"]],
         "verify": [["verify"], ["verify", "--deep"]],

@@ -16,7 +16,7 @@ from reprolock.model.words import counted, duration
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from reprolock.steps.locking.lock import Pin
+    from reprolock.steps.locking.lock import LockResult, Pin
 
 
 class Moment(click.ParamType["datetime"]):
@@ -80,27 +80,33 @@ def lock(
         settings.line(f"repro.lock is up to date ({counted(len(found.dataset), 'dataset')})")
         settings.result({"fresh": True, "datasets": len(found.dataset)})
         return
-    from reprolock.cli.changes import change_rows  # these two are loaded past --check, which has to be quick
-    from reprolock.steps.locking.options import LockOptions
+    from reprolock.steps.locking.options import LockOptions  # loaded past --check, which has to be quick
 
     started = time.monotonic()
     options = LockOptions(upgrade, upgrade_datasets, upgrade_packages, as_of, strict, offline, dry_run, no_build)
     with progress(settings, "Resolving") as bar:
         done = reprolock.lock(settings.root, options, progress=bar)
+    settings.result(say_locked(settings, done, time.monotonic() - started, dry_run=dry_run))
+
+
+def say_locked(settings: Settings, done: LockResult, seconds: float, *, dry_run: bool = False) -> dict[str, object]:
+    """What `lock` did, for people; its document for programs is the answer."""
+    from reprolock.cli.changes import change_rows  # the library is loaded when a command runs
+
     settings.rows([row for change in done.changes for row in change_rows(change)])
     for remark in done.remarks:
         settings.warning(remark)
     if dry_run:
         settings.line("Would write repro.lock" if done.changes else "repro.lock would not change")
     elif done.written:
-        settings.line(f"Wrote repro.lock in {duration(time.monotonic() - started)}")
+        settings.line(f"Wrote repro.lock in {duration(seconds)}")
     else:
         settings.line("repro.lock is up to date")
     changes = [
         {"kind": change.kind, "name": change.name, "before": _document(change.before), "after": _document(change.after)}
         for change in done.changes
     ]
-    settings.result({"written": done.written, "changes": changes, "remarks": list(done.remarks)})
+    return {"written": done.written, "changes": changes, "remarks": list(done.remarks)}
 
 
 def _document(pin: Pin | None) -> dict[str, object] | None:

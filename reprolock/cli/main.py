@@ -36,6 +36,8 @@ GROUPS = {
 
 COMMANDS = {
     "init": Entry("init", "project", "Write a starting repro.toml."),
+    "add": Entry("add", "project", "Add a dataset, packages, a param or an output to repro.toml."),
+    "remove": Entry("remove", "project", "Remove one of these from repro.toml."),
     "lock": Entry("lock", "project", "Resolve what is not pinned yet, and write repro.lock."),
     "status": Entry("status", "project", "Show which branches moved on, and what is stale in the lock."),
     "diff": Entry("diff", "project", "Compare two locks, two git revisions of a lock, or two runs."),
@@ -68,7 +70,7 @@ COMMANDS = {
     "materialise": Entry("materialise", None),
 }
 """Every command by its name, one a line, in the order of the help. Listed here so that help and completion load none."""
-_OWNERS = {"lock", "status", "run", "sweep", "verify", "env", "hold"}
+_OWNERS = {"add", "remove", "lock", "status", "run", "sweep", "verify", "env", "hold"}
 """Commands for a project's owner; the others are for auditors too, who cannot change a lock."""
 
 

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from reprolock.errors import UsageError
 from reprolock.files.atomic_write import write_whole
 from reprolock.files.containment import check_inside
 from reprolock.files.spec_file import NAME, parse_spec
-from reprolock.lake.errors import no_path
 from reprolock.lake.open import open_lake
-from reprolock.lake.protocol import Lake
 from reprolock.model.uri import LakeURI
 from reprolock.steps.project.locate import lake_endpoint
+from reprolock.steps.project.look_at_data import look_at
 from reprolock.steps.project.machine import Machine
-
-_TABS = "csv with tabs"
-_FORMATS = {
-    ".csv": "csv", ".tsv": _TABS, ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".orc": "orc",
-    ".avro": "avro", ".txt": "text", ".png": "image", ".jpg": "image", ".jpeg": "image",
-}  # fmt: skip
 
 
 class InitResult(NamedTuple):
@@ -58,42 +50,27 @@ def init(root: Path, uri: str | None = None, *, lake: str | None = None, machine
             raise UsageError(str(error)) from None
         opened = open_lake(lake, root, machine.environ, machine.home)
         try:
-            result = _looked_at(opened, place, path)
+            found = look_at(opened, place)
         finally:
             opened.close()
+        result = InitResult(path, found.name, found.format, found.objects, found.bytes, _inline(found.options))
         text = _project(root) + _lake(lake) + _dataset(result, uri) + _RUN
     parse_spec(text)  # what is written is valid, or the writing is a bug
     write_whole(path, text.encode())
     return result
 
 
-def _looked_at(lake: Lake, place: LakeURI, path: Path) -> InitResult:
-    kinds: Counter[str] = Counter()
-    objects = size = 0
-    delta = False
-    for item in lake.list(place.repository, place.ref, place.path):
-        objects += 1
-        size += item.size
-        below = item.path.removeprefix(place.path.rstrip("/")).lstrip("/")
-        delta = delta or below.startswith("_delta_log/")
-        if PurePosixPath(below).name.startswith(("_", ".")):
-            continue  # Spark passes over it, such as _SUCCESS
-        kinds[_FORMATS.get(PurePosixPath(item.path.removesuffix(".gz")).suffix.lower(), "binary")] += 1
-    if not objects:
-        raise no_path(place)
-    name = PurePosixPath(place.path or place.repository).name
-    name = re.sub(r"\W", "_", name.partition(".")[0] or name, flags=re.ASCII)
-    name = name if name[:1].isidentifier() else f"data_{name}"
-    kind = "delta" if delta else (kinds.most_common(1) or [("binary", 0)])[0][0]
-    if kind == _TABS:
-        return InitResult(path, name, "csv", objects, size, '{ header = true, sep = "\\t" }')
-    return InitResult(path, name, kind, objects, size, "{ header = true }" if kind == "csv" else None)
-
-
 def _quote(text: str) -> str:
     import tomlkit  # only where a file is written
 
     return tomlkit.item(text).as_string()
+
+
+def _inline(options: Mapping[str, Any]) -> str | None:
+    import tomlkit  # only where a file is written
+
+    pairs = ", ".join(f"{name} = {tomlkit.item(value).as_string()}" for name, value in options.items())
+    return f"{{ {pairs} }}" if pairs else None
 
 
 def _project(root: Path) -> str:
