@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options
 from reprolock.model.words import counted, size
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command()
@@ -19,12 +14,24 @@ if TYPE_CHECKING:
 @click.option("--lake", metavar="ENDPOINT", help='"file:FOLDER" or the address of a lakeFS server.')
 @add_shared_options
 def init(settings: Settings, uri: str | None, lake: str | None) -> None:
-    """Write a starting repro.toml, from data that is in the lake if its address is given."""
+    """Write a starting repro.toml, from data that is in the lake if its address is given, and from what is in the folder: a script
+    and its options, requirements.txt, pyproject.toml, MLproject, dvc.yaml, a checkout of `lakectl local`. Nothing of it is executed.
+    """
+    from reprolock.files.atomic_write import own_folder
+    from reprolock.steps.maintenance.schema import write_schemas  # loaded when the command runs
+    from reprolock.steps.project.init import SCHEMAS
+
     done = reprolock.init(settings.root, uri, lake=lake)
+    write_schemas(own_folder(settings.root.resolve()) / SCHEMAS)  # for editors; the first line of repro.toml names it
     found = ""
     if done.dataset:
-        found = f'  (dataset "{done.dataset}", {done.format}, {counted(done.objects, "object")}, {size(done.bytes)})'
+        extent = f", {counted(done.objects, 'object')}, {size(done.bytes or 0)}" if done.objects is not None else ""
+        found = f'  (dataset "{done.dataset}", {done.format}{extent})'
     settings.line(f"Wrote repro.toml{found}")
+    if done.sources:
+        settings.line(f"Taken from {', '.join(done.sources)}")
+    for remark in done.remarks:
+        settings.warning(remark)
     settings.line(
         "Next: reprolock lock" if done.dataset else "Next: declare a dataset in repro.toml, then reprolock lock"
     )

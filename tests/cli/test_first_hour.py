@@ -60,7 +60,7 @@ def test_init_from_data_that_is_there(tmp_path: Path, home: Path, cli) -> None:
     spec = read_spec(tmp_path)
     assert spec.datasets["training_dataset"].uri == "lakefs://example-repo/main/training dataset/"
     assert spec.datasets["training_dataset"].options == {"header": "true"}
-    assert spec.spark is not None
+    assert spec.spark is None  # nothing here uses it
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,9 @@ def test_the_whole_way_by_hand(tmp_path: Path, home: Path, cache: Path, cli, mon
     assert [one.code for one in said] == [0] * 9, said
     assert said[0].out == "Created lakefs://clinic with branch main\n"
     assert said[1].out == "Staged 1 object, 8 B, at lakefs://clinic/main/notes/\n"
-    assert said[3].out == 'Wrote repro.toml  (dataset "notes", text, 1 object, 8 B)\nNext: reprolock lock\n'
+    assert said[3].out == (
+        'Wrote repro.toml  (dataset "notes", text, 1 object, 8 B)\nTaken from train.py\nNext: reprolock lock\n'
+    )
     assert said[5].out == "repro.lock is up to date (1 dataset)\n"
     assert said[6].out == "2 words\n"
     assert said[7].out.endswith("repro.lock is up to date, and no branch moved on.\n")
@@ -294,6 +296,9 @@ def test_json_is_one_object_on_stdout_everywhere(
         "lock": [[], ["--check"], ["--dry-run"]],
         "status": [[]],
         "run": [[], ["--dry-run"], ["--if-changed"]],
+        "sweep": [],  # a param that varies: tests/cli/test_sweep.py
+        "add": [["param", "another=1"]],
+        "remove": [["param", "another"]],
         "replay": [[first, "--dry-run"]],
         "verify": [[]],
         "diff": [["repro.lock", "other.lock"], [first, second]],

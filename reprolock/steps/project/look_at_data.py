@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -31,24 +31,33 @@ class FoundData(NamedTuple):
 
 def look_at(lake: Lake, place: LakeURI) -> FoundData:
     """NotFound (2) where nothing is there."""
-    kinds: Counter[str] = Counter()
-    objects = size = 0
-    delta = False
+    names: list[str] = []
+    size = 0
     for item in lake.list(place.repository, place.ref, place.path):
-        objects += 1
         size += item.size
-        below = item.path.removeprefix(place.path.rstrip("/")).lstrip("/")
-        delta = delta or below.startswith("_delta_log/")
-        if PurePosixPath(below).name.startswith(("_", ".")):
-            continue  # Spark passes over it, such as _SUCCESS
-        kinds[_FORMATS.get(PurePosixPath(item.path.removesuffix(".gz")).suffix.lower(), "binary")] += 1
-    if not objects:
+        names.append(item.path.removeprefix(place.path.rstrip("/")).lstrip("/") or item.path)
+    if not names:
         raise no_path(place)
+    kind, options = guess_format(names)
+    return FoundData(name_for(place), kind, len(names), size, options)
+
+
+def guess_format(names: Iterable[str]) -> tuple[str, Mapping[str, Any]]:
+    """How Spark would read files of these names, relative to the dataset: the format of most, and its options."""
+    kinds: Counter[str] = Counter()
+    for name in names:
+        if name.startswith("_delta_log/"):
+            return "delta", {}
+        if not PurePosixPath(name).name.startswith(("_", ".")):  # Spark passes over it, such as _SUCCESS
+            kinds[_FORMATS.get(PurePosixPath(name.removesuffix(".gz")).suffix.lower(), "binary")] += 1
+    kind = (kinds.most_common(1) or [("binary", 0)])[0][0]
+    if kind == _TABS:
+        return "csv", {"header": True, "sep": "\t"}
+    return kind, {"header": True} if kind == "csv" else {}
+
+
+def name_for(place: LakeURI) -> str:
+    """A dataset's name by its address."""
     name = PurePosixPath(place.path or place.repository).name
     name = re.sub(r"\W", "_", name.partition(".")[0] or name, flags=re.ASCII)
-    name = name if name[:1].isidentifier() else f"data_{name}"
-    kind = "delta" if delta else (kinds.most_common(1) or [("binary", 0)])[0][0]
-    options: dict[str, Any] = {"header": True} if kind in ("csv", _TABS) else {}
-    if kind == _TABS:
-        kind, options["sep"] = "csv", "\t"
-    return FoundData(name, kind, objects, size, options)
+    return name if name[:1].isidentifier() else f"data_{name}"

@@ -1,0 +1,202 @@
+"""Look at a folder that is to become a project: its script, its packages, what other tools know of it. Nothing is executed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from reprolock.model.secrecy import is_secret_name, looks_secret
+from reprolock.steps.project.script_arguments import Scalar, read_script
+
+_CHECKOUT = ".lakefs_ref.yaml"
+_LARGEST = 1_000_000
+_SHELL = re.compile(r"[|;&<>$`*?\n]")
+_NO_SCRIPTS = re.compile(r"(?:test_.*|.*_test|setup|conftest|noxfile|tasks|__\w+__)\.py")
+_TEMPLATE = re.compile(r"\$?\{([\w.]+)\}")
+_NAME = re.compile(r"[A-Za-z_]\w*")
+
+
+class FoundFolder(NamedTuple):
+    """What repro.toml can begin with. `sources` are the files that say so, `remarks` what was left out of them and why.
+
+    `outputs`: path → how a replay compares it. `checkout`: an address in the lake, and the folder that `lakectl local` keeps it in.
+    """
+
+    command: tuple[str, ...] = ()
+    params: Mapping[str, Scalar] = {}
+    environment: Mapping[str, str] = {}
+    outputs: Mapping[str, str] = {}
+    checkout: tuple[str, Path] | None = None
+    spark: bool = False
+    sources: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+class _Start(NamedTuple):
+    """How the project is started, by one file."""
+
+    source: str
+    command: tuple[str, ...]
+    params: Mapping[str, Scalar] = {}
+    outputs: Mapping[str, str] = {}
+    remarks: tuple[str, ...] = ()
+
+
+def look_at_folder(root: Path) -> FoundFolder:
+    """MLproject before dvc.yaml, and that before a script; what cannot be read is passed over."""
+    start = _mlproject(root) or _dvc(root) or _script(root) or _Start("", ())
+    environment, named = _environment(root)
+    checkout = next(filter(None, map(_checked_out, (root, *_folders(root)))), None)
+    spark = "pyspark" in named or any("pyspark" in read_script(_text(path)).imports for path in _scripts(root))
+    sources = [start.source, *environment.values(), _CHECKOUT if checkout else ""]
+    return FoundFolder(
+        command=start.command,
+        params=start.params,
+        environment=environment,
+        outputs=start.outputs,
+        checkout=checkout,
+        spark=spark,
+        sources=tuple("pyproject.toml" if source == "." else source for source in sources if source),
+        remarks=start.remarks,
+    )
+
+
+def _script(root: Path) -> _Start | None:
+    scripts = _scripts(root)
+    named = [path for name in ("train.py", "main.py", "run.py") for path in scripts if path.name == name]
+    chosen = next(iter(named or (scripts if len(scripts) == 1 else [])), None)
+    notebooks = sorted(root.glob("*.ipynb"))
+    if chosen is None:
+        if len(notebooks) != 1:
+            return None
+        name = notebooks[0].name
+        execute = ("jupyter", "nbconvert", "--to", "notebook", "--execute", name, "--output-dir", "out")
+        return _Start(name, execute, outputs={f"out/{name}": "none"})
+    command, params, remarks = ["python", chosen.name], {}, []
+    for argument in read_script(_text(chosen)).arguments:
+        if is_secret_name(argument.name) or looks_secret(str(argument.default)):
+            remarks.append(
+                f"{argument.flag} of {chosen.name} is a secret by its name: pass its variable with run.pass_env"
+            )
+            continue
+        path = isinstance(argument.default, str) and ("/" in argument.default or (root / argument.default).exists())
+        if path or not _NAME.fullmatch(argument.name):
+            remarks.append(
+                f"{argument.flag} {argument.default!r} of {chosen.name} looks like a path: name a dataset's or an output's there, "
+                "such as {datasets.NAME.path}"
+            )
+            continue
+        params[argument.name] = argument.default
+        command += [argument.flag, f"{{params.{argument.name}}}"]
+    return _Start(chosen.name, tuple(command), params, remarks=tuple(remarks))
+
+
+def _mlproject(root: Path) -> _Start | None:
+    document = _yaml(root / "MLproject")
+    main = _table(_table(document.get("entry_points")).get("main"))
+    defaults = {name: _table(value).get("default") for name, value in _table(main.get("parameters")).items()}
+    return _from_line("MLproject", main.get("command"), defaults)
+
+
+def _dvc(root: Path) -> _Start | None:
+    stages = _table(_yaml(root / "dvc.yaml").get("stages"))
+    stage = _table(stages.get("train", next(reversed(list(stages.values())), None)))
+    declared = _yaml(root / "params.yaml")
+    defaults = {}
+    for item in _list(stage.get("params")):
+        value: Any = declared
+        for part in str(item).split("."):
+            value = _table(value).get(part)
+        defaults[str(item)] = value
+    start = _from_line("dvc.yaml", stage.get("cmd"), defaults)
+    if start is None:
+        return None
+    outputs = {path: "bytes" for path in _paths(stage.get("outs"))}
+    outputs |= {path: "json" if path.endswith(".json") else "bytes" for path in _paths(stage.get("metrics"))}
+    return start._replace(outputs=outputs)
+
+
+def _from_line(source: str, line: object, defaults: Mapping[str, object]) -> _Start | None:
+    """A command line of another tool as a list of arguments; one that needs a shell is left out."""
+    if not isinstance(line, str):
+        return None
+    params = {name: value for name, value in defaults.items() if isinstance(value, Scalar) and _NAME.fullmatch(name)}
+    filled = _TEMPLATE.sub(lambda match: f"{{params.{match[1]}}}" if match[1] in params else match[0], line.strip())
+    if _SHELL.search(filled):
+        return _Start(
+            source,
+            (),
+            params,
+            remarks=(f"the command of {source} needs a shell: {line.strip()!r}; write it in a script",),
+        )
+    try:
+        command = tuple(shlex.split(filled))
+    except ValueError:
+        return None
+    return _Start(source, command, params) if command else None
+
+
+def _environment(root: Path) -> tuple[dict[str, str], str]:
+    """What `[environment]` begins with, and the text that names the packages."""
+    text = _text(root / "requirements.txt")
+    if text:
+        return {"requirements": "requirements.txt"}, text
+    text = _text(root / "pyproject.toml")
+    try:
+        has_project = "dependencies" in tomllib.loads(text).get("project", {})
+    except (tomllib.TOMLDecodeError, RecursionError, TypeError):
+        has_project = False
+    return ({"pyproject": "."}, text) if has_project else ({}, "")
+
+
+def _checked_out(folder: Path) -> tuple[str, Path] | None:
+    src = _yaml(folder / _CHECKOUT).get("src")
+    return (src, folder) if isinstance(src, str) and src.startswith("lakefs://") else None
+
+
+def _scripts(root: Path) -> list[Path]:
+    return [path for path in sorted(root.glob("*.py")) if not _NO_SCRIPTS.fullmatch(path.name)]
+
+
+def _folders(root: Path) -> list[Path]:
+    return [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+
+
+def _paths(items: object) -> Iterator[str]:
+    """dvc writes a path, or a table of one path with its settings."""
+    for item in _list(items):
+        yield from [item] if isinstance(item, str) else map(str, _table(item))
+
+
+def _yaml(path: Path) -> Mapping[str, Any]:
+    text = _text(path)
+    if not text:
+        return {}
+    import yaml  # only where such a file is there
+
+    try:
+        return _table(yaml.safe_load(text))
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return {}
+
+
+def _text(path: Path) -> str:
+    """A file's text, "" for one that is not there, no file of this folder, or no text."""
+    try:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST:
+            return ""
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    return {str(key): inner for key, inner in value.items()} if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
