@@ -166,6 +166,14 @@ def database_not_writable(place: Place, file: Path) -> MachineError:
     )
 
 
+def database_unreadable(place: Place, file: Path) -> MachineError:
+    """The disk itself reports an error, or a limit."""
+    return MachineError(
+        f"{file} ({place.declared}) cannot be read or written: the disk reports an error",
+        hint=f"check the disk that holds {file.parent}, its quota and limits, and try again",
+    )
+
+
 def database_full(place: Place, file: Path) -> MachineError:
     """SQLite could not grow the file."""
     return MachineError(

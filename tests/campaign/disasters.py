@@ -91,7 +91,7 @@ def writers(site: Site, kind: str, rounds: int) -> Row:
 
         def run(name: str, answers: list[Done] = answers) -> None:
             answers.append(site.call("lock", "--upgrade"))
-            answers.append(site.call("run", "--offline"))
+            answers.append(site.call("run"))
 
         for job in (write, run):
             threads = [threading.Thread(target=job, args=(name,)) for name in names]

@@ -238,6 +238,27 @@ def test_a_disk_that_is_read_only(tmp_path: Path, record: Record) -> None:
     )
 
 
+DIES = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN")
+connection.execute("CREATE TABLE half (text)")
+connection.executemany("INSERT INTO half VALUES (?)", [("x" * 1000,)] * 500)
+os._exit(0)
+"""
+
+
+def test_a_writer_that_died(record: Record, tmp_path: Path) -> None:
+    """Its journal stands beside the file, and is undone by the next who opens it: a reader, too."""
+    file = tmp_path / "mlflow.db"
+    tracker_at(f"sqlite:///{file}", tmp_path).create("x", None, record.started)
+    subprocess.run([sys.executable, "-c", DIES, str(file)], check=True)
+    assert (tmp_path / "mlflow.db-journal").stat().st_size > 0
+    assert len(list(tracker_at(f"sqlite:///{file}", tmp_path).runs("x", recorded=False))) == 1
+    assert not (tmp_path / "mlflow.db-journal").exists()
+
+
 def test_a_locked_file(record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reprolock.tracker.stores.sqlite_check._WAIT_SECONDS", 0.2)  # not to wait the whole twenty
     file = tmp_path / "mlflow.db"

@@ -88,9 +88,7 @@ class Contents:
         try:
             return self._repository.create_blob(data)
         except pygit2.GitError:
-            # libgit2 forgets why a write failed. The same bytes, written by ourselves, fail with the reason.
-            with tempfile.TemporaryFile(dir=self._repository.path) as probe:
-                probe.write(data)
+            fail_as_written(self._repository, data)
             raise
 
     def _store_large(self, head: bytes, rest: BinaryIO | SizedFile) -> _Pointer:
@@ -207,6 +205,12 @@ def _read_up_to(stream: BinaryIO | SizedFile, limit: int, at_a_time: int = _CHUN
         parts.append(part)
         size += len(part)
     return b"".join(parts)
+
+
+def fail_as_written(repository: pygit2.Repository, data: bytes) -> None:
+    """OSError with the reason why bytes could not be written: libgit2 forgets it, and they are written once more."""
+    with tempfile.TemporaryFile(dir=repository.path) as probe:
+        probe.write(data)
 
 
 def cannot_write(place: Path, error: Exception) -> MachineError:

@@ -16,6 +16,7 @@ from pygit2.enums import ObjectType
 
 from reprolock.errors import PinError, UsageError
 from reprolock.lake import errors
+from reprolock.lake.git.blobs import fail_as_written
 from reprolock.lake.git.loose_objects import CutShort, read_loose
 from reprolock.lake.protocol import Commit
 from reprolock.model.uri import LakeURI
@@ -144,10 +145,19 @@ def write(
     metadata: Mapping[str, str],
     time: datetime,
 ) -> pygit2.Commit:
-    """A new head of a branch, which must still be at the first parent: pygit2.GitError when it is not."""
+    """A new head of a branch, which must still be at the first parent: pygit2.GitError when it is not.
+
+    OSError where the disk does not take it.
+    """
     author = pygit2.Signature(AUTHOR, _ADDRESS, int(time.timestamp()), 0)
     text = encode(message, metadata)
-    written = repository.create_commit(f"refs/heads/{branch}", author, author, text, tree, list(parents))
+    head = f"refs/heads/{branch}"
+    written = repository.create_commit(head, author, author, text, tree, list(parents))
+    if written not in repository or target_of(repository, head) != written:
+        # pygit2 answers with an ID where nothing could be written, too.
+        whole = repository.create_commit_string(author, author, text, tree, list(parents))
+        fail_as_written(repository, str(whole).encode())
+        raise pygit2.GitError("no error")
     return repository[written].peel(pygit2.Commit)
 
 

@@ -29,7 +29,9 @@ def check(place: Place, file: Path, *, writing: bool) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(file.parent, error) from error
-    address = f"{file.absolute().as_uri()}?mode={'rwc' if writing else 'ro'}"
+    # What a writer left who died in the midst of it, SQLite undoes when it may write.
+    mode = "rwc" if writing else "rw" if file.with_name(f"{file.name}-journal").exists() else "ro"
+    address = f"{file.absolute().as_uri()}?mode={mode}"
     try:
         with closing(sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS, isolation_level=None)) as connection:
             connection.execute("PRAGMA schema_version")
@@ -66,6 +68,8 @@ def problem_of(place: Place, file: Path, message: str) -> ReprolockError:
         return errors.not_a_database(place, file)
     if "locked" in message:
         return errors.database_locked(place, file)
+    if "disk I/O" in message:
+        return errors.database_unreadable(place, file)
     if "full" in message:
         return errors.database_full(place, file)
     if "readonly" in message or "unable to open" in message:

@@ -527,6 +527,26 @@ def test_a_writer_waits_for_the_guard_and_says_so(
         assert list(lake.list(weather, "main")) == []
 
 
+@pytest.mark.parametrize("most", [0, 40, 100])
+def test_a_disk_that_does_not_take_the_commit(lake: GitLake, weather: str, tmp_path: Path, most: int) -> None:
+    put(lake, weather, "a", b"small")
+    before = lake.resolve(weather, "main").id
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        said = problem(MachineError, lake.commit, weather, "main", "Not taken")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    folder = tmp_path / "lake" / "weather.git"
+    assert said == (
+        f"the lake in {folder} cannot be written: file too large",
+        f"check the disk that holds {folder} and try again",
+    )
+    assert lake.resolve(weather, "main").id == before
+    lake.commit(weather, "main", "Taken")
+    assert paths(lake.list(weather, "main")) == ["a"]
+
+
 @pytest.mark.parametrize("size", [2**20, LARGE + 1])
 def test_a_disk_that_takes_no_more(lake: GitLake, weather: str, tmp_path: Path, size: int) -> None:
     """A limit on the size of files stands for the full disk: both come as a failing write."""
