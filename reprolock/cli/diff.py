@@ -53,7 +53,13 @@ def diff(
     for line in (text_lines if style == "text" else markdown_lines)(found):
         settings.line(line)
     settings.result(
-        {**found.model_dump(mode="json"), "same": found.same, "things": found.things, "sentence": found.sentence}
+        {
+            **found.model_dump(mode="json"),
+            "same": found.same,
+            "things": found.things,
+            "results": found.results,
+            "sentence": found.sentence,
+        }
     )
     if exit_code and not found.same:
         flush()

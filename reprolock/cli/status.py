@@ -17,15 +17,24 @@ if TYPE_CHECKING:
 @click.command()
 @add_shared_options
 def status(settings: Settings) -> None:
-    """Compare the pins with the world: which branches moved on and by how much, what is stale."""
+    """Compare the pins with the world: which branches moved on and by how much, what is stale; and what a run now would have of
+    its own against the last one here: data, packages, code, params, seed, command.
+    """
     found = reprolock.status(settings.root)
     settings.rows([_status_row(dataset) for dataset in found.datasets])
     for stale in found.stale:
         settings.line(f"stale: {stale.sentence}")
+    if found.since is not None:
+        run = f"run {found.since.run_id[:8]}" + (f" ({found.since.name})" if found.since.name else "")
+        if found.since.changes:
+            settings.line(f"Changed since {run}: {'; '.join(found.since.changes)}")
+        else:
+            settings.line(f"Nothing changed since {run}")
     settings.line(_closing(found))
     settings.result(
         {
             "stale": [stale._asdict() for stale in found.stale],
+            "since": found.since._asdict() if found.since else None,
             "datasets": [{**dataset._asdict(), "moved": dataset.moved} for dataset in found.datasets],
         }
     )

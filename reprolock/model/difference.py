@@ -86,11 +86,24 @@ class Difference(Value):
         )
 
     @property
+    def results(self) -> int:
+        """How many metrics and outputs came out otherwise."""
+        return sum(len(section.changes) for section in self.sections if section.name in OUTCOME)
+
+    @property
     def sentence(self) -> str:
-        """`One thing changed.`"""
+        """`One thing changed.` of two locks; of two runs, whose inputs stand apart from their results, `One input changed, and two
+        results.`"""
         if self.same:
             return "Nothing changed."
+        if self.kind == "lock":
+            return f"{_count(self.things, 'thing')} changed."
         if not self.things:
-            return "Nothing changed but the outcome."
-        count = _COUNTS[self.things] if self.things < len(_COUNTS) else str(self.things)
-        return f"{count} {'thing' if self.things == 1 else 'things'} changed."
+            return f"No input changed, and {_count(self.results, 'result').lower()}."
+        results = _count(self.results, "result").lower() if self.results else "no result"
+        return f"{_count(self.things, 'input')} changed, and {results}."
+
+
+def _count(number: int, noun: str) -> str:
+    """`One input`, `12 results`."""
+    return f"{_COUNTS[number] if number < len(_COUNTS) else number} {noun if number == 1 else f'{noun}s'}"

@@ -72,7 +72,7 @@ def test_two_runs(project: Project, cli, tmp_path: Path) -> None:
         "params    changed  max_iter 20 → 50",
         "command   same     python train.py '{params.max_iter}'",
         f"outputs   changed  scores bytes {digest(project, one.run_id)} → bytes {digest(project, two.run_id)}",
-        "One thing changed.",
+        "One input changed, and one result.",
     ]
     assert cli("diff", one.run_id, two.run_id, "--exit-code").code == 1
     assert cli("diff", one.run_id, one.run_id, "--exit-code").code == 0
@@ -82,7 +82,7 @@ def test_two_runs(project: Project, cli, tmp_path: Path) -> None:
     assert said.out.splitlines()[:8] == [
         f"### run {one.run_id[:8]} → run {two.run_id[:8]}",
         "",
-        "**One thing changed.**",
+        "**One input changed, and one result.**",
         "",
         "| section | | |",
         "| --- | --- | --- |",
@@ -117,7 +117,7 @@ def test_two_runs(project: Project, cli, tmp_path: Path) -> None:
         ' Path("scores.csv").write_text(f"score\\n{sys.argv[1]}\\n")',
         "+print('a ``` fence')",
         "",
-        "Two things changed.",
+        "Two inputs changed, and no result.",
     ]
     markdown = cli("diff", str(folder), three.run_id, "--format", "markdown").out.splitlines()
     assert markdown[markdown.index("<details><summary>The code, line by line</summary>") + 2] == "````diff"
@@ -137,7 +137,7 @@ def test_two_runs(project: Project, cli, tmp_path: Path) -> None:
         "                   (code.tar.gz of one of the runs is not at hand, so no lines are compared)"
         in said.out.splitlines()
     )
-    assert said.out.splitlines()[-1] == "Two things changed."
+    assert said.out.splitlines()[-1] == "Two inputs changed, and no result."
 
     said = cli("diff", one.run_id, "repro.lock")
     assert (said.code, said.err) == (

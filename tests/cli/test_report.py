@@ -90,7 +90,7 @@ def test_what_new_data_did(changed: Project, cli: Cli) -> None:
     assert len(runs) == 2 and f"base {base}" in runs
     head = changed.record.run_id
     assert said.out.splitlines()[3:14] == [
-        "**Every declared metric is within its tolerance.** One thing changed.",
+        "**Every declared metric is within its tolerance.** One input changed, and two results.",
         "",
         f"main is run `{runs[f'base {base}'][:8]}`; this change is run `{head[:8]}`.",
         "",

@@ -147,7 +147,7 @@ def test_what_changed_and_who_read_it(scene: Scene, cli: Cli) -> None:
         *(f"                     {line}" for line in changes[:5]),
         "                     … and 5 more; --objects names all",
     ]
-    assert said.out.splitlines()[-1] == "One thing changed."
+    assert said.out.splitlines()[-1] == "One input changed, and no result."
     assert scene.asked() in COMPARED
     said = cli("diff", scene.old, scene.new, "--objects")
     assert said.out.splitlines()[1:11] == [f"                     {line}" for line in changes]

@@ -1,4 +1,4 @@
-"""`status`: compare the pins with the lake: what is stale, which branches moved on and by how much. Changes nothing."""
+"""`status`: compare the pins with the lake: what is stale, which branches moved on and by how much; and with the last run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from reprolock.lake.protocol import Lake
 from reprolock.model.glob import matches
 from reprolock.model.lock import DatasetPin
 from reprolock.model.uri import LakeURI
+from reprolock.steps.inspecting.since import Since, since_last_run
 from reprolock.steps.locking.datasets import is_staged
 from reprolock.steps.locking.staleness import Stale, stale_pins
 from reprolock.steps.project.machine import Machine
@@ -46,10 +47,11 @@ class DatasetStatus(NamedTuple):
 
 
 class Status(NamedTuple):
-    """What is stale, and each pinned dataset against its lake."""
+    """What is stale, each pinned dataset against its lake, and what differs from the last run of this folder."""
 
     stale: tuple[Stale, ...]
     datasets: tuple[DatasetStatus, ...]
+    since: Since | None = None
 
 
 def status(root: Path, machine: Machine | None = None) -> Status:
@@ -60,11 +62,12 @@ def status(root: Path, machine: Machine | None = None) -> Status:
     if lock is None:
         raise LockError("no repro.lock beside repro.toml", hint="run `reprolock lock` and commit repro.lock")
     stale = stale_pins(root, spec, lock)
+    since = since_last_run(root, spec, lock, machine)
     if not lock.dataset:
-        return Status(stale, ())
+        return Status(stale, (), since)
     lake = open_lake(spec.lake.endpoint, root, machine.environ, machine.home)
     try:
-        return Status(stale, tuple(_against(lake, pin) for pin in lock.dataset if pin.kind == lake.kind))
+        return Status(stale, tuple(_against(lake, pin) for pin in lock.dataset if pin.kind == lake.kind), since)
     finally:
         lake.close()
 
