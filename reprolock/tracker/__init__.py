@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from reprolock.parts import needed
 from reprolock.tracker.mlflow_tracker import MlflowTracker
+from reprolock.tracker.offline import OfflineTracker
 from reprolock.tracker.permission import check_credentials, is_confirmed
 from reprolock.tracker.stores.protocol import Store
 from reprolock.tracker.tracking_uri import Place
@@ -24,7 +25,16 @@ _CLIENT = "reprolock.tracker.stores.client"
 
 def open_tracker(place: Place, environ: Mapping[str, str], home: Path) -> MlflowTracker:
     """The tracker of an address. Nothing is opened or loaded before its first call."""
+    return MlflowTracker(place, _store_opener(place, environ, home))
 
+
+def open_offline(place: Place, environ: Mapping[str, str], home: Path, *, asked: bool) -> OfflineTracker:
+    """The tracker of the project's own database, a file. `asked`: the command has an MLflow, which will look for its run."""
+    assert place.file is not None
+    return OfflineTracker(place, place.file, _store_opener(place, environ, home), asked=asked)
+
+
+def _store_opener(place: Place, environ: Mapping[str, str], home: Path) -> Callable[[], Store]:
     def open_store() -> Store:
         # Each store loads the one package that it wraps: requests 0.2 s, MLflow 3 s.
         from reprolock.tracker.stores import rest_auth
@@ -40,7 +50,7 @@ def open_tracker(place: Place, environ: Mapping[str, str], home: Path) -> Mlflow
 
         return ClientStore(place, rest_auth.tries(environ), confirmed=confirmed)
 
-    return MlflowTracker(place, open_store)
+    return open_store
 
 
 def warm(place: Place) -> None:

@@ -71,6 +71,35 @@ def skip() -> Iterator[Case]:
         )
 
 
+ONE_RUN = (
+    "import mlflow, sys; mlflow.set_tracking_uri('sqlite:///' + sys.argv[1]); mlflow.start_run(); mlflow.end_run()"
+)
+
+
+def small() -> Iterator[Case]:
+    """A run of a command that does nothing: without a service against `dvc repro -f`, on SQLite against a script that
+    makes one MLflow run itself."""
+    ours = project(
+        "small", "import reprolock; reprolock.current().output('out').path.write_text('1')\n", files=1, output=True
+    )
+    theirs = dvc_project("small-dvc", files=1)
+    yield Case(
+        "run --offline of a command that does nothing",
+        Command([*REPROLOCK, "run", "--offline"], ours),
+        Command([str(dvc_program()), "repro", "-f"], theirs),
+        "dvc repro -f",
+        0.8,
+    )
+    yield Case(
+        "run on SQLite of a command that does nothing",
+        Command([*REPROLOCK, "run"], ours),
+        Command([sys.executable, "-c", ONE_RUN, str(ours / "theirs.db")], ours),
+        "a script with one MLflow run",
+        0.6,
+        more=True,
+    )
+
+
 def environment() -> Iterator[Case | list[str]]:
     """A locked environment: what it adds to a start, and how quickly it is rebuilt."""
     isolated = project("isolated", "pass\n", files=1, more='[environment]\npackages = ["six==1.17.0"]\n')
@@ -160,10 +189,7 @@ def spark() -> Iterator[Case]:
     assert lock is not None and lock.jars is not None
     jars = ",".join(str(path) for path in jar_store(read_spec(ours), Machine.here()).files(lock.jars))
     (theirs / "plain.py").write_text(SPARK_SCRIPT)
-    once = (
-        "import mlflow, sys; mlflow.set_tracking_uri('sqlite:///' + sys.argv[1]); mlflow.start_run(); mlflow.end_run()"
-    )
-    both = f'"{submit}" --master "local[2]" --jars "{jars}" plain.py "{data}" && "{sys.executable}" -c "{once}" "{theirs}/mlflow.db"'
+    both = f'"{submit}" --master "local[2]" --jars "{jars}" plain.py "{data}" && "{sys.executable}" -c "{ONE_RUN}" "{theirs}/mlflow.db"'
     yield Case(
         "the same",
         Command([*REPROLOCK, "run"], ours),
@@ -388,6 +414,7 @@ def dvc_project(name: str, *, files: int) -> Path:
 CASES: dict[str, Callable[[], Iterator[Case | list[str]]]] = {
     "start": start,
     "skip": skip,
+    "small": small,
     "environment": environment,
     "spark": spark,
     "lineage": lineage,

@@ -660,3 +660,14 @@ def test_an_mlflow_that_cannot_open_the_file_is_refused_before_the_run(
         f'"mlflow-skinny=={version("mlflow")}"', f'"mlflow-skinny=={version("mlflow")}", "sqlalchemy", "alembic"'
     )
     assert cli("lock").code == cli("run", "--dry-run").code == 0
+
+
+def test_an_offline_run_without_mlflow_makes_no_database(project: Project, house: Path, cli) -> None:
+    wheel(house, "tool")
+    locked(project, cli, "tool")
+    assert cli("run", "-q").code == 0  # builds the environment
+    assert cli("run", "-q", "--offline").code == 0
+    assert not (project.root / ".reprolock/offline").exists()
+    assert cli("sync").code == 0
+    stored, _ = project.all_stored()
+    assert stored.data.tags["reprolock.run_id"] == project.record.run_id

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,38 @@ def test_several_are_sent_oldest_first(offline: Project, cli) -> None:
     document = json.loads(cli("sync", "--json").out)
     assert [sent["run_id"] for sent in document["sent"]] == [first, second]
     assert {run.data.params["rate"] for run in offline.all_stored()} == {"0.5", "0.25"}
+
+
+def test_mlflow_is_loaded_by_the_first_offline_run_alone(project: Project, cli) -> None:
+    """A later run's rows are written by SQLite, and the command's own MLflow takes them for its own."""
+    project.script("""
+        import sys
+        if "log" in sys.argv:
+            import mlflow
+            with mlflow.start_run() as run:
+                mlflow.log_metric("loss", 0.25)
+                mlflow.log_text("kept", "note.txt")
+                print(run.info.run_name, run.info.run_id, run.info.artifact_uri.rpartition("/offline/")[2])
+            with mlflow.start_run(run_name="second"):
+                mlflow.log_metric("loss", 0.5)
+    """)
+    project.command("python", "train.py", "{params.what}")
+    project.add('[params]\nwhat = "nothing"\n')
+    assert cli("lock").code == 0
+    assert cli("run", "-q", "--offline").code == 0
+    python = [sys.executable, "-X", "importtime", "-m", "reprolock", "-C", str(project.root), "run", "--offline", "-q"]
+    said = subprocess.run(python, capture_output=True, text=True)
+    loaded = {line.rpartition("|")[2].strip() for line in said.stderr.splitlines() if line.startswith("import time:")}
+    assert (said.returncode, loaded & {"mlflow", "sqlalchemy", "pandas", "requests"}) == (0, set())
+    assert "reprolock.tracker.offline" in loaded
+    assert (project.record.metrics, project.record.children) == ({}, ())
+
+    said = cli("run", "--offline", "--name", "nightly", "--set", "what=log")
+    run_id = project.record.run_id
+    assert said.code == 0, said.err
+    assert f"nightly {run_id} mlruns/flights/{run_id}/artifacts" in said.out
+    assert (project.record.metrics, [child.name for child in project.record.children]) == ({"loss": 0.25}, ["second"])
+    assert (project.root / ".reprolock/offline/mlruns/flights" / run_id / "artifacts/note.txt").read_text() == "kept"
 
 
 def test_mlflow_is_still_down(offline: Project, cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from reprolock.environment.code.snapshot import Snapshot
@@ -19,6 +20,13 @@ _SET_EXPERIMENT = re.compile(
     r"\bset_experiment\(\s*(?:experiment_name\s*=\s*)?(?:(\\?[\"'])(.*?)\1|([A-Za-z_]\w*)\s*\))"
 )
 _SCRIPTS = (".py", ".ipynb")
+
+
+def has_mlflow(built: Environment | None) -> bool:
+    """Whether the command's Python has an MLflow: the locked one's, or reprolock's own where `built` is None."""
+    if built is None:
+        return find_spec("mlflow") is not None
+    return (built.packages / "mlflow").is_dir()
 
 
 def check_mlflow(built: Environment | None, place: Place, *, offline: bool) -> None:

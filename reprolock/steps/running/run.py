@@ -31,8 +31,9 @@ from reprolock.steps.recording.recover import close_abandoned
 from reprolock.steps.running.attempt import Attempt, RunResult, Unwatched, Watcher
 from reprolock.steps.running.execute import perform, rehearse
 from reprolock.steps.running.if_changed import equal_run
+from reprolock.steps.running.mlflow_compat import has_mlflow
 from reprolock.steps.running.options import RunOptions
-from reprolock.steps.running.prepare import make_ready
+from reprolock.steps.running.prepare import Ready, make_ready
 from reprolock.steps.running.publish_addresses import (
     check_data_targets,
     fill_addresses,
@@ -40,9 +41,10 @@ from reprolock.steps.running.publish_addresses import (
 )
 from reprolock.steps.running.run_branches import check_targets
 from reprolock.steps.running.send_openlineage import forwarding
-from reprolock.tracker import open_tracker, warm
+from reprolock.tracker import open_offline, open_tracker, warm
 from reprolock.tracker.permission import check_credentials
-from reprolock.tracker.tracking_uri import find_place
+from reprolock.tracker.protocol import Tracker
+from reprolock.tracker.tracking_uri import Place, find_place
 
 
 def run(
@@ -86,7 +88,8 @@ def run(
     attestor = None if options.dry_run else open_attestor(machine, spec.evidence, offline=options.offline)
     forward = forwarding(options.openlineage, machine.environ, offline=options.offline)
     options = _with_publishing(declared, spec, options, watcher)
-    warm(place)  # MLflow takes seconds to load; the lake is asked meanwhile
+    if not options.offline:
+        warm(place)  # MLflow takes seconds to load; the lake is asked meanwhile
     with ExitStack() as stack:
         lake = stack.enter_context(closing(_lake(root, spec, machine))) if _uses_lake(spec) else None
         if lake is not None and not options.publishing_off:
@@ -101,7 +104,7 @@ def run(
             pinned=options.part.pins if options.part else (),
         )
         stack.enter_context(ready.materials.interpreter.in_use())
-        tracker = stack.enter_context(closing(open_tracker(place, machine.environ, machine.home)))
+        tracker = stack.enter_context(closing(_tracker(place, ready, machine, offline=options.offline)))
         reporter = Reporter(root, tracker, online=not options.offline, warn=watcher.warn)
         attempt = Attempt(ready, reporter, options, watcher, latest(root), attestor)
         if options.dry_run:
@@ -111,6 +114,12 @@ def run(
         if forward and (problem := forward(done.record, runs_folder(root) / done.record.run_id)):
             watcher.warn(problem)
         return done
+
+
+def _tracker(place: Place, ready: Ready, machine: Machine, *, offline: bool) -> Tracker:
+    if not offline:
+        return open_tracker(place, machine.environ, machine.home)
+    return open_offline(place, machine.environ, machine.home, asked=has_mlflow(ready.materials.interpreter.built))
 
 
 def _check_options(options: RunOptions, machine: Machine) -> None:
