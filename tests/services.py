@@ -234,20 +234,23 @@ def start_lakefs(folder: Path, minio: MinIO) -> LakeFS:
     return LakeFS(server, access_key_id, secret_access_key, "s3://lake/")
 
 
-def start_mlflow(folder: Path) -> Server:
-    """An MLflow tracking server: SQLite behind it, artifacts in a local folder that it serves."""
+def start_mlflow(folder: Path, python: str | Path = sys.executable, *options: str, **environ: str) -> Server:
+    """An MLflow tracking server: SQLite behind it, artifacts in a local folder that it serves. `python` has the MLflow to
+    start, reprolock's own by default."""
     port = free_port()
-    argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    argv = [str(python), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     argv += [
         "--backend-store-uri",
         f"sqlite:///{folder / 'mlflow.db'}",
         "--artifacts-destination",
         str(folder / "artifacts"),
+        *options,
     ]
-    environ = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environ = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | environ
     server = Server("MLflow server", argv, environ, port, "/health", folder)
     server.start()
-    used["MLflow server"] = importlib.metadata.version("mlflow")
+    if python == sys.executable:
+        used["MLflow server"] = importlib.metadata.version("mlflow")
     return server
 
 

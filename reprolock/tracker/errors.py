@@ -21,6 +21,10 @@ class Unreachable(ServiceError):
     """The server does not answer: further calls would fail too."""
 
 
+class NoRun(UsageError):
+    """MLflow has no such run."""
+
+
 def no_answer(place: Place, tries: int) -> Unreachable:
     """No server listens, or none answers in time."""
     attempts = "1 try" if tries == 1 else f"{tries} tries"
@@ -80,10 +84,18 @@ def experiment_deleted(place: Place, name: str, experiment_id: str) -> UsageErro
     )
 
 
-def no_run(place: Place, run: str, newest: Sequence[str]) -> UsageError:
+def run_deleted(place: Place, run_id: str) -> UsageError:
+    """MLflow gives out what a deleted run holds, and takes nothing for it."""
+    return UsageError(
+        f"run {run_id[:8]} is deleted in MLflow at {place}",
+        hint=f"restore it with `mlflow runs restore --run-id {run_id}`",
+    )
+
+
+def no_run(place: Place, run: str, newest: Sequence[str]) -> NoRun:
     """Nothing that was recorded answers to the name; `newest` are names of runs that there are."""
     there = f"the newest are {', '.join(newest)}; " if newest else ""
-    return UsageError(
+    return NoRun(
         f'no run "{run}" in MLflow at {place}',
         hint=f"{there}see `reprolock runs`, or name another MLflow with --tracking-uri",
     )
@@ -101,6 +113,14 @@ def several_runs(place: Place, run: str, found: Mapping[str, str]) -> UsageError
     """More than one run answers to the name. `found` has their names by ID."""
     listed = ", ".join(f"{run_id} ({name})" for run_id, name in sorted(found.items())[:5])
     return UsageError(f'"{run}" names more than one run in MLflow at {place}', hint=f"write an ID: {listed}")
+
+
+def run_removed(place: Place, run_id: str, kept: Path) -> UsageError:
+    """The run that a record on disk belongs to was deleted, and `mlflow gc` has removed it since."""
+    return UsageError(
+        f"run {run_id[:8]} was removed from MLflow at {place} before all of its record was sent",
+        hint=f"its record is in {kept}; remove that folder to forget it",
+    )
 
 
 def no_record(place: Place, run_id: str) -> NotReplayable:

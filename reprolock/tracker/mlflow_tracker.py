@@ -74,7 +74,7 @@ class MlflowTracker:
                 return sent[0].run_id
             tags[RUN_ID_TAG] = local_id
         try:
-            return self._store.create_run(experiment_id, name, _milliseconds(started), tags).run_id
+            return self._store.create_run(experiment_id, name, milliseconds(started), tags).run_id
         except ServiceError:
             # The only call that must not be repeated blindly: its answer may have been lost.
             if local_id is not None and (made := self._find_by_tag(local_id)):
@@ -82,9 +82,10 @@ class MlflowTracker:
             raise
 
     def command_environment(self, run_id: str, experiment: str) -> dict[str, str]:
-        run = self._find(run_id)
         # The name too: MLflow refuses every run while the caller's own says otherwise than the ID.
-        where = {"MLFLOW_EXPERIMENT_ID": run.experiment_id, "MLFLOW_EXPERIMENT_NAME": experiment}
+        where = {"MLFLOW_EXPERIMENT_NAME": experiment}
+        if experiment_id := self._experiment_of(run_id):
+            where["MLFLOW_EXPERIMENT_ID"] = experiment_id
         # MLflow gives these tags to each further run of a process that has this variable.
         tags = {PARENT_TAG: run_id, STARTED_BY_TAG: run_id}
         return {
@@ -94,9 +95,12 @@ class MlflowTracker:
             **where,
         }
 
+    def _experiment_of(self, run_id: str) -> str | None:
+        return self._find(run_id).experiment_id
+
     def log(self, run_id: str, record: Record, files: Mapping[str, Path]) -> tuple[str, ...]:
         self._check_file(writing=True)
-        run = self._find(run_id)
+        run = self._find(run_id, writing=True)
         self._send_files(run, record, files)
         inputs = [input_of(dataset) for dataset in record.datasets]
         self._store.log_inputs(run_id, [entry for entry in inputs if (entry.name, entry.source) not in run.inputs])
@@ -107,7 +111,7 @@ class MlflowTracker:
         if record.status == "RUNNING":
             return ()
         remarks = self._send_params(run, record)
-        ended = _milliseconds(record.ended or datetime.now(UTC))
+        ended = milliseconds(record.ended or datetime.now(UTC))
         # The command of an offline run logged them elsewhere.
         self._store.log_metrics(
             run_id, {name: value for name, value in record.metrics.items() if name not in run.metrics}, ended
@@ -124,13 +128,15 @@ class MlflowTracker:
         return remarks
 
     def end(self, run_id: str, status: str, reason: str, ended: datetime) -> None:
+        self._find(run_id, writing=True)
         self._store.set_tags(run_id, {RUN_ID_TAG: run_id, REASON_TAG: reason[:5000]})
-        self._store.end_run(run_id, status, _milliseconds(ended))
+        self._store.end_run(run_id, status, milliseconds(ended))
 
     def finish(self, run_id: str, status: str, ended: datetime) -> None:
         self._store.end_run(run_id, status, _milliseconds(ended))
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        self._find(run_id, writing=True)
         self._store.set_tags(run_id, tags)
 
     def tags(self, run_id: str) -> dict[str, str]:
@@ -140,7 +146,7 @@ class MlflowTracker:
         return dict(self._find(run_id).metrics)
 
     def children(self, run_id: str) -> Children:
-        found, loose = self._started_beside(self._find(run_id), until=_milliseconds(datetime.now(UTC)))
+        found, loose = self._started_beside(self._find(run_id), until=milliseconds(datetime.now(UTC)))
         ids = [child.run_id for child in found]
         versions = [
             version for start in range(0, len(ids), BATCH) for version in self._store.models(ids[start : start + BATCH])
@@ -224,7 +230,7 @@ class MlflowTracker:
 
     def attach(self, run_id: str, name: str, data: bytes) -> None:
         self._check_file(writing=True)
-        run = self._find(run_id)
+        run = self._find(run_id, writing=True)
         with tempfile.TemporaryDirectory(prefix="reprolock-") as folder:
             file = Path(folder) / name
             file.write_bytes(data)
@@ -286,10 +292,12 @@ class MlflowTracker:
     def _experiment_ids(self) -> list[str]:
         return [entry.experiment_id for entry in self._store.experiments()]
 
-    def _find(self, run_id: str) -> StoredRun:
+    def _find(self, run_id: str, *, writing: bool = False) -> StoredRun:
         run = self._store.run(run_id) if self._is_there else None
         if run is None:
             raise errors.no_run(self.place, run_id, [])
+        if writing and run.deleted:
+            raise errors.run_deleted(self.place, run_id)
         return run
 
     def _find_by_tag(self, local_id: str, *, beginning: bool = False) -> list[StoredRun]:
@@ -399,7 +407,8 @@ def _row(run: StoredRun, experiment: str) -> Row:
     )
 
 
-def _milliseconds(time: datetime) -> int:
+def milliseconds(time: datetime) -> int:
+    """A time as MLflow keeps it: milliseconds since 1970."""
     return round(time.timestamp() * 1000)
 
 

@@ -24,7 +24,7 @@ from reprolock.files.atomic_write import guard, write_whole
 from reprolock.files.os_errors import cannot_read, cannot_write
 from reprolock.model.record import Record
 from reprolock.model.uri import check_path
-from reprolock.tracker.errors import Unreachable
+from reprolock.tracker.errors import NoRun, Unreachable, run_removed
 from reprolock.tracker.mlflow_tracker import record_bytes
 from reprolock.tracker.protocol import ATTESTATIONS, RECORD, Tracker
 
@@ -167,6 +167,8 @@ def _send(entry: Pending, outbox: Outbox, tracker: Tracker) -> Sent:
             # What the command logged could not be asked for when MLflow went away under it.
             record = record.replaced({"metrics": tracker.metrics(run_id) | record.metrics})
         remarks = tracker.log(run_id, record, files)
+    except NoRun:
+        return Sent(record.run_id, None, error=run_removed(tracker.place, record.run_id, outbox.folder / record.run_id))
     except ReprolockError as error:
         return Sent(record.run_id, None, error=error)
     outbox.drop(record.run_id)

@@ -254,5 +254,5 @@ def _link(tracker: Tracker, recorded: Record, replayed: Record, verdict: Verdict
         return
     try:
         tracker.tag(tracker.find(recorded.run_id), {f"reprolock.replay.{replayed.run_id}": kind})
-    except ReprolockError:
-        watcher.warn(f"run {recorded.run_id[:8]} is not in {tracker.place.shown}, so it does not name its replay")
+    except ReprolockError as error:
+        watcher.warn(f"the recorded run does not name its replay: {error.message}")

@@ -333,4 +333,5 @@ def _run(found: Run) -> StoredRun:
         params=data.params,
         metrics=data.metrics,
         inputs=frozenset((entry.dataset.name, entry.dataset.source) for entry in inputs),
+        deleted=info.lifecycle_stage == "deleted",
     )

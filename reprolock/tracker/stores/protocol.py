@@ -24,7 +24,8 @@ PAGE = 1000
 
 
 class StoredRun(NamedTuple):
-    """One run as MLflow holds it. `inputs` are pairs of a dataset's name and its source's JSON."""
+    """One run as MLflow holds it. `inputs` are pairs of a dataset's name and its source's JSON. A `deleted` one is kept, and
+    takes nothing more, until `mlflow gc`."""
 
     run_id: str
     experiment_id: str
@@ -37,6 +38,7 @@ class StoredRun(NamedTuple):
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     inputs: frozenset[tuple[str, str]]
+    deleted: bool = False
 
 
 class StoredExperiment(NamedTuple):

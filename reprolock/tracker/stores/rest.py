@@ -391,4 +391,5 @@ def _run(found: Mapping[str, Any]) -> StoredRun:
         params=_mapping(data.get("params", ())),
         metrics={name: float(value) for name, value in _mapping(data.get("metrics", ())).items()},
         inputs=frozenset((entry["dataset"]["name"], entry["dataset"]["source"]) for entry in inputs),
+        deleted=info.get("lifecycle_stage") == "deleted",
     )
