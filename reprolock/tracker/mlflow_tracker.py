@@ -133,7 +133,7 @@ class MlflowTracker:
         self._store.end_run(run_id, status, milliseconds(ended))
 
     def finish(self, run_id: str, status: str, ended: datetime) -> None:
-        self._store.end_run(run_id, status, _milliseconds(ended))
+        self._store.end_run(run_id, status, milliseconds(ended))
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         self._find(run_id, writing=True)
