@@ -10,7 +10,7 @@ MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 FAST := tests/test_architecture.py tests/model tests/files tests/property tests/lake/git tests/environment/code tests/steps/locking tests/steps/inputs
 export PATH := $(CURDIR)/$(BIN):$(CACHE)/bin:$(PATH)
 
-.PHONY: help install minio check dist test test-fast test-laws docs reference large demo demo-stack campaign bench schemas relock clean
+.PHONY: help install minio check dist test test-fast test-laws test-matrix docs reference large demo demo-stack campaign bench schemas relock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ test-fast: install ## The tests that need no Spark, no MLflow and no server
 
 test-laws: install ## Look for a value that breaks a law: other values each time, and many of them
 	@REPROLOCK_LAWS=explore $(BIN)/python -m pytest tests/property tests/model -m property $(PYTEST_ARGS)
+
+test-matrix: install minio ## Runs on Spark 3.5, 4.0 and 4.1, each in a locked environment, on a real lakeFS
+	@REPROLOCK_MATRIX=all $(BIN)/python -m pytest tests/live/test_spark_versions.py $(PYTEST_ARGS)
 
 large: install minio ## An object of 5 GiB in and out of a real lakeFS; minutes, and 15 GiB of disk
 	@$(BIN)/python -m pytest tests/bench/large_object.py

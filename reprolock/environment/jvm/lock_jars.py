@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import NamedTuple
 from zipfile import ZipFile, is_zipfile
 
 from reprolock.environment.jvm.ivy import Unresolved, closure
@@ -25,11 +26,36 @@ _LISTENER_VERSION = "1.53.0"  # known to work with Spark 4.2; one jar, which nee
 
 HADOOP_AWS = "org.apache.hadoop:hadoop-aws"
 _AVRO = "org/apache/spark/sql/avro/AvroFileFormat.class"
-_SDK = "software.amazon.awssdk"
-_SDK_MODULES = ("s3", "s3-transfer-manager", "sts")
-# hadoop-aws asks for the whole SDK in one jar of 686 MB; these three modules, 11 MB, are what S3A calls.
-# The SDK's version is the one that this Hadoop was built with (its hadoop-project POM).
-_SDK_VERSIONS = {"3.4.3": "2.35.4", "3.5.0": "2.35.4"}
+
+
+class _Sdk(NamedTuple):
+    """One of Amazon's two SDKs: the jar with all of it, which hadoop-aws asks for, and the modules that S3A calls."""
+
+    bundle: str
+    modules: tuple[str, ...]
+
+
+# One jar of 280 to 686 MB, where the modules, with all that they need, have 11 to 20 MB.
+_SDK_1 = _Sdk(
+    "com.amazonaws:aws-java-sdk-bundle",
+    ("com.amazonaws:aws-java-sdk-s3", "com.amazonaws:aws-java-sdk-sts", "com.amazonaws:aws-java-sdk-dynamodb"),
+)
+_SDK_2 = _Sdk(
+    "software.amazon.awssdk:bundle",
+    ("software.amazon.awssdk:s3", "software.amazon.awssdk:s3-transfer-manager", "software.amazon.awssdk:sts"),
+)
+_SDKS = {
+    "3.3.1": (_SDK_1, "1.11.901"),
+    "3.3.2": (_SDK_1, "1.11.1026"),
+    "3.3.4": (_SDK_1, "1.12.262"),
+    "3.3.6": (_SDK_1, "1.12.367"),
+    "3.4.0": (_SDK_2, "2.23.19"),
+    "3.4.1": (_SDK_2, "2.25.70"),  # built with 2.24.6, whose transfer manager not every mirror has
+    "3.4.2": (_SDK_2, "2.29.52"),
+    "3.4.3": (_SDK_2, "2.35.4"),
+    "3.5.0": (_SDK_2, "2.35.4"),
+}
+"""Hadoop's version → the SDK and its version that this Hadoop was built with (its hadoop-project POM)."""
 # Delta brings a second, older Hadoop client; Spark's own modules and Scala's library come with pyspark.
 _EXCLUDES = (
     "*:scala-library",
@@ -131,10 +157,10 @@ def _roots(packages: Sequence[str], spark: SparkHome, s3a: bool) -> tuple[tuple[
                 )
     if s3a:
         roots[f"{HADOOP_AWS}:{spark.hadoop}"] = None
-        sdk = _SDK_VERSIONS.get(spark.hadoop)
-        if sdk and not any(coordinate.startswith(f"{_SDK}:bundle:") for coordinate in packages):
-            roots |= dict.fromkeys(f"{_SDK}:{module}:{sdk}" for module in _SDK_MODULES)
-            excludes.append(f"{_SDK}:bundle")
+        sdk, version = _SDKS.get(spark.hadoop, (None, ""))
+        if sdk is not None and not any(coordinate.startswith(f"{sdk.bundle}:") for coordinate in packages):
+            roots |= dict.fromkeys(f"{module}:{version}" for module in sdk.modules)
+            excludes.append(sdk.bundle)
     return tuple(roots), tuple(excludes)
 
 

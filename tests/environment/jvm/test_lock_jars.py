@@ -104,6 +104,23 @@ def test_delta_and_s3a_without_the_bundle(spark_parts: SparkParts) -> None:
     assert (spark_parts.pin.packages, spark_parts.pin.spark, spark_parts.pin.intact) == ((DELTA,), "4.2.0", True)
 
 
+@pytest.mark.parametrize(
+    ("hadoop", "has", "bundle"),
+    [
+        ("3.3.4", "com.amazonaws:aws-java-sdk-s3:1.12.262", "com.amazonaws:aws-java-sdk-bundle"),
+        ("3.4.1", "software.amazon.awssdk:s3-transfer-manager:2.25.70", "software.amazon.awssdk:bundle"),
+        ("3.4.2", "software.amazon.awssdk:s3-transfer-manager:2.29.52", "software.amazon.awssdk:bundle"),
+    ],
+)
+def test_s3a_of_older_hadoops(hadoop: str, has: str, bundle: str, spark_parts: SparkParts) -> None:
+    spark = spark_parts.home._replace(hadoop=hadoop)
+    pin = resolve((), spark=spark, s3a=True, java=spark_parts.java, store=spark_parts.store)
+    coordinates = {jar.coordinate for jar in pin.jar}
+    assert {f"org.apache.hadoop:hadoop-aws:{hadoop}", has} <= coordinates
+    assert not [name for name in coordinates if name.startswith(bundle)]
+    assert pin.bytes < 70_000_000
+
+
 def test_the_files_are_the_pinned_ones(spark_parts: SparkParts) -> None:
     for jar, file in zip(spark_parts.pin.jar, spark_parts.files, strict=True):
         assert (hashlib.sha256(file.read_bytes()).hexdigest(), file.stat().st_size) == (jar.sha256, jar.bytes)
