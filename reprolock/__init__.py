@@ -30,6 +30,7 @@ _HOMES = {
     "impact": "reprolock.steps.inspecting.impact",
     "init": "reprolock.steps.project.init",
     "lock": "reprolock.steps.locking.lock",
+    "open": "reprolock.steps.inspecting.open_dataset",
     "replay": "reprolock.steps.replaying.replay",
     "report": "reprolock.steps.reporting.report",
     "run": "reprolock.steps.running.run",

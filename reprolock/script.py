@@ -48,7 +48,8 @@ _DELTA_HINT = 'declare Delta\'s package: packages = ["io.delta:delta-spark_4.2_2
 
 @dataclass(frozen=True)
 class Dataset:
-    """One input at its commit. `url` is what Spark reads, `uri` the address as declared in repro.toml."""
+    """One input at its commit. `url` is what Spark reads, `uri` the address as declared in repro.toml. `recorded` is False
+    where no run is told of it (`reprolock.open`)."""
 
     name: str
     url: str
@@ -60,6 +61,7 @@ class Dataset:
     uri: str
     _path: str | None = field(repr=False)
     _materialise: tuple[str, ...] | None = field(repr=False)
+    recorded: bool = True
 
     @property
     def path(self) -> Path:

@@ -12,7 +12,7 @@ import click
 
 from reprolock import __version__
 from reprolock.cli.options import Settings
-from reprolock.cli.terminal import Unprintable, flush, say, say_document, styled
+from reprolock.cli.terminal import RESULT, Unprintable, flush, say, say_document, styled
 from reprolock.errors import MachineError, ReprolockError
 from reprolock.files.os_errors import of_the_machine
 
@@ -49,6 +49,7 @@ COMMANDS = {
     "replay": Entry("replay", "run", "Run a recorded run again from its record alone, and give a verdict."),
     "runs": Entry("runs", "run", "Show past runs, and what changed from one to the next."),
     "show": Entry("show", "run", "Show the lock, or a recorded run."),
+    "ui": Entry("ui", "run", "Open MLflow at the project's experiment."),
     "sync": Entry("sync", "run", "Send records that could not reach MLflow."),
     "verify": Entry("verify", "audit", "Check that every pinned byte still exists."),
     "same-data": Entry("same_data", "audit", "Say whether runs used the same data."),
@@ -151,49 +152,83 @@ def reprolock(ctx: click.Context, directory: str) -> None:
         say_document(f"{ctx.get_help()}\n")
 
 
+class Failure(NamedTuple):
+    """How a command failed, for people and for programs; without a message where nobody is left to read one."""
+
+    exit_code: int
+    message: str | None = None
+    hint: str | None = None
+    problems: Sequence[str] = ()
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What a program is told, with what the command had answered."""
+        told = {"problems": list(self.problems)} if self.problems else {}
+        return {"error": self.message, "hint": self.hint, **told, "exit_code": self.exit_code}
+
+
 def run_command_line(arguments: Sequence[str]) -> int:
-    """Run one command; print its error, if any; give the exit code."""
+    """Run one command; print its error, if any; give the exit code. With --json an error is on stdout, too."""
+    outcome = _attempt(arguments)
+    if isinstance(outcome, int):
+        return outcome
+    if outcome.message is not None:
+        _complain(outcome)
+        if "--json" in arguments[: _end_of_options(arguments)]:
+            try:
+                RESULT.say(outcome.document)
+                flush()
+            except (Unprintable, BrokenPipeError):
+                _drop_output()
+    return outcome.exit_code
+
+
+def _attempt(arguments: Sequence[str]) -> int | Failure:
+    RESULT.hold({})
     try:
         code = _invoked(arguments)
+        RESULT.say()
         flush()
         return code
     except click.ClickException as error:
-        _complain(_lower(" ".join(error.format_message().split())), _usage_hint(error))
-        return 2
+        return Failure(2, _lower(" ".join(error.format_message().split())), _usage_hint(error))
     except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted", None)
-        return 130
+        return Failure(130, "interrupted")
     except ReprolockError as error:
         if isinstance(error, Unprintable):
             _drop_output()
-        _complain(error.message, error.hint, error.problems)
-        return error.exit_code
+        return Failure(error.exit_code, error.message, error.hint, error.problems)
     except BrokenPipeError:
         _drop_output()
-        return 141
+        return Failure(141)
     except (OSError, MemoryError) as error:  # what no module foresaw, the machine's all the same
         unforeseen = _of_the_machine(error)
-        _complain(unforeseen.message, unforeseen.hint)
-        return unforeseen.exit_code
+        return Failure(unforeseen.exit_code, unforeseen.message, unforeseen.hint)
     except UnicodeError:
-        _complain(
+        return Failure(
+            2,
             "a name or text that was given holds a character that cannot be written",
             "look for what is no UTF-8 on the command line, in variables and in file names",
         )
-        return 2
     except RecursionError:
-        _complain("what was read is nested too deeply", "look for thousands of brackets in the files that it reads")
-        return 2
+        return Failure(
+            2, "what was read is nested too deeply", "look for thousands of brackets in the files that it reads"
+        )
     except Exception as error:
         if os.environ.get("REPROLOCK_TRACEBACK"):
             import traceback  # only for a bug
 
             traceback.print_exc()
-        _complain(
+        return Failure(
+            70,
             f"reprolock has a bug: {type(error).__name__}: {_redact(str(error))}",
             "report it with what REPROLOCK_TRACEBACK=1 prints",
         )
-        return 70
+
+
+def _end_of_options(arguments: Sequence[str]) -> int:
+    """What stands behind `--` are no options."""
+    return arguments.index("--") if "--" in arguments else len(arguments)
 
 
 def _invoked(arguments: Sequence[str]) -> int:
@@ -204,12 +239,12 @@ def _invoked(arguments: Sequence[str]) -> int:
     return answer if isinstance(answer, int) else 0  # click hands back the code of an Exit
 
 
-def _complain(message: str, hint: str | None, problems: Sequence[str] = ()) -> None:
-    say(f"{styled('error:', fg='red', bold=True)} {message}", err=True)
-    for problem in problems:
+def _complain(failure: Failure) -> None:
+    say(f"{styled('error:', fg='red', bold=True)} {failure.message}", err=True)
+    for problem in failure.problems:
         say(f"  {problem}", err=True)
-    if hint:
-        say(f"{styled('hint:', fg='cyan')} {hint}", err=True)
+    if failure.hint:
+        say(f"{styled('hint:', fg='cyan')} {failure.hint}", err=True)
 
 
 def _of_the_machine(error: OSError | MemoryError) -> MachineError:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
-from reprolock.cli.terminal import say, say_document, say_json, shown_width, styled
+from reprolock.cli.terminal import RESULT, say, say_document, shown_width, styled
 
 
 class Settings(NamedTuple):
@@ -45,12 +45,10 @@ class Settings(NamedTuple):
         for text in align(rows):
             self.line(indent + text)
 
-    def result(self, document: Any) -> None:
-        """With --json: one object on stdout, and nothing else."""
+    def result(self, document: Mapping[str, Any]) -> None:
+        """With --json: one object on stdout, and nothing else; printed when the command has ended, with its error if there is one."""
         if self.json:
-            import json  # only where it is printed
-
-            say_json(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+            RESULT.hold(document)
 
     def document(self, text: str) -> None:
         """A document in another tool's format, on stdout; silent with --json."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -48,9 +50,27 @@ def say(text: str = "", *, err: bool = False) -> None:
     _write("".join(parts) + "\n", err=err)
 
 
-def say_json(document: str) -> None:
-    """A JSON document on stdout: exact for a program, inert on a terminal."""
-    _write(json_plain(document) + "\n")
+class JsonResult:
+    """The one JSON object of a command with --json: what it answered, what failed, or both. It is printed once, at the end."""
+
+    def __init__(self) -> None:
+        self._document: dict[str, Any] = {}
+
+    def hold(self, document: Mapping[str, Any]) -> None:
+        """What the command answers."""
+        self._document = dict(document)
+
+    def say(self, failure: Mapping[str, Any] = {}) -> None:
+        """Print it on stdout: exact for a program, inert on a terminal. MachineError where stdout is closed or its disk is full."""
+        import json  # only where it is printed
+
+        document, self._document = {**self._document, **failure}, {}
+        if document:
+            _write(json_plain(json.dumps(document, ensure_ascii=False, indent=2, default=str)) + "\n")
+
+
+RESULT = JsonResult()
+"""That of the command that this process runs."""
 
 
 def say_document(text: str) -> None:

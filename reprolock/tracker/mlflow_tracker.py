@@ -260,6 +260,10 @@ class MlflowTracker:
             raise
         return [_row(run, names[run.experiment_id]) for run in found]
 
+    def experiment_id(self, name: str) -> str | None:
+        found = self._store.experiment(name) if self._is_there else None
+        return found.experiment_id if found is not None and not found.deleted else None
+
     def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:
         ids = [run_id for run_id in dict.fromkeys(run_ids) if re.fullmatch(r"[\w-]+", run_id)]
         batches = (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))

@@ -178,6 +178,10 @@ class Tracker(Protocol):
         UsageError for one that MLflow rejects."""
         ...
 
+    def experiment_id(self, name: str) -> str | None:
+        """MLflow's ID of an experiment; None where there is none of that name."""
+        ...
+
     def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:
         """Versions of registered models that these runs made, sorted by name and version."""
         ...

@@ -296,6 +296,7 @@ def test_json_is_one_object_on_stdout_everywhere(
         "lock": [[], ["--check"], ["--dry-run"]],
         "status": [[]],
         "run": [[], ["--dry-run"], ["--if-changed"]],
+        "ui": [],  # it serves a page: tests/cli/test_ui.py
         "sweep": [],  # a param that varies: tests/cli/test_sweep.py
         "add": [["param", "another=1"]],
         "remove": [["param", "another"]],
@@ -338,10 +339,11 @@ def test_json_is_one_object_on_stdout_everywhere(
             assert isinstance(json.loads(said.out), dict), (name, arguments)
 
 
-def test_json_leaves_stdout_empty_when_there_is_nothing_to_say(project: Project, cli) -> None:
+def test_json_says_an_error_too(project: Project, cli) -> None:
     for name in ("status", "run", "lock"):
         said = cli(name, "--json", *(["--check"] if name == "lock" else []))
-        assert (said.code, said.out) == (3, "")
+        document = json.loads(said.out)
+        assert (said.code, document["exit_code"], document["error"]) == (3, 3, "no repro.lock beside repro.toml")
         assert said.err.startswith("error: no repro.lock beside repro.toml\n")
 
 

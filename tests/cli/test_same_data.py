@@ -57,10 +57,11 @@ def test_the_same_bytes_and_others(project: Project, cli: Cli, tmp_path: Path) -
     answer = reprolock.same_data(first.run_id, third.run_id, root=project.root)
     assert (bool(answer), answer.differences) == (False, (difference,))
     said = cli("same-data", "--json", first.run_id, third.run_id)
-    assert (said.code, json.loads(said.out)) == (
-        6,
-        {"same": False, "runs": [first.run_id, third.run_id], "differences": [difference]},
-    )
+    document = json.loads(said.out)
+    assert (said.code, document["exit_code"], document["error"]) == (6, 6, said.err.splitlines()[0][len("error: ") :])
+    assert {name: document[name] for name in ("same", "runs", "differences")} == {
+        "same": False, "runs": [first.run_id, third.run_id], "differences": [difference],
+    }  # fmt: skip
 
     # Folders do as well as IDs; what was changed in one is not an answer to anything.
     folder = downloaded(project, first, tmp_path / "downloaded" / "reprolock")

@@ -31,8 +31,8 @@ TRAIN = """
     Path("out").mkdir(exist_ok=True)
     Path("out/model.json").write_text(json.dumps([1, 2]))
 """
-NOT_RUN = {"stack …", "hold"}
-"""`stack` starts services of its own (tests/stack), `hold` writes to the lake alone (tests/live/test_hold_lakefs.py)."""
+NOT_RUN = {"stack …", "hold", "ui"}
+"""`stack` and `ui` start services (tests/stack, test_ui.py), `hold` writes to the lake alone (tests/live/test_hold_lakefs.py)."""
 
 
 class Row(NamedTuple):

@@ -126,13 +126,21 @@ WALK: dict[str, list[list[str]]] = {
     "report": [["report"], ["report", f"--base={EVIL}"], ["report", "--run", "--format=json"]],
     "hold": [["hold", "ls"], ["hold", "check"], ["hold", "add", EVIL]],
     "git-driver": [["git-driver", "textconv", "repro.lock"], ["git-driver", EVIL]],
+    "sweep": [["sweep", f"--set={EVIL}"], ["sweep", f"--data=train={EVIL}"], ["sweep", f"--set=x={EVIL}", "--dry-run"]],
+    "add": [
+        ["add", "dataset", EVIL, f"lakefs://{EVIL}/main/"],
+        ["add", "package", EVIL],
+        ["add", "output", "more", EVIL, "--no-lock"],
+        ["add", "param", f"{EVIL}=1", "--no-lock"],
+    ],
+    "remove": [["remove", kind, EVIL, "--no-lock"] for kind in ("dataset", "package", "output", "param")],
     EVIL: [[EVIL], ["lock", f"--{EVIL}"]],
 }
-"""Every command but `stack`, which starts servers and reads nothing foreign."""
+"""Every command but `stack` and `ui`, which start servers and read nothing foreign."""
 
 
 def test_every_command_on_a_project_of_evil_names(project: Project, cli: Cli, tmp_path: Path) -> None:
-    assert set(COMMANDS) - set(WALK) <= {"stack", "trust"}
+    assert set(COMMANDS) - set(WALK) <= {"stack", "trust", "ui"}
     project.spec(SPEC)
     project.lake.put("example-repo", "main", f"train/{EVIL.replace(chr(13), '')}.csv".replace("\ud800", ""), _bytes())
     project.lake.commit("example-repo", "main", f"a{WITHOUT_SURROGATE}", {"k": WITHOUT_SURROGATE})
