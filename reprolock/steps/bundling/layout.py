@@ -19,7 +19,6 @@ from typing import NamedTuple
 from reprolock.model.lock import DatasetPin
 
 VERSION = "1"
-SUFFIX = ".zip"
 ARTIFACTS, DATASETS, OBJECTS, PACKAGES, JARS = (
     "data/",
     "data/datasets/",

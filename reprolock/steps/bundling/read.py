@@ -12,6 +12,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -156,13 +157,11 @@ class Bundle:
                 check.finish()
             for content, draft in zip(named, drafts, strict=False):
                 draft.keep(content)
-        except Mismatch:
+        except BaseException as error:
             for draft in drafts:
                 draft.drop()
-            raise _bad(self.path, f"{member.name} is not the object that its dataset lists") from None
-        except BaseException:
-            for draft in drafts:
-                draft.drop()
+            if isinstance(error, Mismatch):
+                raise _bad(self.path, f"{member.name} is not the object that its dataset lists") from None
             raise
 
     def _file_to(self, member: Member, target: Path | None) -> None:
@@ -174,9 +173,9 @@ class Bundle:
     def _read(self, name: str) -> bytes:
         if name not in self._members:
             raise _bad(self.path, f"{name} is missing")
-        pieces: list[bytes] = []
-        self._copy(self._members[name], [_Into(pieces)])
-        return b"".join(pieces)
+        text = BytesIO()
+        self._copy(self._members[name], [text])
+        return text.getvalue()
 
     def _copy(self, member: Member, targets: list[_Target]) -> None:
         """The bytes of a member to each target; NotReplayable where they are not those of the manifest."""
@@ -195,22 +194,6 @@ class Bundle:
 
 class _Target(Protocol):
     def write(self, data: bytes, /) -> int: ...
-
-
-class _Into:
-    """Keeps what is written."""
-
-    def __init__(self, pieces: list[bytes]) -> None:
-        self._pieces = pieces
-
-    def write(self, data: bytes, /) -> int:
-        self._pieces.append(data)
-        return len(data)
-
-
-def is_bundle(path: Path) -> bool:
-    """Whether a name on the command line is that of a bundle: a file."""
-    return path.is_file()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from reprolock.errors import ReprolockError
 from reprolock.model.record import Record
-from reprolock.steps.bundling.read import Bundle, is_bundle, open_bundle
+from reprolock.steps.bundling.read import Bundle, open_bundle
 from reprolock.steps.evidence.attestations import append, lines_of, merge, read_lines
 from reprolock.steps.project.locate import which_mlflow
 from reprolock.steps.project.machine import Machine
@@ -48,7 +48,7 @@ def artifacts_of(root: Path, run: str, machine: Machine, tracking_uri: str | Non
 
 def bundle_at(root: Path, run: str) -> Path | None:
     """The bundle of that name, None where there is none."""
-    return next((path for path in (Path(run), root / run) if is_bundle(path)), None)
+    return next((path for path in (Path(run), root / run) if path.is_file()), None)
 
 
 def take_artifacts(bundle: Bundle, folder: Path) -> Path:

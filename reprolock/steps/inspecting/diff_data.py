@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -77,18 +78,22 @@ def _renamed(old: Mapping[str, Held], new: Mapping[str, Held]) -> dict[str, str]
     """Old name → new name of each dataset that one side alone has, where just one of the other side's is at the same address,
     or, failing that, of the same bytes."""
     found: dict[str, str] = {}
-    for alike in (
-        lambda a, b: (a.uri, a.glob) == (b.uri, b.glob),
-        lambda a, b: a.digest == b.digest and a.glob == b.glob,
-    ):
-        gone = [name for name in old if name not in new and name not in found]
-        come = [name for name in new if name not in old and name not in found.values()]
-        for name in gone:
-            matching = [other for other in come if alike(old[name], new[other])]
-            back = [other for other in gone if matching and alike(old[other], new[matching[0]])]
-            if len(matching) == len(back) == 1:
-                found[name] = matching[0]
+    keys: tuple[Callable[[Held], Hashable], ...] = (
+        lambda held: (held.uri, held.glob),
+        lambda held: (held.digest, held.glob),
+    )
+    for key in keys:
+        gone = _single({name: key(held) for name, held in old.items() if name not in new and name not in found})
+        taken = found.values()
+        come = _single({name: key(held) for name, held in new.items() if name not in old and name not in taken})
+        found |= {name: come[known] for known, name in gone.items() if known in come}
     return found
+
+
+def _single(keys: Mapping[str, Hashable]) -> dict[Hashable, str]:
+    """The name of each key that one name alone has."""
+    counts = Counter(keys.values())
+    return {key: name for name, key in keys.items() if counts[key] == 1}
 
 
 def _changes(name: str, old: Held | None, new: Held | None, before: str | None) -> list[Change]:
