@@ -36,21 +36,21 @@ def ceiling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.MinIO]:
-    """A MinIO with a bucket named `lake`."""
-    if reason := services.missing("MinIO", "minio", services.MINIO_ABSENT):
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.ObjectStore]:
+    """An object store with a bucket named `lake`: MinIO, or the one that REPROLOCK_STORE names."""
+    if reason := services.missing_store():
         pytest.skip(reason)
-    started = services.start_minio(tmp_path_factory.mktemp("minio"))
+    started = services.start_store(tmp_path_factory.mktemp("store"))
     yield started
     started.server.stop()
 
 
 @pytest.fixture(scope="session")
 def lakefs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[services.LakeFS]:
-    """A lakeFS on that MinIO."""
+    """A lakeFS on that store."""
     if reason := services.missing("lakeFS", "lakefs", services.LAKEFS_ABSENT):
         pytest.skip(reason)
-    started = services.start_lakefs(tmp_path_factory.mktemp("lakefs"), request.getfixturevalue("minio"))
+    started = services.start_lakefs(tmp_path_factory.mktemp("lakefs"), request.getfixturevalue("object_store"))
     yield started
     started.server.stop()
 

@@ -1,4 +1,4 @@
-"""Real servers for the tests: MinIO, lakeFS on it, MLflow. Each a local process on a free loopback port.
+"""Real servers for the tests: an S3 store, lakeFS on it, MLflow. Each a local process on a free loopback port.
 
 In: a folder for data and logs. Out: a started server with its address and random keys, and a note in
 `used` or `absent`, which the summary at the end of a test run prints. A server whose program is not
@@ -30,6 +30,16 @@ absent: dict[str, str] = {}
 START_SECONDS = 90
 LAKEFS_ABSENT = "no `lakefs` on PATH: install it from https://docs.lakefs.io or run `python -m lakefs.download`"
 MINIO_ABSENT = "no `minio` on PATH: `go install github.com/minio/minio@latest` gets it"
+STORE = os.environ.get("REPROLOCK_STORE", "minio")
+"""The S3 store below lakeFS."""
+_STORES = {
+    "minio": ("MinIO", "minio", MINIO_ABSENT),
+    "versitygw": (
+        "VersityGW",
+        "versitygw",
+        "no `versitygw` on PATH: `go install github.com/versity/versitygw/cmd/versitygw@latest` gets it",
+    ),
+}
 
 
 def missing(name: str, program: str, reason: str) -> str | None:
@@ -123,8 +133,8 @@ class Server:
 
 
 @dataclass(frozen=True)
-class MinIO:
-    """A running MinIO and its root keys."""
+class ObjectStore:
+    """A running S3 store and its root keys."""
 
     server: Server
     access_key: str
@@ -137,7 +147,7 @@ class MinIO:
 
 @dataclass(frozen=True)
 class LakeFS:
-    """A running lakeFS whose blockstore is a MinIO bucket, and its first user's keys."""
+    """A running lakeFS whose blockstore is a bucket of the store, and its first user's keys."""
 
     server: Server
     access_key_id: str
@@ -160,7 +170,7 @@ class LakeFS:
 
 
 def s3(endpoint: str, key: str, secret: str) -> Any:
-    """A client for MinIO, behind lakeFS's back, or for lakeFS's own gateway."""
+    """A client for the store, behind lakeFS's back, or for lakeFS's own gateway."""
     import boto3  # for the few tests that need it; it loads slowly
     from botocore.config import Config
 
@@ -175,8 +185,17 @@ def s3(endpoint: str, key: str, secret: str) -> Any:
     )
 
 
-def start_minio(folder: Path) -> MinIO:
-    """A MinIO with random keys and a bucket named `lake`."""
+def missing_store() -> str | None:
+    """The reason for a skip where the store's program is not on PATH."""
+    return missing(*_STORES[STORE])
+
+
+def start_store(folder: Path) -> ObjectStore:
+    """The store with random keys and a bucket named `lake`."""
+    return {"minio": _start_minio, "versitygw": _start_versitygw}[STORE](folder)
+
+
+def _start_minio(folder: Path) -> ObjectStore:
     access_key, secret_key = "test" + secrets.token_hex(6), secrets.token_hex(20)
     port, data = free_port(), folder / "data"
     (data / "lake").mkdir(parents=True)  # a folder of MinIO's own is a bucket
@@ -199,11 +218,26 @@ def start_minio(folder: Path) -> MinIO:
     server = Server("MinIO", argv, environ, port, "/minio/health/ready", folder)
     server.start()
     used["MinIO"] = _program_version("minio")
-    return MinIO(server, access_key, secret_key)
+    return ObjectStore(server, access_key, secret_key)
 
 
-def start_lakefs(folder: Path, minio: MinIO) -> LakeFS:
-    """A lakeFS over that MinIO, set up by variables alone; its telemetry and update checks are off."""
+def _start_versitygw(folder: Path) -> ObjectStore:
+    """Its objects are plain files; what S3 knows of them stands beside, for a file system need not keep attributes."""
+    access_key, secret_key = "test" + secrets.token_hex(6), secrets.token_hex(20)
+    port, data, beside = free_port(), folder / "data", folder / "beside"
+    (data / "lake").mkdir(parents=True)  # a folder of its own is a bucket
+    beside.mkdir()
+    argv = ["versitygw", "--port", f"127.0.0.1:{port}", "--health", "/health", "--region", "us-east-1"]
+    argv += ["posix", "--sidecar", str(beside), str(data)]
+    environ = {"ROOT_ACCESS_KEY": access_key, "ROOT_SECRET_KEY": secret_key}
+    server = Server("VersityGW", argv, environ, port, "/health", folder)
+    server.start()
+    used["VersityGW"] = ""
+    return ObjectStore(server, access_key, secret_key)
+
+
+def start_lakefs(folder: Path, store: ObjectStore) -> LakeFS:
+    """A lakeFS over that store, set up by variables alone; its telemetry and update checks are off."""
     access_key_id, secret_access_key = "AKIAJ" + secrets.token_hex(7).upper() + "Q", secrets.token_hex(20)
     port = free_port()
     environ = {
@@ -214,12 +248,12 @@ def start_lakefs(folder: Path, minio: MinIO) -> LakeFS:
         "LAKEFS_AUTH_ENCRYPT_SECRET_KEY": secrets.token_hex(20),
         "LAKEFS_BLOCKSTORE_TYPE": "s3",
         "LAKEFS_BLOCKSTORE_SIGNING_SECRET_KEY": secrets.token_hex(20),
-        "LAKEFS_BLOCKSTORE_S3_ENDPOINT": minio.endpoint,
+        "LAKEFS_BLOCKSTORE_S3_ENDPOINT": store.endpoint,
         "LAKEFS_BLOCKSTORE_S3_FORCE_PATH_STYLE": "true",
         "LAKEFS_BLOCKSTORE_S3_DISCOVER_BUCKET_REGION": "false",
         "LAKEFS_BLOCKSTORE_S3_REGION": "us-east-1",
-        "LAKEFS_BLOCKSTORE_S3_CREDENTIALS_ACCESS_KEY_ID": minio.access_key,
-        "LAKEFS_BLOCKSTORE_S3_CREDENTIALS_SECRET_ACCESS_KEY": minio.secret_key,
+        "LAKEFS_BLOCKSTORE_S3_CREDENTIALS_ACCESS_KEY_ID": store.access_key,
+        "LAKEFS_BLOCKSTORE_S3_CREDENTIALS_SECRET_ACCESS_KEY": store.secret_key,
         "LAKEFS_INSTALLATION_USER_NAME": "tests",
         "LAKEFS_INSTALLATION_ACCESS_KEY_ID": access_key_id,
         "LAKEFS_INSTALLATION_SECRET_ACCESS_KEY": secret_access_key,

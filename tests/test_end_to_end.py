@@ -156,14 +156,14 @@ def on_lakefs(
     tmp_path: Path,
     bare: None,
     lakefs: services.LakeFS,
-    minio: services.MinIO,
+    object_store: services.ObjectStore,
     mlflow_server: services.Server,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Scene:
     token = f"hf_{secrets.token_hex(20)}"
     for name, value in {**lakefs.lakectl, "HF_TOKEN": token}.items():
         monkeypatch.setenv(name, value)
-    keys = [token, lakefs.secret_access_key, minio.secret_key, lakefs.access_key_id]
+    keys = [token, lakefs.secret_access_key, object_store.secret_key, lakefs.access_key_id]
     repository = f"example-{secrets.token_hex(4)}"
     return Scene(tmp_path, repository, lakefs.endpoint, mlflow_server.endpoint, keys, [mlflow_server.folder])
 

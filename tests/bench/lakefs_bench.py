@@ -35,9 +35,9 @@ def cases() -> Iterator[Case | list[str]]:
         if shutil.which(name) is None:
             raise Missing(f"no `{name}` on PATH")
     folder = fresh("lakefs")
-    minio = services.start_minio(folder / "minio")
+    object_store = services.start_store(folder / "store")
     try:
-        lakefs = services.start_lakefs(folder / "server", minio)
+        lakefs = services.start_lakefs(folder / "server", object_store)
         try:
             os.environ.update(lakefs.lakectl)
             fill("ten", OBJECTS)
@@ -51,7 +51,7 @@ def cases() -> Iterator[Case | list[str]]:
         finally:
             lakefs.server.stop()
     finally:
-        minio.server.stop()
+        object_store.server.stop()
 
 
 def lake():

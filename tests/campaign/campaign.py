@@ -72,9 +72,9 @@ def _embedded(work: Path, options: argparse.Namespace) -> list[Row]:
 
 def _served(work: Path, options: argparse.Namespace) -> list[Row]:
     with ExitStack() as stack:
-        minio = services.start_minio(work / "minio")
-        stack.callback(minio.server.stop)
-        lakefs = services.start_lakefs(work / "lakefs", minio)
+        object_store = services.start_store(work / "store")
+        stack.callback(object_store.server.stop)
+        lakefs = services.start_lakefs(work / "lakefs", object_store)
         stack.callback(lakefs.server.stop)
         mlflow = services.start_mlflow(work / "mlflow")
         stack.callback(mlflow.stop)
@@ -84,7 +84,9 @@ def _served(work: Path, options: argparse.Namespace) -> list[Row]:
         rows = [kills.campaign(site, "lakeFS on MinIO", options.kills - options.kills // 2, options.seed)]
         _show(rows)
         rows.append(disasters.writers(site, "lakeFS on MinIO", options.rounds))
-        rows.append(disasters.services_away(site, [lakefs.server, minio.server, mlflow], options.rounds, options.seed))
+        rows.append(
+            disasters.services_away(site, [lakefs.server, object_store.server, mlflow], options.rounds, options.seed)
+        )
         _show(rows)
         return rows
 

@@ -240,12 +240,14 @@ print(json.dumps({"conf": settings, "plain": plain, "rows": {name: rows(name) fo
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory, minio: services.MinIO, spark_parts: SparkParts) -> Answers:
+def answers(
+    tmp_path_factory: pytest.TempPathFactory, object_store: services.ObjectStore, spark_parts: SparkParts
+) -> Answers:
     """One Spark session for all that needs one: it takes half a minute."""
     folder = tmp_path_factory.mktemp("spark")
     tree = folder / "tree"
     _fill(tree)
-    client = services.s3(minio.endpoint, minio.access_key, minio.secret_key)
+    client = services.s3(object_store.endpoint, object_store.access_key, object_store.secret_key)
     client.create_bucket(Bucket="example-repo")
     for file in filter(Path.is_file, tree.rglob("*")):
         client.upload_file(str(file), "example-repo", f"{COMMIT}/{file.relative_to(tree).as_posix()}")
@@ -259,7 +261,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory, minio: services.MinIO, spa
         cores=2,
         folder=folder / "conf",
         user_conf=own,
-        s3=S3Access(minio.endpoint, ("example-repo",), minio.access_key, minio.secret_key),
+        s3=S3Access(object_store.endpoint, ("example-repo",), object_store.access_key, object_store.secret_key),
     )
     (folder / "context.json").write_text(json.dumps(_context(tree, folder)))
     script = UNMODIFIED.format(commit=COMMIT) + WITH_CURRENT

@@ -62,7 +62,7 @@ TRAIN = """
 
 def test_servers_hold_their_own_secrets_alone(
     lakefs: services.LakeFS,
-    minio: services.MinIO,
+    object_store: services.ObjectStore,
     mlflow_server: services.Server,
     bare: None,
     cache: Path,
@@ -91,11 +91,11 @@ def test_servers_hold_their_own_secrets_alone(
     said.append(cli("replay", run))
     assert said[-1].code == 0, said[-1].err
 
-    everywhere = [*values.values(), lake_secret, token, minio.secret_key]
+    everywhere = [*values.values(), lake_secret, token, object_store.secret_key]
     folders = [(tmp_path, everywhere), (mlflow_server.folder, everywhere)]
     folders += [
         (lakefs.server.folder, [*values.values(), token]),
-        (minio.server.folder, [*values.values(), token, lake_secret]),
+        (object_store.server.folder, [*values.values(), token, lake_secret]),
     ]
     found = [
         (str(path), value)
@@ -109,4 +109,4 @@ def test_servers_hold_their_own_secrets_alone(
     assert found == []
     assert [value for each in said for value in everywhere if value in each.out + each.err] == []
     assert (mlflow_server.folder / "mlflow.db").stat().st_size > 100_000  # it is where the run is
-    assert list((minio.server.folder / "data").rglob(f"*{repository}*"))
+    assert list((object_store.server.folder / "data").rglob(f"*{repository}*"))

@@ -91,9 +91,9 @@ class Scene(Project):
 
 @pytest.fixture(scope="module")
 def server(
-    lakefs: services.LakeFS, minio: services.MinIO, tmp_path_factory: pytest.TempPathFactory
+    lakefs: services.LakeFS, object_store: services.ObjectStore, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[services.LakeFS]:
-    own = services.start_lakefs(tmp_path_factory.mktemp("lakefs-diff"), minio)
+    own = services.start_lakefs(tmp_path_factory.mktemp("lakefs-diff"), object_store)
     own.server.stop()
     own.server.environ |= {
         "LAKEFS_LOGGING_LEVEL": "INFO",

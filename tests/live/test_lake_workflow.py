@@ -251,9 +251,9 @@ def test_a_branch_deleted_under_the_run(hand: Hand, project: Project, cli: Cli, 
 
 
 @pytest.fixture
-def fragile(minio: services.MinIO, tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.LakeFS]:
+def fragile(object_store: services.ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.LakeFS]:
     """A lakeFS that may be killed."""
-    own = services.start_lakefs(tmp_path_factory.mktemp("lakefs-put"), minio)
+    own = services.start_lakefs(tmp_path_factory.mktemp("lakefs-put"), object_store)
     yield own
     own.server.stop()
 

@@ -58,12 +58,12 @@ def stranger(recorded: None, lakefs: services.LakeFS) -> Iterator[LakeFSLake]:
 class Administrator:
     """`Outside`, with the keys of lakeFS and of MinIO."""
 
-    def __init__(self, lakefs: services.LakeFS, minio: services.MinIO) -> None:
+    def __init__(self, lakefs: services.LakeFS, object_store: services.ObjectStore) -> None:
         self._http = urllib3.PoolManager(
             headers=urllib3.make_headers(basic_auth=f"{lakefs.access_key_id}:{lakefs.secret_access_key}")
         )
         self._api = f"{lakefs.endpoint}/api/v1/repositories"
-        self._s3 = services.s3(minio.endpoint, minio.access_key, minio.secret_key)
+        self._s3 = services.s3(object_store.endpoint, object_store.access_key, object_store.secret_key)
 
     def protect(self, repository: str, pattern: str) -> None:
         answer = self._http.request(
@@ -78,8 +78,8 @@ class Administrator:
 
 
 @pytest.fixture
-def outside(lakefs: services.LakeFS, minio: services.MinIO) -> Administrator:
-    return Administrator(lakefs, minio)
+def outside(lakefs: services.LakeFS, object_store: services.ObjectStore) -> Administrator:
+    return Administrator(lakefs, object_store)
 
 
 class TestLakeFS(LakeFSContract):

@@ -26,8 +26,10 @@ pytestmark = pytest.mark.live
 
 
 @pytest.fixture(scope="module")
-def storage(minio: services.MinIO, tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.MinIO]:
-    own = services.start_minio(tmp_path_factory.mktemp("minio-faults"))
+def storage(
+    object_store: services.ObjectStore, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[services.ObjectStore]:
+    own = services.start_store(tmp_path_factory.mktemp("store-faults"))
     yield own
     own.server.stop()
 

@@ -158,9 +158,9 @@ class Scene(Project):
 
 @pytest.fixture(scope="module")
 def server(
-    lakefs: services.LakeFS, minio: services.MinIO, tmp_path_factory: pytest.TempPathFactory
+    lakefs: services.LakeFS, object_store: services.ObjectStore, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[services.LakeFS]:
-    own = services.start_lakefs(tmp_path_factory.mktemp("lakefs-lineage"), minio)
+    own = services.start_lakefs(tmp_path_factory.mktemp("lakefs-lineage"), object_store)
     yield own
     own.server.stop()
 

@@ -42,8 +42,10 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def storage(minio: services.MinIO, tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.MinIO]:
-    own = services.start_minio(tmp_path_factory.mktemp("minio-materialise"))
+def storage(
+    object_store: services.ObjectStore, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[services.ObjectStore]:
+    own = services.start_store(tmp_path_factory.mktemp("store-materialise"))
     yield own
     own.server.stop()
 

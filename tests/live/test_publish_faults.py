@@ -24,9 +24,11 @@ pytestmark = pytest.mark.live
 
 
 @pytest.fixture(scope="module")
-def storage(minio: services.MinIO, tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.MinIO]:
+def storage(
+    object_store: services.ObjectStore, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[services.ObjectStore]:
     """A MinIO of the module's own, for it is killed."""
-    own = services.start_minio(tmp_path_factory.mktemp("minio-publish"))
+    own = services.start_store(tmp_path_factory.mktemp("store-publish"))
     yield own
     own.server.stop()
 

@@ -94,7 +94,7 @@ class Recorded(NamedTuple):
 @pytest.fixture
 def recorded(
     lakefs: services.LakeFS,
-    minio: services.MinIO,
+    object_store: services.ObjectStore,
     tmp_path: Path,
     empty_mlflow: Path,
     cli: Cli,
@@ -129,7 +129,7 @@ def recorded(
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.setenv("REPROLOCK_CACHE_DIR", str(tmp_path / "empty"))
     (tmp_path / "audit").mkdir()
-    store = services.s3(minio.endpoint, minio.access_key, minio.secret_key)
+    store = services.s3(object_store.endpoint, object_store.access_key, object_store.secret_key)
     yield Recorded(run, tmp_path / "audit", tracking, lake, repository, store, cli)
     lake.close()
 

@@ -12,7 +12,7 @@ def test_mlflow_server_answers(mlflow_server: services.Server) -> None:
         assert answer.read().decode() == services.used["MLflow server"]
 
 
-def test_keys_are_not_in_the_process_list(lakefs: services.LakeFS, minio: services.MinIO) -> None:
-    listed = " ".join([*lakefs.server.argv, *minio.server.argv])
+def test_keys_are_not_in_the_process_list(lakefs: services.LakeFS, object_store: services.ObjectStore) -> None:
+    listed = " ".join([*lakefs.server.argv, *object_store.server.argv])
     assert lakefs.secret_access_key not in listed
-    assert minio.secret_key not in listed
+    assert object_store.secret_key not in listed

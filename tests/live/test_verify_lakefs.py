@@ -36,7 +36,7 @@ def key_of(place: OnLakeFS, store: Any, data: bytes) -> str:
 
 
 def test_what_is_there_what_cannot_be_told_and_what_is_not_there(
-    in_parts: OnLakeFS, minio: services.MinIO, cli
+    in_parts: OnLakeFS, object_store: services.ObjectStore, cli
 ) -> None:
     assert cli("lock").code == 0
     at = in_parts.commit_id[:12]
@@ -46,7 +46,7 @@ def test_what_is_there_what_cannot_be_told_and_what_is_not_there(
         "",
     )  # what a checksum is of, lakeFS does not say
     assert cli("verify", "--deep") == (0, f"dataset  train  ok  read 2 at {at}  1 object unverifiable\n", "")
-    store = services.s3(minio.endpoint, minio.access_key, minio.secret_key)
+    store = services.s3(object_store.endpoint, object_store.access_key, object_store.secret_key)
     key, object_ = (
         key_of(in_parts, store, b"x\n1\n"),
         f"lakefs://{in_parts.repository}/{in_parts.commit_id}/train/a.csv",
@@ -70,7 +70,7 @@ def test_what_is_there_what_cannot_be_told_and_what_is_not_there(
     )
 
 
-def test_a_large_object_is_decided_by_its_bytes(on_lakefs: OnLakeFS, minio: services.MinIO, cli) -> None:  # noqa: F811
+def test_a_large_object_is_decided_by_its_bytes(on_lakefs: OnLakeFS, object_store: services.ObjectStore, cli) -> None:  # noqa: F811
     """One that came whole and one in boto3's parts; another one under the same name, of the same and of another size."""
     server, data = on_lakefs.server, os.urandom(11 * 2**20)
     whole = data[: 6 * 2**20]
@@ -80,7 +80,7 @@ def test_a_large_object_is_decided_by_its_bytes(on_lakefs: OnLakeFS, minio: serv
     at = on_lakefs.lake.commit(on_lakefs.repository, "main", "Large").id
     assert cli("lock").code == 0
     assert cli("verify", "--deep") == (0, f"dataset  train  ok  read 3 at {at[:12]}\n", "")
-    store = services.s3(minio.endpoint, minio.access_key, minio.secret_key)
+    store = services.s3(object_store.endpoint, object_store.access_key, object_store.secret_key)
     keys = {
         item["Size"]: item["Key"]
         for item in store.list_objects_v2(Bucket="lake", Prefix=f"{on_lakefs.repository}/data/")["Contents"]

@@ -170,11 +170,11 @@ def test_data_that_is_not_what_its_format_says_has_no_columns(folder: Path, form
     assert read(folder / "absent", format) == Shape()
 
 
-def test_over_a_gateway_on_a_real_store(minio: services.MinIO, tmp_path: Path) -> None:
+def test_over_a_gateway_on_a_real_store(object_store: services.ObjectStore, tmp_path: Path) -> None:
 
-    gateway = Gateway(minio.endpoint, minio.access_key, minio.secret_key)
-    assert repr(gateway) == f"Gateway(endpoint='{minio.endpoint}')"
-    s3 = services.s3(minio.endpoint, minio.access_key, minio.secret_key)
+    gateway = Gateway(object_store.endpoint, object_store.access_key, object_store.secret_key)
+    assert repr(gateway) == f"Gateway(endpoint='{object_store.endpoint}')"
+    s3 = services.s3(object_store.endpoint, object_store.access_key, object_store.secret_key)
     s3.create_bucket(Bucket="columns-repo")
     folder = tmp_path / "data"
     deltalake.write_deltalake((folder / "a table").as_uri(), TABLE.drop(["u"]))
@@ -197,7 +197,7 @@ def test_over_a_gateway_on_a_real_store(minio: services.MinIO, tmp_path: Path) -
     assert read_shape(f"{root}/", "parquet", {}, files=[escaped], gateway=gateway).rows == 2
     text = read_shape(f"{root}/", "csv", {"header": "true"}, files=[f"{root}/a.csv"], gateway=gateway)
     assert types(text) == {"i": "string", "t": "string"}
-    wrong = Gateway(minio.endpoint, minio.access_key, "wrong-" + minio.secret_key)
+    wrong = Gateway(object_store.endpoint, object_store.access_key, "wrong-" + object_store.secret_key)
     assert read_shape(f"{root}/a table/", "delta", {}, gateway=wrong) == Shape()
 
 

@@ -199,9 +199,9 @@ def test_something_else_answers(status: int, body: bytes) -> None:
     )
 
 
-def test_minio_is_not_lakefs(minio: services.MinIO) -> None:
-    error = complaint(lake_at(minio.endpoint))
-    assert error.message == f"the server at {minio.endpoint} (LAKECTL_SERVER_ENDPOINT_URL) is not lakeFS"
+def test_an_object_store_is_not_lakefs(object_store: services.ObjectStore) -> None:
+    error = complaint(lake_at(object_store.endpoint))
+    assert error.message == f"the server at {object_store.endpoint} (LAKECTL_SERVER_ENDPOINT_URL) is not lakeFS"
 
 
 def test_no_tls_behind_an_https_address() -> None:

@@ -23,8 +23,8 @@ from reprolock.lake.transfer.curl import Downloads, Store, Unreadable
 
 
 @pytest.fixture(scope="module")
-def s3(minio: services.MinIO) -> Any:
-    client = services.s3(minio.endpoint, minio.access_key, minio.secret_key)
+def s3(object_store: services.ObjectStore) -> Any:
+    client = services.s3(object_store.endpoint, object_store.access_key, object_store.secret_key)
     client.put_object(Bucket="lake", Key="a b/ü%.csv", Body=b"bytes" * 100_000)
     client.put_object(Bucket="lake", Key="empty", Body=b"")
     return client
