@@ -114,6 +114,19 @@ def test_the_action_annotates_and_sums_up(lake_project: LakeProject, cli: Cli) -
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "begins"),
+    [("bogus = 1", "repro.toml:{line}: run.bogus: unknown key"), ("= 1", "repro.toml is not valid TOML: ")],
+)
+def test_an_annotation_stands_at_the_line(lake_project: LakeProject, text: str, begins: str) -> None:
+    file = lake_project.root / "repro.toml"
+    lines = [*file.read_text().rstrip("\n").splitlines(), text]
+    file.write_text("\n".join(lines) + "\n")
+    code, out, _ = action_step(lake_project, "lock --check")
+    place = f"file=repro.toml,line={len(lines)},title=reprolock lock --check"
+    assert (code, out.startswith(f"::error {place}::{begins.format(line=len(lines))}")) == (2, True), out
+
+
 def test_a_command_of_the_action_is_never_a_script(lake_project: LakeProject) -> None:
     code, _, _ = action_step(lake_project, "lock --check; touch made")
     assert code == 2
@@ -123,9 +136,38 @@ def test_a_command_of_the_action_is_never_a_script(lake_project: LakeProject) ->
 def test_the_gitlab_component_runs_what_it_is_given(lake_project: LakeProject, cli: Cli) -> None:
     spec, jobs = yaml.safe_load_all((ROOT / "templates" / "reprolock.yml").read_text())
     [job] = jobs.values()
-    assert {name for name in spec["spec"]["inputs"]} >= {"command", "version", "extras", "stage"}
+    assert {name for name in spec["spec"]["inputs"]} >= {"command", "version", "extras", "stage", "report"}
     assert cli("lock").code == 0
-    assert bash(job["script"][-1], lake_project.root, REPROLOCK_COMMAND="lock --check").returncode == 0
+    _, command, report = job["script"]
+    assert bash(command, lake_project.root, REPROLOCK_COMMAND="lock --check").returncode == 0
+    environ = {"GIT_CONFIG_GLOBAL": os.devnull, "REPROLOCK_REPORT": "--base HEAD"}
+    git = "git -c user.name=Ann -c user.email=ann@example.com -c init.defaultBranch=main"
+    assert (
+        bash(
+            f"{git} init -q; git add repro.toml repro.lock; {git} commit -qm one", lake_project.root, **environ
+        ).returncode
+        == 0
+    )
+    assert bash(report, lake_project.root, REPROLOCK_REPORT="").returncode == 0
+    assert not (lake_project.root / "report.md").exists()
+    assert bash(report, lake_project.root, **environ).returncode == 0
+    assert (lake_project.root / "report.md").read_text() == (
+        "<!-- reprolock report: flights -->\n## flights: HEAD → this change\n\n**Nothing changed.**\n"
+    )
+    assert job["artifacts"]["paths"] == ["report.md"]
+
+
+def test_the_public_schema_accepts_the_component(tmp_path: Path) -> None:
+    """As GitLab sees it: with its inputs filled in, and without their declaration."""
+    spec, jobs = (ROOT / "templates" / "reprolock.yml").read_text().split("---\n")
+    for name, declared in yaml.safe_load(spec)["spec"]["inputs"].items():
+        jobs = jobs.replace(f"$[[ inputs.{name} ]]", declared["default"])
+    assert "$[[" not in jobs
+    (tmp_path / ".gitlab-ci.yml").write_text(jobs)
+    program = str(Path(sys.executable).with_name("check-jsonschema"))
+    command = [program, "--builtin-schema", "vendor.gitlab-ci", str(tmp_path / ".gitlab-ci.yml")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 GH = """#!/bin/bash
