@@ -2,6 +2,7 @@
 # Both install what they need below .venv and .cache, from the package registries alone.
 
 PYTHON ?= python3
+STORE ?= versitygw
 VENV := .venv
 BIN := $(VENV)/bin
 CACHE ?= $(HOME)/.cache/reprolock-dev
@@ -10,7 +11,7 @@ MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 FAST := tests/test_architecture.py tests/model tests/files tests/property tests/lake/git tests/environment/code tests/steps/locking tests/steps/inputs
 export PATH := $(CURDIR)/$(BIN):$(CACHE)/bin:$(PATH)
 
-.PHONY: help install minio check dist test test-fast test-laws test-matrix docs reference large demo demo-stack campaign bench schemas relock clean
+.PHONY: help install minio check dist test test-fast test-laws test-matrix test-store docs reference large demo demo-stack campaign bench schemas relock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,6 +53,9 @@ test-laws: install ## Look for a value that breaks a law: other values each time
 
 test-matrix: install minio ## Runs on Spark 3.5, 4.0 and 4.1, each in a locked environment, on a real lakeFS
 	@REPROLOCK_MATRIX=all $(BIN)/python -m pytest tests/live/test_spark_versions.py $(PYTEST_ARGS)
+
+test-store: install ## The live tests on another S3 store below lakeFS (STORE=versitygw, whose program is on PATH)
+	@REPROLOCK_STORE=$(STORE) $(BIN)/python -m pytest tests/live tests/lake/transfer -m live $(PYTEST_ARGS)
 
 large: install minio ## An object of 5 GiB in and out of a real lakeFS; minutes, and 15 GiB of disk
 	@$(BIN)/python -m pytest tests/bench/large_object.py

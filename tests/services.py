@@ -174,7 +174,7 @@ def s3(endpoint: str, key: str, secret: str) -> Any:
     import boto3  # for the few tests that need it; it loads slowly
     from botocore.config import Config
 
-    config = Config(s3={"addressing_style": "path"})
+    config = Config(s3={"addressing_style": "path"}, signature_version="s3v4")
     return boto3.client(
         "s3",
         endpoint_url=endpoint,

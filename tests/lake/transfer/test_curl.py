@@ -118,8 +118,8 @@ def test_what_is_on_its_way_at_the_end_is_named(s3: Any) -> None:
 def test_a_wrong_signature_says_nothing(
     s3: Any, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    caplog.set_level(logging.DEBUG)
     good = signed(s3, "empty")
+    caplog.set_level(logging.DEBUG)
     bad = Address(good.path, good.url.replace("Signature=", "Signature=0"))
     assert fails(bad)
     assert "Signature" not in caplog.text + "".join(capfd.readouterr())
