@@ -41,7 +41,7 @@ class ReprolockError(Exception):
 
 
 class CommandFailed(ReprolockError):
-    """The command of the run failed; reprolock did its part."""
+    """The command of a run failed, and reprolock did its part; or `diff --exit-code` found a difference."""
 
     exit_code = 1
 
@@ -57,7 +57,7 @@ class NotFound(UsageError):
 
 
 class LockError(ReprolockError):
-    """The lock is missing, stale, broken or of a newer version."""
+    """The lock is missing, out of date, broken or of a newer version."""
 
     exit_code = 3
 
@@ -79,7 +79,7 @@ class ServiceError(ReprolockError):
 
 
 class Diverged(ReprolockError):
-    """Different: a replay diverged, or runs did not use the same data."""
+    """Different: a replay diverged, runs did not use the same data, or a metric of a report left its tolerance."""
 
     exit_code = 6
 

@@ -161,7 +161,14 @@ def _prose(text: str) -> str:
 
 
 def _exit_codes(_: str) -> str:
-    meanings = {0: "Done.", 70: "A bug in reprolock.", 130: "Ended by Ctrl-C (SIGINT).", 143: "Ended by SIGTERM."}
+    meanings = {
+        0: "Done.",
+        70: "A bug in reprolock.",
+        129: "Ended by SIGHUP.",
+        130: "Ended by Ctrl-C (SIGINT).",
+        141: "The reader of the output went away (SIGPIPE).",
+        143: "Ended by SIGTERM.",
+    }
     for error in errors.ReprolockError.__subclasses__():
         if error.exit_code not in meanings and error is not errors.Interrupted:
             meanings[error.exit_code] = inspect.cleandoc(error.__doc__ or "").partition("\n")[0]

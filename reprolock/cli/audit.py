@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @click.option(
     "--lake", metavar="ENDPOINT", help="Where the data is, with --online, in the place of the record's endpoint."
 )
-@click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
+@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
 @add_shared_options
 def audit(
     settings: Settings,

@@ -28,9 +28,9 @@ from reprolock.model.words import counted, size
     "platforms",
     multiple=True,
     metavar="NAME",
-    help="Hold the packages of linux-x86_64, linux-aarch64, macos-arm64 or windows-x86_64, not of this machine; repeatable.",
+    help="Include the packages for linux-x86_64, linux-aarch64, macos-arm64 or windows-x86_64 instead of this machine's; repeatable.",
 )
-@click.option("--lake", metavar="ENDPOINT", help="Where the data is, in the place of the record's endpoint.")
+@click.option("--lake", metavar="ENDPOINT", help="Lake endpoint to use instead of the one in the record.")
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
 @add_shared_options
 def bundle(

@@ -102,8 +102,8 @@ def ls(settings: Settings, lake: Lake, uri: LakeURI, recursive: bool) -> None:
 def get(settings: Settings, lake: Lake, uri: LakeURI, dest: Path) -> None:
     """Bring an object to a file, or a folder to a new folder.
 
-    The files are read-only links into this user's cache: what is there already is not fetched again, and after an end in
-    the middle a second get goes on. To change them, copy them: `cp -r --no-preserve=mode`.
+    The files are read-only links into this user's cache: what is there already is not fetched again, and an interrupted
+    get is resumed. To change them, copy them: `cp -r --no-preserve=mode`.
     """
     from reprolock.steps.data.get import get as fetched
     from reprolock.steps.maintenance.cache import object_cache

@@ -24,7 +24,7 @@ def git_driver() -> None:
 @git_driver.command()
 @add_shared_options
 def install(settings: Settings) -> None:
-    """Set git up in this clone."""
+    """Set up the merge and diff driver in this clone."""
     from reprolock.steps.locking.git_driver import install as set_up  # the library is loaded when a command runs
 
     done = set_up(settings.root)
@@ -37,7 +37,7 @@ def install(settings: Settings) -> None:
 @git_driver.command()
 @add_shared_options
 def uninstall(settings: Settings) -> None:
-    """Take it away again."""
+    """Remove the merge and diff driver from this clone."""
     from reprolock.steps.locking.git_driver import uninstall as take_away  # the library is loaded when a command runs
 
     done = take_away(settings.root)

@@ -41,7 +41,7 @@ _LAKE = click.option("--lake", metavar="ENDPOINT", help="Lake endpoint to use in
 @click.argument("target", type=RUN_OR_FILE)
 @click.option("--until", metavar="DATE", help="The last day, such as 2036-11-27.")
 @click.option("--for", "period", metavar="PERIOD", help="How long: 10y (the default), 26w, 90d.")
-@click.option("--reason", metavar="TEXT", help="Why; it stands in the lake.")
+@click.option("--reason", metavar="TEXT", help="The reason; kept in the lake with the hold.")
 @_LAKE
 @add_shared_options
 def add(
@@ -76,7 +76,7 @@ def ls(settings: Settings, repositories: tuple[str, ...], lake: str | None) -> N
 @_LAKE
 @add_shared_options
 def check(settings: Settings, target: str, lake: str | None) -> None:
-    """Is every commit that TARGET pins held: its branch there, with the pin's tree, kept by garbage collection? Exit 4: not."""
+    """Check that every commit that TARGET pins is held: its branch is there, has the pin's tree, and garbage collection keeps it. Exit 4 if not."""
     from reprolock.steps.evidence.hold import lost
     from reprolock.steps.evidence.hold_run import hold_check  # the library is loaded when a command runs
 
@@ -88,11 +88,11 @@ def check(settings: Settings, target: str, lake: str | None) -> None:
 
 @hold.command()
 @click.argument("target", type=RUN_OR_FILE)
-@click.option("--force", is_flag=True, help="Before its time too.")
+@click.option("--force", is_flag=True, help="Release what has not expired, too.")
 @_LAKE
 @add_shared_options
 def release(settings: Settings, target: str, force: bool, lake: str | None) -> None:
-    """Take the holds of what TARGET pins away: refused before their time without --force."""
+    """Release the holds of what TARGET pins. One that has not expired needs --force."""
     from reprolock.steps.evidence.hold_run import hold_release  # the library is loaded when a command runs
 
     found = hold_release(settings.root, target, force=force, lake=lake)

@@ -28,7 +28,10 @@ def key() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--type", "kind", type=click.Choice(_KINDS), default="ecdsa", show_default=True, help="Kind of key.")
 @click.option(
-    "--passphrase", "ask", is_flag=True, help="Ask for a passphrase; REPROLOCK_SIGNING_KEY_PASSPHRASE is taken unasked."
+    "--passphrase",
+    "ask",
+    is_flag=True,
+    help="Ask for a passphrase; REPROLOCK_SIGNING_KEY_PASSPHRASE is used where it is set.",
 )
 @add_shared_options
 def new(settings: Settings, file: Path, kind: str, ask: bool) -> None:

@@ -55,9 +55,9 @@ COMMANDS = {
     "same-data": Entry("same_data", "audit", "Say whether runs used the same data."),
     "impact": Entry("impact", "audit", "List the runs and registered models that read an address."),
     "key": Entry("key", "audit", "Make and show keys that sign evidence."),
-    "sign": Entry("sign", "audit", "Put a name and a word under a run, by a key."),
-    "audit": Entry("audit", "audit", "Check by public keys alone what is claimed of a run."),
-    "evidence": Entry("evidence", "audit", "Show what of a regulation's demands a run's record answers."),
+    "sign": Entry("sign", "audit", "Sign a run as approved or rejected."),
+    "audit": Entry("audit", "audit", "Check a run's signed claims, by public keys alone."),
+    "evidence": Entry("evidence", "audit", "Map a regulation's requirements to the fields of a run's record."),
     "bundle": Entry("bundle", "audit", "Put a run and all that it needs into one file."),
     "hold": Entry("hold", "audit", "Keep pinned commits in the lake, past its garbage collection."),
     "export": Entry("export", "audit", "Write a recorded run as OpenLineage, PROV or RO-Crate."),
@@ -190,6 +190,8 @@ def _attempt(arguments: Sequence[str]) -> int | Failure:
         RESULT.say()
         flush()
         return code
+    except click.exceptions.NoArgsIsHelpError as error:
+        return _no_command(error.ctx)
     except click.ClickException as error:
         return Failure(2, _lower(" ".join(error.format_message().split())), _usage_hint(error))
     except (KeyboardInterrupt, click.Abort):
@@ -224,6 +226,15 @@ def _attempt(arguments: Sequence[str]) -> int | Failure:
             f"reprolock has a bug: {type(error).__name__}: {_redact(str(error))}",
             "report it with what REPROLOCK_TRACEBACK=1 prints",
         )
+
+
+def _no_command(context: click.Context) -> Failure:
+    """A group that was called alone."""
+    group = context.command
+    assert isinstance(group, click.Group)
+    names = ", ".join(name for name in group.list_commands(context) if not group.commands[name].hidden)
+    path = context.command_path
+    return Failure(2, f"{path} needs a command: {names}", f"`{path} --help` says what each does")
 
 
 def _end_of_options(arguments: Sequence[str]) -> int:

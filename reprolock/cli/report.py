@@ -15,7 +15,12 @@ from reprolock.errors import Diverged
 
 @click.command()
 @click.option("--base", default="HEAD", show_default=True, metavar="REV", help="The git revision to compare with.")
-@click.option("--run", "run_both", is_flag=True, help="Run both sides, or find their equal runs, and compare results.")
+@click.option(
+    "--run",
+    "run_both",
+    is_flag=True,
+    help="Run both sides, or take finished runs of the same inputs, and compare results.",
+)
 @click.option(
     "--format",
     "style",
@@ -26,7 +31,7 @@ from reprolock.errors import Diverged
 )
 @add_shared_options
 def report(settings: Settings, base: str, run_both: bool, style: str) -> None:
-    """Write what changed in the lock since the project parted from a git revision and, with --run, what that did to the result.
+    """Write what changed in the lock since the merge base with a git revision and, with --run, how the result changed.
 
     The Markdown begins with a marker by which a bot finds its comment again. With --run, exit 6 when a metric of
     [metrics] left its tolerance. Nothing is published.

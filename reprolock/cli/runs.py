@@ -23,7 +23,7 @@ _COLOURS = {"REPRODUCED": "green", "DIVERGED": "red"}
 )
 @click.option("--replays", is_flag=True, help="Show replays, too.")
 @click.option("--parent", default="", metavar="ID", help="Only the runs of this sweep.")
-@click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
+@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
 @add_shared_options
 def runs(settings: Settings, last: int, where: str, replays: bool, parent: str, tracking_uri: str | None) -> None:
     """Show past runs, newest first: what changed against the run before, params that vary, declared metrics, verdicts.

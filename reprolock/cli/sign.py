@@ -19,8 +19,8 @@ from reprolock.cli.run_name import RUN_OR_FILE
     metavar="TEXT",
     help='What the signature means; "rejected" speaks against the run.',
 )
-@click.option("--comment", metavar="TEXT", help="What else you say.")
-@click.option("--tracking-uri", metavar="URI", help="Where MLflow is, instead of repro.toml's.")
+@click.option("--comment", metavar="TEXT", help="A comment.")
+@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
 @add_shared_options
 def sign(settings: Settings, run: str, name: str, meaning: str, comment: str | None, tracking_uri: str | None) -> None:
     """Sign a run, with all statements and verdicts on it, by the key that REPROLOCK_SIGNING_KEY names.

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 @click.command()
 @add_shared_options
 def status(settings: Settings) -> None:
-    """Compare the pins with the world: which branches moved on and by how much, what is stale; and what a run now would have of
-    its own against the last one here: data, packages, code, params, seed, command.
+    """Show which branches have moved on, what in repro.lock is out of date, and what differs from the last run of this folder:
+    data, packages, code, params, seed, command.
     """
     found = reprolock.status(settings.root)
     settings.rows([_status_row(dataset) for dataset in found.datasets])
@@ -64,7 +64,7 @@ def _status_row(dataset: DatasetStatus) -> list[str]:
         return [dataset.name, f"{dataset.ref} is still at {short(dataset.pinned)}", staged]
     move = f"{short(dataset.pinned)} → {short(dataset.head)}"
     if dataset.behind is None:
-        return [dataset.name, f"{dataset.ref} went another way, {move}", _changes(dataset.changes), staged]
+        return [dataset.name, f"{dataset.ref} was reset, {move}", _changes(dataset.changes), staged]
     return [
         dataset.name,
         f"{dataset.ref} moved on by {counted(dataset.behind, 'commit')}, {move}",

@@ -14,7 +14,7 @@ from reprolock.cli.options import Settings, add_shared_options
 @click.option("--remove", is_flag=True, help="Trust the address no longer.")
 @add_shared_options
 def trust(settings: Settings, url: str | None, listed: bool, remove: bool) -> None:
-    """Let credentials of the environment go to the server at URL, though a repro.toml or a record names it.
+    """Let credentials of the environment go to the server at URL, even where only a repro.toml or a record names it.
 
     What is kept is the scheme, host and port, in your own configuration folder. The server that
     MLFLOW_TRACKING_URI names needs no such confirmation.

@@ -15,7 +15,7 @@ from reprolock.model.words import counted
 @click.option("--deep", is_flag=True, help="Read every object and check it against its checksum.")
 @add_shared_options
 def verify(settings: Settings, deep: bool) -> None:
-    """Check that the world still holds every pinned byte: data, jars, environment.
+    """Check that all pinned data, jars and packages still exist.
 
     Exit 4 when something is gone or has changed. What has no checksum that can be computed again is counted
     apart.

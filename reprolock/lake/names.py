@@ -23,7 +23,7 @@ def check_repository(name: str) -> None:
     try:
         LakeURI.parse(f"lakefs://{name}/main")
     except ValueError:
-        reason = 'it must have 3 to 63 of a-z, 0-9 and "-", starting with a letter or digit'
+        reason = 'it must have 3 to 63 characters of a-z, 0-9 and "-", starting with a letter or digit'
         raise errors.bad_name("repository", name, reason) from None
 
 

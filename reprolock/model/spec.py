@@ -158,7 +158,11 @@ class EnvironmentSpec(Value):
 class SparkSpec(Value):
     """`[spark]`: the jars and settings of the command's Spark sessions."""
 
-    master: str = Field("local[*]", min_length=1, description="local[N], local[*], spark://…; others run, unlocked.")
+    master: str = Field(
+        "local[*]",
+        min_length=1,
+        description="local[N], local[*] or spark://HOST:PORT; other masters run, and count as unlocked.",
+    )
     shared: Strings = Field(
         (), description="Folders, as absolute paths, that this machine and every executor see alike."
     )

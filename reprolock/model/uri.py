@@ -38,7 +38,7 @@ class LakeURI(NamedTuple):
             )
         if not _REPOSITORY.fullmatch(repository):
             raise ValueError(
-                f'"{repository}" is not a repository name: 3 to 63 of a-z, 0-9 and "-", starting with a letter or digit'
+                f'"{repository}" is not a repository name: 3 to 63 characters of a-z, 0-9 and "-", starting with a letter or digit'
             )
         ref, _, path = rest.partition("/")
         if not ref:
@@ -64,7 +64,7 @@ def check_path(path: str) -> None:
         raise ValueError(f'"{path}" contains a character that no path may have')
     segments = path.removesuffix("/").split("/")
     if not _DOTS.isdisjoint(segments):
-        raise ValueError(f'"{path}" contains "." or ".." as a segment; name the folder itself')
+        raise ValueError(f'"{path}" contains "." or ".." as a segment, which could lead out of its folder')
     if path and "" in segments:
         raise ValueError(f'"{path}" contains an empty segment ("//")')
 

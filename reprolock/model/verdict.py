@@ -206,7 +206,7 @@ def _decide(comparisons: Sequence[Comparison]) -> tuple[Literal["REPRODUCED", "D
     if not comparisons:
         return (
             "NOT REPLAYABLE",
-            'nothing is declared to compare: repro.toml names no metric, and no output but with compare = "none"',
+            "nothing is declared to compare: repro.toml has no metric and no output that is compared",
         )
     if wrong := [each.name for each in comparisons if each.state == "different" or each.not_given]:
         return "DIVERGED", f"{len(wrong)} of {len(comparisons)} differ: {', '.join(wrong)}"
@@ -228,12 +228,14 @@ def _judge_output(
         return "identical", ()
     if not {_scheme(recorded.digest), _scheme(found.digest)} <= _SCHEMES[how]:
         return "missing", (
-            f'"{_scheme(recorded.digest)}:" and "{_scheme(found.digest)}:" are no two digests of the same kind',
+            f'"{_scheme(recorded.digest)}:" and "{_scheme(found.digest)}:" are digests of different kinds',
         )
     if not tolerance:
         return "different", (*(beyond or ()), *details)
     if beyond is None:
-        return "missing", tuple(details) or ("what was recorded is not at hand to be compared within the tolerance",)
+        return "missing", tuple(details) or (
+            "the recorded output was not kept, so that its tolerance cannot be checked",
+        )
     return ("different", (*beyond, *details)) if beyond else ("within tolerance", ())
 
 

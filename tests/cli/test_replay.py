@@ -36,7 +36,7 @@ CHANGED = "the record or an artifact was changed after the run; take them from w
 RESTORE = "hint: restore the lake from a backup"
 RULE = "─" * 64
 UV = ("Prepared ", "Installed ")
-TURN = "TURN passed, with values that are not recorded   not compared: log, model.time"
+TURN = "TURN passed through, with values that are not recorded   not compared: log, model.time"
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def test_a_downloaded_folder(
     )
     assert said.code == 0, said.err
     assert lines_of(said.out, "REPRODUCED") == [
-        f"REPRODUCED   2 of 2 compared   {TURN}   by a record that no MLflow here repeats"
+        f"REPRODUCED   2 of 2 compared   {TURN}   by a record that no MLflow here confirms"
     ]
     assert lines_of(said.err, "warning") == [
         f'warning: the recorded run does not name its replay: no run "{made.record.run_id}" in MLflow at sqlite:///{tmp_path}/other.db (--tracking-uri)'
@@ -484,7 +484,7 @@ def test_an_invented_result(
     said = auditor.replay(run=folder)
     assert said.code == 6
     assert lines_of(said.out, "DIVERGED") == [
-        f"DIVERGED   1 of 4 differ: {wrong}   {TURN}   by a record that no MLflow here repeats"
+        f"DIVERGED   1 of 4 differ: {wrong}   {TURN}   by a record that no MLflow here confirms"
     ]
     assert lines_of(said.out, "Nothing") == ["Nothing differs in the inputs and the observed environment"]
     assert lines_of(said.err, "error") == ["error: the replay of ffffffff diverged: 1 of 4 differ: " + wrong]
@@ -800,8 +800,8 @@ def test_a_run_with_nothing_to_compare(project: Project, cli: Cli) -> None:
     said = cli("replay", run)
     assert said.code == 7
     assert said.err.splitlines()[-2:] == [
-        f"error: run {run[:8]} is not replayable: nothing is declared to compare: repro.toml names no metric, "
-        'and no output but with compare = "none"',
+        f"error: run {run[:8]} is not replayable: nothing is declared to compare: repro.toml has no metric and no output "
+        "that is compared",
         "hint: declare outputs, and metrics under [metrics], that decide a verdict",
     ]
 
@@ -845,7 +845,7 @@ def test_what_was_not_locked_is_said_beside_reproduced(auditor: Auditor, made: M
     said = auditor.replay(run=older_python(made, tmp_path / "older"))
     python = made.record.environment.python
     lines = said.out.splitlines()
-    reproduced = f"REPRODUCED   4 of 4 compared   on Python {python}, recorded 3.11.0   {TURN}   by a record that no MLflow here repeats"
+    reproduced = f"REPRODUCED   4 of 4 compared   on Python {python}, recorded 3.11.0   {TURN}   by a record that no MLflow here confirms"
     start = lines.index(reproduced)
     assert (said.code, lines[start + 1 : start + 3]) == (
         0,

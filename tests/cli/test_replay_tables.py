@@ -75,7 +75,7 @@ def test_other_part_files_row_order_and_compression(
     )
     assert lines_of(said.out, "  changed:") == ['  changed: column "score" holds other values'], said.out
     assert lines_of(said.out, "DIVERGED") == [
-        "DIVERGED   1 of 3 differ: changed   packages not locked, none differ   TURN passed, with values that are not recorded"
+        "DIVERGED   1 of 3 differ: changed   packages not locked, none differ   TURN passed through, with values that are not recorded"
     ]
     assert said.code == 6
 
@@ -113,7 +113,7 @@ def test_other_files_of_the_same_table_are_reproduced_and_a_java_that_fails_prov
     assert said.code == 0, said.err
     run = project.record
     digest = run.outputs[0].compared.partition(":")[2][:8]
-    remarks = "packages not locked, none differ   TURN passed, with values that are not recorded   JAVA_TOOL_OPTIONS not set here"
+    remarks = "packages not locked, none differ   TURN passed through, with values that are not recorded   JAVA_TOOL_OPTIONS not set here"
     monkeypatch.setenv("TURN", "2")
     said = cli("replay", run.run_id)
     assert (said.code, said.out.splitlines()[:-1]) == (
@@ -123,7 +123,9 @@ def test_other_files_of_the_same_table_are_reproduced_and_a_java_that_fails_prov
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:+NoSuchOption")
     said = cli("replay", run.run_id)
     why = "Spark could not digest tables: Java gateway process exited before sending its port number"
-    remarks = "packages not locked, none differ   TURN, JAVA_TOOL_OPTIONS passed, with values that are not recorded"
+    remarks = (
+        "packages not locked, none differ   TURN, JAVA_TOOL_OPTIONS passed through, with values that are not recorded"
+    )
     [folder] = (project.root / ".reprolock" / "replays").glob("*-2")
     assert (said.code, said.out.splitlines()[:-1]) == (
         7,

@@ -68,7 +68,7 @@ def test_a_name_of_none_and_of_two(named: Project, cli: Cli) -> None:
         "hint: the newest are #2, #2, #1; see `reprolock runs`, or name another MLflow with --tracking-uri\n",
     )
     said = cli("show", "@latest~7")
-    assert (said.code, said.err.splitlines()[0]) == (2, "error: @latest~7 is no run: this folder has 3")
+    assert (said.code, said.err.splitlines()[0]) == (2, "error: @latest~7 is not there: this folder has only 3 runs")
 
 
 def test_a_shell_completes_them(named: Project) -> None:

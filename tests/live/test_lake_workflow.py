@@ -179,7 +179,7 @@ def test_names_that_would_leave_the_folder(hand: Hand, tmp_path: Path) -> None:
     for path in ("../a.csv", "x/../../a.csv", "./a.csv"):
         said = hand.said("put", str(tmp_path / "a.csv"), hand.at(f"main/{path}"))
         assert said.code == 2
-        assert f'"{path}" contains "." or ".." as a segment; name the folder itself' in said.err
+        assert f'"{path}" contains "." or ".." as a segment, which could lead out of its folder' in said.err
     assert hand.listed("main/") == []
 
 

@@ -84,7 +84,7 @@ class JarStore:
                     asked = ", ".join(str(source) for source in self.sources)
                     raise UsageError(
                         f'"{coordinate}" is in no repository: asked {asked}',
-                        hint="every Spark run is given it; put it into the repository",
+                        hint="reprolock adds this jar to every Spark run; mirror it in your Maven repository",
                     )
             if not is_zipfile(file):  # a proxy's error page that came with status 200
                 raise ServiceError(

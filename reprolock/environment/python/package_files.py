@@ -1,7 +1,7 @@
 """Choose the files that a locked environment is installed from on a platform, and fetch them.
 
-Of a package each platform takes one wheel, the first that its tags prefer; where none suits it, the source distribution, and
-then what that is built with. Each file's SHA-256 is one that repro.lock pins, and is checked as the bytes come in.
+Of a package this machine takes one wheel, the first that its tags prefer; for a platform that is named, every wheel that suits it is
+taken. Where none does, it is the source distribution, and then what that is built with. Each file's SHA-256 is one that repro.lock pins, and is checked as the bytes come in.
 """
 
 from __future__ import annotations

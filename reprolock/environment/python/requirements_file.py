@@ -114,7 +114,7 @@ def _split_option(text: str) -> tuple[str, str]:
 def _local(value: str, place: str, name: str) -> str:
     if re.match(r"(https?|ftp):", value):
         raise UsageError(
-            f"{place}: {value} is another file at every time that it is read, and a lock repeats what stands in the project",
+            f"{place}: {value} may be another file each time that it is read, and a lock repeats what is in the project",
             hint=f"save it beside {name} and name it there",
         )
     return value.removeprefix("file://")

@@ -1,7 +1,6 @@
 """`LakeFSLake`: the `Lake` protocol over a lakeFS server.
 
-What a call asks stands here; how it travels stands in `lakefs_transport`, what a refusal means in
-`lakefs_refusals`. Listings stay dictionaries until they become an `Object`: no model per entry.
+What a call asks stands here; how it travels stands in `transport`, what a refusal means in `error_mapping`. Listings stay dictionaries until they become an `Object`: no model per entry.
 """
 
 from __future__ import annotations

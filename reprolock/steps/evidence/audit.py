@@ -177,7 +177,7 @@ def _contradictions(found: Statements, record: Record, folder: Path, recorded: R
 def _unknown(intent: Line, run: Line, trust: Trust) -> Iterator[str]:
     for line, what in ((intent, "before the run"), (run, "after the run")):
         if not trust.has_role(line.key, "run"):
-            role = "has not the role run" if line.name else "does not stand in trust.toml"
+            role = "does not have the role run" if line.name else "is not in trust.toml"
             yield f"what was signed {what} is by {line.signer}, which {role}"
 
 
@@ -215,7 +215,7 @@ def _too_few(demand: Demand, verdicts: Sequence[Line], reviews: Sequence[Line]) 
         (demand.review, reviews, "reviews"),
     ):
         if len(there) < needed:
-            yield f"{what} of {counted(needed, 'key')} other than the author's are asked for, and {len(there) or 'none'} {'is' if len(there) < 2 else 'are'} there"
+            yield f"{what} by {counted(needed, 'key')} other than the author's are required, and there {'is' if len(there) == 1 else 'are'} {len(there) or 'none'}"
 
 
 def _own_words(found: Statements, trust: Trust, author: str | None) -> Iterator[str]:
@@ -229,7 +229,7 @@ def _own_words(found: Statements, trust: Trust, author: str | None) -> Iterator[
         elif line.name and line.kind in ("verdict", "review"):
             role: Literal["replay", "review"] = "replay" if line.kind == "verdict" else "review"
             if not trust.has_role(line.key, role):
-                yield f"line {line.number}: {line.name} has not the role {role}: not counted"
+                yield f"line {line.number}: {line.name} does not have the role {role}: not counted"
 
 
 def _unlocked(verdicts: Sequence[Line]) -> Iterator[str]:

@@ -92,8 +92,10 @@ def check_times(intent: Line, run: Line, record: Record, *, needed: bool) -> Ite
 def _rule(name: str, before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str:
     """`the tolerance of auc is not the one that was signed before the run: ±1e-2, signed ±1e-6`."""
     shown = name.partition(".")[2]
-    if before is None or now is None:
-        return f"{shown} is compared {'only since' if before is None else 'no longer, as it was'} before the run"
+    if before is None:
+        return f"{shown} is compared, and was not when the rules were signed"
+    if now is None:
+        return f"{shown} is not compared, and was when the rules were signed"
     others = {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)} - {"rel", "abs"}
     if others:
         return f"how {shown} is compared is not what was signed before the run: {', '.join(sorted(others))}"

@@ -136,5 +136,8 @@ def _pins(record: Record) -> list[Pinned]:
 
 def _some(pins: list[Pinned], target: str) -> tuple[Pinned, ...]:
     if not pins:
-        raise UsageError(f"{target} pins no data, so there is nothing to hold")
+        raise UsageError(
+            f"{target} pins no data, so there is nothing to hold",
+            hint="declare a dataset and run `reprolock lock`; `hold ls REPOSITORY` lists the holds of any repository",
+        )
     return tuple(dict.fromkeys(pins))

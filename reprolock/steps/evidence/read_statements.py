@@ -75,7 +75,7 @@ def read_statements(folder: Path, record: Record, trust: Trust | None, more: Seq
         try:
             lines.append(_line(number, data, record, trust, known))
         except ValueError as error:
-            said = "it says something else than statements do" if "\n" in str(error) else plain(str(error))
+            said = "it is not a valid statement" if "\n" in str(error) else plain(str(error))
             reasons.append(f"line {number} of {ATTESTATIONS}: {said}")
         known.add(line_digest(data))
     return Statements(tuple(lines), (*reasons, *_order(lines)), tuple(_remarks(lines, trust)))
@@ -97,7 +97,7 @@ def _line(number: int, data: bytes, record: Record, trust: Trust | None, known: 
     if link.run != record.run_id:
         raise Broken(f"it is about run {short(link.run)}, and this is run {short(record.run_id)}")
     if (link.previous is None) != (number == 1) or (link.previous is not None and link.previous not in known):
-        raise Broken("it does not stand behind the line that it was signed behind: one was changed, moved or removed")
+        raise Broken("its link to the line before is broken: one was changed, moved or removed")
     stamped = _stamped(signed.token, signed.signature, trust) if signed.token else None
     return Line(number, line_digest(data), signed.key_id, name, statement, stamped)
 
@@ -111,19 +111,21 @@ def _stamped(token: bytes, signature: bytes, trust: Trust | None) -> datetime | 
     try:
         return verify_token(token, signature, trust.roots)
     except ValueError:
-        raise Broken("its time stamp is of no authority in trust.toml, or of something else") from None
+        raise Broken("its time stamp is not by an authority in trust.toml, or is for something else") from None
 
 
 def _order(lines: Sequence[Line]) -> list[str]:
     """The intent stands first, the run second, all else behind them."""
     kinds: list[str] = [line.kind for line in lines]
     reasons = [
-        f"{ATTESTATIONS} has {kinds.count(kind)} statements on {what}, and one belongs there"
+        f"{ATTESTATIONS} has {kinds.count(kind)} statements about {what}, and one belongs there"
         for kind, what in (("intent", "what was to run"), ("run", "what came out"))
         if kinds.count(kind) > 1
     ]
     if kinds[:1] != ["intent"]:
-        reasons.append("nothing was signed before the command started: the first statement is not on what was to run")
+        reasons.append(
+            "nothing was signed before the command started: the first statement is not about what was to run"
+        )
     elif kinds[1:2] != ["run"]:
         reasons.append(
             "nothing was signed when the command had ended: the run was cut off, or its statement was removed"

@@ -87,7 +87,7 @@ def _check_options(spec: Spec, options: LockOptions) -> None:
                 hint=f"it declares {', '.join(sorted(spec.datasets)) or 'none'}",
             )
     if options.as_of is not None and options.as_of.tzinfo is None:
-        raise UsageError("--as-of has no offset from UTC", hint='write "2026-11-22T12:00:00Z" or "+01:00"')
+        raise UsageError("--as-of needs a time zone", hint="write 2026-11-22T12:00:00Z, or …+01:00")
 
 
 def _check_tables(spec: Spec) -> None:

@@ -29,9 +29,7 @@ def parse_param(text: str) -> tuple[str, Any]:
     """`max_iter=50` as a name and a TOML value; what is not a TOML value is taken as text. UsageError."""
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise UsageError(
-            f'--set "{text}" is not NAME=VALUE', hint="name a param and its value, such as `--set max_iter=50`"
-        )
+        raise UsageError(f'"{text}" is not NAME=VALUE', hint="write a name and its value, such as max_iter=50")
     try:
         return name, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

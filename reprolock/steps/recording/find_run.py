@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack, closing
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from reprolock.errors import UsageError
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.spec_file import read_spec
+from reprolock.model.words import counted
 from reprolock.steps.project.locate import which_mlflow
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_folders import RunHead, local_heads, runs_folder
@@ -69,7 +69,9 @@ class RunFinder:
             heads = [head for head in local_heads(self.root) if head.replay_of is None]
             number = int(ago[1] or 0)
             if heads and number >= len(heads):
-                raise UsageError(f"{name} is no run: this folder has {len(heads)}", hint=_list(heads))
+                raise UsageError(
+                    f"{name} is not there: this folder has only {counted(len(heads), 'run')}", hint=_list(heads)
+                )
             return heads[number] if heads else None
         found = [head for head in local_heads(self.root) if _answers(head, name)]
         exact = [head for head in found if head.run_id == name]
@@ -93,12 +95,14 @@ class RunFinder:
         number = int(ago[1] or 0)
         # Replays are counted out here.
         rows = self.tracker.runs(self._experiment, limit=4 * (number + 1) + 100)
-        found = next(islice((row for row in rows if REPLAY_OF_TAG not in row.tags), number, None), None)
-        if found is None:
+        found = [row.run_id for row in rows if REPLAY_OF_TAG not in row.tags]
+        if number >= len(found):
+            there = f"only {counted(len(found), 'run')}" if found else "no run"
             raise UsageError(
-                f"{name} is no run: MLflow at {self.tracker.place} has not so many", hint="see `reprolock runs`"
+                f"{name} is not there: MLflow at {self.tracker.place} has {there} of this experiment",
+                hint="see `reprolock runs`",
             )
-        return found.run_id
+        return found[number]
 
     @cached_property
     def tracker(self) -> Tracker:

@@ -78,7 +78,7 @@ def _beside(recorded: Recorded) -> Iterator[str]:
     if left_out:
         yield f"not compared: {', '.join(left_out)}"
     if not recorded.vouched:
-        yield "by a record that no MLflow here repeats"
+        yield "by a record that no MLflow here confirms"
 
 
 def list_unlocked(recorded: Record, replay: Record, environ: Mapping[str, str]) -> Iterator[str]:
@@ -93,7 +93,7 @@ def list_unlocked(recorded: Record, replay: Record, environ: Mapping[str, str]) 
     yield from _of_host(recorded.environment, replay.environment)
     if recorded.environment.isolated and recorded.environment.wheels != replay.environment.wheels:
         count = len({name for name, _ in recorded.environment.wheels.items() ^ replay.environment.wheels.items()})
-        yield f"{count} of {len(replay.environment.wheels)} packages with other files"
+        yield f"{count} of {len(replay.environment.wheels)} packages installed from other files"
     if recorded.reprolock != replay.reprolock:
         yield f"by reprolock {replay.reprolock}, recorded by {recorded.reprolock}"
     if not recorded.environment.isolated:
@@ -103,7 +103,7 @@ def list_unlocked(recorded: Record, replay: Record, environ: Mapping[str, str]) 
     if recorded.mode == "in-place":
         yield "recorded in the project's folder, where other files stood too"
     if passed := [name for name in recorded.pass_env if name in environ]:
-        yield f"{', '.join(passed)} passed, with values that are not recorded"
+        yield f"{', '.join(passed)} passed through, with values that are not recorded"
     if missing := [name for name in recorded.pass_env if name not in environ]:
         yield f"{', '.join(missing)} not set here"
     yield from _of_spark(recorded, replay)

@@ -71,7 +71,8 @@ def report(
     commit = merge_base(root, base)
     if commit is None:
         raise UsageError(
-            f"{base} is no git revision that this project's history shares", hint="fetch it, or name another"
+            f"{base} is not a commit that this project's history shares",
+            hint="commit first, fetch it (`git fetch origin main`), or name another",
         )
     spec_then = blob_at(root, commit, f"./{SPEC}")
     if spec_then is None or blob_at(root, commit, f"./{LOCK}") is None:

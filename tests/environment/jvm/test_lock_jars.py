@@ -188,7 +188,10 @@ def test_a_listener_that_is_nowhere(layout: Layout, home: SparkHome, tmp_path: P
     store = JarStore(tmp_path / "jars", (layout.source,))
     error = failure(resolve, (), spark=home, s3a=False, java=nowhere, store=store)
     assert error.message == f'"{LISTENER}" is in no repository: asked {layout.source.url} (a test)'
-    assert (error.hint, error.exit_code) == ("every Spark run is given it; put it into the repository", 2)
+    assert (error.hint, error.exit_code) == (
+        "reprolock adds this jar to every Spark run; mirror it in your Maven repository",
+        2,
+    )
     error = failure(resolve, (), spark=home, s3a=False, java=nowhere, store=store, offline=True)
     assert error.message == f'"{LISTENER}" is not in the store, and --offline does not download it'
     assert (error.hint, error.exit_code) == ("run once without --offline", 5)

@@ -259,7 +259,7 @@ def test_offline_and_not_cached(bench: Bench) -> None:
     pin = resolve(EnvironmentSpec(packages=("six==1.17.0",)), bench.root, python=PYTHON, environ=variables)
     with pytest.raises(ServiceError) as caught:
         ensure(pin, bench.store, environ=variables | {"UV_CACHE_DIR": bench.environ["UV_CACHE_DIR"]}, offline=True)
-    assert str(caught.value) == "six is not in uv's cache, and --offline keeps from the package index"
+    assert str(caught.value) == "six is not in uv's cache, and --offline does not ask the package index"
     assert caught.value.exit_code == 5
 
 

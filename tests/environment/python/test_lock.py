@@ -304,7 +304,7 @@ def test_an_index_that_is_down_is_named_without_its_keys(tmp_path: Path) -> None
 def test_offline_and_not_cached(tmp_path: Path) -> None:
     with pytest.raises(ServiceError) as caught:
         pin(tmp_path, "six", variables={"UV_CACHE_DIR": str(tmp_path / "uv")}, offline=True)
-    assert str(caught.value) == "six is not in uv's cache, and --offline keeps from the package index"
+    assert str(caught.value) == "six is not in uv's cache, and --offline does not ask the package index"
     assert caught.value.hint == "run the same once without --offline"
     assert caught.value.exit_code == 5
 

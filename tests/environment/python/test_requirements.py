@@ -268,7 +268,7 @@ def test_options_that_name_an_index_are_kept_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("-r https://example.com/r.txt", "r.in:1: https://example.com/r.txt is another file at every time that it is read, and a lock repeats what stands in the project"),
+        ("-r https://example.com/r.txt", "r.in:1: https://example.com/r.txt may be another file each time that it is read, and a lock repeats what is in the project"),
         ("--pre", "r.in:1: --pre is not understood here; -r, -c, --hash and options that name an index are"),
         ("-e .", "r.in:1: -e names a path on this machine, which no other machine has; name code in run.code instead"),
         ("six --config-settings=a=b", "r.in:1: --config-settings is not understood after a requirement; only --hash is"),

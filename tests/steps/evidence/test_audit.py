@@ -85,14 +85,14 @@ def test_any_flipped_byte(folder: Path, look: Callable[..., Audit]) -> None:
 
 def test_any_other_order_of_statements(folder: Path, look: Callable[..., Audit]) -> None:
     lines = read_lines(folder)
-    moved = "it does not stand behind the line that it was signed behind: one was changed, moved or removed"
+    moved = "its link to the line before is broken: one was changed, moved or removed"
     for at in range(3):
         write_lines(folder, [*lines[:at], lines[at + 1], lines[at], *lines[at + 2 :]])
         assert any(moved in reason for reason in look(folder).reasons), at
         write_lines(folder, [*lines[:at], *lines[at + 1 :]])
         assert any(moved in reason for reason in look(folder).reasons), at
     write_lines(folder, lines[:3])
-    assert look(folder).reasons == ("reviews of 1 key other than the author's are asked for, and none is there",)
+    assert look(folder).reasons == ("reviews by 1 key other than the author's are required, and there are none",)
     (folder / "attestations.jsonl").write_bytes(b"\n".join(lines))  # cut short at its end by one byte: nothing is lost
     assert look(folder).outcome == "TRUSTED"
 
@@ -106,7 +106,7 @@ def test_any_other_order_of_statements(folder: Path, look: Callable[..., Audit])
         ),
         (
             lambda record: record["rules"].pop("outputs.report"),
-            "report is compared no longer, as it was before the run",
+            "report is not compared, and was when the rules were signed",
         ),
         (
             lambda record: record["rules"]["outputs.report"].update(compare="none"),
@@ -162,12 +162,12 @@ def test_an_author_who_signs_all_of_it_again(
 
     # A second key in trust: its verdict is missing, or it is about another record.
     assert look(folder).reasons == (
-        "verdicts REPRODUCED of 1 key other than the author's are asked for, and none is there",
-        "reviews of 1 key other than the author's are asked for, and none is there",
+        "verdicts REPRODUCED by 1 key other than the author's are required, and there are none",
+        "reviews by 1 key other than the author's are required, and there are none",
     )
     append(folder, *old[2:])
     reasons = look(folder).reasons
-    assert "line 3 of attestations.jsonl: it does not stand behind" in reasons[0]
+    assert "line 3 of attestations.jsonl: its link to the line before is broken" in reasons[0]
     assert any(reason.startswith("verdicts REPRODUCED of 1 key") for reason in reasons)
 
     # A time stamp in trust: there is none.
@@ -195,8 +195,8 @@ def test_a_key_that_nobody_knows(folder: Path, case: Case, look: Callable[..., A
     shown = open_key({"REPROLOCK_SIGNING_KEY": str(case.keys / "stranger.pem")})
     assert shown is not None
     key = f"the unknown key {shown.public.id[:12]}"
-    assert f"what was signed before the run is by {key}, which does not stand in trust.toml" in reasons
-    assert f"what was signed after the run is by {key}, which does not stand in trust.toml" in reasons
+    assert f"what was signed before the run is by {key}, which is not in trust.toml" in reasons
+    assert f"what was signed after the run is by {key}, which is not in trust.toml" in reasons
 
 
 def test_no_statements(folder: Path, case: Case, look: Callable[..., Audit]) -> None:
@@ -208,12 +208,12 @@ def test_a_role_that_a_key_has_not(folder: Path, case: Case, look: Callable[...,
     trust = case.trust(tmp_path / "roles", ci=["run"], auditor=["review"], reviewer=["replay"])
     found = look(folder, trust)
     assert found.reasons == (
-        "verdicts REPRODUCED of 1 key other than the author's are asked for, and none is there",
-        "reviews of 1 key other than the author's are asked for, and none is there",
+        "verdicts REPRODUCED by 1 key other than the author's are required, and there are none",
+        "reviews by 1 key other than the author's are required, and there are none",
     )
     assert found.remarks == (
-        "line 3: auditor has not the role replay: not counted",
-        "line 4: reviewer has not the role review: not counted",
+        "line 3: auditor does not have the role replay: not counted",
+        "line 4: reviewer does not have the role review: not counted",
     )
 
 
@@ -235,7 +235,7 @@ def test_a_quorum(folder: Path, case: Case, look: Callable[..., Audit], tmp_path
     trust = case.trust(tmp_path / "quorum", ci=auditors["ci"], auditor=["replay"], stranger=["replay"])
     assert look(folder, trust, threshold=1).outcome == "TRUSTED"
     alone = look(folder, trust, threshold=2)
-    assert alone.reasons == ("verdicts REPRODUCED of 2 keys other than the author's are asked for, and 1 is there",)
+    assert alone.reasons == ("verdicts REPRODUCED by 2 keys other than the author's are required, and there is 1",)
     write_lines(tmp_path, [_verdict(case, folder, "ci", "REPRODUCED")])
     own = look(folder, trust, threshold=2, statements=[tmp_path / "attestations.jsonl"])
     assert own.reasons == alone.reasons

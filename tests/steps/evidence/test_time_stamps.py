@@ -89,7 +89,7 @@ def test_rules_that_were_signed_after_the_result(case: Case, tsa: Authority, tmp
     write_lines(folder, [lines[0][:-1] + token, lines[1]])
     reasons = look(case, folder, tsa, tmp_path / "c").reasons
     assert reasons[0] == (
-        "line 1 of attestations.jsonl: its time stamp is of no authority in trust.toml, or of something else"
+        "line 1 of attestations.jsonl: its time stamp is not by an authority in trust.toml, or is for something else"
     )
 
 
@@ -97,7 +97,7 @@ def test_another_authority(case: Case, tmp_path: Path) -> None:
     with authority(tmp_path / "other") as other:
         reasons = look(case, case.artifacts, other, tmp_path / "trust").reasons
     assert reasons[0] == (
-        "line 1 of attestations.jsonl: its time stamp is of no authority in trust.toml, or of something else"
+        "line 1 of attestations.jsonl: its time stamp is not by an authority in trust.toml, or is for something else"
     )
 
 

@@ -51,7 +51,7 @@ def test_a_sample_is_the_same_for_the_same_seed() -> None:
         (["x=1,1"], [], "--set x names 1 twice"),
         (["x=1", "x=2"], [], "--set x is given twice"),
         (["x="], [], "--set x names no value"),
-        (["x"], [], '--set "x" is not NAME=VALUE'),
+        (["x"], [], '"x" is not NAME=VALUE'),
         ([], ["train=main,"], '--data "train=main," is not NAME=REF,REF'),
     ],
 )

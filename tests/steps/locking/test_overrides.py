@@ -58,7 +58,7 @@ def test_data_takes_another_ref_for_one_run(project: Project, cli) -> None:
         (["--set", "n=two"], '--set n: repro.toml has the integer 1 there, not the text "two"\nhint: give a value of the same type'),
         (["--set", "n=true"], "--set n: repro.toml has the integer 1 there, not the truth value true\nhint: give a value of the same type"),
         (["--set", "name=5"], "--set name: repro.toml has the text \"a\" there, not the integer 5\nhint: write it in quotes: --set 'name=\"5\"'"),
-        (["--set", "n"], '--set "n" is not NAME=VALUE\nhint: name a param and its value, such as `--set max_iter=50`'),
+        (["--set", "n"], '"n" is not NAME=VALUE\nhint: write a name and its value, such as max_iter=50'),
         (["--data", "trian=main"], '--data trian: repro.toml declares no dataset "trian"\nhint: it declares train'),
         (["--data", "train=mian"], '--data train=mian: no branch, tag or commit "mian" in the repository "example-repo"\nhint: did you mean "main"?'),
         (["--data", "train"], 'invalid value for --data: "train" is not NAME=VALUE\nhint: `reprolock run --help` shows the options'),

@@ -199,7 +199,7 @@ def test_nothing_declared(side: Side, recorded: Recorded) -> None:
     side.recorded = recorded._replace(spec=recorded.spec.model_copy(update={"outputs": none, "metrics": {}}))
     assert (
         side.verdict().reason
-        == 'nothing is declared to compare: repro.toml names no metric, and no output but with compare = "none"'
+        == "nothing is declared to compare: repro.toml has no metric and no output that is compared"
     )
     assert side.verdict().kind == "NOT REPLAYABLE"
 
@@ -256,10 +256,10 @@ def with_environment(record: Record, **changes: Any) -> dict[str, Any]:
 
 def test_remarks(side: Side, recorded: Recorded) -> None:
     left_out = "not compared: log, model.time"
-    assert side.verdict().unlocked == ("TURN passed, with values that are not recorded", left_out)
+    assert side.verdict().unlocked == ("TURN passed through, with values that are not recorded", left_out)
     assert side.verdict({}).unlocked == ("TURN not set here", left_out)
     side.recorded = recorded._replace(vouched=False)
-    assert side.verdict({}).unlocked == ("TURN not set here", left_out, "by a record that no MLflow here repeats")
+    assert side.verdict({}).unlocked == ("TURN not set here", left_out, "by a record that no MLflow here confirms")
     side.changes |= with_environment(
         recorded.record, python="3.11.99", platform="Plan9 sparc", wheels={"alpha": "0" * 64}
     )
@@ -268,7 +268,7 @@ def test_remarks(side: Side, recorded: Recorded) -> None:
     assert found.unlocked[:4] == (
         f"on Python 3.11.99, recorded {environment.python}",
         f"on Plan9 sparc, recorded {environment.platform}",
-        "1 of 1 packages with other files",
+        "1 of 1 packages installed from other files",
         f"by reprolock 9.0, recorded by {recorded.record.reprolock}",
     )
     assert found.kind == "REPRODUCED"
