@@ -168,7 +168,7 @@ def test_an_author_who_signs_all_of_it_again(
     append(folder, *old[2:])
     reasons = look(folder).reasons
     assert "line 3 of attestations.jsonl: its link to the line before is broken" in reasons[0]
-    assert any(reason.startswith("verdicts REPRODUCED of 1 key") for reason in reasons)
+    assert any(reason.startswith("verdicts REPRODUCED by 1 key") for reason in reasons)
 
     # A time stamp in trust: there is none.
     stamped = '[timestamps.tsa]\ncertificate = "tsa.pem"\n'
