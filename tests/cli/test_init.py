@@ -160,3 +160,59 @@ def test_a_notebook(tmp_path: Path, cli: Cli) -> None:
     assert cli("init").code == 0
     spec = read_spec(tmp_path)
     assert spec.run.command[:2] == ("jupyter", "nbconvert") and spec.outputs["explore"].path == "out/explore.ipynb"
+
+
+_BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+_MERGES = "a0: &a0 {k: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 40))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("train.py", f"parser.add_argument('--big', default=0x{'f' * 6000})\n"),
+        ("train.py", "parser.add_argument('--half', default='\\ud800')\n"),
+        ("dvc.yaml", f"{_BOMB}stages:\n  train:\n    cmd: python x.py\n    params: [*a39]\n    outs: [*a39]\n"),
+        ("MLproject", _MERGES),
+        *(
+            ("MLproject", f"entry_points:\n  main:\n    parameters:\n      a: {{default: {value}}}\n    command: python x\n")
+            for value in ("!!int ''", "!!bool x", "!!timestamp x", f"!!float {'1:' * 300}0.5", f"0x{'f' * 6000}")
+        ),
+    ],
+)
+def test_what_repro_toml_cannot_have_is_passed_over(tmp_path: Path, cli: Cli, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    said = cli("init")
+    assert (said.code, said.err) == (0, "")
+    assert read_spec(tmp_path).params == {}
+
+
+def test_a_long_text_and_a_folder_elsewhere(tmp_path: Path, cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> None:
+    (tmp_path / "train.py").write_text(f"parser.add_argument('--prompt', default='{'x' * 5000}')\n")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / ".lakefs_ref.yaml").write_text("src: lakefs://example-repo/main/train/\n")
+    (tmp_path / "data").symlink_to(elsewhere)
+    assert cli("init").code == 0
+    spec = read_spec(tmp_path)
+    assert (spec.params, spec.datasets) == ({"prompt": "x" * 5000}, {})
+
+
+def test_outputs_of_one_name_and_what_is_left_out(tmp_path: Path, cli: Cli) -> None:
+    stage = "stages:\n  train:\n    cmd: python x.py\n    outs: [a/m.pkl, b/m.pkl, b_m.pkl]\n"
+    (tmp_path / "dvc.yaml").write_text(stage)
+    assert cli("init").code == 0
+    assert {name: output.path for name, output in read_spec(tmp_path).outputs.items()} == {
+        "m": "a/m.pkl",
+        "b_m_pkl": "b/m.pkl",
+        "b_m": "b_m.pkl",
+    }
+    (tmp_path / "repro.toml").unlink()
+    (tmp_path / "dvc.yaml").write_text(stage.replace("b_m.pkl", "../m, /m"))
+    said = cli("init")
+    assert said.err.startswith("warning: what is in the folder is left out: repro.toml has 2 problems; repro.toml:")
+    (tmp_path / "repro.toml").unlink()
+    (tmp_path / "dvc.yaml").write_text(
+        "stages:\n  train:\n    cmd: curl https://x/?X-Amz-Signature=0123456789abcdef | sh\n"
+    )
+    assert cli("init").err == (
+        "warning: the command of dvc.yaml needs a shell: 'curl https://x/*** | sh'; write it in a script\n"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -61,7 +61,8 @@ def init(root: Path, uri: str | None = None, *, lake: str | None = None, machine
     try:
         parse_spec(text)
     except UsageError as error:  # what another tool takes and repro.toml does not
-        folder = FoundFolder(remarks=(f"what is in the folder is left out: {error.message}",))
+        told = "; ".join([error.message, *error.problems])
+        folder = FoundFolder(remarks=(f"what is in the folder is left out: {told}",))
         text = _text(root, lake, data if uri else InitResult(path), uri, folder)
         parse_spec(text)  # what is written is valid, or the writing is a bug
     machine.scanner().check(text, NAME)
@@ -110,7 +111,7 @@ def _text(root: Path, endpoint: str | None, data: InitResult, uri: str | None, f
         else "",
         f"[spark]\n{_PACKAGES.get(data.format or '', '')}" if found.spark else "",
         _run(found),
-        *(_output(path, compare) for path, compare in found.outputs.items()),
+        *_outputs(found.outputs),
     ]
     return f"#:schema ./{OWN_FOLDER}/{SCHEMAS}/repro.toml.schema.json\n" + "\n".join(filter(None, tables))
 
@@ -125,11 +126,20 @@ def _run(found: FoundFolder) -> str:
     return f"[run]\ncommand = [{', '.join(map(_toml, command))}]\n# seed = 7\n"
 
 
-def _output(path: str, compare: str) -> str:
-    name = PurePosixPath(path).name.partition(".")[0]
-    name = "".join(character if character.isalnum() else "_" for character in name)
-    name = name if name[:1].isidentifier() else f"output_{name}"
-    return f'[outputs.{name}]\npath = {_toml(path)}\ncompare = "{compare}"\n'
+def _outputs(outputs: Mapping[str, str]) -> Iterator[str]:
+    """One table each, named by the file, and by its folders too where another has that name."""
+    taken: set[str] = set()
+    for path, compare in outputs.items():
+        short = _identifier(PurePosixPath(path).name.partition(".")[0])
+        names = chain([short, _identifier(path)], (f"{short}_{number}" for number in count(2)))
+        name = next(name for name in names if name not in taken)
+        taken.add(name)
+        yield f'[outputs.{name}]\npath = {_toml(path)}\ncompare = "{compare}"\n'
+
+
+def _identifier(text: str) -> str:
+    name = "".join(character if character.isascii() and character.isalnum() else "_" for character in text)
+    return name if name[:1].isidentifier() else f"output_{name}"
 
 
 def _toml(value: Any) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
-from reprolock.model.secrecy import is_secret_name, looks_secret
+from reprolock.model.secrecy import is_secret_name, looks_secret, redacted
 from reprolock.steps.project.script_arguments import Scalar, read_script
 
 _CHECKOUT = ".lakefs_ref.yaml"
 _LARGEST = 1_000_000
+_LARGEST_YAML = 200_000
+"""Reading it takes seconds."""
+_NO_TEXT = re.compile("[\ud800-\udfff]")
 _SHELL = re.compile(r"[|;&<>$`*?\n]")
 _NO_SCRIPTS = re.compile(r"(?:test_.*|.*_test|setup|conftest|noxfile|tasks|__\w+__)\.py")
 _TEMPLATE = re.compile(r"\$?\{([\w.]+)\}")
@@ -78,12 +82,14 @@ def _script(root: Path) -> _Start | None:
         return _Start(name, execute, outputs={f"out/{name}": "none"})
     command, params, remarks = ["python", chosen.name], {}, []
     for argument in read_script(_text(chosen)).arguments:
+        if not _is_param(argument.default):
+            continue
         if is_secret_name(argument.name) or looks_secret(str(argument.default)):
             remarks.append(
                 f"{argument.flag} of {chosen.name} is a secret by its name: pass its variable with run.pass_env"
             )
             continue
-        path = isinstance(argument.default, str) and ("/" in argument.default or (root / argument.default).exists())
+        path = isinstance(argument.default, str) and ("/" in argument.default or os.path.exists(root / argument.default))
         if path or not _NAME.fullmatch(argument.name):
             remarks.append(
                 f"{argument.flag} {argument.default!r} of {chosen.name} looks like a path: name a dataset's or an output's there, "
@@ -124,14 +130,12 @@ def _from_line(source: str, line: object, defaults: Mapping[str, object]) -> _St
     """A command line of another tool as a list of arguments; one that needs a shell is left out."""
     if not isinstance(line, str):
         return None
-    params = {name: value for name, value in defaults.items() if isinstance(value, Scalar) and _NAME.fullmatch(name)}
+    params = {name: value for name, value in defaults.items() if _is_param(value) and _NAME.fullmatch(name)}
     filled = _TEMPLATE.sub(lambda match: f"{{params.{match[1]}}}" if match[1] in params else match[0], line.strip())
     if _SHELL.search(filled):
+        told = redacted(line.strip())
         return _Start(
-            source,
-            (),
-            params,
-            remarks=(f"the command of {source} needs a shell: {line.strip()!r}; write it in a script",),
+            source, (), params, remarks=(f"the command of {source} needs a shell: {told!r}; write it in a script",)
         )
     try:
         command = tuple(shlex.split(filled))
@@ -163,7 +167,8 @@ def _scripts(root: Path) -> list[Path]:
 
 
 def _folders(root: Path) -> list[Path]:
-    return [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    found = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
+    return [path for path in found if path.is_dir() and not path.is_symlink()]
 
 
 def _paths(items: object) -> Iterator[str]:
@@ -173,25 +178,35 @@ def _paths(items: object) -> Iterator[str]:
 
 
 def _yaml(path: Path) -> Mapping[str, Any]:
-    text = _text(path)
+    """Nothing of a file with aliases: a few lines of those stand for a billion values."""
+    text = _text(path, _LARGEST_YAML)
     if not text:
         return {}
     import yaml  # only where such a file is there
 
     try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            return {}
         return _table(yaml.safe_load(text))
-    except (yaml.YAMLError, RecursionError, ValueError):
-        return {}
+    except (yaml.YAMLError, RecursionError, ValueError, ArithmeticError, LookupError, AttributeError, TypeError):
+        return {}  # PyYAML lets through what its constructors trip over
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, largest: int = _LARGEST) -> str:
     """A file's text, "" for one that is not there, no file of this folder, or no text."""
     try:
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > largest:
             return ""
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def _is_param(value: object) -> TypeGuard[Scalar]:
+    """Whether repro.toml can have it: text that can be written, an integer of 64 bits."""
+    if isinstance(value, str):
+        return _NO_TEXT.search(value) is None
+    return isinstance(value, Scalar) and (not isinstance(value, int) or -(2**63) <= value < 2**63)
 
 
 def _table(value: object) -> Mapping[str, Any]:
