@@ -134,7 +134,7 @@ def wait_for(what: Callable[[], object], seconds: float = 60.0) -> None:
 def in_background(root: Path, *arguments: str, environ: Mapping[str, str] = {}) -> Iterator[subprocess.Popen[str]]:
     """A `reprolock` of its own, as a shell starts it; killed at the end if it is still there."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "reprolock", "-C", str(root), *arguments],
+        [sys.executable, "-P", "-m", "reprolock", "-C", str(root), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
 from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import click
 
 from reprolock.cli.options import Settings, add_shared_options
 from reprolock.cli.terminal import RESULT, flush
 from reprolock.errors import MachineError
+
+if TYPE_CHECKING:
+    from reprolock.steps.maintenance.ui import Page
 
 _STARTING_SECONDS = 120.0
 
@@ -37,8 +44,19 @@ def ui(settings: Settings, port: int, no_browser: bool, tracking_uri: str | None
         return
     if _listens(port):
         raise MachineError(f"port {port} is taken by another program", hint="choose another one with --port")
+    with TemporaryDirectory(prefix="reprolock-ui-", ignore_cleanup_errors=True) as folder:
+        _serve(settings, found, port, no_browser, Path(folder))
+
+
+def _serve(settings: Settings, found: Page, port: int, no_browser: bool, folder: Path) -> None:
+    """Until Ctrl-C, in an empty folder: Python and MLflow's server import what stands where they are started."""
     server = subprocess.Popen(
-        found.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        found.command,
+        cwd=folder,
+        env=dict(os.environ) | {"PYTHONSAFEPATH": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         deadline = time.monotonic() + _STARTING_SECONDS

@@ -7,17 +7,23 @@ import signal
 import socket
 import urllib.request
 
+import pytest
 from command_line import Cli
 from project import Project, in_background
 
 from reprolock.stack.process import free_ports
 
 
-def test_the_page_is_served_until_ctrl_c(project: Project, cli: Cli) -> None:
+def test_the_page_is_served_until_ctrl_c(project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     project.edit("[run]", '[environment]\nisolated = false\n\n[run]\ncode = ["train.py"]')
     assert cli("lock").code == cli("run").code == 0
     [port] = free_ports(1)
     experiment = project.stored().info.experiment_id
+    # What stands in the folder is not executed, whatever its name.
+    trap = f'open({str(project.root / "executed")!r}, "w").close()\nraise SystemExit("executed")\n'
+    for name in ("mlflow", "flask", "uvicorn", "gunicorn", "gunicorn.conf", "json", "sitecustomize"):
+        (project.root / f"{name}.py").write_text(trap)
+    monkeypatch.chdir(project.root)
     with in_background(project.root, "ui", "--port", str(port), "--no-browser") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == f"http://127.0.0.1:{port}/#/experiments/{experiment}\n"
@@ -26,6 +32,7 @@ def test_the_page_is_served_until_ctrl_c(project: Project, cli: Cli) -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == 0
+    assert not (project.root / "executed").exists()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
