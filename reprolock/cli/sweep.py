@@ -66,6 +66,7 @@ def sweep(
     Called again, it goes on: what has finished is not run again. Exit 1 where a run failed.
     """
     from reprolock.steps.experiments.grid import parse_grid
+    from reprolock.steps.experiments.parent import as_recorded
     from reprolock.steps.experiments.sweep import SweepOptions  # the library is loaded when a command runs
 
     if most and least:
@@ -79,7 +80,7 @@ def sweep(
         names = [axis.name for axis in grid.axes]
         settings.rows([names, *([axis.shown(each) for axis in grid.axes] for each in grid.combinations())])
         settings.result(
-            {"runs": [{"params": dict(each.params), "data": dict(each.data)} for each in grid.combinations()]}
+            {"runs": [{"params": as_recorded(each.params), "data": dict(each.data)} for each in grid.combinations()]}
         )
         return
     from reprolock.steps.experiments.page import table, write_page  # jinja2, where something is run
@@ -107,11 +108,13 @@ def _rows(shown: Table) -> list[list[str]]:
 
 
 def _document(done: Sweep, best: SweepRun | None) -> dict[str, object]:
+    from reprolock.steps.experiments.parent import as_recorded  # the library is loaded when a command runs
+
     return {
         "parent": done.parent,
         "runs": [
             {
-                "params": dict(run.what_if.params),
+                "params": as_recorded(run.what_if.params),
                 "data": dict(run.what_if.data),
                 "run_id": run.record.run_id if run.record else None,
                 "status": run.record.status if run.record else None,

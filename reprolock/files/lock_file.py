@@ -54,7 +54,7 @@ def parse_lock(data: bytes, name: str = NAME) -> Lock:
         raise LockError(f"{name} has git's conflict markers", hint=merge if name == NAME else restore)
     try:
         tables = tomllib.loads(data.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:  # what is no UTF-8 or no TOML, and a number of thousands of digits
         raise LockError(f"{name} is not valid TOML: {str(error)[:1].lower()}{str(error)[1:]}", hint=restore) from None
     except RecursionError:
         raise LockError(f"{name} is nested too deeply to be a lock", hint=restore) from None

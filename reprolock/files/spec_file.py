@@ -46,7 +46,7 @@ def parse_spec(text: str, name: str = NAME) -> Spec:
         raise UsageError(
             f"{name} is nested too deeply", hint=f"at most {DEEPEST} tables and lists in one another"
         ) from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a number of thousands of digits, too
         raise UsageError(f"{name} is not valid TOML: {_lower(str(error))}", hint=_toml_hint(text)) from None
     try:
         return Spec.model_validate(tables)

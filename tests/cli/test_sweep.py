@@ -41,7 +41,7 @@ def swept(project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Projec
         '[environment]\nisolated = false\n\n[run]\ncode = ["train.py"]\nseed = 7\npass_env = ["GATE", "MY_TOKEN"]',
     )
     project.add(
-        '\n[params]\ndepth = 1\n\n[outputs.model]\npath = "out/model.json"\ncompare = "json"\n\n[metrics]\nauc = "exact"\n'
+        '\n[params]\ndepth = 1\nrate = 0.5\nkind = "a"\n\n[outputs.model]\npath = "out/model.json"\ncompare = "json"\n\n[metrics]\nauc = "exact"\n'
     )
     assert cli("lock").code == 0
     assert cli("data", "branch", "lakefs://example-repo/main", "exp").code == 0
@@ -76,7 +76,11 @@ def test_a_grid_of_params_and_data(swept: Project, cli: Cli, tmp_path: Path) -> 
     records = {record.run_name: record for record in local_records(swept.root)}
     assert sorted(records) == [f"depth={depth}, train={ref}" for depth in (2, 4) for ref in ("exp", "main")]
     best = records["depth=4, train=exp"]
-    assert (best.params, best.seed, best.status) == ({"depth": 4}, 7, "FINISHED")
+    assert (best.params, best.seed, best.status) == (
+        {"depth": 4, "rate": 0.5, "kind": "a"},
+        7,
+        "FINISHED",
+    )
     [parent] = {record.parent for record in records.values()}
     assert f"Parent run {parent[:8]} holds them" in said.err
     stored = swept.stored(best.run_id)
@@ -134,6 +138,41 @@ def test_stopped_and_gone_on_with(swept: Project, cli: Cli, tmp_path: Path) -> N
     assert said.err.splitlines()[0] == "3 runs, 1 of them finished before"
 
 
+def test_a_run_of_other_code_is_none_of_the_grid(swept: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATE", str(swept.root / "train.py"))
+    change = """
+    if depth == 2:
+        open(os.environ["GATE"], "a").write("# changed")
+    """
+    swept.script(TRAIN.replace('gate = os.environ.get("GATE")', f"gate = None{change}"))
+    before = (swept.root / "train.py").read_text()
+    said = cli("sweep", "--set", "depth=2,4")
+    assert said.code == 2
+    assert said.err.splitlines()[-2] == "error: the sweep was given up, for the project changed while it ran: code"
+    assert [record.status for record in local_records(swept.root)] == ["FINISHED", "FINISHED"]
+    (swept.root / "train.py").write_text(before)
+    said = cli("sweep", "--set", "depth=2,4")
+    assert said.err.splitlines()[0] == "2 runs, 1 of them finished before"
+
+
+def test_what_was_not_published_is_not_done(swept: Project, cli: Cli) -> None:
+    swept.edit('compare = "json"', 'compare = "json"\npublish = "lakefs://example-repo/main/{params.rate}/"')
+    arguments = ["sweep", "--set", "rate=nan, 2", "--json"]
+    assert cli(*arguments, "--no-publish").code == 0
+    said = cli(*arguments, "--merge")
+    assert (said.code, said.err.splitlines()[0]) == (0, "2 runs"), said.err
+    document = json.loads(said.out, parse_constant=pytest.fail)
+    assert [run["params"] for run in document["runs"]] == [{"rate": "NaN"}, {"rate": 2}]
+    assert sorted(line.split()[0] for line in cli("data", "ls", "lakefs://example-repo/main/").out.splitlines()) == [
+        "2.0/",
+        "nan/",
+        "train/",
+    ]
+    said = cli(*arguments, "--merge")
+    assert said.err.splitlines()[0] == "2 runs, 2 of them finished before"
+    assert cli("replay", json.loads(said.out)["runs"][0]["run_id"]).code == 0
+
+
 def test_what_is_refused_before_anything_runs(swept: Project, cli: Cli) -> None:
     def refused(*arguments: str) -> str:
         said = cli("sweep", *arguments)
@@ -142,6 +181,13 @@ def test_what_is_refused_before_anything_runs(swept: Project, cli: Cli) -> None:
 
     assert refused("--set", "nope=1,2") == '--set nope: repro.toml declares no param "nope"'
     assert refused("--set", "depth=1,two") == '--set depth: repro.toml has the integer 1 there, not the text "two"'
+    assert refused("--set", 'kind="a", "AKIAIOSFODNN7EXAMPLE"').startswith("--set kind")
+    assert refused("--set", "rate=1, 1.0") == "--set rate: 1 and 1.0 are one value"
+    assert refused("--set", "rate=nan,nan") == "--set rate names nan twice"
+    assert refused("--set", f"depth=1,{'9' * 5000}").startswith("--set depth: repro.toml has the integer 1 there, not")
+    assert refused("--set", "depth=1]\nb=[2").startswith("--set depth: repro.toml has the integer 1 there, not")
+    assert refused("--set", "depth=1,2 # 3").startswith("--set depth: repro.toml has the integer 1 there, not")
+    assert refused("--data", "train=main,exp/more").startswith("--data train=exp/more: ")
     assert refused("--data", "train=main,nope").startswith("--data train=nope: ")
     assert refused("--set", "depth=1", "--max", "a", "--min", "b") == "--max and --min cannot be used together"
     swept.edit('compare = "json"', 'compare = "json"\npublish = "lakefs://example-repo/main/model/"')

@@ -394,7 +394,7 @@ def _project(declaration: Declaration, python: str) -> dict[str, Any]:
 def _read_pylock(path: Path) -> Sequence[Package]:
     try:
         return Pylock.from_dict(tomllib.loads(path.read_text(encoding="utf-8"))).packages
-    except (PylockValidationError, tomllib.TOMLDecodeError) as error:
+    except (PylockValidationError, ValueError) as error:
         raise ReprolockError(
             f"uv's answer is no pylock.toml: {error}", hint="report this, with the version of uv"
         ) from error

@@ -61,7 +61,7 @@ def parse_trust(text: str, name: str) -> TrustPolicy:
     try:
         tables = tomllib.loads(text)
         return TrustPolicy.model_validate(tables)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a number of thousands of digits, too
         raise UsageError(f"{name} is no valid TOML: {str(error)[:1].lower()}{str(error)[1:]}") from None
     except ValidationError as error:
         from reprolock.files.validation_errors import sentences  # a parser with positions: only once there is a fault

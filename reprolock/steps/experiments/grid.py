@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Sequence
 from math import prod
 from random import Random
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 
 from reprolock.errors import UsageError
 from reprolock.model.placeholders import as_argument
-from reprolock.steps.locking.overrides import WhatIf, parse_param
+from reprolock.steps.locking.overrides import WhatIf, parse_param, parse_value
 
 
 class Axis(NamedTuple):
@@ -85,7 +84,7 @@ def parse_grid(params: Sequence[str], data: Sequence[str]) -> Grid:
         if not axis.values:
             raise UsageError(f"{axis.option} {axis.name} names no value", hint=f"write {axis.option} {axis.name}=1,2,3")
         for place, value in enumerate(axis.values):
-            if any((type(value), value) == (type(other), other) for other in axis.values[:place]):
+            if any(_same(value, other) for other in axis.values[:place]):
                 raise UsageError(
                     f"{axis.option} {axis.name} names {as_argument(value)} twice", hint="name each value once"
                 )
@@ -94,12 +93,17 @@ def parse_grid(params: Sequence[str], data: Sequence[str]) -> Grid:
     return Grid(tuple(axes))
 
 
+def _same(value: Any, other: Any) -> bool:
+    """As they are written: a NaN is no number that equals another."""
+    return type(value) is type(other) and as_argument(value) == as_argument(other)
+
+
 def _param_axis(text: str) -> Axis:
     name, _ = parse_param(text)
     values = text.partition("=")[2]
     try:
-        return Axis(name, tuple(tomllib.loads(f"values = [{values}]")["values"]))
-    except tomllib.TOMLDecodeError:  # words without quotes
+        return Axis(name, tuple(parse_value(f"[{values}]")))
+    except ValueError:  # words without quotes
         return Axis(name, tuple(parse_param(f"{name}={part.strip()}")[1] for part in values.split(",")))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from pydantic_core import from_json, to_json
 
 from reprolock.model.digest import digest_of
 from reprolock.model.placeholders import as_argument
@@ -39,14 +41,14 @@ class ParentRun(NamedTuple):
 
 
 class Earlier:
-    """The finished runs of this folder that are nested in a parent, by their combination."""
+    """The finished runs of this folder that are nested in a parent, by their combination; of those only what `counts`."""
 
-    def __init__(self, root: Path, parent: str) -> None:
+    def __init__(self, root: Path, parent: str, counts: Callable[[Record], bool]) -> None:
         self._found: dict[str, Record] = {}
         for head in local_heads(root):
             if head.parent == parent and head.status == "FINISHED":
                 record = read_record(runs_folder(root) / head.run_id / RECORD)
-                if record is not None:
+                if record is not None and counts(record):
                     data = {item.name: LakeURI.parse(item.uri).ref for item in record.datasets if item.what_if}
                     self._found.setdefault(combination_of(record.what_if, data), record)
 
@@ -55,13 +57,20 @@ class Earlier:
         return self._found.get(combination_of(what_if.params, what_if.data))
 
 
+def as_recorded(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Params as record.json has them: JSON knows no dates and no NaN."""
+    plain: dict[str, Any] = from_json(to_json(dict(params), inf_nan_mode="strings"))
+    return plain
+
+
 def combination_of(params: Mapping[str, Any], data: Mapping[str, str]) -> str:
-    """One text for one combination, also where the params come back from a record, in which a date is a text."""
+    """One text for one combination, also where the params come back from a record, in which a date and a NaN are texts."""
+    plain = as_recorded(params)
     return digest_of(
         {
             "params": {
-                name: [type(v).__name__ if isinstance(v, bool | int | float) else "", as_argument(v)]
-                for name, v in params.items()
+                name: [type(value).__name__ if isinstance(value, bool | int | float) else "", as_argument(value)]
+                for name, value in plain.items()
             },
             "data": dict(data),
         }

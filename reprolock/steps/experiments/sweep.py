@@ -23,10 +23,11 @@ from reprolock.model.lock import DatasetPin, Lock
 from reprolock.model.record import Digests, Record
 from reprolock.model.sections import digests, pinned_sections
 from reprolock.model.spec import Spec
+from reprolock.steps.experiments.check_grid import check_values
 from reprolock.steps.experiments.grid import Grid
 from reprolock.steps.experiments.output_log import output_kept_in
 from reprolock.steps.experiments.parent import Earlier, ParentRun, combination_of
-from reprolock.steps.locking.overrides import WhatIf, with_data, with_params
+from reprolock.steps.locking.overrides import WhatIf, with_data
 from reprolock.steps.locking.staleness import require_fresh
 from reprolock.steps.project.code import project_code
 from reprolock.steps.project.locate import which_mlflow
@@ -34,7 +35,6 @@ from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.project.project import read_project
 from reprolock.steps.running.options import Part, RunOptions
-from reprolock.steps.running.publish_addresses import check_data_targets, fill_addresses
 from reprolock.steps.running.run import run
 from reprolock.tracker import open_tracker, warm
 
@@ -131,21 +131,23 @@ def sweep(
     root = root.resolve()
     project = read_project(root)
     locked, spec = require_fresh(project), project.spec
-    _check_values(spec, grid, options)
+    check_values(spec, grid, machine.scanner(), merge=options.merge, publishing_off=options.publishing_off)
     place = which_mlflow(root, machine)
     warm(place)
     pins = _pin_refs(root, spec, locked, grid, machine)
     code = project_code(root, spec, machine).state.digest
     base = digests(pinned_sections(spec, locked.dataset, locked.environment, locked.jars, code))
+    publishing = {"merge": options.merge, "off": options.publishing_off} if spec.published else None
     asked = digest_of(
         {
             "project": base.total,
+            "publishing": publishing,
             "grid": [[combination_of(each.params, each.data), _commits(each, pins)] for each in grid.combinations()],
         }
     )
     with closing(open_tracker(place, machine.environ, machine.home)) as tracker:
         parent = ParentRun.of(tracker, spec.experiment, _title(grid), asked, machine)
-        earlier = Earlier(root, parent.run_id)
+        earlier = Earlier(root, parent.run_id, lambda record: not _differing(base, record))
         logs = own_folder(root) / _LOGS / asked[:12]
         redact = machine.scanner(spec.run.pass_env).redact
         with collected_signals() as signals:
@@ -229,11 +231,7 @@ class _Work:
 
     def _check_project(self, record: Record) -> None:
         """Runs of a project that was changed meanwhile are not comparable: no more of them are begun."""
-        differing = [
-            name
-            for name, digest in self.base.sections.items()
-            if name not in _OF_THE_GRID and record.pinned.sections.get(name) != digest
-        ]
+        differing = _differing(self.base, record)
         if differing and self.moved is None:
             self.moved = UsageError(
                 f"the sweep was given up, for the project changed while it ran: {', '.join(differing)}",
@@ -258,24 +256,13 @@ class _Quiet:
         self._watcher.warn(f"{self._name}: {sentence}")
 
 
-def _check_values(spec: Spec, grid: Grid, options: SweepOptions) -> None:
-    """Each value by itself, and where results go; before anything is asked of a lake."""
-    for axis in grid.axes:
-        for value in axis.values if not axis.of_data else ():
-            with_params(spec, {axis.name: value})
-    if options.publishing_off or not spec.published:
-        return
-    addresses: dict[str, WhatIf] = {}
-    for what_if in grid.combinations():
-        declared = with_params(spec, what_if.params)
-        filled = fill_addresses(declared, what_if.data)
-        check_data_targets(declared, filled, what_if.data)
-        for name, place in filled.published.items() if options.merge else ():
-            if "{run_id}" not in str(place) and addresses.setdefault(str(place), what_if) is not what_if:
-                raise UsageError(
-                    f"--merge: outputs.{name} of more than one run would be published to {place}",
-                    hint=f"write what is varied in outputs.{name}.publish, such as {{run_id}}, or leave out --merge",
-                )
+def _differing(base: Digests, record: Record) -> list[str]:
+    """The sections in which a run is one of another project than the one that is swept."""
+    return [
+        name
+        for name, digest in base.sections.items()
+        if name not in _OF_THE_GRID and record.pinned.sections.get(name) != digest
+    ]
 
 
 def _pin_refs(root: Path, spec: Spec, locked: Lock, grid: Grid, machine: Machine) -> dict[tuple[str, str], DatasetPin]:

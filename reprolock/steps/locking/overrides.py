@@ -6,6 +6,8 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from reprolock.errors import NotFound, UsageError
 from reprolock.lake.protocol import Lake
 from reprolock.model.lock import DatasetPin
@@ -31,9 +33,19 @@ def parse_param(text: str) -> tuple[str, Any]:
     if not equals or not name:
         raise UsageError(f'"{text}" is not NAME=VALUE', hint="write a name and its value, such as max_iter=50")
     try:
-        return name, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        return name, parse_value(value)
+    except ValueError:
         return name, value
+
+
+def parse_value(text: str) -> Any:
+    """The TOML value that the whole of a text is. ValueError where it is none, or a number of thousands of digits."""
+    document = tomllib.loads(f"outer = {{ inner = {text} }}")
+    if document.keys() != {"outer"} or document["outer"].keys() != {"inner"}:
+        raise ValueError(f"{text!r} is more than a value")
+    value = document["outer"]["inner"]
+    as_argument(value)
+    return value
 
 
 def with_params(spec: Spec, params: Mapping[str, Any]) -> Spec:
@@ -60,7 +72,13 @@ def with_params(spec: Spec, params: Mapping[str, Any]) -> Spec:
             )
             raise UsageError(f"--set {name}: repro.toml has {_display(old)} there, not {_display(value)}", hint=hint)
         inner[last] = value
-    return spec.replaced({"params": table})
+    try:
+        return spec.replaced({"params": table})
+    except ValidationError as error:
+        raise UsageError(
+            f"--set {', '.join(params)}: {error.errors()[0]['msg'].removeprefix('Value error, ')}",
+            hint="give another value",
+        ) from None
 
 
 def with_data(spec: Spec, pins: tuple[DatasetPin, ...], lake: Lake, data: Mapping[str, str]) -> tuple[DatasetPin, ...]:

@@ -152,7 +152,7 @@ def _environment(root: Path) -> tuple[dict[str, str], str]:
     text = _text(root / "pyproject.toml")
     try:
         has_project = "dependencies" in tomllib.loads(text).get("project", {})
-    except (tomllib.TOMLDecodeError, RecursionError, TypeError):
+    except (ValueError, RecursionError, TypeError):
         has_project = False
     return ({"pyproject": "."}, text) if has_project else ({}, "")
 

@@ -113,6 +113,8 @@ def check_seal(record: Record, tags: Mapping[str, str] | None) -> None:
         )
 
 
+_NO_NUMBERS = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
+"""How record.json writes what JSON has no number for, and how TOML does."""
 _HINT = "the record or an artifact was changed after the run; take them from where the run was first recorded"
 
 
@@ -172,10 +174,10 @@ def _pin(item: DatasetRecord) -> DatasetPin:
 
 
 def _what_if(record: Record, declared: Spec) -> dict[str, Any]:
-    """The run's --set values with their types: in record.json a date is a text."""
+    """The run's --set values with their types: in record.json a date is a text, and so is a NaN or an infinity."""
     flat = flattened(declared.params)
     return {
-        name: parse_param(f"{name}={value}")[1]
+        name: parse_param(f"{name}={_NO_NUMBERS.get(value, value)}")[1]
         if isinstance(value, str) and not isinstance(flat.get(name), str)
         else value
         for name, value in record.what_if.items()
