@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from reprolock.model.words import plain
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+_INERT = re.compile(r"[\w@#%][\w@#%+=:./~-]*")
+"""What a shell may put into the line as it is: in a name that someone else gave, `$(…)` would be executed."""
 _MOST = 50
 """How many runs, the newest, a shell is offered."""
 
@@ -32,8 +37,8 @@ class RunName(click.ParamType[str]):
             told = f"{head.run_id[:8]} {head.started:%Y-%m-%d %H:%M}Z"
             latest = "@latest" if number == 0 else f"@latest~{number}"
             for text in dict.fromkeys([head.run_name, *sorted(head.tags), head.run_id[:8], latest]):
-                if text and text.startswith(incomplete) and text.isprintable():
-                    items.append(CompletionItem(text, help=f"{head.run_name or ''} {told}".strip()))
+                if text and text.startswith(incomplete) and _INERT.fullmatch(text):
+                    items.append(CompletionItem(text, help=f"{plain(head.run_name or '')} {told}".strip()))
         return items or [CompletionItem(incomplete, type="file" if self.files else "dir")]
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from pydantic import AfterValidator, Field, Strict, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, Field, Strict, WithJsonSchema
 
 from reprolock.model.digest import digest_of
 from reprolock.model.lineage import Lineage
@@ -232,7 +232,7 @@ class Record(Value):
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = Field(
         description="RUNNING in the opening record. FINISHED: exit code 0, and every declared output written. KILLED: by a signal or the time-out."
     )
-    started: datetime = Field(description="When the MLflow run was created, UTC, by this machine's clock.")
+    started: AwareDatetime = Field(description="When the MLflow run was created, UTC, by this machine's clock.")
     ended: datetime | None = Field(None, description="When the command had ended, UTC; None while it runs.")
     reprolock: str = Field(description="Version of reprolock.")
     mode: Literal["isolated", "in-place"] = Field(description="In a folder of its own, or in the project's folder.")

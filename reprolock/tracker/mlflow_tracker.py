@@ -43,8 +43,8 @@ from reprolock.tracker.stores import sqlite_check
 from reprolock.tracker.stores.protocol import BATCH, Store, StoredRun
 from reprolock.tracker.tracking_uri import Place
 
-_SHORTEST = 4
-"""How much of a run's ID people must write at least."""
+_ID = re.compile("[0-9A-Za-z][0-9A-Za-z-]{3,254}")
+"""A run's ID, or as much of it as people must write at least. A "_" would stand for any character in a search."""
 _MOST_NESTED = 10_000
 _CLOCKS = 600_000
 """Milliseconds by which the clock of the process that nests a run may be slow."""
@@ -172,8 +172,7 @@ class MlflowTracker:
     def find(self, run: str, experiment: str | None = None) -> str:
         if not self._is_there:
             raise errors.no_run(self.place, run, [])
-        is_id = re.fullmatch(r"[\w-]+", run) is not None
-        if is_id and len(run) >= _SHORTEST:
+        if _ID.fullmatch(run):
             if self._store.run(run) is not None:
                 return run
             ids = self._experiment_ids

@@ -174,7 +174,10 @@ _MERGES = "a0: &a0 {k: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}
         ("dvc.yaml", f"{_BOMB}stages:\n  train:\n    cmd: python x.py\n    params: [*a39]\n    outs: [*a39]\n"),
         ("MLproject", _MERGES),
         *(
-            ("MLproject", f"entry_points:\n  main:\n    parameters:\n      a: {{default: {value}}}\n    command: python x\n")
+            (
+                "MLproject",
+                f"entry_points:\n  main:\n    parameters:\n      a: {{default: {value}}}\n    command: python x\n",
+            )
             for value in ("!!int ''", "!!bool x", "!!timestamp x", f"!!float {'1:' * 300}0.5", f"0x{'f' * 6000}")
         ),
     ],

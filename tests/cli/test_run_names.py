@@ -69,20 +69,47 @@ def test_a_name_of_none_and_of_two(named: Project, cli: Cli) -> None:
     )
     said = cli("show", "@latest~7")
     assert (said.code, said.err.splitlines()[0]) == (2, "error: @latest~7 is not there: this folder has only 3 runs")
+    # What could be no name of a run is none: no option, no pattern, nothing that a disk cannot name.
+    for name in ("--json", "____", f"{second[:3]}_", "n" * 5000):
+        assert cli("show", "--", name).err.splitlines()[0].startswith(f'error: no run "{name}" in MLflow at ')
+
+
+def test_records_that_somebody_put_there(named: Project, cli: Cli) -> None:
+    first = named.record
+    for folder, change in (
+        ("elsewhere", {"run_id": "../../../elsewhere"}),
+        ("naive", {"run_id": "naive", "started": "2099-01-01T00:00:00"}),
+        ("named", {"run_id": "named", "started": "2020-01-01T00:00:00Z", "run_name": "best$(touch$IFS'x')"}),
+    ):
+        made = named.run_folder(folder)
+        made.mkdir()
+        document = json.loads(first.model_dump_json()) | change
+        (made / "record.json").write_text(json.dumps(document))
+    assert json.loads(cli("show", "@latest", "--json").out)["run_id"] == first.run_id
+    said = cli("sign", "../../../elsewhere")
+    assert (said.code, said.out) == (2, "")
+    said = cli("runs")
+    assert said.code == 0, said.err
+    # Nothing that a shell would execute is put into its line.
+    assert set(completed(named, f"reprolock -C {named.root} show be")) == {"plain,best"}
+
+
+def completed(project: Project, line: str) -> list[str]:
+    words = line.split(" ")
+    environ = os.environ | {
+        "_REPROLOCK_COMPLETE": "bash_complete",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "reprolock"], env=environ, capture_output=True, text=True, cwd=project.root.parent
+    )
+    return done.stdout.split()
 
 
 def test_a_shell_completes_them(named: Project) -> None:
     def complete(line: str) -> list[str]:
-        words = line.split(" ")
-        environ = os.environ | {
-            "_REPROLOCK_COMPLETE": "bash_complete",
-            "COMP_WORDS": line,
-            "COMP_CWORD": str(len(words) - 1),
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "reprolock"], env=environ, capture_output=True, text=True, cwd=named.root.parent
-        )
-        return done.stdout.split()
+        return completed(named, line)
 
     at = f"reprolock -C {named.root}"
     assert complete(f"{at} show be") == ["plain,best"]

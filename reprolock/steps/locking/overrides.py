@@ -101,6 +101,8 @@ def with_data(spec: Spec, pins: tuple[DatasetPin, ...], lake: Lake, data: Mappin
 
 def _at(name: str, declared: DatasetSpec, ref: str) -> DatasetSpec:
     try:
+        if "/" in ref:
+            raise ValueError(f'"{ref}" is not a branch, tag or commit')
         return declared.replaced({"uri": str(LakeURI.parse(str(declared.place.at(ref))))})
     except ValueError as error:
         raise UsageError(f"--data {name}: {error}", hint="name a branch, a tag or a commit") from None

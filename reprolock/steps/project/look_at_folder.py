@@ -89,7 +89,9 @@ def _script(root: Path) -> _Start | None:
                 f"{argument.flag} of {chosen.name} is a secret by its name: pass its variable with run.pass_env"
             )
             continue
-        path = isinstance(argument.default, str) and ("/" in argument.default or os.path.exists(root / argument.default))
+        path = isinstance(argument.default, str) and (
+            "/" in argument.default or os.path.exists(root / argument.default)
+        )
         if path or not _NAME.fullmatch(argument.name):
             remarks.append(
                 f"{argument.flag} {argument.default!r} of {chosen.name} looks like a path: name a dataset's or an output's there, "

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import ConfigDict, Strict, ValidationError
+from pydantic import AwareDatetime, ConfigDict, Strict, ValidationError
 
 from reprolock.files.atomic_write import OWN_FOLDER
 from reprolock.model.record import Record
@@ -35,7 +34,7 @@ class RunHead(Value):
     replay_of: str | None = None
     parent: str | None = None
     status: str = ""
-    started: datetime
+    started: AwareDatetime
     published: Annotated[tuple[_Published, ...], Strict(False)] = ()
 
     @property
@@ -55,11 +54,13 @@ def kept_outputs(folder: Path) -> Path:
 
 
 def local_heads(root: Path) -> list[RunHead]:
-    """What names the runs here, the newest first."""
+    """What names the runs here, the newest first. A record in the folder of another run's name is none of them."""
     found = []
     for path in runs_folder(root).glob(f"*/{RECORD}"):
         with suppress(OSError, ValidationError):
-            found.append(RunHead.model_validate_json(path.read_bytes()))
+            head = RunHead.model_validate_json(path.read_bytes())
+            if head.run_id == path.parent.name:
+                found.append(head)
     return sorted(found, key=lambda head: head.started, reverse=True)
 
 

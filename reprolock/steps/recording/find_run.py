@@ -6,6 +6,7 @@ or by how long ago it was: `@latest`, `@latest~1`. Runs of this folder come firs
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import ExitStack, closing
 from functools import cached_property
@@ -86,7 +87,7 @@ class RunFinder:
         return self._asked(name) if own is None else self.tracker.find(own.run_id)
 
     def _asked(self, name: str) -> str:
-        if (self.root / name).is_dir():
+        if os.path.isdir(self.root / name):
             raise UsageError(
                 f"{name} is a folder without {RECORD}", hint="name the folder of a run's artifacts, or a run's ID"
             )

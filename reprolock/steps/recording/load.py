@@ -12,6 +12,7 @@ and outputs are detected; a rule of comparison that was loosened is not.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -120,7 +121,7 @@ _HINT = "the record or an artifact was changed after the run; take them from whe
 
 def artifacts_in(folder: Path) -> Path | None:
     """Where a run's artifacts are in a folder: there, or in its `reprolock`, as MLflow downloads them. None where they are not."""
-    return next((place for place in (folder, folder / "reprolock") if (place / RECORD).is_file()), None)
+    return next((place for place in (folder, folder / "reprolock") if os.path.isfile(place / RECORD)), None)
 
 
 def read_record(path: Path) -> Record:

@@ -21,6 +21,8 @@ def fill_addresses(spec: Spec, data: Mapping[str, str], *, to: str | None = None
     `data` are the refs of --data by dataset; `to` is a branch that stands in for those that are declared. UsageError for a
     value that is no single part of an address, and where two outputs would come to one address.
     """
+    if to is not None and (not to or "/" in to):
+        raise UsageError(f'--publish-to: "{to}" is not a branch', hint="name a branch of the outputs' repository")
     branches = {name: {"branch": data.get(name, dataset.place.ref)} for name, dataset in spec.datasets.items()}
     return _filled(spec, {"params": spec.params, "datasets": branches, "run_id": _RUN_ID}, to)
 
