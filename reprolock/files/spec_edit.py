@@ -6,8 +6,11 @@ made or would leave an invalid file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import json
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, ParamSpec
 
 import tomlkit
 from packaging.requirements import InvalidRequirement, Requirement
@@ -19,7 +22,26 @@ from reprolock.errors import UsageError
 from reprolock.files.spec_file import NAME, parse_spec
 from reprolock.model.spec_rules import SOURCES
 
+_Given = ParamSpec("_Given")
 
+
+def _in_place(edit: Callable[_Given, str]) -> Callable[_Given, str]:
+    """UsageError where tomlkit cannot make an edit without writing the table anew, or makes another one."""
+
+    @wraps(edit)
+    def edited(*given: _Given.args, **named: _Given.kwargs) -> str:
+        try:
+            return edit(*given, **named)
+        except ValueError:
+            raise UsageError(
+                f"{NAME} has a table on one line, or by dotted keys, into which nothing can be put in place",
+                hint="write it as a table, with its name in brackets on a line of its own, or edit the file",
+            ) from None
+
+    return edited
+
+
+@_in_place
 def add_table(text: str, kind: str, name: str, values: Mapping[str, Any]) -> str:
     """The text with a table [KIND.NAME] more, behind the last of its kind: a dataset, an output, …"""
     document = _read(text)
@@ -49,6 +71,7 @@ def remove_table(text: str, kind: str, name: str) -> str:
     return _checked(document)
 
 
+@_in_place
 def add_param(text: str, name: str, value: Any) -> str:
     """The text with another param, or another value of one that is there; a dotted name leads into tables."""
     document = _read(text)
@@ -112,8 +135,15 @@ def _read(text: str) -> TOMLDocument:
 
 def _checked(document: TOMLDocument) -> str:
     text = tomlkit.dumps(document).rstrip("\n") + "\n"
+    if _values(tomllib.loads(text)) != _values(document.unwrap()):
+        raise ValueError("a table that is added lands in another one")
     parse_spec(text)
     return text
+
+
+def _values(tables: Mapping[str, Any]) -> str:
+    """What a file says, whatever the order: as text, for a NaN equals nothing."""
+    return json.dumps(tables, sort_keys=True, default=str)
 
 
 def _packages(document: TOMLDocument, *, make: bool) -> Array:

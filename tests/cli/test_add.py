@@ -133,6 +133,30 @@ def test_what_would_be_no_repro_toml_is_refused(
         assert said.err.splitlines()[0].startswith(f"error: {message}")
 
 
+@pytest.mark.parametrize(
+    "tables",
+    [
+        'datasets = {a = {uri = "lakefs://example-repo/main/a/", format = "csv"}}\nparams = {x = nan}\n',
+        'datasets.a.uri = "lakefs://example-repo/main/a/"\ndatasets.a.format = "csv"\nparams.x = nan\n',
+    ],
+)
+def test_tables_without_a_line_of_their_own(project: Project, cli: Cli, tables: str) -> None:
+    (project.root / "repro.toml").write_text(
+        f'project.name = "f"\nlake.endpoint = "file:lake"\n{tables}run.command = ["python"]\n'
+    )
+    before = text(project)
+    for arguments in (["dataset", "b", "lakefs://example-repo/main/b/", "--format", "csv"], ["param", "model.y=1"]):
+        said = cli("add", *arguments, "--no-lock")
+        assert (said.code, said.err) == (
+            2,
+            "error: repro.toml has a table on one line, or by dotted keys, into which nothing can be put in place\n"
+            "hint: write it as a table, with its name in brackets on a line of its own, or edit the file\n",
+        )
+        assert text(project) == before
+    assert cli("add", "param", "y=1", "--no-lock").code == 0
+    assert tomllib.loads(text(project))["params"]["y"] == 1
+
+
 def test_packages_of_a_file_are_changed_there(project: Project, cli: Cli) -> None:
     (project.root / "requirements.txt").write_text("numpy\n")
     project.edit("[run]", '[environment]\nrequirements = "requirements.txt"\n\n[run]')
