@@ -43,6 +43,8 @@ class Scanner:
             ((needle, name) for name, key in keys.items() if len(key) >= SHORTEST for needle in set(_forms(key))),
             key=lambda pair: (-len(pair[0]), pair),
         )
+        lines = {line.strip() for key in keys.values() if "\n" in key for line in key.splitlines()}
+        self._lines = sorted((line for line in lines if len(line) >= SHORTEST), key=lambda line: (-len(line), line))
 
     def check(self, data: bytes | str, where: str, *, lines: bool = True) -> None:
         """UsageError when `data` contains a secret in use, or text that is unmistakably a secret. `where` names the file, or
@@ -60,9 +62,12 @@ class Scanner:
             )
 
     def redact(self, text: str) -> str:
-        """`text` with asterisks for every secret in use, in any of its forms, and for all that looks like one."""
+        """`text` with asterisks for every secret in use, in any of its forms, and for all that looks like one; also for the
+        single lines of a secret that has several: what is printed comes line by line."""
         for needle, _ in self._needles:
             text = text.replace(needle.decode("utf-8", "surrogatepass"), "***")
+        for line in self._lines:
+            text = text.replace(line, "***")
         return redacted(text)
 
 

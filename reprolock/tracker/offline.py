@@ -106,7 +106,7 @@ def _insert(kept: Path, file: Path, run_id: str, name: str | None, started: int,
         rows = json.loads(kept.read_bytes())
         (run,) = rows["runs"]
         tags = {tag["key"]: tag for tag in rows["tags"]}
-        old_id, experiment_id = run["run_uuid"], run["experiment_id"]
+        old_id, experiment_id = str(run["run_uuid"]), str(run["experiment_id"])
         run |= {"name": name or run["name"], "start_time": started}
         for key, value in (("mlflow.runName", name), (RUN_ID_TAG, local_id)):
             if value is not None:
@@ -123,6 +123,6 @@ def _insert(kept: Path, file: Path, run_id: str, name: str | None, started: int,
                 columns = ", ".join(f'"{column}"' for column in row)
                 marks = ", ".join("?" * len(values))
                 connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)
-    except sqlite3.Error:
+    except (sqlite3.Error, OverflowError, AttributeError, TypeError):  # rows that MLflow has not made
         return None
     return str(experiment_id)

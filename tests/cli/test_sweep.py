@@ -187,7 +187,7 @@ def test_what_is_refused_before_anything_runs(swept: Project, cli: Cli) -> None:
     assert refused("--set", f"depth=1,{'9' * 5000}").startswith("--set depth: repro.toml has the integer 1 there, not")
     assert refused("--set", "depth=1]\nb=[2").startswith("--set depth: repro.toml has the integer 1 there, not")
     assert refused("--set", "depth=1,2 # 3").startswith("--set depth: repro.toml has the integer 1 there, not")
-    assert refused("--data", "train=main,exp/more").startswith("--data train=exp/more: ")
+    assert refused("--data", "train=main,exp/more") == '--data train: "exp/more" is not a branch, tag or commit'
     assert refused("--data", "train=main,nope").startswith("--data train=nope: ")
     assert refused("--set", "depth=1", "--max", "a", "--min", "b") == "--max and --min cannot be used together"
     swept.edit('compare = "json"', 'compare = "json"\npublish = "lakefs://example-repo/main/model/"')

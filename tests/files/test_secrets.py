@@ -110,3 +110,8 @@ def test_keys_are_known_by_their_variables_by_pass_env_and_by_addresses() -> Non
         "https_proxy": "pass word",
         "LICENSE_SERVER": "passed-on",
     }
+
+
+def test_a_key_of_several_lines_is_redacted_line_by_line() -> None:
+    scanner = Scanner({"MY_KEY": "the-first-line\n  and-the-second-one\n}\n"})
+    assert [scanner.redact(line) for line in ("a the-first-line\n", "and-the-second-one }\n")] == ["a ***\n", "*** }\n"]
