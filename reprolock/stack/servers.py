@@ -98,6 +98,7 @@ def _mlflow_arguments(site: Site) -> list[str]:
     # One worker answers one person's runs, and each further one takes some 400 MB.
     options = ["--host", HOST, "--port", str(site.ports["mlflow"]), "--workers", "1"]
     options += ["--backend-store-uri", "sqlite:///mlflow.db"]  # in its own folder, whose name may hold a "?"
+    options += ["--uvicorn-opts", "--app-dir /"]  # it would import what stands in that folder
     return [str(site.programs["python"]), "-m", "mlflow", "server", *options, "--artifacts-destination", "s3://mlflow/"]
 
 
@@ -111,6 +112,7 @@ def _mlflow_variables(site: Site) -> dict[str, str]:
         # The user's own profile is for another S3.
         "AWS_CONFIG_FILE": nowhere,
         "AWS_SHARED_CREDENTIALS_FILE": nowhere,
+        "PYTHONSAFEPATH": "1",  # as above: a repository may have put files there
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }

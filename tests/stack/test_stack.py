@@ -10,12 +10,14 @@ import socket
 import stat
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
 from command_line import Cli
+from project import wait_for
 
 from reprolock.engine.process_tree import MARKER
 from reprolock.errors import MachineError, UsageError
@@ -269,3 +271,30 @@ def test_status_as_json(cli: Cli, tmp_path: Path) -> None:
         "pid": None,
         "log": str(tmp_path / ".reprolock/stack/lakefs/log"),
     }
+
+
+def test_mlflow_imports_nothing_from_its_folder(tmp_path: Path) -> None:
+    """A repository may have put files there."""
+    folder = tmp_path / "mlflow"
+    folder.mkdir()
+    for name in ("mlflow", "uvicorn", "flask", "json"):
+        (folder / f"{name}.py").write_text(f'open({str(tmp_path / "executed")!r}, "w").close()\n')
+    [port] = free_ports(1)
+    site = Site(tmp_path, {"minio": 1, "lakefs": 2, "mlflow": port}, Keys(*"abcdef"), {"python": Path(sys.executable)})
+    server = next(server for server in SERVERS if server.name == "mlflow")
+    environ = dict(os.environ) | dict(server.variables(site))
+    with subprocess.Popen(server.arguments(site), cwd=folder, env=environ, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for(lambda: process.poll() is not None or _answers(f"{site.endpoint('mlflow')}{server.health}"))
+            assert process.poll() is None
+        finally:
+            process.terminate()
+    assert not (tmp_path / "executed").exists()
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
