@@ -231,7 +231,7 @@ def test_as_of(lake_project, cli) -> None:
     )
     assert said.code == 2
     said = cli("lock", "--as-of", "2001-01-01T00:00:00")
-    assert said.err == 'error: --as-of has no offset from UTC\nhint: write "2026-11-22T12:00:00Z" or "+01:00"\n'
+    assert said.err == "error: --as-of needs a time zone\nhint: write 2026-11-22T12:00:00Z, or …+01:00\n"
     assert cli("lock", "--as-of", "yesterday").code == 2
 
 

@@ -91,7 +91,7 @@ def test_from_a_mail_to_a_countersigned_verdict(mail: Mail, tmp_path: Path) -> N
 
     said = on_bare_machine(work, "audit", "run.zip", *trust)
     assert said.code == 7, said
-    assert said.err.startswith("error: verdicts REPRODUCED of 1 key other than the author's are asked for")
+    assert said.err.startswith("error: verdicts REPRODUCED by 1 key other than the author's are required")
 
     said = on_bare_machine(work, "replay", "run.zip", *trust, **key)
     assert said.code == 0, said.err
