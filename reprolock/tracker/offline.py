@@ -9,6 +9,7 @@ MLflow, there is no database.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -28,6 +29,7 @@ from reprolock.tracker.tracking_uri import Place
 _SIDES = ("", "-wal", "-journal")
 _TABLES = ("runs", "tags")
 _WAIT_SECONDS = 20.0
+_COLUMN = re.compile(r"[a-z_]+")
 
 
 class OfflineTracker(MlflowTracker):
@@ -111,6 +113,8 @@ def _insert(kept: Path, file: Path, run_id: str, name: str | None, started: int,
         for key, value in (("mlflow.runName", name), (RUN_ID_TAG, local_id)):
             if value is not None:
                 tags[key]["value"] = value
+        if not all(_COLUMN.fullmatch(column) for row in (run, *tags.values()) for column in row):
+            return None  # not as MLflow wrote it: names of columns are put into the statement
     except (OSError, ValueError, KeyError, TypeError):
         return None
     try:
