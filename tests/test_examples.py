@@ -84,7 +84,7 @@ def test_pictures_and_an_unmodified_script(tmp_path: Path, bare: None) -> None:
     )  # the note beside them is not a picture
     assert day.data.metrics["brightness"] > 2 * evening.data.metrics["brightness"]
     listed = [line.split()[-1] for line in said.splitlines() if re.match(r" +\d+ k?B  ", line)]
-    assert listed == ["palettes.json", "photos/README.txt", "photos/china.jpg", "photos/flower.jpg"]
+    assert listed == ["palettes.json", "photos/README.txt", "photos/china.jpg", "photos/flower.jpg"] * 2
     assert f"mlflow_run = {day.info.run_id}\n" in said
     assert "REPRODUCED   3 of 3 compared" in said
     [replay] = [run for run in runs.values() if "reprolock.replay_of" in run.data.tags]

@@ -22,8 +22,9 @@ reprolock run --name day --tag palettes-1 --merge
 reprolock data ls -r lakefs://album/palettes-1/
 reprolock data log -v -n 1 lakefs://album/palettes-1
 
-# The same on the other branch of the data; what it wrote stays on a branch of its own.
-reprolock run --name evening --data photos=evening
+# The same on the other branch of the data. Its results are not those of main, and go to that branch.
+reprolock run --name evening --data photos=evening --publish-to evening --merge
+reprolock data ls -r lakefs://album/evening/
 python compare.py palettes
 
 # Years later: the first run again, from its record alone.
