@@ -44,7 +44,7 @@ def _problems(details: ErrorDetails, model: type[BaseModel]) -> Iterable[tuple[P
     path: Path = tuple(part for part in details["loc"] if part != "[key]")
     context = details.get("ctx", {})
     match details["type"]:
-        case "spec":
+        case "problem":
             yield path, context["message"]
         case "value_error":
             inner = context["error"]

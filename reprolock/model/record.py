@@ -18,13 +18,16 @@ from reprolock.model.lineage import Lineage
 from reprolock.model.spark_schema import Column
 from reprolock.model.table import TableDigest
 from reprolock.model.uri import LakeURI
-from reprolock.model.value import Value
+from reprolock.model.value import Value, problem
 
 Strings = Annotated[tuple[str, ...], Strict(False)]
 
 
 def _lake_address(text: str) -> str:
-    LakeURI.parse(text)
+    try:
+        LakeURI.parse(text)
+    except ValueError as error:
+        raise problem(str(error)) from None
     return text
 
 

@@ -6,13 +6,15 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
+from reprolock.model.value import problem
+
 
 def _check_field(field: Any) -> Any:
     match field:
         case {"name": str(), "type": kind}:
             _check_type(kind)
             return field
-    raise ValueError("a field of Spark's schema has a name and a type")
+    raise problem("a field of Spark's schema has a name and a type")
 
 
 def _check_type(kind: Any) -> None:
@@ -25,7 +27,7 @@ def _check_type(kind: Any) -> None:
             for field in fields:
                 _check_field(field)
         case _:
-            raise ValueError("a type of Spark's schema is a name, an array, a map or a struct")
+            raise problem("a type of Spark's schema is a name, an array, a map or a struct")
 
 
 Column = Annotated[dict[str, Any], AfterValidator(_check_field)]

@@ -37,11 +37,10 @@ from reprolock.model.spec_types import (
     Settings,
     Strings,
     no_userinfo,
-    problem,
     refuse,
 )
 from reprolock.model.uri import LakeURI
-from reprolock.model.value import Value
+from reprolock.model.value import Value, problem
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

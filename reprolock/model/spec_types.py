@@ -7,21 +7,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Strict
-from pydantic_core import PydanticCustomError
 
 from reprolock.model.placeholders import as_argument
 from reprolock.model.secrecy import has_userinfo, is_secret_name, looks_secret
 from reprolock.model.spec_rules import Problems
 from reprolock.model.uri import check_path
+from reprolock.model.value import problem
 
 Scalar = str | bool | int | float
 Strings = Annotated[tuple[str, ...], Strict(False)]
 Format = Literal["delta", "parquet", "csv", "json", "orc", "avro", "text", "binary", "image"]
-
-
-def problem(message: str) -> PydanticCustomError:
-    """One problem of the spec, where the validator stands."""
-    return PydanticCustomError("spec", "{message}", {"message": message})
 
 
 class SpecProblems(ValueError):

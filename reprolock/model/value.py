@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticCustomError
+
+
+def problem(message: str) -> PydanticCustomError:
+    """What is wrong with a value, in our own words, for a validator to raise."""
+    return PydanticCustomError("problem", "{message}", {"message": message})
 
 
 class Value(BaseModel):

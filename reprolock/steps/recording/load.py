@@ -135,7 +135,7 @@ def read_record(path: Path) -> Record:
             ) from None
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        sentence = f"{path.name} is not a record that this reprolock reads: {where}: {first['msg'].lower()}"
+        sentence = f"{path.name} is not a record that this reprolock reads: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}"
         raise NotReplayable(sentence, hint=_HINT) from None
 
 

@@ -44,8 +44,8 @@ def test_columns_that_the_look_does_not_know(
     record = DatasetRecord(
         name="d",
         kind="git",
-        uri="lakefs://r/main/d/",
-        resolved=f"lakefs://r/{'0' * 64}/d/",
+        uri="lakefs://example-repo/main/d/",
+        resolved=f"lakefs://example-repo/{'0' * 64}/d/",
         commit="0" * 64,
         commit_time=dt.datetime(2020, 1, 1, tzinfo=dt.UTC),
         objects=1,

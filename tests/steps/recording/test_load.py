@@ -222,10 +222,10 @@ RESEALED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 def test_an_address_that_is_none(made: Made, folder: Path) -> None:
     edit_record(folder, lambda record: record["datasets"][0].update(uri="../secret"))
-    reseal(folder)
     error = refusal(folder, made.tags)
     assert error.message == (
-        f'record.json of run {made.record.run_id[:8]}: "../secret" is not a lake address; write "lakefs://REPOSITORY/REF/PATH"'
+        'record.json is not a record that this reprolock reads: datasets.0.uri: "../secret" is not a lake address; '
+        'write "lakefs://REPOSITORY/REF/PATH"'
     )
 
 
