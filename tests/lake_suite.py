@@ -114,7 +114,7 @@ class LakeContract:
     @pytest.mark.parametrize("name", ["ab", "Upper", "under_score", "-dash", "a/b", "..", ""])
     def test_a_repository_name_follows_one_rule(self, lake: Lake, name: str) -> None:
         assert problem(LakeRefused, lake.create_repository, name, storage=self.storage("never")) == (
-            f'"{name}" cannot be the name of a repository: it must have 3 to 63 of a-z, 0-9 and "-", '
+            f'"{name}" cannot be the name of a repository: it must have 3 to 63 characters of a-z, 0-9 and "-", '
             "starting with a letter or digit",
             "choose another name for the repository",
         )

@@ -174,7 +174,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         return outcome
     if outcome.message is not None:
         _complain(outcome)
-        if "--json" in arguments[: _end_of_options(arguments)]:
+        if RESULT.is_held or "--json" in arguments[: _end_of_options(arguments)]:
             try:
                 RESULT.say(outcome.document)
                 flush()

@@ -60,6 +60,11 @@ class JsonResult:
         """What the command answers."""
         self._document = dict(document)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the command has answered something."""
+        return bool(self._document)
+
     def say(self, failure: Mapping[str, Any] = {}) -> None:
         """Print it on stdout: exact for a program, inert on a terminal. MachineError where stdout is closed or its disk is full."""
         import json  # only where it is printed

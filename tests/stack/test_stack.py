@@ -250,7 +250,7 @@ class TestCompose:
     def test_it_sets_what_the_stack_sets(self) -> None:
         """But for where the servers are, and whose folders are used."""
         site = Site(Path("/x"), {"minio": 1, "lakefs": 2, "mlflow": 3}, Keys(*"abcdef"), {})
-        own = {"HOME", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"}
+        own = {"HOME", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "PYTHONSAFEPATH"}
         for server in SERVERS:
             wanted = server.variables(site)
             found = self.services[server.name]["environment"]

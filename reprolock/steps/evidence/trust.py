@@ -61,8 +61,6 @@ def parse_trust(text: str, name: str) -> TrustPolicy:
     try:
         tables = tomllib.loads(text)
         return TrustPolicy.model_validate(tables)
-    except ValueError as error:  # a number of thousands of digits, too
-        raise UsageError(f"{name} is no valid TOML: {str(error)[:1].lower()}{str(error)[1:]}") from None
     except ValidationError as error:
         from reprolock.files.validation_errors import sentences  # a parser with positions: only once there is a fault
 
@@ -70,6 +68,8 @@ def parse_trust(text: str, name: str) -> TrustPolicy:
         raise UsageError(
             first, problems=tuple(others), hint=f"mend {name}; schemas/trust.schema.json has every key"
         ) from None
+    except ValueError as error:  # a number of thousands of digits, too
+        raise UsageError(f"{name} is no valid TOML: {str(error)[:1].lower()}{str(error)[1:]}") from None
 
 
 def _pem(value: str, beside: Path, where: str) -> bytes:

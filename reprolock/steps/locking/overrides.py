@@ -28,7 +28,9 @@ class WhatIf(NamedTuple):
 
 
 def parse_param(text: str) -> tuple[str, Any]:
-    """`max_iter=50` as a name and a TOML value; what is not a TOML value is taken as text. UsageError."""
+    """`max_iter=50` as a name and a TOML value; what is not a TOML value is taken as text. UsageError, and UnicodeError for
+    what no file can hold."""
+    text.encode()
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise UsageError(f'"{text}" is not NAME=VALUE', hint="write a name and its value, such as max_iter=50")

@@ -23,8 +23,8 @@ def schema() -> dict[str, dict[str, Any]]:
         "repro.toml.schema.json": _with_title(Spec.model_json_schema(), "repro.toml"),
         "repro.lock.schema.json": _with_title(_flat(Lock.model_json_schema()), "repro.lock"),
         "record.schema.json": _with_title(Record.model_json_schema(), "record.json"),
-        "report.schema.json": _with_title(
-            Report.model_json_schema(mode="serialization"), "the JSON of `reprolock report`"
+        "report.schema.json": _with_error(
+            _with_title(Report.model_json_schema(mode="serialization"), "the JSON of `reprolock report`")
         ),
         "trust.schema.json": _with_title(TrustPolicy.model_json_schema(), "trust.toml"),
     }
@@ -41,6 +41,22 @@ def write_schemas(folder: Path) -> tuple[Path, ...]:
     for name, document in schema().items():
         write_whole(folder / name, schema_bytes(document))
     return tuple(folder / name for name in schema())
+
+
+def _with_error(document: dict[str, Any]) -> dict[str, Any]:
+    """What a command prints with --json has its error, too, where there is one."""
+    text = {"type": "string"}
+    document["properties"] |= {
+        "error": {**text, "description": "What went wrong, in one sentence; missing where nothing did."},
+        "hint": {"type": ["string", "null"], "description": "What to do about it."},
+        "problems": {
+            "type": "array",
+            "items": text,
+            "description": "What else is wrong, where there is more than one thing.",
+        },
+        "exit_code": {"type": "integer", "description": "The exit code of the command."},
+    }
+    return document
 
 
 def _with_title(document: dict[str, Any], title: str) -> dict[str, Any]:
