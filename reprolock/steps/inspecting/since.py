@@ -12,13 +12,14 @@ from reprolock.files.lock_file import parse_lock
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.spec_file import parse_spec
 from reprolock.model.changes import why
-from reprolock.model.lock import DatasetPin, EnvironmentPin, Lock
-from reprolock.model.record import DatasetRecord, Record
+from reprolock.model.lock import EnvironmentPin, Lock
+from reprolock.model.record import Record
 from reprolock.model.sections import digests, pinned_sections
 from reprolock.model.spec import Spec
 from reprolock.steps.project.code import project_code
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_folders import latest, runs_folder
+from reprolock.steps.recording.build import dataset_record
 
 
 class Since(NamedTuple):
@@ -50,7 +51,7 @@ def since_last_run(root: Path, spec: Spec, lock: Lock, machine: Machine) -> Sinc
             "env": spec.run.env,
             "pass_env": spec.run.pass_env,
             "code": before.code.replaced({"digest": digest, "tree": tree}),
-            "datasets": tuple(_dataset(spec, pin) for pin in lock.dataset if pin.name in spec.datasets),
+            "datasets": tuple(dataset_record(spec, pin) for pin in lock.dataset if pin.name in spec.datasets),
             "environment": before.environment.replaced({"packages": _versions(lock.environment)}),
             "pinned": digests(pinned_sections(spec, lock.dataset, lock.environment, lock.jars, digest)),
         }
@@ -77,23 +78,3 @@ def _versions(pinned: EnvironmentPin | None) -> dict[str, str]:
     for package in pinned.package if pinned else ():
         found.setdefault(package.name, []).append(package.version)
     return {name: ", ".join(sorted(versions)) for name, versions in found.items()}
-
-
-def _dataset(spec: Spec, pin: DatasetPin) -> DatasetRecord:
-    declared = spec.datasets[pin.name]
-    return DatasetRecord(
-        name=pin.name,
-        kind=pin.kind,
-        uri=pin.uri,
-        resolved=pin.resolved,
-        commit=pin.commit,
-        commit_time=pin.time,
-        objects=pin.objects,
-        bytes=pin.bytes,
-        digest=pin.digest,
-        glob=pin.glob,
-        format=declared.format,
-        options=declared.options,
-        context=declared.context,
-        url="",
-    )

@@ -22,7 +22,7 @@ from reprolock.model.record import (
 )
 from reprolock.model.sections import digests, observed_sections, pinned_sections
 from reprolock.model.spec import Spec
-from reprolock.model.workspace import Input, Workspace
+from reprolock.model.workspace import Workspace
 from reprolock.steps.locking.overrides import WhatIf
 
 _MOST_NAMED = 50
@@ -73,7 +73,16 @@ def opening_record(
         env=spec.run.env,
         pass_env=spec.run.pass_env,
         rules=spec.rules,
-        datasets=tuple(_dataset(sources, pin, urls[pin.name]) for pin in _in_order(spec, sources.pins)),
+        datasets=tuple(
+            dataset_record(
+                spec,
+                pin,
+                url=urls[pin.name].url,
+                unverified=urls[pin.name].unverified or None,
+                what_if=pin.name in sources.what_if.data,
+            )
+            for pin in _in_order(spec, sources.pins)
+        ),
         code=CodeRecord(
             digest=workspace.code.digest,
             tree=dict(tree),
@@ -152,8 +161,11 @@ def _in_order(spec: Spec, pins: tuple[DatasetPin, ...]) -> list[DatasetPin]:
     return sorted(pins, key=lambda pin: order.index(pin.name))
 
 
-def _dataset(sources: Sources, pin: DatasetPin, given: Input) -> DatasetRecord:
-    declared = sources.spec.datasets[pin.name]
+def dataset_record(
+    spec: Spec, pin: DatasetPin, *, url: str = "", unverified: int | None = None, what_if: bool = False
+) -> DatasetRecord:
+    """A dataset as it is declared and pinned. `url` is what the command reads; "" where no command has been given it."""
+    declared = spec.datasets[pin.name]
     return DatasetRecord(
         name=pin.name,
         kind=pin.kind,
@@ -168,7 +180,7 @@ def _dataset(sources: Sources, pin: DatasetPin, given: Input) -> DatasetRecord:
         format=declared.format,
         options=declared.options,
         context=declared.context,
-        url=given.url,
-        unverified=given.unverified or None,
-        what_if=pin.name in sources.what_if.data,
+        url=url,
+        unverified=unverified,
+        what_if=what_if,
     )
