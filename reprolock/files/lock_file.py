@@ -18,7 +18,7 @@ from reprolock.files.conflict import has_markers
 from reprolock.files.containment import check_inside
 from reprolock.files.secrets import Scanner
 from reprolock.model.lock import VERSION, Lock
-from reprolock.model.value import Value
+from reprolock.model.value import Value, first_problem
 
 NAME = "repro.lock"
 FLAT = {"environment": ("package", "build"), "jars": ("jar",)}
@@ -69,10 +69,9 @@ def parse_lock(data: bytes, name: str = NAME) -> Lock:
     try:
         return Lock.model_validate(_nest(tables))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise LockError(
-            f"{name} was edited: {where or 'the file'}: {first['msg'].removeprefix('Value error, ').lower()}",
+            f"{name} was edited: {where or 'the file'}: {first_problem(error).lower()}",
             hint=restore,
         ) from None
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
 
 def problem(message: str) -> PydanticCustomError:
     """What is wrong with a value, in our own words, for a validator to raise."""
     return PydanticCustomError("problem", "{message}", {"message": message})
+
+
+def first_problem(error: ValidationError) -> str:
+    """What is wrong first, without pydantic's word for it."""
+    return error.errors()[0]["msg"].removeprefix("Value error, ")
 
 
 class Value(BaseModel):

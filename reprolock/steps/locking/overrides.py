@@ -14,6 +14,7 @@ from reprolock.model.lock import DatasetPin
 from reprolock.model.placeholders import as_argument
 from reprolock.model.spec import DatasetSpec, Spec
 from reprolock.model.uri import LakeURI
+from reprolock.model.value import first_problem
 from reprolock.steps.locking.datasets import resolve_datasets
 
 
@@ -78,7 +79,7 @@ def with_params(spec: Spec, params: Mapping[str, Any]) -> Spec:
         return spec.replaced({"params": table})
     except ValidationError as error:
         raise UsageError(
-            f"--set {', '.join(params)}: {error.errors()[0]['msg'].removeprefix('Value error, ')}",
+            f"--set {', '.join(params)}: {first_problem(error)}",
             hint="give another value",
         ) from None
 

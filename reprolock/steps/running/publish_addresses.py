@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from reprolock.errors import UsageError
 from reprolock.model.placeholders import ADDRESS_ROOTS, as_argument, expand, lookup, names_in
 from reprolock.model.spec import OutputSpec, Spec
+from reprolock.model.value import first_problem
 
 _RUN_ID = "{run_id}"
 _DOTS = ("", ".", "..")
@@ -61,7 +62,7 @@ def _filled(spec: Spec, values: Mapping[str, Any], to: str | None) -> Spec:
         return spec.replaced({"outputs": outputs})
     except ValidationError as error:
         raise UsageError(
-            f"outputs.{'.'.join(map(str, error.errors()[0]['loc'][1:]))}: {_sentence(error)}",
+            f"outputs.{'.'.join(map(str, error.errors()[0]['loc'][1:]))}: {first_problem(error)}",
             hint="give each output an address of its own",
         ) from None
 
@@ -85,8 +86,6 @@ def _output(
     try:
         return output.replaced({"publish": expand(text, values, roots)})
     except ValidationError as error:
-        raise UsageError(f"outputs.{name}.publish: {_sentence(error)}", hint="change publish in repro.toml") from None
-
-
-def _sentence(error: ValidationError) -> str:
-    return error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(
+            f"outputs.{name}.publish: {first_problem(error)}", hint="change publish in repro.toml"
+        ) from None
