@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from reprolock.steps.maintenance.ui import Page
 
 _STARTING_SECONDS = 120.0
+_ENDING_SECONDS = 10.0
 
 
 @click.command()
@@ -42,7 +41,9 @@ def ui(settings: Settings, port: int, no_browser: bool, tracking_uri: str | None
     if not found.command:
         _show(settings, found.address, no_browser)
         return
-    if _listens(port):
+    from reprolock.stack.process import is_free  # where a server is started
+
+    if not is_free(port):
         raise MachineError(f"port {port} is taken by another program", hint="choose another one with --port")
     with TemporaryDirectory(prefix="reprolock-ui-", ignore_cleanup_errors=True) as folder:
         _serve(settings, found, port, no_browser, Path(folder))
@@ -50,17 +51,20 @@ def ui(settings: Settings, port: int, no_browser: bool, tracking_uri: str | None
 
 def _serve(settings: Settings, found: Page, port: int, no_browser: bool, folder: Path) -> None:
     """Until Ctrl-C, in an empty folder: Python and MLflow's server import what stands where they are started."""
+    from reprolock.engine.process_tree import MARKER, Tree
+    from reprolock.stack.process import answers
+
     server = subprocess.Popen(
         found.command,
         cwd=folder,
-        env=dict(os.environ) | {"PYTHONSAFEPATH": "1"},
+        env=dict(os.environ) | {"PYTHONSAFEPATH": "1", MARKER: str(folder)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
         deadline = time.monotonic() + _STARTING_SECONDS
-        while not _listens(port):
+        while not answers(port, "/health"):
             if server.poll() is not None or time.monotonic() > deadline:
                 raise MachineError(
                     "MLflow's page could not be served", hint=f"run `mlflow ui --port {port}` to see what it says"
@@ -72,32 +76,11 @@ def _serve(settings: Settings, found: Page, port: int, no_browser: bool, folder:
     except KeyboardInterrupt:
         settings.remark("")
     finally:
-        _end(server)
-
-
-def _end(server: subprocess.Popen[bytes]) -> None:
-    """It, and the workers that it started."""
-    import psutil  # only where a server runs
-
-    with suppress(psutil.Error):
-        every = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
-        for process in every:
-            with suppress(psutil.Error):
-                process.terminate()
-        _, left = psutil.wait_procs(every, timeout=10)
-        for process in left:
-            with suppress(psutil.Error):
-                process.kill()
-    server.wait()
+        Tree(str(folder)).end(_ENDING_SECONDS)  # it, and the workers that it started
+        server.wait()
 
 
 def _show(settings: Settings, address: str, no_browser: bool) -> None:
     settings.line(address)
     if not no_browser:
         click.launch(address)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
