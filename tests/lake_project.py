@@ -60,6 +60,12 @@ class Repository:
             list(self.lake.put_many(self.name, "main", sources))
         return self.lake.commit(self.name, "main", f"Put {', '.join(list(files)[:3])}").id
 
+    def commit_folder(self, folder: Path) -> str:
+        """Commit all of a folder to main; the commit's ID."""
+        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        list(self.lake.put_many(self.name, "main", [(file.relative_to(folder).as_posix(), file) for file in files]))
+        return self.lake.commit(self.name, "main", "Put the data").id
+
     def pin(self, path: str = "train/", glob: str | None = None) -> DatasetPin:
         """Pin a path at the head of main."""
         spec = DatasetSpec(uri=f"lakefs://{self.name}/main/{path}", format="binary", glob=glob)

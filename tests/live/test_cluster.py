@@ -6,7 +6,7 @@ import json
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import deltalake
@@ -15,6 +15,7 @@ import psutil
 import pytest
 import services
 from command_line import Cli
+from lake_project import Repository
 from project import Project
 from spark_session import DELTA
 
@@ -117,15 +118,8 @@ def repository(lakefs: services.LakeFS, tmp_path_factory: pytest.TempPathFactory
     frame.to_csv(tree / "csv" / "part.csv", index=False)
     frame.to_parquet(tree / "parquet" / "part.parquet")
     deltalake.write_deltalake(tree / "delta", frame)
-    lake = open_lake(None, tree, lakefs.lakectl, tree)
-    try:
-        lake.create_repository(name, storage=f"{lakefs.storage}{name}/")
-        files = [(file.relative_to(tree).as_posix(), file) for file in tree.rglob("*") if file.is_file()]
-        for _ in lake.put_many(name, "main", files):
-            pass
-        lake.commit(name, "main", "Put the data")
-    finally:
-        lake.close()
+    with closing(open_lake(None, tree, lakefs.lakectl, tree)) as lake:
+        Repository(lake, name, tree.parent, f"{lakefs.storage}{name}/").commit_folder(tree)
     return name
 
 

@@ -9,11 +9,11 @@ import deltalake
 import pandas
 import pytest
 import services
+from lake_project import Repository
 from spark_session import DELTA, SparkParts, run_script
 
 from reprolock.engine.spark import S3Access, plan_spark
 from reprolock.lake.open import open_lake
-from reprolock.lake.protocol import Lake
 from reprolock.model.spec import SparkSpec
 
 pytestmark = [pytest.mark.live, pytest.mark.spark]
@@ -42,14 +42,6 @@ print(json.dumps(found))
 """
 
 
-def put_folder(lake: Lake, folder: Path) -> str:
-    """Put all of a folder on main and commit it."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    for _ in lake.put_many(REPOSITORY, "main", [(file.relative_to(folder).as_posix(), file) for file in files]):
-        pass
-    return lake.commit(REPOSITORY, "main", "Put the data").id
-
-
 def test_spark_reads_the_commit_and_not_the_branch(
     lakefs: services.LakeFS, spark_parts: SparkParts, tmp_path: Path
 ) -> None:
@@ -63,11 +55,11 @@ def test_spark_reads_the_commit_and_not_the_branch(
     deltalake.write_deltalake(tree / "delta", frame)
     lake = open_lake(None, tmp_path, lakefs.lakectl, tmp_path)
     try:
-        lake.create_repository(REPOSITORY, storage=f"{lakefs.storage}{REPOSITORY}/")
-        commit = put_folder(lake, tree)
+        repository = Repository(lake, REPOSITORY, tmp_path, f"{lakefs.storage}{REPOSITORY}/")
+        commit = repository.commit_folder(tree)
         (tree / "csv" / "more.csv").write_text("a,b\n4,z\n")
         deltalake.write_deltalake(tree / "delta", frame, mode="append")
-        put_folder(lake, tree)
+        repository.commit_folder(tree)
         lake.remove(REPOSITORY, "main", "parquet/part.parquet")
         lake.commit(REPOSITORY, "main", "Remove a table")
     finally:

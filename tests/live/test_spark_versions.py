@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import deltalake
@@ -12,6 +13,7 @@ import pandas
 import pytest
 import services
 from command_line import Cli
+from lake_project import Repository
 from project import Project
 
 from reprolock.engine.tables.run import Spark, Table, digest_tables
@@ -80,15 +82,8 @@ def repository(lakefs: services.LakeFS, tmp_path_factory: pytest.TempPathFactory
     (tree / "csv").mkdir()
     FRAME.to_csv(tree / "csv" / "part.csv", index=False)
     deltalake.write_deltalake(tree / "delta", FRAME)
-    lake = open_lake(None, tree, lakefs.lakectl, tree)
-    try:
-        lake.create_repository(name, storage=f"{lakefs.storage}{name}/")
-        files = [(file.relative_to(tree).as_posix(), file) for file in tree.rglob("*") if file.is_file()]
-        for _ in lake.put_many(name, "main", files):
-            pass
-        lake.commit(name, "main", "Put the data")
-    finally:
-        lake.close()
+    with closing(open_lake(None, tree, lakefs.lakectl, tree)) as lake:
+        Repository(lake, name, tree.parent, f"{lakefs.storage}{name}/").commit_folder(tree)
     return name
 
 
