@@ -120,7 +120,7 @@ def environment() -> Iterator[Case | list[str]]:
     def forget() -> None:
         shutil.rmtree(cache, ignore_errors=True)
 
-    build = "from pathlib import Path; from reprolock.files.lock_file import read_lock; from reprolock.environment.python.env_store import ensure; "
+    build = "from pathlib import Path; from reprolock.files.lock_file import read_lock; from reprolock.environment.python.installed.env_store import ensure; "
     build += f"ensure(read_lock(Path({str(demo_lock())!r})).environment, Path({str(cache)!r}))"
     ten = Command([sys.executable, "-c", "import time; time.sleep(10)"])
     yield Case(

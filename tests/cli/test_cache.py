@@ -11,7 +11,7 @@ import pytest
 from project import Project
 from wheelhouse import wheel
 
-from reprolock.environment.python.manifest import MANIFEST
+from reprolock.environment.python.installed.manifest import MANIFEST
 
 
 @pytest.fixture

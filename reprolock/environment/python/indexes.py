@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from packaging.utils import canonicalize_name
 
-from reprolock.environment.python.requirement_line import IndexOption
+from reprolock.environment.python.declared.requirement_line import IndexOption
 from reprolock.errors import UsageError
 from reprolock.files.trusted import origin, trusted
 

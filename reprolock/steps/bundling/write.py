@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 from reprolock import __version__
 from reprolock.environment.caches import cache_folder
-from reprolock.environment.python.package_files import NAMES, choose_files, fetch_file
+from reprolock.environment.python.resolving.package_files import NAMES, choose_files, fetch_file
 from reprolock.errors import MachineError, UsageError
 from reprolock.files.atomic_write import sync_folder
 from reprolock.files.build_folder import scratch

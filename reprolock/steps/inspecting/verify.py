@@ -17,8 +17,8 @@ from typing import Literal, NamedTuple
 from reprolock.environment.caches import cache_folder
 from reprolock.environment.jvm.jar_store import JarStore
 from reprolock.environment.jvm.java import check_pinned, find_java
-from reprolock.environment.python.drift import TO_INSTALL, drift
-from reprolock.environment.python.env_store import ANEW, changes_of, ensure, find
+from reprolock.environment.python.installed.drift import TO_INSTALL, drift
+from reprolock.environment.python.installed.env_store import ANEW, changes_of, ensure, find
 from reprolock.errors import Damaged, LockError, MachineError, NotFound, PinError, ServiceError
 from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake, Object

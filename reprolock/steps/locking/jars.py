@@ -10,7 +10,7 @@ from reprolock.environment.jvm.java import check_java, find_java
 from reprolock.environment.jvm.lock_jars import implied_packages, resolve
 from reprolock.environment.jvm.maven import repositories
 from reprolock.environment.jvm.spark_home import SparkHome, spark_home
-from reprolock.environment.python.env_store import ensure
+from reprolock.environment.python.installed.env_store import ensure
 from reprolock.errors import UsageError
 from reprolock.model.lock import EnvironmentPin, JarsPin
 from reprolock.model.spec import Spec

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reprolock.environment.jvm.java import check_java, find_java
-from reprolock.environment.python.find_python import choose_python
+from reprolock.environment.python.declared.pyproject_file import folder_of
+from reprolock.environment.python.declared.requirement_line import IndexOption
+from reprolock.environment.python.declared.requirements import read_declared
 from reprolock.environment.python.indexes import Indexes, read_indexes
-from reprolock.environment.python.interpreter import feature_version
-from reprolock.environment.python.lock import resolve
-from reprolock.environment.python.pyproject_file import folder_of
-from reprolock.environment.python.requirement_line import IndexOption
-from reprolock.environment.python.requirements import read_declared
+from reprolock.environment.python.interpreters.find_python import choose_python
+from reprolock.environment.python.interpreters.interpreter import feature_version
+from reprolock.environment.python.resolving.lock import resolve
 from reprolock.environment.python.uv import Uv
 from reprolock.model.lock import EnvironmentPin
 from reprolock.model.python_version import accepts_python, is_range

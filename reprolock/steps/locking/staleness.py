@@ -111,8 +111,8 @@ def environment_problem(spec: Spec, root: Path, pin: EnvironmentPin | None) -> s
         return None if pin is None else "packages are pinned, and [environment] declares none"
     if pin is None:
         return "the packages of [environment] are not pinned"
-    from reprolock.environment.python.requirement_line import without_hashes  # as below
-    from reprolock.environment.python.requirements import (
+    from reprolock.environment.python.declared.requirement_line import without_hashes  # as below
+    from reprolock.environment.python.declared.requirements import (
         read_declared,  # brings a parser that other projects need not load
         with_other_hashes,
     )

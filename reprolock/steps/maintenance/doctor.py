@@ -14,10 +14,10 @@ from reprolock.environment.caches import cache_folder
 from reprolock.environment.jvm.java import check_java, check_pinned, find_java
 from reprolock.environment.jvm.java import install_hint as java_hint
 from reprolock.environment.jvm.spark_home import spark_home
-from reprolock.environment.python.env_store import check, find
-from reprolock.environment.python.find_python import install_hint as python_hint
-from reprolock.environment.python.find_python import known_python
-from reprolock.environment.python.interpreter import feature_version
+from reprolock.environment.python.installed.env_store import check, find
+from reprolock.environment.python.interpreters.find_python import install_hint as python_hint
+from reprolock.environment.python.interpreters.find_python import known_python
+from reprolock.environment.python.interpreters.interpreter import feature_version
 from reprolock.environment.python.uv import Uv
 from reprolock.environment.python.uv import program as uv_program
 from reprolock.errors import ReprolockError

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from reprolock.environment.caches import cache_folder
-from reprolock.environment.python.drift import Difference, drift
-from reprolock.environment.python.env_store import Environment, Pruned, find
-from reprolock.environment.python.env_store import prune as prune_environments
-from reprolock.environment.python.export import hashed_requirements, pylock
+from reprolock.environment.python.installed.drift import Difference, drift
+from reprolock.environment.python.installed.env_store import Environment, Pruned, find
+from reprolock.environment.python.installed.env_store import prune as prune_environments
+from reprolock.environment.python.resolving.export import hashed_requirements, pylock
 from reprolock.errors import UsageError
 from reprolock.model.lock import EnvironmentPin
 from reprolock.steps.locking.python import project_indexes

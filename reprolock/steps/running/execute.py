@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from reprolock.engine.process import execute, find_program
-from reprolock.environment.python.bytecode import note_bytecode, remove_unknown_bytecode
+from reprolock.environment.python.installed.bytecode import note_bytecode, remove_unknown_bytecode
 from reprolock.errors import MachineError, ReprolockError
 from reprolock.files.journal import Journal
 from reprolock.files.os_errors import cannot_write

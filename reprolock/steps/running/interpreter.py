@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from reprolock.environment.caches import cache_folder
 from reprolock.environment.jvm.spark_home import spark_home
-from reprolock.environment.python.drift import refuse_drift
-from reprolock.environment.python.env_store import Environment, changes_of, ensure, find, in_use
-from reprolock.environment.python.interpreter import observe, usable_cores
+from reprolock.environment.python.installed.drift import refuse_drift
+from reprolock.environment.python.installed.env_store import Environment, changes_of, ensure, find, in_use
+from reprolock.environment.python.interpreters.interpreter import observe, usable_cores
 from reprolock.errors import PinError
 from reprolock.model.lock import EnvironmentPin, JarsPin
 from reprolock.model.record import EnvironmentRecord

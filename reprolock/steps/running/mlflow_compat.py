@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from reprolock.environment.code.snapshot import Snapshot
-from reprolock.environment.python.env_store import Environment
-from reprolock.environment.python.mlflow_revision import own_schema, schema_in
+from reprolock.environment.python.installed.env_store import Environment
+from reprolock.environment.python.interpreters.mlflow_revision import own_schema, schema_in
 from reprolock.errors import PinError
 from reprolock.tracker.stores.sqlite_check import revision
 from reprolock.tracker.tracking_uri import Place, for_sqlalchemy

@@ -12,7 +12,7 @@ from reprolock.engine.command_environment import Variables
 from reprolock.engine.process import find_program
 from reprolock.environment.code.archive import archive
 from reprolock.environment.code.snapshot import check_keys
-from reprolock.environment.python.foreign_interpreter import refuse_foreign_python
+from reprolock.environment.python.installed.foreign_interpreter import refuse_foreign_python
 from reprolock.errors import UsageError
 from reprolock.files.atomic_write import write_whole
 from reprolock.files.containment import check_inside

@@ -22,10 +22,10 @@ from reprolock.environment.caches import cache_folder
 from reprolock.environment.code.snapshot import Snapshot, place
 from reprolock.environment.jvm.java import Java
 from reprolock.environment.jvm.spark_home import spark_home
-from reprolock.environment.python.kernels import kernel_of, kernels_in, write_kernels
-from reprolock.environment.python.module_path import refuse_unrecorded_modules
-from reprolock.environment.python.script_runtime import write_runtime
-from reprolock.environment.python.ship import packed_environment
+from reprolock.environment.python.installed.ship import packed_environment
+from reprolock.environment.python.interpreters.kernels import kernel_of, kernels_in, write_kernels
+from reprolock.environment.python.interpreters.module_path import refuse_unrecorded_modules
+from reprolock.environment.python.interpreters.script_runtime import write_runtime
 from reprolock.errors import ServiceError
 from reprolock.files.atomic_write import own_folder, write_whole
 from reprolock.files.os_errors import cannot_write

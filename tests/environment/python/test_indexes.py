@@ -10,11 +10,11 @@ import pytest
 from index_server import index_server
 from wheelhouse import PYTHON, environ, sdist, wheel
 
-from reprolock.environment.python.env_store import ensure
+from reprolock.environment.python.declared.requirement_line import IndexOption
+from reprolock.environment.python.declared.requirements import read_declared
 from reprolock.environment.python.indexes import Indexes, read_indexes
-from reprolock.environment.python.lock import resolve
-from reprolock.environment.python.requirement_line import IndexOption
-from reprolock.environment.python.requirements import read_declared
+from reprolock.environment.python.installed.env_store import ensure
+from reprolock.environment.python.resolving.lock import resolve
 from reprolock.errors import ServiceError, UsageError
 from reprolock.files.trusted import trust
 from reprolock.model.lock import EnvironmentPin

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from reprolock.environment.python.requirement_line import IndexOption, without_hashes
-from reprolock.environment.python.requirements import Declaration, read_declared, with_other_hashes
+from reprolock.environment.python.declared.requirement_line import IndexOption, without_hashes
+from reprolock.environment.python.declared.requirements import Declaration, read_declared, with_other_hashes
 from reprolock.errors import UsageError
 from reprolock.files.trusted import trust
 from reprolock.model.spec import EnvironmentSpec

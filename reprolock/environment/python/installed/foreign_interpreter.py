@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from reprolock.environment.python.env_store import Environment
+from reprolock.environment.python.installed.env_store import Environment
 from reprolock.errors import UsageError
 
 _PYTHON_PROGRAM = re.compile(r"(?:python|pypy|graalpy)w?[\d.]*(?:t|d)?(?:\.exe)?", re.IGNORECASE)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from reprolock.environment.python.wheel_tags import needs_build, suits
+from reprolock.environment.python.resolving.wheel_tags import needs_build, suits
 
 LINUX = "x-1.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
 ARM = "x-1.0-cp311-cp311-manylinux_2_28_aarch64.whl"

@@ -17,9 +17,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from reprolock.environment.python.pyproject_file import read_pyproject
-from reprolock.environment.python.requirement_line import HASHES, IndexOption, Kind, Line
-from reprolock.environment.python.requirements_file import read_requirements_file
+from reprolock.environment.python.declared.pyproject_file import read_pyproject
+from reprolock.environment.python.declared.requirement_line import HASHES, IndexOption, Kind, Line
+from reprolock.environment.python.declared.requirements_file import read_requirements_file
 from reprolock.errors import UsageError
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.spec_file import read_text

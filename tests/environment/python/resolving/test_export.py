@@ -13,8 +13,8 @@ import pytest
 from packaging.pylock import Pylock
 from wheelhouse import PYTHON, environ, sdist, wheel
 
-from reprolock.environment.python.export import hashed_requirements, pylock
-from reprolock.environment.python.lock import resolve
+from reprolock.environment.python.resolving.export import hashed_requirements, pylock
+from reprolock.environment.python.resolving.lock import resolve
 from reprolock.errors import PinError
 from reprolock.model.lock import EnvironmentPin, PackagePin
 from reprolock.model.spec import EnvironmentSpec

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reprolock.environment.python.module_path import refuse_unrecorded_modules
+from reprolock.environment.python.interpreters.module_path import refuse_unrecorded_modules
 from reprolock.errors import UsageError
 
 

@@ -21,8 +21,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from reprolock.environment.python.declared.requirement_line import without_hashes
 from reprolock.environment.python.indexes import Indexes, read_indexes
-from reprolock.environment.python.requirement_line import without_hashes
 from reprolock.environment.python.uv import Uv
 from reprolock.errors import PinError
 from reprolock.model.lock import EnvironmentPin, PackagePin

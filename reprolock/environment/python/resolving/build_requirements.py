@@ -17,8 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from reprolock.environment.python.export import requirement_lines
-from reprolock.environment.python.find_python import Python
+from reprolock.environment.python.interpreters.find_python import Python
+from reprolock.environment.python.resolving.export import requirement_lines
 from reprolock.environment.python.uv import Uv
 from reprolock.errors import MachineError, ServiceError
 from reprolock.model.lock import PackagePin

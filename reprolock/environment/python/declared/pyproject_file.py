@@ -16,7 +16,7 @@ from packaging.dependency_groups import resolve_dependency_groups
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from reprolock.environment.python.requirement_line import Kind, Line
+from reprolock.environment.python.declared.requirement_line import Kind, Line
 from reprolock.errors import UsageError
 
 NAME = "pyproject.toml"

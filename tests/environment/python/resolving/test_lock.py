@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from wheelhouse import PYTHON, environ, sdist, wheel
 
-from reprolock.environment.python.lock import resolve, without
+from reprolock.environment.python.resolving.lock import resolve, without
 from reprolock.environment.python.uv import Uv
 from reprolock.errors import MachineError, PinError, ServiceError, UsageError
 from reprolock.files.lock_file import lock_bytes, parse_lock

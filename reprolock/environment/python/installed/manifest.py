@@ -17,7 +17,12 @@ from typing import Annotated
 
 from pydantic import Field, Strict, ValidationError
 
-from reprolock.environment.python.wheel_records import digest_of_file, owners_by_path, parse_info_name, recorded_files
+from reprolock.environment.python.installed.wheel_records import (
+    digest_of_file,
+    owners_by_path,
+    parse_info_name,
+    recorded_files,
+)
 from reprolock.files.atomic_write import TEMPORARY, write_whole
 from reprolock.model.digest import sha256
 from reprolock.model.value import Value

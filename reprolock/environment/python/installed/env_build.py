@@ -21,11 +21,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reprolock.environment.python.export import requirement_lines
-from reprolock.environment.python.find_python import Python
-from reprolock.environment.python.manifest import Manifest, distributions, write_manifest
+from reprolock.environment.python.installed.manifest import Manifest, distributions, write_manifest
+from reprolock.environment.python.installed.wheel_records import Doubts, digest_of_file, find_doubts
+from reprolock.environment.python.interpreters.find_python import Python
+from reprolock.environment.python.resolving.export import requirement_lines
 from reprolock.environment.python.uv import Complaint, Uv
-from reprolock.environment.python.wheel_records import Doubts, digest_of_file, find_doubts
 from reprolock.errors import Damaged, LockError, MachineError, PinError, ReprolockError, ServiceError
 from reprolock.files.os_errors import cannot_write
 from reprolock.model.digest import digest_of

@@ -15,22 +15,22 @@ import pytest
 from index_server import index_server
 from wheelhouse import PYTHON, environ, sdist, wheel
 
-from reprolock.environment.python.drift import Difference, drift, refuse_drift
-from reprolock.environment.python.env_build import remove
-from reprolock.environment.python.env_store import Environment, changes_of, check, ensure, find, in_use, prune
-from reprolock.environment.python.find_python import install_hint
-from reprolock.environment.python.foreign_interpreter import is_inside, refuse_foreign_python
-from reprolock.environment.python.interpreter import list_installed
-from reprolock.environment.python.lock import resolve
-from reprolock.environment.python.manifest import LISTING, MANIFEST
-from reprolock.environment.python.script_runtime import SCRIPT_MODULES, write_runtime
+from reprolock.environment.python.installed.drift import Difference, drift, refuse_drift
+from reprolock.environment.python.installed.env_build import remove
+from reprolock.environment.python.installed.env_store import Environment, changes_of, check, ensure, find, in_use, prune
+from reprolock.environment.python.installed.foreign_interpreter import is_inside, refuse_foreign_python
+from reprolock.environment.python.installed.manifest import LISTING, MANIFEST
+from reprolock.environment.python.interpreters.find_python import install_hint
+from reprolock.environment.python.interpreters.interpreter import list_installed
+from reprolock.environment.python.interpreters.script_runtime import SCRIPT_MODULES, write_runtime
+from reprolock.environment.python.resolving.lock import resolve
 from reprolock.errors import LockError, MachineError, PinError, ServiceError, UsageError
 from reprolock.model.lock import EnvironmentPin, PackagePin
 from reprolock.model.spec import EnvironmentSpec
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 BUILD = (
-    "import json, os, sys; from pathlib import Path; from reprolock.environment.python.env_store import ensure; "
+    "import json, os, sys; from pathlib import Path; from reprolock.environment.python.installed.env_store import ensure; "
     "from reprolock.model.lock import EnvironmentPin; "
     "print(ensure(EnvironmentPin.model_validate_json(sys.stdin.read()), Path(sys.argv[1])).folder)"
 )

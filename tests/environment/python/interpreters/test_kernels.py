@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reprolock.environment.python.kernels import kernel_of, kernels_in, write_kernels
+from reprolock.environment.python.interpreters.kernels import kernel_of, kernels_in, write_kernels
 
 
 def test_every_kernel_that_is_asked_for_is_the_runs_python(tmp_path: Path) -> None:

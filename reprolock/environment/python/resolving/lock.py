@@ -25,15 +25,15 @@ from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock, Pylock
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from reprolock.environment.python.build_requirements import build_requirements
-from reprolock.environment.python.fetch_hashes import fetch_sha256
-from reprolock.environment.python.find_python import known_python
+from reprolock.environment.python.declared.requirement_line import Kind
+from reprolock.environment.python.declared.requirements import Declaration, read_declared, with_other_hashes
 from reprolock.environment.python.indexes import Indexes, read_indexes
-from reprolock.environment.python.requirement_line import Kind
-from reprolock.environment.python.requirements import Declaration, read_declared, with_other_hashes
-from reprolock.environment.python.resolution_errors import UNDATED, shorten, undated_error, unresolvable_error
+from reprolock.environment.python.interpreters.find_python import known_python
+from reprolock.environment.python.resolving.build_requirements import build_requirements
+from reprolock.environment.python.resolving.fetch_hashes import fetch_sha256
+from reprolock.environment.python.resolving.resolution_errors import UNDATED, shorten, undated_error, unresolvable_error
+from reprolock.environment.python.resolving.wheel_tags import needs_build, suits
 from reprolock.environment.python.uv import Uv
-from reprolock.environment.python.wheel_tags import needs_build, suits
 from reprolock.errors import PinError, ReprolockError, ServiceError, UsageError
 from reprolock.model.lock import EnvironmentPin, PackagePin
 from reprolock.model.python_version import accepts_python, is_exact

@@ -22,11 +22,11 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
 from reprolock.environment.http import connections
-from reprolock.environment.python.export import look_up
-from reprolock.environment.python.find_python import Python, find_python
 from reprolock.environment.python.indexes import Indexes, read_indexes
+from reprolock.environment.python.interpreters.find_python import Python, find_python
+from reprolock.environment.python.resolving.export import look_up
+from reprolock.environment.python.resolving.wheel_tags import PLATFORMS, meaning_of, suits_platform
 from reprolock.environment.python.uv import Uv
-from reprolock.environment.python.wheel_tags import PLATFORMS, meaning_of, suits_platform
 from reprolock.errors import PinError, ServiceError, UsageError
 from reprolock.files.object_cache import ObjectCache
 from reprolock.model.content import Check, Content, Mismatch

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from reprolock.environment.python.bytecode import note_bytecode, remove_unknown_bytecode
+from reprolock.environment.python.installed.bytecode import note_bytecode, remove_unknown_bytecode
 
 
 def said(folder: Path) -> str:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from packaging.markers import Marker
 from packaging.version import InvalidVersion, Version
 
-from reprolock.environment.python.find_python import Python
-from reprolock.environment.python.interpreter import list_installed
+from reprolock.environment.python.interpreters.find_python import Python
+from reprolock.environment.python.interpreters.interpreter import list_installed
 from reprolock.errors import PinError
 from reprolock.model.lock import EnvironmentPin
 from reprolock.model.words import counted

@@ -16,7 +16,7 @@ import tarfile
 from io import BytesIO
 from pathlib import Path
 
-from reprolock.environment.python.env_store import Environment
+from reprolock.environment.python.installed.env_store import Environment
 from reprolock.files.os_errors import cannot_write
 
 FOLDER = "archives"

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from reprolock.environment.python.requirement_line import IndexOption, Kind, Line
+from reprolock.environment.python.declared.requirement_line import IndexOption, Kind, Line
 from reprolock.errors import UsageError
 from reprolock.files.trusted import origin, trusted
 

@@ -29,10 +29,10 @@ from typing import NamedTuple
 
 from packaging.markers import Marker
 
-from reprolock.environment.python.env_build import BUILDING, Plan, build_environment, remove
-from reprolock.environment.python.find_python import Python, find_python
 from reprolock.environment.python.indexes import Indexes, read_indexes
-from reprolock.environment.python.manifest import MANIFEST, Manifest, changes, read_manifest
+from reprolock.environment.python.installed.env_build import BUILDING, Plan, build_environment, remove
+from reprolock.environment.python.installed.manifest import MANIFEST, Manifest, changes, read_manifest
+from reprolock.environment.python.interpreters.find_python import Python, find_python
 from reprolock.environment.python.uv import Uv
 from reprolock.errors import MachineError, PinError, ReprolockError
 from reprolock.files.atomic_write import guard, own_folder

@@ -1,0 +1,1 @@
+"""What a project declares of its packages: pyproject.toml, requirements files, single lines."""

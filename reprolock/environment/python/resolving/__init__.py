@@ -1,0 +1,1 @@
+"""Declared packages → locked ones, by uv, and where each file comes from."""
