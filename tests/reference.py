@@ -129,6 +129,8 @@ def _group(group: click.Group, context: click.Context, level: int) -> Iterator[s
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
+        if command.hidden:  # called by git or by a run, never by a person
+            continue
         inner = click.Context(command, info_name=name, parent=context)
         yield from _command(command, inner, level)
         if isinstance(command, click.Group):

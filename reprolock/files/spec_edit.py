@@ -170,7 +170,7 @@ def _name(requirement: str) -> str:
         return canonicalize_name(Requirement(requirement).name)
     except InvalidRequirement as error:
         raise UsageError(
-            f'"{requirement}" is no requirement: {str(error).partition(chr(10))[0].lower()}',
+            f'"{requirement}" is not a requirement: {str(error).partition(chr(10))[0].lower()}',
             hint='write a name, or a name and versions: "pandas>=2.2"',
         ) from None
 

@@ -198,7 +198,7 @@ def check_name(name: str) -> None:
     if any(_DEVICE.match(part) for part in parts):
         raise BadArchive(f'it names "{shown}", which is a device on Windows')
     if not re.fullmatch(r"[!-~]+", name) or len(name) > _LONGEST_NAME or any(part in ("", ".") for part in parts):
-        raise BadArchive(f'it names "{shown}", which is no file\'s name in a bundle')
+        raise BadArchive(f'it names "{shown}", which cannot be the name of a file in a bundle')
 
 
 def _entries(data: bytes, count: int) -> Iterator[Member]:
@@ -251,7 +251,7 @@ def _foreign(file: BinaryIO) -> str:
     except BadArchive as error:
         return str(error)
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error, MemoryError):
-        return "it is no whole ZIP file"
+        return "it is not a complete ZIP file"
     return "it is a ZIP file that reprolock did not write"
 
 

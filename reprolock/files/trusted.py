@@ -71,7 +71,9 @@ def _origin(url: str) -> str:
         )
     found = origin(url)
     if found is None:
-        raise UsageError(f'"{url}" is no http:// or https:// address', hint='write it as "https://mlflow.example.com"')
+        raise UsageError(
+            f'"{url}" is not an http:// or https:// address', hint='write it as "https://mlflow.example.com"'
+        )
     return found
 
 

@@ -27,6 +27,9 @@ _WANTED = {
     "tuple_type": "a list",
     "list_type": "a list",
     "datetime_type": "a date and time",
+    "finite_number": "a finite number",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than": "a number below {lt}",
 }
 
 
@@ -63,9 +66,15 @@ def _problems(details: ErrorDetails, model: type[BaseModel]) -> Iterable[tuple[P
         case "string_pattern_mismatch":
             yield path, f"{_display(details['input'])} does not fit; " + _meaning(model, path)
         case kind if kind in _WANTED:
-            yield path, f"write {_WANTED[kind]}, not {_display(details['input'])}"
+            wanted, given = _WANTED[kind].format(**_limits(context)), _display(details["input"])
+            yield path, f"write {wanted}, not {given.removeprefix('the number ') if 'number' in wanted else given}"
         case _:
             yield path, details["msg"][0].lower() + details["msg"][1:]
+
+
+def _limits(context: dict[str, Any]) -> dict[str, str]:
+    """Limits as a person writes them: 1, where pydantic has 1.0."""
+    return {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in context.items()}
 
 
 def dotted(path: Path) -> str:

@@ -40,7 +40,7 @@ def compile_glob(glob: str) -> re.Pattern[str]:
     try:
         return re.compile(_expression(glob))
     except re.error as error:
-        raise ValueError(f'"{glob}" is no glob of Hadoop\'s: {error.msg}') from None
+        raise ValueError(f'"{glob}" is not a glob that Hadoop takes: {error.msg}') from None
 
 
 def _expression(glob: str) -> str:

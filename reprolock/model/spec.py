@@ -182,7 +182,7 @@ class SparkSpec(Value):
     def _absolute(cls, folders: tuple[str, ...]) -> tuple[str, ...]:
         refuse(
             [
-                ((index,), f'"{text}" is no absolute path; write "/mnt/data"')
+                ((index,), f'"{text}" is not an absolute path; write "/mnt/data"')
                 for index, text in enumerate(folders)
                 if not PurePath(text).is_absolute() or ".." in PurePath(text).parts
             ]

@@ -128,7 +128,7 @@ def parse(payload: bytes) -> Statement:
     try:
         document = json.loads(payload)
         if document["_type"] != STATEMENT:
-            raise ValueError("it is no in-toto Statement v1")
+            raise ValueError("it is not an in-toto Statement v1")
         subjects = {subject["name"]: dict(subject["digest"]) for subject in document["subject"]}
         if len(subjects) != len(document["subject"]):
             raise ValueError("it names a subject twice")
@@ -140,5 +140,5 @@ def parse(payload: bytes) -> Statement:
             raise ValueError("it is a statement of a kind that this reprolock does not know")
         found: Predicate = _PREDICATES[kind].validate_json(json.dumps(predicate))
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError("it is no in-toto Statement v1") from error
+        raise ValueError("it is not an in-toto Statement v1") from error
     return Statement(subjects, found, found, document)

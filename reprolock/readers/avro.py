@@ -59,7 +59,7 @@ def _table(source: Source, file: DataFile) -> tuple[Any, Any]:
             reader = fastavro.reader(stream)
             written: Any = reader.writer_schema
             if not isinstance(written, dict) or written.get("type") != "record":
-                raise source.refusal(f"{file.path.name}, whose schema is no record")
+                raise source.refusal(f"{file.path.name}, whose schema is not a record")
             schema = pa.schema([pa.field(field["name"], _type(field["type"])) for field in written["fields"]])
             check_cases(source, file, schema)
             check_calendar(source, file, reader.metadata, schema)

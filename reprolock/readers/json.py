@@ -90,7 +90,7 @@ def _records(source: Source, file: DataFile) -> Iterator[dict[str, Any]]:
         elif isinstance(record, dict):
             yield record
         else:
-            raise Disagreement(f"{where}{file.path.name}, which is no object")
+            raise Disagreement(f"{where}{file.path.name}, which is not an object")
 
 
 def _parsed(where: str, document: str) -> Any:

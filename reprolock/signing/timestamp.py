@@ -37,7 +37,7 @@ def request_token(address: str, data: bytes, environ: Mapping[str, str], now: da
         info = response.tst_info
         fits = info.message_imprint.message == hashlib.sha256(data).digest() and info.nonce == request.nonce
     except ValueError:
-        raise _no_token(address, "its answer is no time stamp") from None
+        raise _no_token(address, "its answer is not a time stamp") from None
     if response.status != 0 or not fits:
         raise _no_token(address, "it refused, or stamped something else")
     if (behind := time_of(response) - now) > _SKEW:

@@ -117,7 +117,7 @@ def test_comments_and_order_stay(edited: Project, cli: Cli) -> None:
             ["remove", "param", "depth"],
             "repro.toml:21: run.command[2]: {params.depth} names nothing: [params] is empty",
         ),
-        (["add", "package", "no such"], '"no such" is no requirement: expected semicolon'),
+        (["add", "package", "no such"], '"no such" is not a requirement: expected semicolon'),
         (["add", "param", "depth.more=1"], "params.depth.more: depth is a value, and no table"),
         (["add", "output", "model", "../out"], None),
         (["add", "param", "key=AKIAIOSFODNN7EXAMPLE"], None),

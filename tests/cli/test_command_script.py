@@ -67,7 +67,7 @@ def test_a_link_to_no_code_is_refused_before_a_run_is_made(project: Project, cli
     said = cli("run")
     assert (said.code, said.err) == (
         2,
-        'error: run.code names "input", a link to "data", which is no part of the code\n'
+        'error: run.code names "input", a link to "data", which is not part of the code\n'
         'hint: name "data" in run.code too, or put the file itself there\n',
     )
     assert not list(project.root.glob(".reprolock/runs/*"))

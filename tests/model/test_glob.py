@@ -41,7 +41,7 @@ def test_names_that_match(glob: str | None, matched: tuple[str, ...]) -> None:
         ("\\d", '"\\d" has a backslash before a d; it escapes signs only'),
         ("[[]", '"[[]" has a "[" inside of a set; write \\[ for the sign'),
         ("[*]", '"[*]" has a "*" inside of a set, which Hadoop does not take literally'),
-        ("[b-a]", '"[b-a]" is no glob of Hadoop\'s: bad character range b-a'),
+        ("[b-a]", '"[b-a]" is not a glob that Hadoop takes: bad character range b-a'),
     ],
 )
 def test_what_is_no_glob(glob: str, message: str) -> None:

@@ -341,7 +341,7 @@ def _refuse_links_to_no_code(
         hint = f'name "{target}" in run.code too, or put the file itself there'
         if _never(target, exclude):
             hint = "data belongs in a lake, and is declared as a dataset; or put the file itself there"
-        raise UsageError(f"{sentence}which is no part of the code", hint=hint)
+        raise UsageError(f"{sentence}which is not part of the code", hint=hint)
 
 
 def _refuse_keys(scanner: Scanner, data: bytes, path: str) -> None:

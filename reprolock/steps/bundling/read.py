@@ -89,11 +89,11 @@ class Bundle:
                 self._object(member, objects[short], places)
             elif folder == layout.PACKAGES:
                 if found[name] not in packages:
-                    raise _bad(self.path, f"{name} is no file that repro.lock pins")
+                    raise _bad(self.path, f"{name} is not a file that repro.lock pins")
                 self._file_to(member, places and places.packages / short)
             elif folder == layout.JARS:
                 if jars.get(short) != found[name]:
-                    raise _bad(self.path, f"{name} is no jar that repro.lock pins")
+                    raise _bad(self.path, f"{name} is not a jar that repro.lock pins")
                 self._file_to(member, places and places.jars / short)
             else:
                 self._copy(member, [])
@@ -255,7 +255,7 @@ def _manifest(path: Path, name: str, data: bytes) -> dict[str, str]:
     try:
         lines = list(layout.read_manifest(data))
     except ValueError as error:
-        raise _bad(path, f"{name} is no manifest: {error}") from None
+        raise _bad(path, f"{name} is not a manifest: {error}") from None
     found = dict(lines)
     if len(found) != len(lines):
         raise _bad(path, f"{name} lists a file twice")

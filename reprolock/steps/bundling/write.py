@@ -110,7 +110,9 @@ def _packages(
     """Name and bytes of each file of the locked environment."""
     for name in platforms:
         if name not in NAMES:
-            raise UsageError(f'--platform: "{name}" is no platform of a lock', hint=f"name one of {', '.join(NAMES)}")
+            raise UsageError(
+                f'--platform: "{name}" is not a platform of a lock', hint=f"name one of {', '.join(NAMES)}"
+            )
     pin = recorded.lock.environment
     if pin is None or not recorded.spec.environment.isolated:
         return {}

@@ -19,7 +19,7 @@ def read_lines(folder: Path, name: str = ATTESTATIONS) -> list[bytes]:
     path = folder / name
     try:
         if path.stat().st_size > _LARGEST:
-            raise MachineError(f"{path} is larger than {_LARGEST >> 20} MiB", hint="it is no file of statements")
+            raise MachineError(f"{path} is larger than {_LARGEST >> 20} MiB", hint="a file of statements is smaller")
         return lines_of(path.read_bytes())
     except FileNotFoundError:
         return []

@@ -152,10 +152,10 @@ def end_of(until: str | None, period: str | None, now: datetime) -> datetime:
         try:
             return datetime.combine(date.fromisoformat(until), time(23, 59, 59), UTC)
         except ValueError:
-            raise UsageError(f'--until: "{until}" is no date', hint='write "2036-11-27"') from None
+            raise UsageError(f'--until: "{until}" is not a date', hint='write "2036-11-27"') from None
     period = period or DEFAULT
     if not (count := days(period)):
-        raise UsageError(f'--for: "{period}" is no period', hint='write "10y", "26w" or "90d"')
+        raise UsageError(f'--for: "{period}" is not a period', hint='write "10y", "26w" or "90d"')
     return (now + timedelta(days=count)).replace(microsecond=0)
 
 

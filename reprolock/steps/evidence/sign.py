@@ -77,5 +77,5 @@ def own_time_stamps(root: Path) -> EvidenceSpec:
 def _word(option: str, text: str) -> str:
     """UsageError for a name or a meaning that is none, or no line."""
     if not text.strip() or len(text) > 200 or not text.isprintable():
-        raise UsageError(f"{option} is no text of one line and at most 200 characters", hint=f'write {option} "…"')
+        raise UsageError(f"{option} is not one line of at most 200 characters", hint=f'write {option} "…"')
     return text

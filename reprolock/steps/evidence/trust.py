@@ -66,10 +66,13 @@ def parse_trust(text: str, name: str) -> TrustPolicy:
 
         first, *others = sentences(error, TrustPolicy, text, name)
         raise UsageError(
-            first, problems=tuple(others), hint=f"mend {name}; schemas/trust.schema.json has every key"
+            first, problems=tuple(others), hint=f"correct {name}; schemas/trust.schema.json has every key"
         ) from None
     except ValueError as error:  # a number of thousands of digits, too
-        raise UsageError(f"{name} is no valid TOML: {str(error)[:1].lower()}{str(error)[1:]}") from None
+        raise UsageError(
+            f"{name} is not valid TOML: {str(error)[:1].lower()}{str(error)[1:]}",
+            hint=f"correct {name}; schemas/trust.schema.json has every key",
+        ) from None
 
 
 def _pem(value: str, beside: Path, where: str) -> bytes:
@@ -81,4 +84,6 @@ def _pem(value: str, beside: Path, where: str) -> bytes:
     except FileNotFoundError:
         raise UsageError(f"{where}: {path} is not there", hint="a path is relative to trust.toml") from None
     except OSError as error:
-        raise UsageError(f"{where}: {cannot_read(path, error).message}") from error
+        raise UsageError(
+            f"{where}: {cannot_read(path, error).message}", hint="make it readable, or write the PEM text itself"
+        ) from error

@@ -38,7 +38,10 @@ def materialise_for_run(
         pins = {pin["name"]: DatasetPin.model_validate_json(json.dumps(pin)) for pin in document["pins"]}
         root, pin, hashing = Path(document["root"]), pins[name], document["hashing"]
     except (OSError, ValueError, KeyError):
-        raise UsageError(f"{folder} is not a folder of a run that has a dataset {name}") from None
+        raise UsageError(
+            f"{folder} is not a folder of a run that has a dataset {name}",
+            hint="a run calls this command itself; in a script, use run.dataset(NAME)",
+        ) from None
     lake = open_lake(document["lake"], root, machine.environ, machine.home)
     try:
         objects = ObjectCache(cache / "objects", hashing=hashing)

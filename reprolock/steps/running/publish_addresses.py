@@ -80,7 +80,7 @@ def _output(
         value = lookup(placeholder, values)
         if isinstance(value, Mapping | list) or as_argument(value) in _DOTS or "/" in as_argument(value):
             raise UsageError(
-                f"outputs.{name}.publish: {{{placeholder}}} is {as_argument(value)!r}, which is no single part of an address",
+                f"outputs.{name}.publish: {{{placeholder}}} is {as_argument(value)!r}, which is not a single part of an address",
                 hint="name another param there, or write the address out",
             )
     try:

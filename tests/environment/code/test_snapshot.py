@@ -389,10 +389,10 @@ def test_attributes_that_change_a_file_on_disk_are_no_change(project: Path, attr
 @pytest.mark.parametrize(
     ("code", "target", "message", "hint"),
     [
-        (("l",), "lake/a", 'run.code names "l", a link to "lake/a", which is no part of the code', "data belongs in a lake, and is declared as a dataset; or put the file itself there"),
-        (("l",), "src", 'run.code names "l", a link to "src", which is no part of the code', 'name "src" in run.code too, or put the file itself there'),
+        (("l",), "lake/a", 'run.code names "l", a link to "lake/a", which is not part of the code', "data belongs in a lake, and is declared as a dataset; or put the file itself there"),
+        (("l",), "src", 'run.code names "l", a link to "src", which is not part of the code', 'name "src" in run.code too, or put the file itself there'),
         (("l",), "gone", 'run.code names "l", a link to "gone", which is not there', "correct the link, or take it out"),
-        (("sub",), "../src/a.py", 'run.code names "sub/l", a link to "src/a.py", which is no part of the code', 'name "src/a.py" in run.code too, or put the file itself there'),
+        (("sub",), "../src/a.py", 'run.code names "sub/l", a link to "src/a.py", which is not part of the code', 'name "src/a.py" in run.code too, or put the file itself there'),
     ],
 )  # fmt: skip
 def test_a_link_to_what_is_no_code(project: Path, code: tuple[str, ...], target: str, message: str, hint: str) -> None:

@@ -187,8 +187,8 @@ def test_what_somebody_changes_is_named(mail: Mail, read: Callable[[Path], Unpac
         f"{item} is missing, which repro.lock pins": list_again(without(item)),
         f"{other} is not the object that its dataset lists": list_again(swapped),
         "the listing of dataset train is not the one that": list_again({**files, "data/datasets/train.jsonl": b""}),
-        f"{packed} is no file that repro.lock pins": list_again({**files, packed: b"other"}),
-        "data/jars/a.jar is no jar that repro.lock pins": list_again({**files, "data/jars/a.jar": b"other"}),
+        f"{packed} is not a file that repro.lock pins": list_again({**files, packed: b"other"}),
+        "data/jars/a.jar is not a jar that repro.lock pins": list_again({**files, "data/jars/a.jar": b"other"}),
     }
     for reason, changed in cases.items():
         path = write(tmp_path / "changed.zip", changed.items())
@@ -227,7 +227,7 @@ def test_hostile_archives(mail: Mail, cli: Cli, tmp_path: Path) -> None:
         "/etc/passwd": 'it names "/etc/passwd", a path of its own and none in a folder',
         "C:/evil": 'it names "C:/evil", a path of its own and none in a folder',
         "data/CON.txt": 'it names "data/CON.txt", which is a device on Windows',
-        "data/\u202egnp": 'it names "data/\\u202egnp", which is no file\'s name in a bundle',
+        "data/\u202egnp": 'it names "data/\\u202egnp", which cannot be the name of a file in a bundle',
     }
     for name, reason in names.items():
         hostile(path, name)
@@ -242,7 +242,7 @@ def test_hostile_archives(mail: Mail, cli: Cli, tmp_path: Path) -> None:
     hostile(path, "data/record.json")
     refused("it is a ZIP file that reprolock did not write")
     path.write_bytes(b"PK\3\4 and no more")
-    refused("it is no whole ZIP file")
+    refused("it is not a complete ZIP file")
     for twin, reason in (
         ("data/record.json", 'it names "data/record.json" twice'),
         (
@@ -280,7 +280,7 @@ def test_what_is_not_bundled(mail: Mail, tmp_path: Path) -> None:
         reprolock.bundle(tmp_path, str(mail.made.artifacts), mail.bundle, machine=machine)
     with pytest.raises(UsageError, match="is a bundle already"):
         reprolock.bundle(tmp_path, str(mail.bundle), tmp_path / "x.zip", machine=machine)
-    with pytest.raises(UsageError, match='--platform: "amiga" is no platform of a lock'):
+    with pytest.raises(UsageError, match='--platform: "amiga" is not a platform of a lock'):
         reprolock.bundle(tmp_path, str(mail.made.artifacts), tmp_path / "x.zip", platforms=["amiga"], machine=machine)
     folder = mail.made.copy(tmp_path / "forged")
     edit(folder, "repro.toml", "rel = 1e-3", "rel = 1e-2")

@@ -96,9 +96,9 @@ def test_git_keeps_what_is_held(pinned: Project, cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--until", "soon"], '--until: "soon" is no date'),
+        (["--until", "soon"], '--until: "soon" is not a date'),
         (["--until", "2020-01-01"], "a hold until 2020-01-01 would have passed already"),
-        (["--for", "forever"], '--for: "forever" is no period'),
+        (["--for", "forever"], '--for: "forever" is not a period'),
         (["--for", "1y", "--until", "2099-01-01"], "--until and --for exclude one another"),
     ],
 )

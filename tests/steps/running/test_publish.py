@@ -492,7 +492,7 @@ def test_the_branch_and_the_path_by_what_the_run_was_given(site: Site) -> None:
     said = site.run("--set", "text=a/b")
     assert (said.code, said.err) == (
         2,
-        "error: outputs.report.publish: {params.text} is 'a/b', which is no single part of an address\n"
+        "error: outputs.report.publish: {params.text} is 'a/b', which is not a single part of an address\n"
         "hint: name another param there, or write the address out\n",
     )
 

@@ -396,5 +396,5 @@ def _read_pylock(path: Path) -> Sequence[Package]:
         return Pylock.from_dict(tomllib.loads(path.read_text(encoding="utf-8"))).packages
     except (PylockValidationError, ValueError) as error:
         raise ReprolockError(
-            f"uv's answer is no pylock.toml: {error}", hint="report this, with the version of uv"
+            f"uv's answer is not a pylock.toml: {error}", hint="report this, with the version of uv"
         ) from error
