@@ -32,6 +32,7 @@ _HOMES = {
     "lock": "reprolock.steps.locking.lock",
     "open": "reprolock.steps.inspecting.open_dataset",
     "replay": "reprolock.steps.replaying.replay",
+    "record": "reprolock.steps.running.interactive",
     "report": "reprolock.steps.reporting.report",
     "run": "reprolock.steps.running.run",
     "runs": "reprolock.steps.inspecting.runs",

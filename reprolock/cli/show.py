@@ -72,7 +72,9 @@ def record_rows(record: Record) -> list[list[str]]:
         ["Project", f"{record.project} (experiment {record.experiment})"],
         ["Started", f"{record.started:%Y-%m-%d %H:%M:%S}Z"],
         ["Status", ended],
-        ["Command", command_line(record.command)],
+        ["Block", f"{record.command[0]}, interactive: no replay can repeat it"]
+        if record.mode == "interactive"
+        else ["Command", command_line(record.command)],
     ]
     rows += opening_rows(record)
     rows += [

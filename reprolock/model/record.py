@@ -19,6 +19,7 @@ from reprolock.model.spark_schema import Column
 from reprolock.model.table import TableDigest
 from reprolock.model.uri import LakeURI
 from reprolock.model.value import Value, problem
+from reprolock.model.workspace import Mode
 
 Strings = Annotated[tuple[str, ...], Strict(False)]
 
@@ -238,8 +239,12 @@ class Record(Value):
     started: AwareDatetime = Field(description="When the MLflow run was created, UTC, by this machine's clock.")
     ended: datetime | None = Field(None, description="When the command had ended, UTC; None while it runs.")
     reprolock: str = Field(description="Version of reprolock.")
-    mode: Literal["isolated", "in-place"] = Field(description="In a folder of its own, or in the project's folder.")
-    command: Strings = Field(description="Arguments as executed, placeholders filled in.")
+    mode: Mode = Field(
+        description="In a folder of its own, in the project's folder, or interactive: a block of a notebook or a script, which no replay can repeat."
+    )
+    command: Strings = Field(
+        description="Arguments as executed, placeholders filled in; the file that holds the block where the mode is interactive."
+    )
     params: dict[str, Any] = Field(
         {}, description="[params] of repro.toml with what --set changed, typed as TOML has them."
     )

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+Mode = Literal["isolated", "in-place", "interactive"]
+"""Where the code of a run is executed: in a folder of its own, in the project's folder, or in a session of the caller's (`record`)."""
+
 
 class Input(NamedTuple):
     """One dataset as the command sees it.
@@ -69,7 +72,7 @@ class Workspace(NamedTuple):
     run_id: str
     folder: Path
     work: Path
-    mode: Literal["isolated", "in-place"]
+    mode: Mode
     argv: tuple[str, ...]
     environ: Mapping[str, str]
     inputs: tuple[Input, ...]

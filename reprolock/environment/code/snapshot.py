@@ -192,6 +192,17 @@ def place(taken: Snapshot, root: Path, work: Path) -> None:
     write_tree(work, contents(taken, root))
 
 
+def with_file(taken: Snapshot, folder: Path, path: str, data: bytes) -> Snapshot:
+    """The code with one file more, which is written to `folder`, where the code was placed."""
+    file = CodeFile(path, "100644", len(data), hashlib.sha256(data).hexdigest())
+    write_tree(folder, [(file, data)])
+    files = tuple(sorted((*taken.files, file), key=lambda each: each.path.encode("utf-8", "surrogateescape")))
+    state = taken.state._replace(
+        digest=digest_of(files), files=tuple(each.path for each in files), bytes=taken.state.bytes + len(data)
+    )
+    return taken._replace(state=state, files=files)
+
+
 def write_tree(folder: Path, files: Iterable[tuple[CodeFile, bytes]]) -> None:
     """Make files below a folder. Links come last, so that no file is ever written through one."""
     links: list[tuple[Path, bytes]] = []

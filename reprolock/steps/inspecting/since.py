@@ -18,7 +18,7 @@ from reprolock.model.sections import digests, pinned_sections
 from reprolock.model.spec import Spec
 from reprolock.steps.project.code import project_code
 from reprolock.steps.project.machine import Machine
-from reprolock.steps.project.run_folders import latest, runs_folder
+from reprolock.steps.project.run_folders import latest_of_command, runs_folder
 from reprolock.steps.recording.build import dataset_record
 
 
@@ -32,7 +32,7 @@ class Since(NamedTuple):
 
 def since_last_run(root: Path, spec: Spec, lock: Lock, machine: Machine) -> Since | None:
     """None where nothing has run here."""
-    record = latest(root)
+    record = latest_of_command(root)
     if record is None:
         return None
     before = _as_declared(record, runs_folder(root) / record.run_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +34,7 @@ class RunHead(Value):
     replay_of: str | None = None
     parent: str | None = None
     status: str = ""
+    mode: str = ""
     started: AwareDatetime
     published: Annotated[tuple[_Published, ...], Strict(False)] = ()
 
@@ -65,14 +66,19 @@ def local_heads(root: Path) -> list[RunHead]:
 
 
 def latest(root: Path) -> Record | None:
-    """The record of the run here that was started last."""
-    return next(local_records(root), None)
+    """The record of the run here that was started last, as `@latest` names it."""
+    return next(local_records(root, lambda head: head.replay_of is None), None)
 
 
-def local_records(root: Path) -> Iterator[Record]:
-    """The records of the runs here, the newest first; each is read when it is asked for."""
-    for path in sorted(runs_folder(root).glob(f"*/{RECORD}"), key=lambda path: path.stat().st_mtime, reverse=True):
-        if record := read_record(path):
+def latest_of_command(root: Path) -> Record | None:
+    """The same of runs of the project's command: a block that was recorded interactively is told apart from nothing."""
+    return next(local_records(root, lambda head: head.replay_of is None and head.mode != "interactive"), None)
+
+
+def local_records(root: Path, wanted: Callable[[RunHead], bool] = lambda head: True) -> Iterator[Record]:
+    """The records of the runs here, the newest first, as they were started; each is read when it is asked for."""
+    for head in local_heads(root):
+        if wanted(head) and (record := read_record(runs_folder(root) / head.run_id / RECORD)):
             yield record
 
 

@@ -62,6 +62,11 @@ def read_recorded(folder: Path, code: Path, tags: Mapping[str, str] | None) -> R
     """
     record = read_record(folder / RECORD)
     check_seal(record, tags)
+    if record.mode == "interactive":
+        raise NotReplayable(
+            f"run {record.run_id[:8]} was recorded interactively: its block ran in a session whose state is in no record",
+            hint="move the code into a script, and record that with `reprolock run`",
+        )
     if record.status != "FINISHED":
         ending = f": {record.ending.reason}" if record.ending else ""
         raise NotReplayable(

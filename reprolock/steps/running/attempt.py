@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from reprolock.errors import MachineError, ReprolockError
 from reprolock.files.secrets import Scanner
+from reprolock.model.outcome import Ending
 from reprolock.model.record import Record
-from reprolock.model.workspace import Workspace
+from reprolock.model.workspace import Mode, Workspace
 from reprolock.steps.evidence.attest import Attestor
 from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.project.run_context import RunContext
@@ -72,8 +73,13 @@ class NotPlaced(MachineError):
     """Outputs that could not be put at their paths in the project; they stay in the run's folder."""
 
 
+Block = Callable[[Workspace], Ending]
+"""Waits for a block of the caller's own process, which runs instead of a command, and says how it ended."""
+
+
 class Attempt(NamedTuple):
-    """One run, made ready. `before` is the run that this one is told apart from; `attestor` signs what is stated of it."""
+    """One run, made ready. `before` is the run that this one is told apart from; `attestor` signs what is stated of it; `block`
+    runs instead of the command."""
 
     ready: Ready
     reporter: Reporter
@@ -81,11 +87,17 @@ class Attempt(NamedTuple):
     watcher: Watcher
     before: Record | None
     attestor: Attestor | None = None
+    block: Block | None = None
 
     @property
     def context(self) -> RunContext:
         """Its folder, spec, pins and machine."""
         return self.ready.context
+
+    @property
+    def mode(self) -> Mode:
+        """Where its code is executed."""
+        return "interactive" if self.block else "in-place" if self.options.in_place else "isolated"
 
     @property
     def place(self) -> Place:

@@ -10,12 +10,10 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from reprolock.engine.process import execute, find_program
-from reprolock.environment.python.installed.bytecode import note_bytecode, remove_unknown_bytecode
+from reprolock.engine.process import find_program
 from reprolock.errors import MachineError, ReprolockError
 from reprolock.files.journal import Journal
-from reprolock.files.os_errors import cannot_write
-from reprolock.files.outputs import find_outputs, put_in_place, set_aside
+from reprolock.files.outputs import put_in_place
 from reprolock.lake.table_schema import Gateway
 from reprolock.model.outcome import Outcome, Output
 from reprolock.model.periods import seconds
@@ -36,6 +34,7 @@ from reprolock.steps.running.attempt import (
     Scanners,
     Watcher,
 )
+from reprolock.steps.running.command import run_command
 from reprolock.steps.running.evidence import Witnessed, hold_inputs, sign_intent, sign_result
 from reprolock.steps.running.if_changed import note_finished
 from reprolock.steps.running.leftovers import list_leftovers, times
@@ -49,7 +48,6 @@ from reprolock.steps.running.opening import (
     check_command,
     check_secrets,
     open_record,
-    output_paths,
     read_declared,
     rebuild_workspace,
 )
@@ -109,7 +107,7 @@ def perform(attempt: Attempt) -> Performed:
         note_finished(context.root, record)
     journal.close()
     keep = timedelta(seconds=seconds(context.spec.run.keep))
-    done = record.status == "FINISHED" and workspace.mode == "isolated" and not isinstance(incomplete, NotPlaced)
+    done = record.status == "FINISHED" and workspace.mode != "in-place" and not isinstance(incomplete, NotPlaced)
     if done and not (record.leftovers and keep):
         shutil.rmtree(workspace.work, ignore_errors=True)  # kept after a failure, to look for its cause
     prune(context.root, keep, context.machine.now())
@@ -164,7 +162,7 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     workspace, record, publication = opening.workspace, opening.record, opening.publication
     placed = times(workspace.work, workspace.code.files)
     reporter.open(record, workspace.folder, opening.files, partial(_complete, attempt, opening))
-    outcome = _execute(attempt, workspace, publication)
+    outcome = run_command(attempt, workspace, publication)
     if (sentence := attempt.ready.materials.interpreter.describe_writes()) is not None:
         watcher.warn(sentence)
     lineage = observe(workspace, context.pins, publication, outcome.ending.started)
@@ -179,7 +177,8 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     if metrics is not None:
         place = attempt.place.shown
         metrics = gather_metrics(metrics, children)
-        ending = judge_metrics(outcome.ending, context.spec.metrics, metrics, workspace.run_id, place, children)
+        wanted = () if workspace.mode == "interactive" else context.spec.metrics
+        ending = judge_metrics(outcome.ending, wanted, metrics, workspace.run_id, place, children)
         outcome = outcome._replace(ending=ending)
     record = closing_record(
         record, outcome.ending, measured.outputs, lineage, metrics or {}, count_unverified(workspace.folder)
@@ -259,51 +258,6 @@ def _measure(attempt: Attempt, opening: Opening, outputs: tuple[Output, ...], py
     for remark in remarks:
         attempt.watcher.warn(remark)
     return Measured(records, kept, measured.unmeasured)
-
-
-def _execute(attempt: Attempt, workspace: Workspace, publication: Publication | None) -> Outcome:
-    context = attempt.context
-    declared = output_paths(context.spec)
-    if workspace.mode == "in-place":
-        set_aside(declared, context.root, workspace.run_id)
-    for path in workspace.outputs.values():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(path.parent, error) from error
-    part = attempt.options.part
-    built = attempt.ready.materials.interpreter.built
-    if built is not None:
-        remove_unknown_bytecode(built.folder)
-    ending = execute(
-        workspace.argv,
-        cwd=workspace.work,
-        environ=workspace.environ,
-        timeout_seconds=workspace.timeout_seconds,
-        clock=context.machine.now,
-        stdout=part.output if part else attempt.options.stdout,
-        stderr=part.output if part else None,
-        signals=part.signals if part else None,
-    )
-    if built is not None:
-        note_bytecode(built.folder)
-    outputs = find_outputs(declared, workspace.work)
-    if publication is not None:
-        outputs = tuple(publication.with_direct(output) for output in outputs)
-    if ending.status == "FINISHED" and (reason := _not_written(outputs)):
-        ending = ending._replace(status="FAILED", reason=f"exit code 0, but {reason}")
-    return Outcome(ending, outputs)
-
-
-def _not_written(outputs: tuple[Output, ...]) -> str:
-    """What is wrong with the outputs of a command that says all went well; "" for nothing."""
-    missing = [output.name for output in outputs if output.missing and output.problem is None]
-    told = (
-        [f"it did not write the declared {'outputs' if len(missing) > 1 else 'output'} {', '.join(missing)}"]
-        if missing
-        else []
-    )
-    return "; ".join([*told, *(output.problem for output in outputs if output.missing and output.problem)])
 
 
 def _place(

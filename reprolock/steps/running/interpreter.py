@@ -8,17 +8,20 @@ from typing import NamedTuple
 
 from reprolock.environment.caches import cache_folder
 from reprolock.environment.jvm.spark_home import spark_home
-from reprolock.environment.python.installed.drift import refuse_drift
+from reprolock.environment.python.installed.drift import drift, refuse_drift
 from reprolock.environment.python.installed.env_store import Environment, changes_of, ensure, find, in_use
 from reprolock.environment.python.interpreters.interpreter import observe, usable_cores
 from reprolock.errors import PinError
 from reprolock.model.lock import EnvironmentPin, JarsPin
 from reprolock.model.record import EnvironmentRecord
 from reprolock.model.spec import Spec
+from reprolock.model.words import counted
 from reprolock.steps.locking.jars import jar_store
 from reprolock.steps.locking.python import project_indexes
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_context import RunContext
+
+_MOST_NAMED = 5
 
 
 class Interpreter(NamedTuple):
@@ -67,6 +70,15 @@ def ready_environment(context: RunContext, pin: EnvironmentPin | None) -> Interp
         remark=context.warn,
     )
     return _to_python(built, machine)
+
+
+def session_environment(context: RunContext, pin: EnvironmentPin | None) -> Interpreter:
+    """The Python of this session, as it is. What of it differs from the lock is a warning: it is recorded as it was found."""
+    differing = [item.name for item in drift(pin) if item.fails] if pin else []
+    if differing:
+        named = ", ".join(differing[:_MOST_NAMED]) + (", …" if len(differing) > _MOST_NAMED else "")
+        context.warn(f"this session differs from repro.lock in {counted(len(differing), 'package')}: {named}")
+    return Interpreter(context.machine.python.parent, None, observe())
 
 
 def built_environment(spec: Spec, pin: EnvironmentPin | None, machine: Machine) -> Interpreter | None:

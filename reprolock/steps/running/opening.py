@@ -50,7 +50,7 @@ def rebuild_workspace(
         run_id,
         attempt.context,
         attempt.ready.materials,
-        in_place=attempt.options.in_place,
+        mode=attempt.mode,
         tracking=tracking,
         publication=publication,
     )
@@ -59,8 +59,10 @@ def rebuild_workspace(
 def check_command(attempt: Attempt, workspace: Workspace) -> None:
     """UsageError for a command that is not there, a Python from outside of the locked environment, an output that the code has."""
     check_inside(attempt.context.root, *output_paths(attempt.context.spec).values())
-    if workspace.mode == "isolated":
+    if workspace.mode != "in-place":
         refuse_standing(output_paths(attempt.context.spec), workspace.work)
+    if workspace.mode == "interactive":
+        return
     path = workspace.environ["PATH"]
     program = find_program(workspace.argv[0], path, workspace.work)
     if (built := attempt.ready.materials.interpreter.built) is not None:

@@ -12,7 +12,7 @@ from reprolock.environment.code.snapshot import Snapshot
 from reprolock.environment.jvm.java import Java, check_java, check_pinned, find_java
 from reprolock.environment.jvm.lock_jars import listener_among
 from reprolock.lake.protocol import Lake
-from reprolock.model.lock import DatasetPin, Lock
+from reprolock.model.lock import DatasetPin, EnvironmentPin, Lock
 from reprolock.model.spec import Spec
 from reprolock.steps.locking.availability import check_pins
 from reprolock.steps.locking.overrides import WhatIf, with_data
@@ -41,15 +41,17 @@ def make_ready(
     what_if: WhatIf,
     pinned: tuple[DatasetPin, ...] = (),
     replay_of: str | None = None,
+    python: Callable[[RunContext, EnvironmentPin | None], Interpreter] = ready_environment,
 ) -> Ready:
     """Everything that can fail, side by side, since each part waits for something else.
 
     `code` takes the snapshot; `what_if` has its params in the context's spec already, its datasets are resolved
-    here, but for those that are `pinned` already. `lake` is None for a project without datasets; `replay_of` names the recorded run.
+    here, but for those that are `pinned` already. `lake` is None for a project without datasets; `replay_of` names the recorded run;
+    `python` gives the Python that executes it.
     """
     check_cluster(context.root, context.spec, replay=replay_of is not None)
     with ThreadPoolExecutor(3) as pool:
-        python = pool.submit(_python, context, locked)
+        software = pool.submit(_software, context, locked, python)
         java = pool.submit(ready_java, context.spec, locked, context.machine)
         snapshot = pool.submit(code)
         if lake is not None:
@@ -60,7 +62,7 @@ def make_ready(
             if not context.offline:
                 check_pins(lake, context.pins)
         inputs = inputs_of(context, lake)
-        interpreter, jars = python.result()
+        interpreter, jars = software.result()
         listener = listener_among(locked.jars, jars)
         return Ready(
             context,
@@ -69,9 +71,11 @@ def make_ready(
         )
 
 
-def _python(context: RunContext, locked: Lock) -> tuple[Interpreter, tuple[Path, ...]]:
+def _software(
+    context: RunContext, locked: Lock, python: Callable[[RunContext, EnvironmentPin | None], Interpreter]
+) -> tuple[Interpreter, tuple[Path, ...]]:
     """The command's Python, and the jars for the pyspark in it."""
-    interpreter = ready_environment(context, locked.environment)
+    interpreter = python(context, locked.environment)
     return interpreter, ready_jars(context, locked.jars, interpreter.pyspark)
 
 

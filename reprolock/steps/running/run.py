@@ -25,7 +25,7 @@ from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.project.project import read_project
 from reprolock.steps.project.run_context import RunContext
-from reprolock.steps.project.run_folders import latest, runs_folder
+from reprolock.steps.project.run_folders import latest_of_command, runs_folder
 from reprolock.steps.recording.log import Reporter, offline_place
 from reprolock.steps.recording.recover import close_abandoned
 from reprolock.steps.running.attempt import Attempt, RunResult, Unwatched, Watcher
@@ -106,7 +106,7 @@ def run(
         stack.enter_context(ready.materials.interpreter.in_use())
         tracker = stack.enter_context(closing(_tracker(place, ready, machine, offline=options.offline)))
         reporter = Reporter(root, tracker, online=not options.offline, warn=watcher.warn)
-        attempt = Attempt(ready, reporter, options, watcher, latest(root), attestor)
+        attempt = Attempt(ready, reporter, options, watcher, latest_of_command(root), attestor)
         if options.dry_run:
             return rehearse(attempt)
         close_abandoned(root, machine)

@@ -35,7 +35,7 @@ from reprolock.model.lock import DatasetPin
 from reprolock.model.placeholders import expand
 from reprolock.model.record import run_uuid
 from reprolock.model.spec import Spec
-from reprolock.model.workspace import Input, SparkPlan, Workspace
+from reprolock.model.workspace import Input, Mode, SparkPlan, Workspace
 from reprolock.steps.inputs.materialise import Materialised, make_tree
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_context import RunContext
@@ -94,20 +94,20 @@ def rebuild(
     context: RunContext,
     materials: Materials,
     *,
-    in_place: bool,
+    mode: Mode,
     tracking: Mapping[str, str],
     publication: Publication | None = None,
 ) -> tuple[Workspace, Variables]:
     """Lay out `.reprolock/runs/<run_id>`. `tracking` are MLflow's variables for the command."""
     root, spec, machine = context.root, context.spec, context.machine
     folder = own_folder(root) / "runs" / run_id
-    work = root if in_place else folder / "work"
+    work = root if mode == "in-place" else folder / "work"
     for made in (folder, work):
         try:
             made.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(made, error) from error
-    if not in_place:
+    if mode != "in-place":
         place(materials.snapshot, materials.code_root, work)
     outputs = {name: work / output.path for name, output in spec.outputs.items()}
     direct = publication if spec.spark else None  # the lake's credentials are for Spark alone
@@ -161,7 +161,7 @@ def rebuild(
         run_id=run_id,
         folder=folder,
         work=work,
-        mode="in-place" if in_place else "isolated",
+        mode=mode,
         argv=tuple(expand(argument, values) for argument in spec.run.command),
         environ=composed.environ,
         inputs=materials.inputs,

@@ -17,7 +17,8 @@ _MOST = 8
 
 def note_of(record: Record) -> str:
     """Data at its commits, the result, and how to replay it."""
-    replay = f"`reprolock replay {record.run_id[:12]}`"
+    interactive = record.mode == "interactive"
+    replay = "never: an interactive session" if interactive else f"`reprolock replay {record.run_id[:12]}`"
     parts = ((NOTE_BEGINNING, _data(record)), ("**Result**", _result(record)), ("**Replay**", replay))
     # Two blanks at the end of a line break it in Markdown.
     return "  \n".join(f"{title} {text}" for title, text in parts)
