@@ -1,36 +1,34 @@
-"""Read a dataset's columns and row count without Spark: from a Delta log, files' footers or a text file's first block.
+"""Read a dataset's columns and row count without Spark: from a Delta log, files' footers, a header, or small files whole.
 
 In: where the data is and how it is read. Out: the fields of Spark's schema JSON and, where the format itself says it,
-how many rows there are; the record keeps both. pyarrow and deltalake (delta-rs) are loaded here and nowhere else; keys
-stay in memory.
+how many rows there are; the record keeps both. What a file holds is told by `readers`, which has Spark's rules: columns
+that it refuses are not known. Credentials stay in memory.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
-MOST_FOOTERS = 100
-"""Of how many files the footers are read. The work is bounded: of a table in more files the rows are not known."""
+from reprolock.errors import UsageError
+from reprolock.readers.files import DataFile, find_files, is_compressed, select_files
+from reprolock.readers.source import Source, declared
 
-_TRUE = ("true", "1")
+MOST_FILES = 100
+"""How many files are looked into. The work is bounded: of a dataset of more files the rows are not known."""
+_SMALL = 4 << 20
+"""Of how many bytes in all a CSV or JSON dataset is read whole, for its types are those of all its values."""
+_HEADER = 1 << 16
+"""How much of each CSV file is read for its first line."""
+
 _AT_ONCE = 8
-_SELECTING = {
-    "pathglobfilter",
-    "modifiedbefore",
-    "modifiedafter",
-    "recursivefilelookup",
-    "versionasof",
-    "timestampasof",
-}
-"""Options by which Spark's reader takes other files than stand in a folder, or another version of a table."""
 _DELETION_VECTORS = "deletionVectors"
 """Delta's feature by which a file holds more rows than the table."""
 
@@ -58,6 +56,13 @@ class Gateway:
     secret_access_key: str = field(repr=False)
 
 
+class DataObject(NamedTuple):
+    """An object of a dataset: its name relative to the dataset's address, and its size in bytes."""
+
+    name: str
+    size: int
+
+
 class Shape(NamedTuple):
     """`columns`: fields of Spark's schema JSON. `table_version`: of a Delta table. None: not known."""
 
@@ -66,21 +71,34 @@ class Shape(NamedTuple):
     rows: int | None = None
 
 
+class _Look(NamedTuple):
+    """What is looked at: the dataset as readers know it, the files with data that Spark reads, and how to get at one.
+
+    `few`: whether these are all, and no more than are looked into.
+    """
+
+    source: Source
+    files: list[DataFile]
+    few: bool
+    sizes: Mapping[Path, int]
+    open: Callable[[DataFile], Any]
+
+
 def read_shape(
     url: str,
     format: str,
     options: Mapping[str, str],
     *,
-    files: Sequence[str] | None = None,
+    objects: Sequence[DataObject] | None = None,
     gateway: Gateway | None = None,
 ) -> Shape:
     """The columns of what stands at `url` (`s3a://…` at a commit, literally, or `file://…`), and its rows.
 
-    `files` are the addresses of its first data objects, one more than `MOST_FOOTERS` at most; None: they are looked
-    for in a local tree. An empty `Shape` for what cannot be told without reading all (Avro, several lines a record) and
-    for data that is not what its format says: Spark's own message will be the better one. Types of CSV with
-    inferSchema and of JSON are those of the first block; columns that stand in folder names are not among them.
-    Rows are those that Parquet's and ORC's footers and the statistics in Delta's log add up to.
+    `objects` are its first objects, one more than `MOST_FILES` at most; None: they are looked for in a local tree. An
+    empty `Shape` for what cannot be told without reading all (Avro, large JSON, a large CSV with inferSchema) and for
+    data that is not what its format says: Spark's own message will be the better one. Columns that stand in folder
+    names (`day=1/`) are not among them. Rows are those that Parquet's and ORC's footers and the statistics in Delta's
+    log add up to.
     """
     if format in _FIXED:
         return Shape(tuple(_column(name, type) for name, type in _FIXED[format]))
@@ -97,125 +115,178 @@ def read_shape(
     try:
         if format == "delta":
             return _delta(url, options, gateway)
-        places = list(islice(_data_files(url), MOST_FOOTERS + 1)) if files is None else files
-        if (
-            not places
-            or format not in ("parquet", "orc", "csv", "json")
-            or options.get("multiLine", "").lower() in _TRUE
-        ):
+        if format not in _LOOKS:
             return Shape()
-        opened = _opener(gateway)
-        if format in ("parquet", "orc"):
-            return _of_footers(url, places, format, options, opened)
-        with opened(places[0]) as file:
-            schema = _csv(file, options) if format == "csv" else _json(file)
-    except (deltalake.exceptions.DeltaError, pyarrow.ArrowException, OSError, UnicodeDecodeError):
+        return _LOOKS[format](_look(url, format, options, objects, gateway))
+    except (deltalake.exceptions.DeltaError, pyarrow.ArrowException, UsageError, OSError, ValueError):
         return Shape()
-    return Shape() if schema is None else Shape(_spark_columns(schema))
 
 
-def passed_over(path: str) -> bool:
-    """Whether Spark passes over a file for its name or a folder's, relative to where it reads."""
-    return any(
-        name.startswith(".") or (name.startswith("_") and "=" not in name) for name in path.strip("/").split("/")
-    )
+def _look(
+    url: str,
+    format: str,
+    options: Mapping[str, str],
+    objects: Sequence[DataObject] | None,
+    gateway: Gateway | None,
+) -> _Look:
+    local = url.startswith("file:")  # whose address is percent-encoded, where Hadoop takes s3a:// literally
+    root = Path(unquote(urlsplit(url).path) if local else url.removeprefix("s3a://"))
+    source = declared("", format, root, options, None)
+    if objects is None:
+        files = find_files(source)
+        sizes = {file.path: file.path.stat().st_size for file in files}
+    else:
+        names = [tuple(item.name.split("/")) if item.name else () for item in objects]
+        if any(part in ("", ".", "..") for name in names for part in name):
+            raise source.refusal("objects whose names are not paths")
+        files = select_files(source, names) if names != [()] else [DataFile(root)]
+        sizes = {root.joinpath(*name): item.size for name, item in zip(names, objects, strict=True)}
+    if not (holding := [file for file in files if sizes[file.path]]):
+        raise source.refusal("files without data")
+    few = max(len(holding), len(objects or ())) <= MOST_FILES
+    return _Look(source, holding, few, sizes, _opener(gateway))
 
 
 def _delta(url: str, options: Mapping[str, str], gateway: Gateway | None) -> Shape:
     import deltalake  # see read_shape
 
+    chosen = {name.lower(): value for name, value in options.items()}
+    version = int(chosen.pop("versionasof")) if "versionasof" in chosen else None
+    if chosen:  # another version by its time, or what only Delta's reader knows
+        return Shape()
     # delta-rs takes an address and decodes it, where Hadoop and pyarrow take names literally.
     address = f"s3://{quote(url.removeprefix('s3a://'))}" if url.startswith("s3a://") else url
-    table = deltalake.DeltaTable(address, storage_options=_storage_options(gateway))
-    features = table.protocol().reader_features or ()
-    told = not _selects(options) and _DELETION_VECTORS not in features
+    table = deltalake.DeltaTable(address, version=version, storage_options=_storage_options(gateway))
+    told = _DELETION_VECTORS not in (table.protocol().reader_features or ())
     counts = table.get_add_actions().column("num_records").to_pylist() if told else [None]
-    return Shape(_fields(table.schema()), table.version(), None if None in counts else sum(counts))
+    columns = tuple(json.loads(table.schema().to_json())["fields"])
+    return Shape(columns, table.version(), None if None in counts else sum(counts))
 
 
-def _of_footers(
-    url: str, places: Sequence[str], format: str, options: Mapping[str, str], opened: Callable[[str], Any]
-) -> Shape:
-    """The columns of the first file, and the rows of all where Spark reads all of them and they are few."""
-    import pyarrow  # see read_shape
+def _parquet(look: _Look) -> Shape:
+    import pyarrow.parquet  # see read_shape
 
-    schema, rows = _footer(opened, places[0], format)
-    shape = Shape(_spark_columns(schema))
-    if len(places) > MOST_FOOTERS or _selects(options) or not all(_is_read(url, place) for place in places):
-        return shape
-    try:
+    from reprolock.readers.parquet import schema_of
+
+    def footer(file: DataFile) -> tuple[Any, int]:
+        with look.open(file) as stream:
+            parquet = pyarrow.parquet.ParquetFile(stream)
+            return _told(lambda: schema_of(look.source, file, parquet)), parquet.metadata.num_rows
+
+    look.source.check_options(("mergeschema",))
+    if not look.few and not look.source.flag("mergeschema"):
+        return Shape(_of_schema(look, footer(look.files[0])[0]))
+    return _of_footers(look, footer)
+
+
+def _orc(look: _Look) -> Shape:
+    import pyarrow.orc  # see read_shape
+
+    from reprolock.readers.orc import orc_schema
+
+    def footer(file: DataFile) -> tuple[Any, int]:
+        with look.open(file) as stream:
+            orc = pyarrow.orc.ORCFile(stream)
+            return _told(lambda: orc_schema(look.source, file, orc.schema)), orc.nrows
+
+    look.source.check_options(("mergeschema",))
+    return _of_footers(look, footer)
+
+
+def _of_footers(look: _Look, footer: Callable[[DataFile], tuple[Any, int]]) -> Shape:
+    """Columns and rows by the footers of all files. One that cannot be read leaves both unknown, as it does the run."""
+    from reprolock.readers.columnar import target  # pyarrow: see read_shape
+
+    if not look.few:
+        return Shape()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        schemas, rows = zip(*pool.map(footer, look.files), strict=True)
+    merged = look.source.flag("mergeschema")
+    if None in schemas or (look.source.format == "orc" and not merged and any(one != schemas[0] for one in schemas)):
+        schema = None
+    else:
+        schema = _told(lambda: target(look.source, look.files, list(schemas), merged=merged))
+    return Shape(_of_schema(look, schema), rows=sum(rows))
+
+
+def _csv(look: _Look) -> Shape:
+    """Headers are enough, unless the types are to be found in the values: those of a small dataset are.
+
+    Spark takes the header of one of the files, and not of the first by name.
+    """
+    from reprolock.readers.csv import header, read  # pyarrow: see read_shape
+
+    if look.source.flag("inferschema"):
+        return _whole(look, read)
+    if not look.few or any(is_compressed(file.path) for file in look.files):
+        return Shape()
+    with _copied(look, _HEADER) as source:
+        copies = find_files(source)
+        for copy in copies:
+            if len(data := copy.path.read_bytes()) == _HEADER:  # it may end in the midst of a line
+                copy.path.write_bytes(data[: data.rfind(b"\n") + 1])
+        return Shape(_columns(look, [(name, "string") for name in header(source, copies)]))
+
+
+def _json(look: _Look) -> Shape:
+    from reprolock.readers.json import read  # pyarrow: see read_shape
+
+    return _whole(look, read)
+
+
+def _whole(look: _Look, read: Callable[[Source], Any]) -> Shape:
+    """Of files that are small together, the columns that the reader gives for all of them."""
+    total = sum(look.sizes[file.path] for file in look.files)
+    packed = any(is_compressed(file.path) for file in look.files)  # nobody knows how large they become
+    if total > _SMALL or packed or not look.few:
+        return Shape()
+    with _copied(look, _SMALL) as source:
+        return Shape(_of_schema(look, read(source).schema))
+
+
+@contextmanager
+def _copied(look: _Look, most: int) -> Iterator[Source]:
+    """The first bytes of all files side by side in a folder of their own, under names that no lake chose."""
+    with tempfile.TemporaryDirectory(prefix="reprolock-") as folder:
+
+        def copy(index: int, file: DataFile) -> None:
+            with look.open(file) as stream:
+                Path(folder, f"{index:03}").write_bytes(stream.read(most))
+
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            rows += sum(more for _, more in pool.map(lambda place: _footer(opened, place, format), places[1:]))
-    except (pyarrow.ArrowException, OSError):
-        return shape
-    return shape._replace(rows=rows)
+            list(pool.map(copy, range(len(look.files)), look.files))
+        yield look.source._replace(path=Path(folder))
 
 
-def _footer(opened: Callable[[str], Any], place: str, format: str) -> tuple[Any, int]:
-    """Schema and rows of one file."""
-    with opened(place) as file:
-        if format == "parquet":
-            import pyarrow.parquet  # 0.1 s each, and only for its own format
-
-            footer = pyarrow.parquet.read_metadata(file)
-            return footer.schema.to_arrow_schema(), footer.num_rows
-        import pyarrow.orc
-
-        orc = pyarrow.orc.ORCFile(file)
-        return orc.schema, orc.nrows
-
-
-def _selects(options: Mapping[str, str]) -> bool:
-    return any(name.lower() in _SELECTING for name in options)
-
-
-def _is_read(url: str, place: str) -> bool:
-    """Whether Spark reads a file below the folder that it is given: of folders in it those alone that name a partition."""
-    *folders, _ = _plain(place).removeprefix(_plain(url)).strip("/").split("/")
-    return all("=" in name for name in folders)
-
-
-def _csv(file: Any, options: Mapping[str, str]) -> Any:
-    """Spark reads text unless it is told to infer; without a header it counts from _c0."""
-    import pyarrow  # see read_shape
-    import pyarrow.csv
-
-    header = options.get("header", "").lower() in _TRUE
-    separator = options.get("sep", options.get("delimiter", ","))
-    if len(separator) != 1:
+def _told(schema: Callable[[], Any]) -> Any:
+    """A schema; None where the reader refuses it, for then only Spark knows."""
+    try:
+        return schema()
+    except UsageError:
         return None
-    reader = pyarrow.csv.open_csv(
-        file,
-        read_options=pyarrow.csv.ReadOptions(
-            autogenerate_column_names=not header, encoding=options.get("encoding", "utf8")
-        ),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=separator, quote_char=options.get("quote", '"') or False),
-    )
-    names = [name if header else f"_c{index}" for index, name in enumerate(reader.schema.names)]
-    infers = options.get("inferSchema", "").lower() in _TRUE
-    types = reader.schema.types if infers else [pyarrow.string()] * len(names)
-    return pyarrow.schema(list(zip(names, types, strict=True)))
 
 
-def _json(file: Any) -> Any:
-    """Spark sorts the columns by name, and takes a time for text."""
-    import pyarrow  # see read_shape
-    import pyarrow.json
+def _of_schema(look: _Look, schema: Any) -> tuple[dict[str, Any], ...] | None:
+    from reprolock.readers.types import spark_json  # pyarrow: see read_shape
 
-    schema = pyarrow.json.open_json(file).schema
-    fields = [
-        pyarrow.field(item.name, pyarrow.string() if pyarrow.types.is_temporal(item.type) else item.type)
-        for item in schema
-    ]
-    return pyarrow.schema(sorted(fields, key=lambda item: item.name))
+    return None if schema is None else _columns(look, [(item.name, spark_json(item.type)) for item in schema])
 
 
-def _opener(gateway: Gateway | None) -> Callable[[str], Any]:
-    """Opens an address for reading; of a lakeFS server through one file system, which threads may share."""
+def _columns(look: _Look, found: Sequence[tuple[str, Any]]) -> tuple[dict[str, Any], ...] | None:
+    """None where a folder names a column that the files have too: Spark then takes its type from the folders."""
+    folders = {name.lower() for file in look.files for name, _ in file.partition}
+    return None if folders & {name.lower() for name, _ in found} else tuple(_column(*one) for one in found)
+
+
+_LOOKS: dict[str, Callable[[_Look], Shape]] = {"parquet": _parquet, "orc": _orc, "csv": _csv, "json": _json}
+
+
+def _opener(gateway: Gateway | None) -> Callable[[DataFile], Any]:
+    """Opens a file for reading; of a lakeFS server through one file system, which threads may share."""
     import pyarrow.fs  # see read_shape
 
     if gateway is None:
-        return lambda place: pyarrow.OSFile(_plain(place))
+        return lambda file: pyarrow.OSFile(str(file.path))
     parts = urlsplit(gateway.endpoint)
     s3 = pyarrow.fs.S3FileSystem(
         access_key=gateway.access_key_id,
@@ -226,27 +297,7 @@ def _opener(gateway: Gateway | None) -> Callable[[str], Any]:
         connect_timeout=5,
         request_timeout=30,
     )
-    return lambda place: s3.open_input_file(_plain(place).removeprefix("s3://"))
-
-
-def _spark_columns(schema: Any) -> tuple[dict[str, Any], ...]:
-    import deltalake  # see read_shape
-    import pyarrow
-
-    wider = {
-        pyarrow.uint8(): pyarrow.int16(),
-        pyarrow.uint16(): pyarrow.int32(),
-        pyarrow.uint32(): pyarrow.int64(),
-        pyarrow.uint64(): pyarrow.decimal128(20, 0),
-        pyarrow.null(): pyarrow.string(),
-    }
-    # Spark has no unsigned integers and reads them into the next wider type; delta-rs would keep the width.
-    fields = [item.with_type(wider.get(item.type, item.type)).remove_metadata() for item in schema]
-    return _fields(deltalake.Schema.from_arrow(pyarrow.schema(fields)))
-
-
-def _fields(schema: Any) -> tuple[dict[str, Any], ...]:
-    return tuple(json.loads(schema.to_json())["fields"])
+    return lambda file: s3.open_input_file(str(file.path))
 
 
 def _column(name: str, type: Any) -> dict[str, Any]:
@@ -267,23 +318,3 @@ def _storage_options(gateway: Gateway | None) -> dict[str, str] | None:
         "timeout": "30s",
         "connect_timeout": "5s",
     }
-
-
-def _plain(url: str) -> str:
-    """An address as pyarrow takes it: `s3a://` as s3://, `file://` as a path that is not percent-encoded."""
-    if url.startswith("file:"):
-        return unquote(urlsplit(url).path)
-    return url.replace("s3a://", "s3://", 1)
-
-
-def _data_files(url: str) -> Iterator[str]:
-    """The data files of a local tree, by name."""
-    root = Path(_plain(url))
-    if root.is_file():
-        yield str(root)
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not passed_over(name))
-        for name in sorted(names):
-            file = Path(folder) / name
-            if not passed_over(name) and file.stat().st_size:
-                yield str(file)

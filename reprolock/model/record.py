@@ -67,7 +67,7 @@ class DatasetRecord(Value):
     url: str = Field(description="What the command read: s3a://… at the commit, or the local tree.")
     columns: Annotated[tuple[Column, ...], Strict(False)] | None = Field(
         None,
-        description="Fields of the schema, as Spark's schema JSON writes them. None: not known without reading all.",
+        description="Fields of the schema, as Spark's schema JSON writes them; columns of folder names (`day=1/`) are not among them. None: not known without reading all.",
     )
     rows: int | None = Field(
         None,

@@ -41,10 +41,7 @@ def read(source: Source) -> Any:
     """The rows of all files. UsageError for what Spark reads otherwise."""
     source.check_options(KNOWN)
     settings = settings_of(source)
-    files = find_files(source)
-    parts = [part for file in files if (part := _opened(source, settings, file)) is not None]
-    if not parts:
-        raise source.refusal("files without a single line")
+    parts = _parts(source, settings, find_files(source))
     names = _names(source, settings, parts)
     tables = [_table(source, settings, part, names) for part in parts]
     made = joined(source, [part.file for part in parts], [pa.table(table.columns, names) for table in tables])
@@ -54,6 +51,23 @@ def read(source: Source) -> Any:
     if settings.header and _repeats_header(made, parts[0].first):
         raise source.refusal("a header that comes again among the rows, with inferSchema")
     return _inferred(source, made, len(names))
+
+
+def header(source: Source, files: list[DataFile]) -> list[str]:
+    """The columns' names by the files' first lines. UsageError where Spark would have others."""
+    source.check_options(KNOWN)
+    settings = settings_of(source)
+    names = _names(source, settings, _parts(source, settings, files))
+    _check_names(source, names)
+    return names
+
+
+def _parts(source: Source, settings: Settings, files: list[DataFile]) -> list[_Part]:
+    """The files that have a line that counts. UsageError where none has."""
+    parts = [part for file in files if (part := _opened(source, settings, file)) is not None]
+    if not parts:
+        raise source.refusal("files without a single line")
+    return parts
 
 
 def _opened(source: Source, settings: Settings, file: DataFile) -> _Part | None:
@@ -202,4 +216,4 @@ def _inferred(source: Source, table: Any, width: int) -> Any:
 
 
 def _no_utf8(source: Source, file: DataFile) -> Exception:
-    return source.refusal(f"{file.path.name}, which is no UTF-8")
+    return source.refusal(f"{file.path.name}, which is not UTF-8")

@@ -6,7 +6,7 @@ import bz2
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +41,12 @@ def find_files(source: Source) -> list[DataFile]:
     if source.path.is_file():
         return [DataFile(source.path)]
     _check_summaries(source)
-    found = sorted(_visible(source.path, source.glob), key=_java_order)
+    return select_files(source, _visible(source.path, source.glob))
+
+
+def select_files(source: Source, names: Iterable[tuple[str, ...]]) -> list[DataFile]:
+    """The same of a listing: `names` are the segments of files' names below the path, in any order. Errors as `find_files`."""
+    found = sorted((path for path in names if not any(map(is_hidden, path))), key=_java_order)
     if source.flag("recursivefilelookup"):
         files = [DataFile(source.path.joinpath(*names)) for names in found]
     elif any("=" in name for names in found for name in names[:-1]):

@@ -101,7 +101,7 @@ def _parsed(where: str, document: str) -> Any:
     except Disagreement as disagreement:
         raise Disagreement(f"{where}, which has {disagreement}") from None
     except ValueError as error:
-        raise Disagreement(f"{where}, which is no JSON ({error})") from None
+        raise Disagreement(f"{where}, which is not JSON ({error})") from None
     if "\\u" in document and _SURROGATE.search(json.dumps(record, ensure_ascii=False)):
         raise Disagreement(f"{where}, which has half a surrogate pair")
     return record

@@ -40,9 +40,14 @@ def open_file(source: Source, file: DataFile) -> Footer:
     parquet = opened(
         source, file, lambda file: pq.ParquetFile(file.path, coerce_int96_timestamp_unit="us", memory_map=True)
     )
-    schema = parquet_schema(source, file, parquet)
+    return Footer(file, parquet, schema_of(source, file, parquet))
+
+
+def schema_of(source: Source, file: DataFile, parquet: Any) -> Any:
+    """The columns in Spark's types, as the file and Spark's own notes in it agree. UsageError where they do not."""
+    schema = _parquet_schema(source, file, parquet)
     _check_writer(source, file, parquet.metadata.metadata or {}, schema)
-    return Footer(file, parquet, schema)
+    return schema
 
 
 def read_columns(source: Source, footer: Footer, schema: Any) -> Any:
@@ -55,7 +60,7 @@ def read_columns(source: Source, footer: Footer, schema: Any) -> Any:
     return conform(source, footer.file, table, schema)
 
 
-def parquet_schema(source: Source, file: DataFile, parquet: Any) -> Any:
+def _parquet_schema(source: Source, file: DataFile, parquet: Any) -> Any:
     """The columns in Spark's types, each leaf by what Parquet itself says of it."""
     leaves = iter(range(len(parquet.schema)))
     fields = []

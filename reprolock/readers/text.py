@@ -30,7 +30,7 @@ def decoded(source: Source, file: DataFile) -> str:
     try:
         return content(source, file.path).decode()
     except UnicodeDecodeError:
-        raise source.refusal(f"{file.path.name}, which is no UTF-8") from None
+        raise source.refusal(f"{file.path.name}, which is not UTF-8") from None
 
 
 def lines_of(text: str) -> list[str]:

@@ -12,8 +12,10 @@ import pandas
 import pyarrow as pa
 
 from reprolock.errors import UsageError
+from reprolock.lake.table_schema import read_shape
 from reprolock.readers import read_arrow, read_pandas
 from reprolock.readers.source import declared
+from reprolock.readers.types import spark_json, spark_type
 
 Files = Mapping[str, bytes] | Callable[[Path], None]
 ANY = "(either)"
@@ -81,6 +83,41 @@ def difference(case: Case, folder: Path, answer: Path) -> str | None:
     if _columns(mine) != _columns(spark) or _rows(mine) != _rows(spark):
         return f"ours: {_shown(mine)}\nSpark: {_shown(spark)}"
     return wrong_cell(case, folder, mine)
+
+
+def wrong_shape(case: Case, folder: Path, answer: Path) -> str | None:
+    """What is wrong with the columns and rows that a record has of these files without Spark; None where they are Spark's
+    but for the columns of folder names, or not known. A run's tree holds only what the glob matches."""
+    spark = theirs(answer)
+    if isinstance(spark, str) or case.glob is not None:
+        return None
+    shape = read_shape(folder.as_uri(), case.format, case.options)
+    if shape.rows not in (None, spark.num_rows):
+        return f"{shape.rows} rows, Spark: {spark.num_rows}"
+    if shape.columns is None:
+        return None
+    found = [(column["name"], _nullable(column["type"])) for column in shape.columns]
+    expected = [(field.name, spark_json(spark_type(field.type))) for field in spark.schema]
+    in_folders = {path.name.partition("=")[0].lower() for path in folder.rglob("*=*") if path.is_dir()}
+    rest = {name.lower() for name, _ in expected[len(found) :]}
+    return None if found == expected[: len(found)] and rest <= in_folders else f"{found}, Spark: {expected}"
+
+
+def _nullable(type: Any) -> Any:
+    """A type of Spark's schema JSON as if everything in it could be missing, for Arrow does not say."""
+    if not isinstance(type, dict):
+        return type
+    if type["type"] == "struct":
+        fields = [
+            {**field, "type": _nullable(field["type"]), "nullable": True, "metadata": {}} for field in type["fields"]
+        ]
+        return {"type": "struct", "fields": fields}
+    inner = {key: _nullable(value) for key, value in type.items() if key in ("elementType", "keyType", "valueType")}
+    return {
+        "type": type["type"],
+        **inner,
+        **({"containsNull": True} if "elementType" in inner else {"valueContainsNull": True}),
+    }
 
 
 def wrong_cell(case: Case, folder: Path, table: pa.Table) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from differential import Case, difference, lay_out, question
+from differential import Case, difference, lay_out, question, wrong_shape
 from generated import generated
 from hunted import hunted
 from spark_session import SparkParts, run_script
@@ -64,6 +64,11 @@ def answers(spark_parts: SparkParts, tmp_path_factory: pytest.TempPathFactory) -
 def test_what_spark_reads_or_a_refusal(answers: Path, number: int) -> None:
     case: Case = CASES[number]
     assert difference(case, answers / str(number) / "data", answers / f"{number}.arrow") is None
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=[f"{case.format}: {case.name}" for case in CASES])
+def test_the_columns_and_rows_of_a_record_are_sparks(answers: Path, number: int) -> None:
+    assert wrong_shape(CASES[number], answers / str(number) / "data", answers / f"{number}.arrow") is None
 
 
 def test_there_are_enough_of_them() -> None:

@@ -18,7 +18,7 @@ import services
 from pyarrow import csv
 from recorded import COMMIT
 
-from reprolock.lake.table_schema import MOST_FOOTERS, Gateway, Shape, read_shape
+from reprolock.lake.table_schema import MOST_FILES, DataObject, Gateway, Shape, read_shape
 
 TABLE = pa.table(
     {
@@ -59,9 +59,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_parquet_and_orc(folder: Path) -> None:
-    pyarrow.parquet.write_table(TABLE, folder / "sub" / "part-0.parquet")
+    pyarrow.parquet.write_table(TABLE, folder / "part-0.parquet")
     assert types(read(folder, "parquet")) == TYPES
-    (folder / "sub" / "part-0.parquet").unlink()
+    (folder / "part-0.parquet").unlink()
     pyarrow.orc.write_table(TABLE.drop(["u"]), folder / "part-0.orc")
     shape = read(folder, "orc")
     assert (types(shape), shape.rows) == ({name: type for name, type in TYPES.items() if name != "u"}, 2)
@@ -80,7 +80,7 @@ def test_rows_of_parquet_are_those_of_all_footers(folder: Path) -> None:
     for hidden in ("_temporary", ".hidden"):
         (partitioned / hidden).mkdir()
         pyarrow.parquet.write_table(TABLE, partitioned / hidden / "a.parquet")
-    (partitioned / "empty.parquet").touch()
+    (partitioned / "_k=2" / "empty.parquet").touch()
     assert read(partitioned, "parquet").rows == 3
     assert read_shape((partitioned / "_k=2" / "part-0.parquet").as_uri(), "parquet", {}).rows == 2
     assert read(partitioned, "parquet", {"pathGlobFilter": "x*"}).rows is None
@@ -91,16 +91,15 @@ def test_rows_that_are_not_known_without_reading_all(folder: Path) -> None:
     pyarrow.parquet.write_table(TABLE, folder / "0.parquet")
     pyarrow.parquet.write_table(TABLE, folder / "sub" / "1.parquet")
     shape = read(folder, "parquet")  # Spark reads the first alone, and says nothing of the other
-    assert (types(shape), shape.rows) == (TYPES, None)
+    assert (types(shape), shape.rows) == (TYPES, 2)
     (folder / "sub" / "1.parquet").rename(folder / "1.parquet")
     assert read(folder, "parquet").rows == 4
     (folder / "2.parquet").write_bytes(b"not that")
-    shape = read(folder, "parquet")
-    assert (types(shape), shape.rows) == (TYPES, None)
+    assert read(folder, "parquet") == Shape()  # the run will end with Spark's own message
     (folder / "2.parquet").unlink()
-    for index in range(2, MOST_FOOTERS):
+    for index in range(2, MOST_FILES):
         pyarrow.parquet.write_table(TABLE, folder / f"{index}.parquet")
-    assert read(folder, "parquet").rows == 2 * MOST_FOOTERS
+    assert read(folder, "parquet").rows == 2 * MOST_FILES
     pyarrow.parquet.write_table(TABLE, folder / "one more.parquet")
     shape = read(folder, "parquet")
     assert (types(shape), shape.rows) == (TYPES, None)
@@ -116,7 +115,9 @@ def test_a_delta_table_and_its_version(tmp_path: Path) -> None:
         1,
         4,
     )
-    assert read(folder / "table", "delta", {"versionAsOf": "0"}).rows is None
+    shape = read(folder / "table", "delta", {"versionAsOf": "0"})
+    assert (shape.table_version, shape.rows) == (0, 2)
+    assert read(folder / "table", "delta", {"timestampAsOf": "2026-01-01"}) == Shape()
 
 
 def test_rows_of_a_delta_table_that_its_log_does_not_say(tmp_path: Path) -> None:
@@ -138,17 +139,71 @@ def test_rows_of_a_delta_table_that_its_log_does_not_say(tmp_path: Path) -> None
     ("options", "expected"),
     [
         ({"header": "true"}, {"n": "string", "name": "string"}),
-        ({"header": "true", "inferSchema": "true"}, {"n": "long", "name": "string"}),
+        ({"header": "true", "inferSchema": "true"}, {"n": "integer", "name": "string"}),
         ({}, {"_c0": "string", "_c1": "string"}),
         ({"header": "true", "sep": ";"}, {"n,name": "string"}),
-        ({"header": "true", "sep": "||"}, None),
-        ({"header": "true", "multiLine": "true"}, None),
+        ({"header": "true", "sep": "||"}, {"n,name": "string"}),
+        ({"header": "true", "multiLine": "true"}, {"n": "string", "name": "string"}),
+        ({"header": "true", "samplingRatio": "0.5"}, None),
+        ({"comment": "n"}, {"_c0": "string", "_c1": "string"}),
     ],
 )
 def test_csv(folder: Path, options: dict[str, str], expected: dict[str, str] | None) -> None:
     (folder / "a.csv").write_text("n,name\n1,x\n2,y\n")
     shape = read(folder, "csv", options)
     assert (types(shape), shape.rows) == (expected, None)
+
+
+def test_merged_columns_are_those_of_all_files(folder: Path) -> None:
+    pyarrow.parquet.write_table(pa.table({"id": [1]}), folder / "a.parquet")
+    pyarrow.parquet.write_table(pa.table({"id": [2], "score": [20]}), folder / "b.parquet")
+    assert types(read(folder, "parquet")) == {"id": "long"}
+    assert types(read(folder, "parquet", {"mergeSchema": "true"})) == {"id": "long", "score": "long"}
+    pyarrow.parquet.write_table(pa.table({"id": ["x"]}), folder / "c.parquet")
+    shape = read(folder, "parquet", {"mergeSchema": "true"})
+    assert (shape.columns, shape.rows) == (None, 3)
+
+
+@pytest.mark.parametrize(
+    ("rows", "type"),
+    [
+        (["2026-01-01 10:00:00"], "timestamp"),
+        (["2026-01-01"], "date"),
+        (["1"] * 400_000 + ["1.5"], "double"),  # beyond the first block of any reader
+        (["3000000000"], "long"),
+        (["true"], "boolean"),
+        (["007"], "integer"),
+        (["NA"], "string"),
+        (["10:30"], None),
+    ],
+)
+def test_inferred_types_are_sparks_of_all_values(folder: Path, rows: list[str], type: str | None) -> None:
+    (folder / "a.csv").write_text("v\n" + "\n".join(rows) + "\n")
+    expected = None if type is None else {"v": type}
+    assert types(read(folder, "csv", {"header": "true", "inferSchema": "true"})) == expected
+
+
+def test_of_a_large_csv_the_header_is_known_and_inferred_types_are_not(folder: Path) -> None:
+    (folder / "a.csv").write_bytes(b"v,w\n" + b"1,2\n" * 1_100_000)
+    assert types(read(folder, "csv", {"header": "true"})) == {"v": "string", "w": "string"}
+    assert read(folder, "csv", {"header": "true", "inferSchema": "true"}) == Shape()
+    (folder / "a.csv").write_bytes(b"v" * 5_000_000)
+    assert read(folder, "csv", {"header": "true"}) == Shape()
+
+
+def test_a_column_of_a_folder_over_a_files_own(folder: Path) -> None:
+    pyarrow.dataset.write_dataset(
+        pa.table({"k": [1, 2], "n": [1, 2]}),
+        folder / "t",
+        format="parquet",
+        partitioning=["k"],
+        partitioning_flavor="hive",
+    )
+    assert types(read(folder / "t", "parquet")) == {"n": "long"}
+    pyarrow.parquet.write_table(pa.table({"n": [1], "k": ["a"]}), folder / "t" / "k=1" / "b.parquet")
+    for old in (folder / "t").rglob("part-*"):
+        old.unlink()
+    assert types(read(folder / "t", "parquet")) is None
 
 
 def test_json_lines(folder: Path) -> None:
@@ -190,12 +245,15 @@ def test_over_a_gateway_on_a_real_store(object_store: services.ObjectStore, tmp_
         0,
         2,
     )
-    parquet = read_shape(f"{root}/", "parquet", {}, files=[f"{root}/x=1 é%.parquet"] * 20, gateway=gateway)
+    parquet = read_shape(f"{root}/", "parquet", {}, objects=[DataObject("x=1 é%.parquet", 1)] * 20, gateway=gateway)
     assert (types(parquet), parquet.rows) == (TYPES, 40)
-    escaped = f"{root}/at=10%3A00/a.parquet"  # as Hive and Spark write names of partitions
+    # As Hive and Spark write names of partitions.
     s3.upload_file(str(folder / "x=1 é%.parquet"), "columns-repo", f"{COMMIT}/at=10%3A00/a.parquet")
-    assert read_shape(f"{root}/", "parquet", {}, files=[escaped], gateway=gateway).rows == 2
-    text = read_shape(f"{root}/", "csv", {"header": "true"}, files=[f"{root}/a.csv"], gateway=gateway)
+    assert (
+        read_shape(f"{root}/", "parquet", {}, objects=[DataObject("at=10%3A00/a.parquet", 1)], gateway=gateway).rows
+        == 2
+    )
+    text = read_shape(f"{root}/", "csv", {"header": "true"}, objects=[DataObject("a.csv", 14)], gateway=gateway)
     assert types(text) == {"i": "string", "t": "string"}
     wrong = Gateway(object_store.endpoint, object_store.access_key, "wrong-" + object_store.secret_key)
     assert read_shape(f"{root}/a table/", "delta", {}, gateway=wrong) == Shape()

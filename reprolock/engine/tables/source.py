@@ -34,7 +34,7 @@ def source_of(path: Path, form: str, options: Mapping[str, str]) -> TableSource:
 def reason_of(error: UsageError, path: Path) -> str:
     """What a reader said, without the table's name and the folders of this machine."""
     nothing = f'dataset "{path.name}" has no file directly below {path}'
-    if "which is no UTF-8" in error.message:
+    if "which is not UTF-8" in error.message:
         return 'it has bytes that are not UTF-8; declare [spark] and write options = { encoding = "ISO-8859-1" }'
     return error.message.replace(nothing, "there is no file in it that holds data")
 

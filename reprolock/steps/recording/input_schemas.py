@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from itertools import islice
 
 from reprolock.lake.protocol import Lake
-from reprolock.lake.table_schema import MOST_FOOTERS, Gateway, passed_over, read_shape
+from reprolock.lake.table_schema import MOST_FILES, DataObject, Gateway, read_shape
 from reprolock.model.lock import DatasetPin
 from reprolock.model.record import DatasetRecord, Record
+from reprolock.readers.files import is_hidden
 from reprolock.steps.locking.datasets import listing
 
 
@@ -22,15 +23,14 @@ def with_shapes(record: Record, pins: tuple[DatasetPin, ...], lake: Lake | None,
 def _add_schema(dataset: DatasetRecord, pin: DatasetPin, lake: Lake | None, gateway: Gateway | None) -> DatasetRecord:
     """The record with what was found out. Decoration ends no run: whatever is met, the columns are not known then."""
     try:
-        if dataset.url.startswith("s3a://"):
-            if lake is None:
-                return dataset
-            # Of formats with footers alone more than one file is looked into; Delta's log names its own.
-            most = {"delta": 0, "parquet": MOST_FOOTERS + 1, "orc": MOST_FOOTERS + 1}.get(dataset.format, 1)
-            files = list(islice(_data_objects(pin, lake), most))
-            shape = read_shape(dataset.url, dataset.format, dataset.options, files=files, gateway=gateway)
-        else:
+        if not dataset.url.startswith("s3a://"):
             shape = read_shape(dataset.url, dataset.format, dataset.options)
+        elif lake is None:
+            return dataset
+        else:
+            # Delta's log names its own files.
+            objects = [] if dataset.format == "delta" else list(islice(_objects(pin, lake), MOST_FILES + 1))
+            shape = read_shape(dataset.url, dataset.format, dataset.options, objects=objects, gateway=gateway)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException:  # readers raise what they like; the panics of those in Rust are no Exception
@@ -38,10 +38,9 @@ def _add_schema(dataset: DatasetRecord, pin: DatasetPin, lake: Lake | None, gate
     return dataset.replaced(shape._asdict())
 
 
-def _data_objects(pin: DatasetPin, lake: Lake) -> Iterator[str]:
-    """Addresses of the objects that Spark would read."""
-    place = pin.place
-    for item in listing(lake, place, pin.glob, few=True):
-        address = lake.address(place._replace(path=item.path))
-        if item.size and address is not None and not passed_over(item.path.removeprefix(place.path)):
-            yield address
+def _objects(pin: DatasetPin, lake: Lake) -> Iterator[DataObject]:
+    """Those that Spark does not pass over, relative to the dataset's address."""
+    for item in listing(lake, pin.place, pin.glob, few=True):
+        name = item.path.removeprefix(pin.place.path).removeprefix("/")
+        if not any(map(is_hidden, name.split("/"))):
+            yield DataObject(name, item.size)
