@@ -1,23 +1,19 @@
-"""`diff`: two locks, two git revisions of the lock, or two runs."""
+"""`diff`: two locks, two git revisions of the lock, or two runs and more."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import click
 
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options
 from reprolock.cli.run_name import RUN_OR_FILE
-from reprolock.cli.terminal import flush
-
-if TYPE_CHECKING:
-    pass
+from reprolock.cli.terminal import flush, styled
 
 
 @click.command()
 @click.argument("left", metavar="A", type=RUN_OR_FILE)
 @click.argument("right", metavar="B", type=RUN_OR_FILE)
+@click.argument("further", metavar="[C…]", type=RUN_OR_FILE, nargs=-1)
 @click.option("--objects", "all_objects", is_flag=True, help="List every object that changed, not only the first few.")
 @click.option(
     "--format",
@@ -35,13 +31,14 @@ def diff(
     settings: Settings,
     left: str,
     right: str,
+    further: tuple[str, ...],
     all_objects: bool,
     style: str,
     exit_code: bool,
     lake: str | None,
     tracking_uri: str | None,
 ) -> None:
-    """Compare two locks, two git revisions of repro.lock, or two runs.
+    """Compare two locks, two git revisions of repro.lock, or runs; of more than two runs a table says what differs.
 
     A and B are lock files, revisions ("HEAD~1", or "HEAD~1:sub/repro.lock"), or runs, by an
     ID, the beginning of one, a name ("#435"), a tag, @latest, @latest~1, or a folder with artifacts.
@@ -49,6 +46,9 @@ def diff(
     """
     from reprolock.cli.difference import markdown_lines, text_lines  # loaded when the command runs
 
+    if further:
+        _compare(settings, (left, right, *further), style, exit_code, lake, tracking_uri)
+        return
     found = reprolock.diff(settings.root, left, right, tracking_uri=tracking_uri, lake=lake, all_objects=all_objects)
     for line in (text_lines if style == "text" else markdown_lines)(found):
         settings.line(line)
@@ -61,6 +61,28 @@ def diff(
             "sentence": found.sentence,
         }
     )
-    if exit_code and not found.same:
+    _exit(exit_code and not found.same)
+
+
+def _compare(
+    settings: Settings, runs: tuple[str, ...], style: str, exit_code: bool, lake: str | None, tracking_uri: str | None
+) -> None:
+    """More than two: a column for each."""
+    from reprolock.cli.difference import comparison_markdown, comparison_rows
+    from reprolock.steps.inspecting.diff import compare
+
+    found = compare(settings.root, runs, tracking_uri=tracking_uri, lake=lake)
+    if style == "markdown":
+        for line in comparison_markdown(found):
+            settings.line(line)
+    else:
+        settings.rows(comparison_rows(found))
+        settings.line(styled(found.sentence, bold=True))
+    settings.result({**found.model_dump(mode="json"), "sentence": found.sentence})
+    _exit(exit_code and bool(found.rows))
+
+
+def _exit(differing: bool) -> None:
+    if differing:
         flush()
         raise click.exceptions.Exit(1)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from reprolock.cli.options import align
 from reprolock.cli.terminal import styled
-from reprolock.model.difference import ENVIRONMENT, Change, Difference, Objects, Section
+from reprolock.model.difference import ENVIRONMENT, Change, Comparison, Difference, Objects, Section
 from reprolock.model.words import counted, plain
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#])")
@@ -58,6 +58,29 @@ def markdown_table(difference: Difference) -> Iterator[str]:
             "",
             "</details>",
         )
+
+
+def comparison_rows(comparison: Comparison) -> list[list[str]]:
+    """A column for each run; what differs from the first one is bold."""
+    head = [styled(cell, bold=True) for cell in ("", "", *comparison.labels)]
+    rows, before = [head], ""
+    for row in comparison.rows:
+        first, *others = row.values
+        cells = [first or "–", *(styled(value or "–", bold=value != first) for value in others)]
+        rows.append([row.section if row.section != before else "", row.name, *cells])
+        before = row.section
+    return rows if comparison.rows else []
+
+
+def comparison_markdown(comparison: Comparison) -> Iterator[str]:
+    """The sentence, and the same table."""
+    yield f"**{comparison.sentence}**"
+    if comparison.rows:
+        yield ""
+        yield f"| section | | {' | '.join(map(escape, comparison.labels))} |"
+        yield f"| --- | --- |{' --- |' * len(comparison.labels)}"
+    for row in comparison.rows:
+        yield f"| {row.section} | {escape(row.name)} | {' | '.join(escape(value or '–') for value in row.values)} |"
 
 
 def escape(text: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +14,9 @@ import reprolock
 from reprolock.cli.options import Settings, add_shared_options
 from reprolock.cli.terminal import styled
 
-_MOST_METRICS = 3
+if TYPE_CHECKING:
+    from reprolock.steps.inspecting.runs import History
+
 _COLOURS = {"REPRODUCED": "green", "DIVERGED": "red"}
 
 
@@ -23,9 +27,17 @@ _COLOURS = {"REPRODUCED": "green", "DIVERGED": "red"}
 )
 @click.option("--replays", is_flag=True, help="Show replays, too.")
 @click.option("--parent", default="", metavar="ID", help="Only the runs of this sweep.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the table, with metrics step by step, as one self-contained page.",
+)
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
 @add_shared_options
-def runs(settings: Settings, last: int, where: str, replays: bool, parent: str, tracking_uri: str | None) -> None:
+def runs(
+    settings: Settings, last: int, where: str, replays: bool, parent: str, html: Path | None, tracking_uri: str | None
+) -> None:
     """Show past runs, newest first: what changed against the run before, params that vary, declared metrics, verdicts.
 
     They are the runs of the project's experiment in MLflow and those that only this folder has.
@@ -46,8 +58,7 @@ def runs(settings: Settings, last: int, where: str, replays: bool, parent: str, 
         settings.remark("No runs" + (" that the filter lets through" if where else " yet; `reprolock run` makes one"))
         return
     params = varying(found.runs)
-    logged = {name for run in found.runs for name in run.metrics}
-    metrics = [name for name in found.metrics if name in logged] or sorted(logged)[:_MOST_METRICS]
+    metrics = found.shown_metrics
     head = ["RUN", "NAME", "STARTED", "STATUS", "CHANGED", *params, *metrics, "REPLAYED"]
     rows = [[styled(cell, bold=True) for cell in head]]
     room = max(20, shutil.get_terminal_size().columns - 80) if sys.stdout.isatty() else 1000
@@ -66,6 +77,19 @@ def runs(settings: Settings, last: int, where: str, replays: bool, parent: str, 
             ]
         )
     settings.rows(rows)
+    if html is not None:
+        _write_page(settings, html, found, tracking_uri)
+
+
+def _write_page(settings: Settings, html: Path, found: History, tracking_uri: str | None) -> None:
+    from reprolock.steps.inspecting.report.html import runs_page, write_report  # jinja2, where a page is wanted
+    from reprolock.steps.inspecting.runs import read_curves
+    from reprolock.steps.project.machine import Machine
+
+    curves = read_curves(settings.root, found, tracking_uri=tracking_uri, warn=settings.warning)
+    title = f"Runs of {found.project}" if found.project else "Runs"
+    write_report(html, runs_page(title, found, curves), Machine.here())
+    settings.remark(f"Wrote {html}")
 
 
 def _cut(text: str, width: int) -> str:

@@ -6,6 +6,7 @@ inputs are counted, for a person asks which of them explains the other outcome.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, Strict
@@ -102,6 +103,64 @@ class Difference(Value):
             return f"No input changed, and {_count(self.results, 'result').lower()}."
         results = _count(self.results, "result").lower() if self.results else "no result"
         return f"{_count(self.things, 'input')} changed, and {results}."
+
+
+class ComparedRow(Value):
+    """One thing that not all of several runs have alike."""
+
+    section: str = Field(description="data, params, metrics …, as a section of a Difference.")
+    name: str = Field(description="What it is: a dataset, a param, a metric …")
+    values: Annotated[tuple[str | None, ...], Strict(False)] = Field(
+        description="Its value in each run, in their order; null where a run does not have it."
+    )
+
+
+class Comparison(Value):
+    """Several runs as one table: the first of them is what the others are compared with."""
+
+    labels: Strings = Field(
+        description="The runs by name, or by the beginning of the ID where a name is none or not theirs alone."
+    )
+    run_ids: Strings = Field(description="The runs by their whole IDs, in the same order.")
+    rows: Annotated[tuple[ComparedRow, ...], Strict(False)] = Field(description="Inputs first, then what came out.")
+
+    @property
+    def sentence(self) -> str:
+        """`2 inputs and 1 metric differ.`"""
+        inputs = sum(row.section not in OUTCOME for row in self.rows)
+        results = len(self.rows) - inputs
+        if not self.rows:
+            return "Nothing differs."
+        if not results:
+            return f"{_count(inputs, 'input')} {'differs' if inputs == 1 else 'differ'}, and no result."
+        told = (
+            f"{_count(inputs, 'input')} and {_count(results, 'result').lower()}"
+            if inputs
+            else _count(results, "result")
+        )
+        return f"{told} {'differs' if inputs + results == 1 else 'differ'}."
+
+
+def joined(labels: Sequence[str], run_ids: Sequence[str], differences: Sequence[Difference]) -> Comparison:
+    """One table of what differs between a first run and each of the others."""
+    sections = list(dict.fromkeys(section.name for difference in differences for section in difference.sections))
+    sections.sort(key=lambda name: OUTCOME.index(name) if name in OUTCOME else -1)
+    rows = []
+    for section in sections:
+        found = [
+            {change.name: change for each in difference.sections if each.name == section for change in each.changes}
+            for difference in differences
+        ]
+        for name in dict.fromkeys(name for changes in found for name in changes):
+            first = next(changes[name].old for changes in found if name in changes)
+            others = (_value(changes[name]) if name in changes else first for changes in found)
+            rows.append(ComparedRow(section=section, name=name, values=(first, *others)))
+    return Comparison(labels=tuple(labels), run_ids=tuple(run_ids), rows=tuple(rows))
+
+
+def _value(change: Change) -> str | None:
+    """What the other run has; a note where the values are not shown, or are alike."""
+    return change.note if change.note and change.old == change.new else change.new
 
 
 def _count(number: int, noun: str) -> str:

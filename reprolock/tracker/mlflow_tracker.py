@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -258,6 +259,9 @@ class MlflowTracker:
                 raise errors.bad_filter(self.place, where, reason) from None
             raise
         return [_row(run, names[run.experiment_id]) for run in found]
+
+    def curve(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        return sorted(self._store.curve(run_id, metric), key=itemgetter(0)) if self._is_there else []
 
     def experiment_id(self, name: str) -> str | None:
         found = self._store.experiment(name) if self._is_there else None

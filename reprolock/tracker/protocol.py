@@ -178,6 +178,10 @@ class Tracker(Protocol):
         UsageError for one that MLflow rejects."""
         ...
 
+    def curve(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        """Every value of a metric with its step, in the order of steps; [] where there is no such run or metric."""
+        ...
+
     def experiment_id(self, name: str) -> str | None:
         """MLflow's ID of an experiment; None where there is none of that name."""
         ...

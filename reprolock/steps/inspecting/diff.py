@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from reprolock.errors import UsageError
 from reprolock.model.changes import differing, flattened
-from reprolock.model.difference import Change, Difference, Section
+from reprolock.model.difference import Change, Comparison, Difference, Section, joined
 from reprolock.model.lock import EnvironmentPin, JarsPin, Lock, PackagePin
 from reprolock.model.record import OutputRecord, Record
 from reprolock.model.sections import deciding_settings
+from reprolock.model.spec import Spec
 from reprolock.model.words import command_line
 from reprolock.steps.inspecting.diff_data import Held, data_section
 from reprolock.steps.inspecting.operands import LockSide, RunSide, Sides
@@ -45,23 +46,61 @@ def diff(
     machine = machine or Machine.here()
     with Sides(root, machine, tracking_uri) as sides:
         old, new = sides.find(left), sides.find(right)
+        asked = _Asked(root, lake, machine, all_objects)
         if isinstance(old, LockSide) and isinstance(new, LockSide):
             sections = _of_locks(old.lock, new.lock)
-            data = data_section(
-                _collect_held(old.lock), _collect_held(new.lock), root, lake, None, machine, all_objects
-            )
+            data = asked.data(_collect_held(old.lock), _collect_held(new.lock))
             return Difference(
                 kind="lock", left=old.label, right=new.label, sections=tuple(filter(_is_there, (data, *sections)))
             )
         if isinstance(old, RunSide) and isinstance(new, RunSide):
-            data = data_section(_read(old.record), _read(new.record), root, lake, new.spec, machine, all_objects)
-            sections = (_add_notes(section, old.record, new.record) for section in (data, *_of_runs(old, new)))
-            return Difference(kind="run", left=old.label, right=new.label, sections=tuple(filter(_is_there, sections)))
+            return _of_two_runs(old, new, asked)
     words = {LockSide: "a lock", RunSide: "a run"}
     raise UsageError(
         f"{left} is {words[type(old)]} and {right} {words[type(new)]}",
         hint="compare two locks or two runs; a run's own repro.lock is among its artifacts",
     )
+
+
+def compare(
+    root: Path,
+    runs: Sequence[str],
+    *,
+    tracking_uri: str | None = None,
+    lake: str | None = None,
+    machine: Machine | None = None,
+) -> Comparison:
+    """Several runs, each compared with the first, as one table of what not all of them have alike. Errors as of `diff`."""
+    machine = machine or Machine.here()
+    with Sides(root, machine, tracking_uri) as sides:
+        found = [sides.run(name) for name in runs]
+        asked = _Asked(root, lake, machine, False)
+        names = [side.record.run_name or "" for side in found]
+        labels = [
+            name if name and names.count(name) == 1 else side.record.run_id[:8]
+            for name, side in zip(names, found, strict=True)
+        ]
+        differences = [_of_two_runs(found[0], side, asked) for side in found[1:]]
+        return joined(labels, [side.record.run_id for side in found], differences)
+
+
+class _Asked(NamedTuple):
+    """What a comparison of data may ask, and how much of it is named."""
+
+    root: Path
+    lake: str | None
+    machine: Machine
+    all_objects: bool
+
+    def data(self, old: Mapping[str, Held], new: Mapping[str, Held], spec: Spec | None = None) -> Section:
+        """The section of the data."""
+        return data_section(old, new, self.root, self.lake, spec, self.machine, self.all_objects)
+
+
+def _of_two_runs(old: RunSide, new: RunSide, asked: _Asked) -> Difference:
+    data = asked.data(_read(old.record), _read(new.record), new.spec)
+    sections = (_add_notes(section, old.record, new.record) for section in (data, *_of_runs(old, new)))
+    return Difference(kind="run", left=old.label, right=new.label, sections=tuple(filter(_is_there, sections)))
 
 
 def _collect_held(lock: Lock) -> dict[str, Held]:

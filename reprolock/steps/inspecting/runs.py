@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -15,11 +15,12 @@ from reprolock.model.history import Inputs, PastRun, with_changes
 from reprolock.model.record import Record
 from reprolock.steps.project.locate import which_mlflow
 from reprolock.steps.project.machine import Machine
-from reprolock.steps.project.run_folders import local_records
+from reprolock.steps.project.run_folders import RunHead, local_records
 from reprolock.tracker import open_tracker
 from reprolock.tracker.encoding.params import flatten
 from reprolock.tracker.protocol import PARENT_TAG, REPLAY_OF_TAG, RUN_ID_TAG, Row
 
+_MOST_METRICS = 3
 _VERDICT = "reprolock.replay."
 _COMMIT = ".commit"
 _DATASET = "reprolock.dataset."
@@ -30,6 +31,17 @@ class History(NamedTuple):
 
     runs: list[PastRun]
     metrics: tuple[str, ...]
+    project: str | None = None
+
+    @property
+    def shown_metrics(self) -> list[str]:
+        """Of the declared metrics those that some run has; where there are none, the first few that were logged."""
+        logged = {name for run in self.runs for name in run.metrics}
+        return [name for name in self.metrics if name in logged] or sorted(logged)[:_MOST_METRICS]
+
+
+Curves = Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]
+"""Metric → run → its values with their steps, of runs that have more than one step."""
 
 
 def runs(
@@ -67,12 +79,43 @@ def runs(
             raise
         warn(f"only runs of this folder are shown: {error.message}")
     if not where:
-        local = (record for record in local_records(root) if (record.parent or "").startswith(parent))
+        known = frozenset(found)
+        local = local_records(root, lambda head: _is_wanted(head, parent, replays=replays))
         for record in islice(local, last + 1):
-            if replays or record.replay_of is None:
-                found.setdefault(record.run_id, _of_record(record))
+            if record.run_id not in known:
+                found[record.run_id] = _of_record(record)
     newest = sorted(found.values(), key=lambda run: run.started, reverse=True)[: last + 1]
-    return History(with_changes(newest)[:last], tuple(spec.metrics) if spec else ())
+    return History(
+        with_changes(newest)[:last], tuple(spec.metrics) if spec else (), spec.project.name if spec else None
+    )
+
+
+def _is_wanted(head: RunHead, parent: str, *, replays: bool) -> bool:
+    return (head.parent or "").startswith(parent) and (replays or head.replay_of is None)
+
+
+def read_curves(
+    root: Path,
+    history: History,
+    *,
+    tracking_uri: str | None = None,
+    warn: Callable[[str], object] = lambda sentence: None,
+    machine: Machine | None = None,
+) -> Curves:
+    """The shown metrics of the shown runs, step by step, where MLflow has them. One that is away is a warning."""
+    machine = machine or Machine.here()
+    curves: dict[str, dict[str, Sequence[tuple[int, float]]]] = {}
+    try:
+        place = which_mlflow(root.resolve(), machine, tracking_uri)
+        with closing(open_tracker(place, machine.environ, machine.home)) as tracker:
+            for metric in history.shown_metrics:
+                for run in history.runs:
+                    values = tracker.curve(run.run_id, metric) if metric in run.metrics else []
+                    if len({step for step, _ in values}) > 1:
+                        curves.setdefault(metric, {})[run.run_id] = values
+    except ServiceError as error:
+        warn(f"the page has no curves of metrics: {error.message}")
+    return curves
 
 
 def _of_row(row: Row) -> PastRun:

@@ -125,6 +125,13 @@ class ClientStore:
                 break
         return found
 
+    def curve(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        try:
+            with self._calls("read the values of a metric"):
+                return [(entry.step, entry.value) for entry in self._client.get_metric_history(run_id, metric)]
+        except _Missing:
+            return []
+
     def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:
         found: list[ModelVersion] = []
         token = None

@@ -83,6 +83,10 @@ class Store(Protocol):
         """Runs, newest first, that an MLflow filter string selects."""
         ...
 
+    def curve(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        """Every value of a metric with its step, as they were logged; [] where there is no such run or metric."""
+        ...
+
     def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:
         """Versions of registered models that these runs made; at most `BATCH` runs a call."""
         ...

@@ -141,6 +141,12 @@ class RestStore:
         return found
 
     @_understood
+    def curve(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        query = {"run_id": run_id, "metric_key": metric}
+        answer = self._get("metrics/get-history", query, "read the values of a metric") or {}
+        return [(int(entry.get("step", 0)), float(entry["value"])) for entry in answer.get("metrics", ())]
+
+    @_understood
     def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:
         query = {"filter": made_by(run_ids), "max_results": str(PAGE)}
         found: list[ModelVersion] = []

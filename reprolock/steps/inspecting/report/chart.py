@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 420, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 14, 34
+LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 34
 _MOST_LABELS = 8
 
 
@@ -47,16 +47,14 @@ class Point(NamedTuple):
 
 def chart(title: str, labels: Sequence[str], points: Sequence[Point]) -> Chart:
     """The values of the axis stand side by side in their order, whatever is between them."""
-    low, high = min(point.value for point in points), max(point.value for point in points)
-    span = high - low or abs(high) or 1.0
-    low, high = low - 0.08 * span, high + 0.08 * span
-    step = (WIDTH - _LEFT - _RIGHT) / len(labels)
+    low, high = room([point.value for point in points])
+    step = (WIDTH - LEFT - RIGHT) / len(labels)
 
     def across(position: int) -> float:
-        return round(_LEFT + step * (position + 0.5), 1)
+        return round(LEFT + step * (position + 0.5), 1)
 
     def up(value: float) -> float:
-        return round(_TOP + (HEIGHT - _TOP - _BOTTOM) * (high - value) / (high - low), 1)
+        return round(TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low), 1)
 
     dots = tuple(Dot(across(point.position), up(point.value), point.told, point.best) for point in points)
     by_position: dict[int, list[float]] = {}
@@ -69,8 +67,15 @@ def chart(title: str, labels: Sequence[str], points: Sequence[Point]) -> Chart:
         dots,
         " ".join(f"{x},{y}" for x, y in means),
         tuple(Label(across(at), _cut(text)) for at, text in enumerate(labels) if at % every == 0),
-        tuple(Label(up(value), f"{value:.4g}") for value in (low + (high - low) * part / 4 for part in range(5))),
+        tuple(Label(up(value), f"{value:.3g}") for value in (low + (high - low) * part / 4 for part in range(5))),
     )
+
+
+def room(values: Sequence[float]) -> tuple[float, float]:
+    """The least and the greatest value of an axis: those that are there, and some room around them."""
+    low, high = min(values), max(values)
+    span = high - low or abs(high) or 1.0
+    return low - 0.08 * span, high + 0.08 * span
 
 
 def _cut(text: str) -> str:

@@ -20,6 +20,7 @@ from reprolock.files.atomic_write import write_whole
 from reprolock.model.changes import flattened
 from reprolock.model.claims import Audit
 from reprolock.model.demands import Answers
+from reprolock.model.history import varying
 from reprolock.model.lineage import Lineage
 from reprolock.model.record import Record
 from reprolock.model.verdict import Verdict
@@ -27,13 +28,17 @@ from reprolock.model.words import counted, size
 from reprolock.steps.inspecting.report.chart import HEIGHT as CHART_HEIGHT
 from reprolock.steps.inspecting.report.chart import WIDTH as CHART_WIDTH
 from reprolock.steps.inspecting.report.chart import Chart
+from reprolock.steps.inspecting.report.curves import Series, curve_chart
 from reprolock.steps.inspecting.report.lineage_graph import HEIGHT, WIDTH, picture
+from reprolock.steps.inspecting.runs import Curves, History
 from reprolock.steps.project.machine import Machine
 
 _TEMPLATE = "report.html.jinja"
 _MOST = 500
 """Packages, files of code and columns that are named; how many more there are is said."""
 _MOST_SOURCES = 20
+_KINDS = 8
+"""How many lines of one picture look different from one another."""
 # What HTML has no character for, and what turns the direction of the text around it.
 _UNSHOWN = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
@@ -93,6 +98,29 @@ def sweep_page(
         )
         .lstrip()
     )
+
+
+def runs_page(title: str, history: History, curves: Curves) -> str:
+    """The page of past runs: a picture of each metric, and a table that is a list of cards where it is narrow."""
+    order = {run.run_id: number for number, run in enumerate(history.runs)}
+    names = {run.run_id: run.name or run.run_id[:8] for run in history.runs}
+    charts = [
+        curve_chart(
+            metric, [Series(names[run], curves[metric][run]) for run in sorted(found, key=order.__getitem__)], _KINDS
+        )
+        for metric, found in curves.items()
+    ]
+    template = _environment().get_template("runs.html.jinja")
+    return template.render(
+        title=title,
+        runs=history.runs,
+        params=varying(history.runs),
+        metrics=history.shown_metrics,
+        charts=[chart for chart in charts if chart],
+        width=CHART_WIDTH,
+        height=CHART_HEIGHT,
+        version=__version__,
+    ).lstrip()
 
 
 def write_report(path: Path, page: str, machine: Machine) -> None:
