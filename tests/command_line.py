@@ -29,6 +29,11 @@ def cli(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
     def run(*arguments: str, root: Path = tmp_path) -> Said:
         capfd.readouterr()
         code = run_command_line(["-C", str(root), *arguments])
-        return Said(code, *capfd.readouterr())
+        said = Said(code, *capfd.readouterr())
+        if "--json" in arguments:
+            from json_answers import check_answer  # the schemas take a moment
+
+            check_answer(arguments, said.out)
+        return said
 
     return run

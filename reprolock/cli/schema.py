@@ -11,11 +11,13 @@ from reprolock.cli.options import Settings, add_shared_options
 
 
 @click.command()
-@click.argument("name", required=False, type=click.Choice(["repro.toml", "repro.lock", "record", "trust", "report"]))
+@click.argument(
+    "name", required=False, type=click.Choice(["repro.toml", "repro.lock", "record", "trust", "report", "commands"])
+)
 @click.option("--write", metavar="DIR", type=click.Path(path_type=Path), help="Write the schemas into a folder.")
 @add_shared_options
 def schema(settings: Settings, name: str | None, write: Path | None) -> None:
-    """Print the JSON Schemas of repro.toml, repro.lock, record.json, trust.toml and of a report's JSON."""
+    """Print the JSON Schemas of repro.toml, repro.lock, record.json, trust.toml, and of what commands print with --json."""
     if write is not None:
         from reprolock.steps.maintenance.schema import write_schemas  # only with --write
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, Strict
 
+from reprolock.model.record import Measured
 from reprolock.model.value import Value
 
 Strings = Annotated[tuple[str, ...], Strict(False)]
@@ -30,7 +31,7 @@ class PastRun(Value):
     started: datetime
     status: str
     inputs: Inputs
-    metrics: dict[str, float] = {}
+    metrics: dict[str, Measured] = {}
     verdicts: Strings = Field((), description="What its replays found, by MLflow's tags.")
     changed: Strings = ()
 

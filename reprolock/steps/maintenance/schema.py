@@ -1,4 +1,4 @@
-"""The JSON Schemas of repro.toml, repro.lock, record.json, trust.toml and of reports, made from the models."""
+"""The JSON Schemas of repro.toml, repro.lock, record.json, trust.toml and of what commands print with --json, made from the models."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from reprolock.model.record import Record
 from reprolock.model.report import Report
 from reprolock.model.spec import Spec
 from reprolock.model.trust import TrustPolicy
+from reprolock.steps.maintenance.answers import commands_schema, failure_fields
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -26,6 +27,7 @@ def schema() -> dict[str, dict[str, Any]]:
         "report.schema.json": _with_error(
             _with_title(Report.model_json_schema(mode="serialization"), "the JSON of `reprolock report`")
         ),
+        "commands.schema.json": _with_title(commands_schema(), "what commands print with --json"),
         "trust.schema.json": _with_title(TrustPolicy.model_json_schema(), "trust.toml"),
     }
 
@@ -45,17 +47,7 @@ def write_schemas(folder: Path) -> tuple[Path, ...]:
 
 def _with_error(document: dict[str, Any]) -> dict[str, Any]:
     """What a command prints with --json has its error, too, where there is one."""
-    text = {"type": "string"}
-    document["properties"] |= {
-        "error": {**text, "description": "What went wrong, in one sentence; missing where nothing did."},
-        "hint": {"type": ["string", "null"], "description": "What to do about it."},
-        "problems": {
-            "type": "array",
-            "items": text,
-            "description": "What else is wrong, where there is more than one thing.",
-        },
-        "exit_code": {"type": "integer", "description": "The exit code of the command."},
-    }
+    document["properties"] |= failure_fields()
     return document
 
 
