@@ -32,7 +32,7 @@ LAKEFS_ABSENT = "no `lakefs` on PATH: install it from https://docs.lakefs.io or 
 MINIO_ABSENT = "no `minio` on PATH: `go install github.com/minio/minio@latest` gets it"
 STORE = os.environ.get("REPROLOCK_STORE", "minio")
 """The S3 store below lakeFS."""
-_STORES = {
+STORES = {
     "minio": ("MinIO", "minio", MINIO_ABSENT),
     "versitygw": (
         "VersityGW",
@@ -187,7 +187,7 @@ def s3(endpoint: str, key: str, secret: str) -> Any:
 
 def missing_store() -> str | None:
     """The reason for a skip where the store's program is not on PATH."""
-    return missing(*_STORES[STORE])
+    return missing(*STORES[STORE])
 
 
 def start_store(folder: Path) -> ObjectStore:

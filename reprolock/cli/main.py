@@ -62,7 +62,7 @@ COMMANDS = {
     "hold": Entry("hold", "audit", "Keep pinned commits in the lake, past its garbage collection."),
     "export": Entry("export", "audit", "Write a recorded run as OpenLineage, PROV or RO-Crate."),
     "data": Entry("data", "lake", "Work with the lake by hand."),
-    "stack": Entry("stack", "lake", "Run a local lakeFS on MinIO, and an MLflow server."),
+    "stack": Entry("stack", "lake", "Run a local lakeFS on an object store, and an MLflow server."),
     "trust": Entry("trust", "machine", "Let credentials go to an address that a repro.toml or a record names."),
     "doctor": Entry("doctor", "machine", "Check what is missing on this machine, and how to get it."),
     "cache": Entry("cache", "machine", "Show and trim the cache."),

@@ -1,4 +1,4 @@
-"""`stack`: a local lakeFS on MinIO, and an MLflow server."""
+"""`stack`: a local lakeFS on an object store, and an MLflow server."""
 
 from __future__ import annotations
 
@@ -12,35 +12,42 @@ from reprolock.cli.options import Settings, add_shared_options
 if TYPE_CHECKING:
     from reprolock.stack.verbs import Stack
 
-NAMES = ("minio", "lakefs", "mlflow")
+NAMES = ("store", "lakefs", "mlflow")
+STORES = ("minio", "versitygw")
 PORT = click.IntRange(1, 65535)
 
 
 @click.group()
 def stack() -> None:
-    """Run a real lakeFS on a real MinIO, and an MLflow server, for this project alone.
+    """Run a real lakeFS on a real object store, and an MLflow server, for this project alone.
 
     They are local processes on loopback; their data and credentials are in .reprolock/stack/.
     """
 
 
 @stack.command()
-@click.option("--minio-port", type=PORT, help="The port of MinIO; default: a free one.")
+@click.option("--store", type=click.Choice(STORES), help="The object store; default: that of the last start, or minio.")
+@click.option("--store-port", type=PORT, help="The port of the object store; default: a free one.")
 @click.option("--lakefs-port", type=PORT, help="The port of lakeFS.")
 @click.option("--mlflow-port", type=PORT, help="The port of MLflow.")
 @click.option(
-    "--install", is_flag=True, help="Install minio and lakefs in their official ways where they are not on PATH."
+    "--install", is_flag=True, help="Install the store and lakefs in their official ways where they are not on PATH."
 )
 @add_shared_options
 def up(
-    settings: Settings, minio_port: int | None, lakefs_port: int | None, mlflow_port: int | None, install: bool
+    settings: Settings,
+    store: str | None,
+    store_port: int | None,
+    lakefs_port: int | None,
+    mlflow_port: int | None,
+    install: bool,
 ) -> None:
     """Start what is not up, and wait until it answers. Credentials and data are those of the last start."""
     from reprolock.stack.verbs import up as start  # loaded when the command runs
 
-    given = dict(zip(NAMES, (minio_port, lakefs_port, mlflow_port), strict=True))
+    given = dict(zip(NAMES, (store_port, lakefs_port, mlflow_port), strict=True))
     ports = {name: port for name, port in given.items() if port is not None}
-    done = start(settings.root, ports, install=install, tell=settings.remark)
+    done = start(settings.root, ports, store=store, install=install, tell=settings.remark)
     if done.changed:
         settings.rows(
             [

@@ -1,4 +1,4 @@
-"""A local stack: a real lakeFS on a real MinIO, and an MLflow server, as processes of one project on loopback.
+"""A local stack: a real lakeFS on a real object store, and an MLflow server, as processes of one project on loopback.
 
     programs ─▶ ports, keys ─▶ servers ─▶ processes        `verbs` holds up, down, status, variables and logs
 

@@ -32,8 +32,8 @@ OLD_LOG = "log.old"
 class Keys:
     """All secrets of one stack. lakeFS encrypts with two of them, so none may change while the data are kept."""
 
-    minio_user: str = field(repr=False)
-    minio_password: str = field(repr=False)
+    store_user: str = field(repr=False)
+    store_password: str = field(repr=False)
     lakefs_key_id: str = field(repr=False)
     lakefs_secret: str = field(repr=False)
     lakefs_encryption: str = field(repr=False)
@@ -91,8 +91,8 @@ def read_keys(folder: Path) -> Keys | None:
 def make_keys(root: Path) -> Keys:
     """New random secrets, written before anything uses them."""
     keys = Keys(
-        minio_user=secrets.token_hex(10),
-        minio_password=secrets.token_hex(20),
+        store_user=secrets.token_hex(10),
+        store_password=secrets.token_hex(20),
         lakefs_key_id=f"AKIAJ{secrets.token_hex(7).upper()}Q",  # as lakeFS writes its own
         lakefs_secret=secrets.token_hex(20),
         lakefs_encryption=secrets.token_hex(20),

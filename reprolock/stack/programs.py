@@ -1,7 +1,7 @@
 """Find the programs of a stack on this machine, or get them in their official ways when that is asked for.
 
-In: the machine. Out: a path each for MinIO, lakeFS and the Python that runs MLflow, or one sentence that says
-what to install.
+In: the machine, and the object store. Out: a path each for the store, lakeFS and the Python that runs MLflow, or one
+sentence that says what to install.
 """
 
 from __future__ import annotations
@@ -18,38 +18,47 @@ from reprolock.environment.caches import cache_folder
 from reprolock.errors import MachineError
 from reprolock.model.secrecy import redacted
 from reprolock.parts import missing as missing_part
+from reprolock.stack.servers import STORES
 from reprolock.steps.project.machine import Machine
 
-MINIO_MODULE = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
-_BY_HAND = {
-    "minio": "MinIO (`go install github.com/minio/minio@latest`)",
-    "lakefs": "lakeFS (`python -m lakefs.download`, or a release from https://docs.lakefs.io)",
+MODULES = {
+    "minio": "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c",
+    "versitygw": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
 }
+"""Of the object stores, what `go install` builds: the documented way of each."""
 
 
 def find_programs(
-    machine: Machine, *, install: bool = False, tell: Callable[[str], None] = lambda text: None
+    store: str, machine: Machine, *, install: bool = False, tell: Callable[[str], None] = lambda text: None
 ) -> dict[str, Path]:
-    """`minio`, `lakefs` and `python`. MachineError where one is not here; with `install` it is got first.
+    """Programs by server name; `python` runs MLflow. MachineError where one is not here; with `install` it is got first.
 
     `tell` hears what takes long.
     """
     if importlib.util.find_spec("boto3") is None:
-        raise missing_part("stack", "boto3", "MLflow's server, which keeps artifacts on MinIO,")
+        raise missing_part("stack", "boto3", "MLflow's server, which keeps artifacts in an object store,")
     places = [machine.environ.get("PATH", ""), *(str(folder) for folder in _folders(machine))]
     path = os.pathsep.join(place for place in places if place)
-    for name, get in (("minio", _get_minio), ("lakefs", _get_lakefs)):
-        if install and shutil.which(name, path=path) is None:
-            get(machine, tell)
-    found = {name: shutil.which(name, path=path) for name in _BY_HAND}
-    missing = [name for name in _BY_HAND if found[name] is None]
+    if install and shutil.which(store, path=path) is None:
+        _get_store(store, machine, tell)
+    if install and shutil.which("lakefs", path=path) is None:
+        _get_lakefs(machine, tell)
+    found = {program: shutil.which(program, path=path) for program in (store, "lakefs")}
+    missing = [program for program in found if found[program] is None]
     if missing:
-        names = " and ".join(f"`{name}`" for name in missing)
+        by_hand = {
+            store: f"{STORES[store].title} (`go install {MODULES[store].partition('@')[0]}@latest`)",
+            "lakefs": "lakeFS (`python -m lakefs.download`, or a release from https://docs.lakefs.io)",
+        }
+        names = " and ".join(f"`{program}`" for program in missing)
         raise MachineError(
             f"{names} {'is' if len(missing) == 1 else 'are'} not on PATH",
-            hint=f"install {' and '.join(_BY_HAND[name] for name in missing)}, or let `reprolock stack up --install` do it",
+            hint=f"install {' and '.join(by_hand[program] for program in missing)}, or let `reprolock stack up --install` do it",
         )
-    return {name: Path(program).absolute() for name, program in found.items() if program} | {"python": machine.python}
+    programs = {"store": found[store], "lakefs": found["lakefs"]}
+    return {name: Path(program).absolute() for name, program in programs.items() if program} | {
+        "python": machine.python
+    }
 
 
 def _folders(machine: Machine) -> list[Path]:
@@ -61,16 +70,15 @@ def _own_folder(machine: Machine) -> Path:
     return cache_folder(machine.environ) / "bin"
 
 
-def _get_minio(machine: Machine, tell: Callable[[str], None]) -> None:
-    """MinIO's documented way is to build it."""
-    go = shutil.which("go", path=machine.environ.get("PATH"))
+def _get_store(store: str, machine: Machine, tell: Callable[[str], None]) -> None:
+    go, title = shutil.which("go", path=machine.environ.get("PATH")), STORES[store].title
     if go is None:
         raise MachineError(
-            "MinIO is installed with `go install`, and there is no `go` on PATH",
-            hint="install Go from https://go.dev/dl, or MinIO by another way, and try again",
+            f"{title} is installed with `go install`, and there is no `go` on PATH",
+            hint=f"install Go from https://go.dev/dl, or {title} by another way, and try again",
         )
-    tell("Building MinIO with `go install` (some minutes, once)")
-    _get([go, "install", MINIO_MODULE], {**machine.environ, "GOBIN": str(_own_folder(machine))}, "go install", "minio")
+    tell(f"Building {title} with `go install` (some minutes, once)")
+    _get([go, "install", MODULES[store]], {**machine.environ, "GOBIN": str(_own_folder(machine))}, "go install", store)
 
 
 def _get_lakefs(machine: Machine, tell: Callable[[str], None]) -> None:

@@ -1,7 +1,8 @@
 """The arguments and variables with which the three servers of a local stack are started. No IO.
 
-MinIO keeps the objects of the other two, lakeFS on the bucket `lakefs` and MLflow's artifacts on `mlflow`. All
-three listen on loopback alone, send no telemetry, and get their credentials by variables: every user can read arguments.
+An object store keeps the objects of the other two, lakeFS's in the bucket `lakefs` and MLflow's artifacts in `mlflow`; which
+store that is, is the user's choice. All three listen on loopback alone, send no telemetry, and get their credentials by
+variables: every user can read arguments.
 """
 
 from __future__ import annotations
@@ -14,17 +15,27 @@ from reprolock.stack.files import Keys
 
 HOST = "127.0.0.1"
 BUCKETS = ("lakefs", "mlflow")
+REGION = "us-east-1"
+ATTRIBUTES = "attributes"
+"""Where VersityGW keeps what S3 knows of an object, beside its data: a file system need not keep extended attributes."""
 STORAGE = "s3://lakefs/"
 """Where the repositories of the stack's lakeFS may keep their objects."""
 
 
 class Site(NamedTuple):
-    """What the servers' arguments are made of. `ports` and `programs` by server name; `folder` is the stack's."""
+    """What the servers' arguments are made of. `ports` and `programs` by server name; `folder` is the stack's, `store` one
+    of `STORES`."""
 
     folder: Path
+    store: str
     ports: Mapping[str, int]
     keys: Keys
     programs: Mapping[str, Path]
+
+    @property
+    def data(self) -> Path:
+        """Where the object store keeps what it is given."""
+        return self.folder / "store" / self.store
 
     def endpoint(self, name: str) -> str:
         """`http://127.0.0.1:PORT`."""
@@ -47,20 +58,31 @@ def endpoint(port: int) -> str:
 
 
 def _minio_arguments(site: Site) -> list[str]:
-    address = f"{HOST}:{site.ports['minio']}"
+    address = f"{HOST}:{site.ports['store']}"
     # --anonymous keeps what is sensitive out of its log; the console, a second port, is switched off below.
     options = ["--quiet", "--anonymous", "--address", address, "--console-address", f"{HOST}:0"]
-    return [str(site.programs["minio"]), "server", *options, str(site.folder / "minio" / "data")]
+    return [str(site.programs["store"]), "server", *options, str(site.data)]
 
 
 def _minio_variables(site: Site) -> dict[str, str]:
     return {
-        "HOME": str(site.folder / "minio"),  # certificates in ~/.minio would make it speak HTTPS
-        "MINIO_ROOT_USER": site.keys.minio_user,
-        "MINIO_ROOT_PASSWORD": site.keys.minio_password,
+        "HOME": str(site.folder / "store"),  # certificates in ~/.minio would make it speak HTTPS
+        "MINIO_ROOT_USER": site.keys.store_user,
+        "MINIO_ROOT_PASSWORD": site.keys.store_password,
         "MINIO_BROWSER": "off",
         "MINIO_UPDATE": "off",
     }
+
+
+def _versitygw_arguments(site: Site) -> list[str]:
+    options = ["--port", f"{HOST}:{site.ports['store']}", "--region", REGION, "--health", "/health", "--quiet"]
+    beside = site.folder / "store" / ATTRIBUTES
+    return [str(site.programs["store"]), *options, "posix", "--sidecar", str(beside), str(site.data)]
+
+
+def _versitygw_variables(site: Site) -> dict[str, str]:
+    keys = {"ROOT_ACCESS_KEY": site.keys.store_user, "ROOT_SECRET_KEY": site.keys.store_password}
+    return {"HOME": str(site.folder / "store"), **keys}
 
 
 def _lakefs_arguments(site: Site) -> list[str]:
@@ -78,12 +100,12 @@ def _lakefs_variables(site: Site) -> dict[str, str]:
         "LAKEFS_AUTH_ENCRYPT_SECRET_KEY": site.keys.lakefs_encryption,
         "LAKEFS_BLOCKSTORE_TYPE": "s3",
         "LAKEFS_BLOCKSTORE_SIGNING_SECRET_KEY": site.keys.lakefs_signing,
-        "LAKEFS_BLOCKSTORE_S3_ENDPOINT": site.endpoint("minio"),
+        "LAKEFS_BLOCKSTORE_S3_ENDPOINT": site.endpoint("store"),
         "LAKEFS_BLOCKSTORE_S3_FORCE_PATH_STYLE": "true",
         "LAKEFS_BLOCKSTORE_S3_DISCOVER_BUCKET_REGION": "false",
-        "LAKEFS_BLOCKSTORE_S3_REGION": "us-east-1",
-        "LAKEFS_BLOCKSTORE_S3_CREDENTIALS_ACCESS_KEY_ID": site.keys.minio_user,
-        "LAKEFS_BLOCKSTORE_S3_CREDENTIALS_SECRET_ACCESS_KEY": site.keys.minio_password,
+        "LAKEFS_BLOCKSTORE_S3_REGION": REGION,
+        "LAKEFS_BLOCKSTORE_S3_CREDENTIALS_ACCESS_KEY_ID": site.keys.store_user,
+        "LAKEFS_BLOCKSTORE_S3_CREDENTIALS_SECRET_ACCESS_KEY": site.keys.store_password,
         "LAKEFS_INSTALLATION_USER_NAME": "reprolock",
         "LAKEFS_INSTALLATION_ACCESS_KEY_ID": site.keys.lakefs_key_id,
         "LAKEFS_INSTALLATION_SECRET_ACCESS_KEY": site.keys.lakefs_secret,
@@ -105,10 +127,10 @@ def _mlflow_arguments(site: Site) -> list[str]:
 def _mlflow_variables(site: Site) -> dict[str, str]:
     nowhere = str(site.folder / "mlflow" / "none")
     return {
-        "MLFLOW_S3_ENDPOINT_URL": site.endpoint("minio"),
-        "AWS_ACCESS_KEY_ID": site.keys.minio_user,
-        "AWS_SECRET_ACCESS_KEY": site.keys.minio_password,
-        "AWS_DEFAULT_REGION": "us-east-1",
+        "MLFLOW_S3_ENDPOINT_URL": site.endpoint("store"),
+        "AWS_ACCESS_KEY_ID": site.keys.store_user,
+        "AWS_SECRET_ACCESS_KEY": site.keys.store_password,
+        "AWS_DEFAULT_REGION": REGION,
         # The user's own profile is for another S3.
         "AWS_CONFIG_FILE": nowhere,
         "AWS_SHARED_CREDENTIALS_FILE": nowhere,
@@ -118,9 +140,18 @@ def _mlflow_variables(site: Site) -> dict[str, str]:
     }
 
 
-SERVERS = (
-    Server("minio", "MinIO", "/minio/health/ready", _minio_arguments, _minio_variables),
-    Server("lakefs", "lakeFS", "/api/v1/healthcheck", _lakefs_arguments, _lakefs_variables),
-    Server("mlflow", "MLflow", "/health", _mlflow_arguments, _mlflow_variables),
-)
-"""In the order in which they are started; they are ended the other way round."""
+STORES = {
+    "minio": Server("store", "MinIO", "/minio/health/ready", _minio_arguments, _minio_variables),
+    "versitygw": Server("store", "VersityGW", "/health", _versitygw_arguments, _versitygw_variables),
+}
+"""The object stores, by the name of their program. Of both, a folder below their data is a bucket."""
+NAMES = ("store", "lakefs", "mlflow")
+
+
+def servers_on(store: str) -> tuple[Server, ...]:
+    """The servers of a stack on that store, in the order in which they are started; they are ended the other way round."""
+    return (
+        STORES[store],
+        Server("lakefs", "lakeFS", "/api/v1/healthcheck", _lakefs_arguments, _lakefs_variables),
+        Server("mlflow", "MLflow", "/health", _mlflow_arguments, _mlflow_variables),
+    )

@@ -1,4 +1,4 @@
-"""`stack`: a real lakeFS on a real MinIO, and an MLflow server, for one project on this machine.
+"""`stack`: a real lakeFS on a real object store, and an MLflow server, for one project on this machine.
 
 In: a project's folder. Out: local processes on loopback that outlive the command, their data and random secrets in
 `.reprolock/stack/`, and a `Stack` that says where they are. Only `variables` hands secrets out.
@@ -33,7 +33,7 @@ from reprolock.stack.files import (
 from reprolock.stack.ports import choose_ports
 from reprolock.stack.process import answers, end, is_running, launch, tail
 from reprolock.stack.programs import find_programs
-from reprolock.stack.servers import BUCKETS, SERVERS, Server, Site, endpoint
+from reprolock.stack.servers import ATTRIBUTES, BUCKETS, NAMES, STORES, Server, Site, endpoint, servers_on
 from reprolock.steps.project.machine import Machine
 
 START_SECONDS = 90.0
@@ -72,13 +72,15 @@ def up(
     root: Path,
     ports: Mapping[str, int] = {},
     *,
+    store: str | None = None,
     install: bool = False,
     tell: Callable[[str], None] = lambda text: None,
     machine: Machine | None = None,
 ) -> Stack:
     """Start what is not up, and wait until all of it answers. Data, credentials and ports are those of the last start.
 
-    `ports`: server name → port; a free one is found for the others. `install` gets missing programs by their
+    `ports`: server name → port; a free one is found for the others. `store`: one of `STORES`, by default that of the last
+    start, or MinIO; UsageError for another one than holds the data. `install` gets missing programs by their
     official ways, `tell` hears what takes long. MachineError for a missing program, a taken port or a full disk;
     ServiceError, with the end of its log, for a server that does not come up: then all that this call started is
     ended again.
@@ -86,9 +88,15 @@ def up(
     machine = machine or Machine.here()
     root = _project(root)
     folder = stack_folder(root)
+    held = _store_of(folder)
+    if store is not None and held not in (None, store):
+        raise UsageError(
+            f"the stack in {folder} keeps its data in {STORES[held].title}, and --store says {store}",
+            hint="`reprolock stack down --purge` removes it with its data; leave --store out to go on with it",
+        )
     if ports or not _status(folder).is_up:  # a look first: a stack that is up needs no program and no guard
         with _alone(root):
-            changed = _start_missing(root, ports, install, tell, machine)
+            changed = _start_missing(root, store or held or _DEFAULT, ports, install, tell, machine)
             return _status(folder)._replace(changed=changed)
     return _status(folder)
 
@@ -101,8 +109,9 @@ def down(root: Path, *, purge: bool = False) -> Stack:
         return _status(folder)
     with _alone(root):
         seen = read_seen(folder)
-        ran = tuple(server.name for server in SERVERS if is_running(seen.get(server.name)))
-        left = [server for server in reversed(SERVERS) if not _end(folder, server, seen)]
+        servers = _servers(folder)
+        ran = tuple(server.name for server in servers if is_running(seen.get(server.name)))
+        left = [server for server in reversed(servers) if not _end(folder, server, seen)]
         write_seen(folder, seen)
         if left:
             raise _does_not_end(left[0], seen)
@@ -128,7 +137,7 @@ def variables(root: Path) -> dict[str, str]:
     keys = read_keys(folder)
     stack = _status(folder)
     away = [server.title for server in stack.servers if server.state != "up"]
-    if keys is None or len(away) == len(SERVERS):
+    if keys is None or len(away) == len(NAMES):
         raise ServiceError(f"the stack in {folder} is not up", hint=_UP)
     if away:
         raise ServiceError(
@@ -147,8 +156,19 @@ def logs(root: Path, name: str | None = None, lines: int = 20) -> dict[str, list
     """The last lines that each server (or the one named) printed since its start, without secrets."""
     folder = stack_folder(_project(root))
     scanner = (read_keys(folder) or _NO_KEYS).scanner()
-    names = [server.name for server in SERVERS if name in (None, server.name)]
-    return {name: [scanner.redact(line) for line in tail(folder / name, lines)] for name in names}
+    return {one: [scanner.redact(line) for line in tail(folder / one, lines)] for one in NAMES if name in (None, one)}
+
+
+_DEFAULT = "minio"
+
+
+def _store_of(folder: Path) -> str | None:
+    """The store that holds the stack's data; None where there are none yet."""
+    return next((store for store in STORES if (folder / "store" / store).is_dir()), None)
+
+
+def _servers(folder: Path) -> tuple[Server, ...]:
+    return servers_on(_store_of(folder) or _DEFAULT)
 
 
 _NO_KEYS = Keys("", "", "", "", "", "")
@@ -168,7 +188,7 @@ def _alone(root: Path) -> AbstractContextManager[bool]:
 def _status(folder: Path) -> Stack:
     seen = read_seen(folder)
     servers = []
-    for server in SERVERS:
+    for server in _servers(folder):
         entry = seen.get(server.name)
         log = folder / server.name / LOG
         if entry is None or not is_running(entry):
@@ -182,26 +202,29 @@ def _status(folder: Path) -> Stack:
 
 
 def _start_missing(
-    root: Path, ports: Mapping[str, int], install: bool, tell: Callable[[str], None], machine: Machine
+    root: Path, store: str, ports: Mapping[str, int], install: bool, tell: Callable[[str], None], machine: Machine
 ) -> tuple[str, ...]:
     """The names of what was started."""
     folder = stack_folder(root)
     running = {server.name for server in _status(folder).servers if server.state == "up"}
-    missing = [server for server in SERVERS if server.name not in running]
+    servers = servers_on(store)
+    missing = [server for server in servers if server.name not in running]
     seen = read_seen(folder)
     for server in missing if folder.exists() else ():
         # What is silent, and what a crashed server has left, would hold its port.
         if not _end(folder, server, seen):
             raise _does_not_end(server, seen)
-    chosen = choose_ports(ports, seen, running)
+    chosen = choose_ports(servers, ports, seen, running)
     if not missing:
         return ()
-    programs = find_programs(machine, install=install, tell=tell)
+    programs = find_programs(store, machine, install=install, tell=tell)
     known = read_keys(folder)
     keys = known or make_keys(root)
     for bucket in BUCKETS:
-        make_folder(root, "minio", "data", bucket)  # a folder of MinIO's own is a bucket
-    site = Site(folder, chosen, keys, programs)
+        make_folder(root, "store", store, bucket)  # a folder of the store's own is a bucket
+    site = Site(folder, store, chosen, keys, programs)
+    if store == "versitygw":
+        make_folder(root, "store", ATTRIBUTES)
     begun: list[Server] = []
     try:
         for server in missing:
@@ -209,7 +232,7 @@ def _start_missing(
             call = server.arguments(site), server.variables(site)
             seen[server.name] = launch(*call, machine.environ, make_folder(root, server.name), chosen[server.name])
             write_seen(folder, seen)
-            if server.name == "minio":
+            if server.name == "store":
                 _wait(server, seen, site)  # the others need it; they themselves come up side by side
         for server in begun:
             _wait(server, seen, site)

@@ -1,4 +1,4 @@
-"""The stack as a person uses it: real MinIO, lakeFS and MLflow servers, started once, broken, restarted, ended."""
+"""The stack as a person uses it: a real object store, lakeFS and MLflow servers, started once, broken, restarted, ended."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from command_line import Cli
 
 from reprolock.engine.process_tree import MARKER
 from reprolock.stack.files import read_keys, stack_folder
-from reprolock.stack.verbs import down, status, up
+from reprolock.stack.verbs import down, status, up, variables
 
 pytestmark = pytest.mark.live
 ROOT = Path(__file__).parents[2]
@@ -149,7 +149,7 @@ def test_a_project_without_a_lake_works_on_it(
     found = asked(f"{exported['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/runs/get?run_id={run}")["run"]
     assert [metric["value"] for metric in found["data"]["metrics"] if metric["key"] == "rows"] == [2]
     artifact = found["info"]["artifact_uri"].replace("mlflow-artifacts:/", "")
-    assert (stack_folder(project) / "minio/data/mlflow" / artifact / "note.txt").is_dir()  # as MinIO keeps an object
+    assert (stack_folder(project) / "store/minio/mlflow" / artifact / "note.txt").is_dir()  # as MinIO keeps an object
 
 
 def test_no_key_is_in_a_list_of_processes_or_in_a_log(project: Path, cli: Cli, exported: dict[str, str]) -> None:
@@ -178,7 +178,7 @@ def test_a_server_that_crashed_comes_back_as_it_was(project: Path, cli: Cli, exp
     said = cli("stack", "up", root=project)
     assert [row[:2] for row in rows(said.out)[:3]] == [["MinIO", "was"], ["lakeFS", "started"], ["MLflow", "started"]]
     after = {server.name: server for server in status(project).servers}
-    assert after["minio"] == before["minio"]
+    assert after["store"] == before["store"]
     assert [server.endpoint for server in after.values()] == [server.endpoint for server in before.values()]
     assert cli("data", "ls", "-r", "lakefs://example-repo/main/").out == "     12 B  train/a.csv\n"
 
@@ -217,6 +217,40 @@ def test_an_up_that_fails_halfway_ends_what_it_started(project: Path, cli: Cli) 
     assert not stack_folder(project).exists()
 
 
+def test_another_store(cli: Cli, tmp_path: Path) -> None:
+    """VersityGW, whose objects are plain files: what was put there comes back by lakeFS after a restart."""
+    absent = services.missing(*services.STORES["versitygw"]) or services.missing(
+        "lakeFS", "lakefs", services.LAKEFS_ABSENT
+    )
+    if absent:
+        pytest.skip(absent)
+    root = tmp_path / "a project"
+    root.mkdir()
+    try:
+        said = cli("stack", "up", "--store", "versitygw", root=root)
+        assert [row[:2] for row in rows(said.out)[:3]] == [
+            ["VersityGW", "started"],
+            ["lakeFS", "started"],
+            ["MLflow", "started"],
+        ]
+        found = variables(root)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in found.items():
+                patch.setenv(name, value)
+            (tmp_path / "a.csv").write_text("x\n1\n")
+            for words in (
+                ("create", "lakefs://shop", "--storage", "s3://lakefs/shop"),
+                ("put", str(tmp_path / "a.csv"), "lakefs://shop/main/"),
+            ):
+                assert cli("data", *words).code == 0
+            assert cli("stack", "down", root=root) == (0, "Ended VersityGW, lakeFS, MLflow\n", "")
+            assert cli("stack", "up", root=root).code == 0  # of the store that holds the data
+            assert cli("data", "get", "lakefs://shop/main/a.csv", str(tmp_path / "back.csv")).code == 0
+        assert (tmp_path / "back.csv").read_text() == "x\n1\n"
+    finally:
+        down(root, purge=True)
+
+
 def test_ctrl_c_ends_what_was_started(project: Path, tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "reprolock", "-C", str(tmp_path), "stack", "up"]
     with subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True) as command:
@@ -240,5 +274,5 @@ def test_a_first_up_on_a_full_disk_leaves_no_half_made_data(project: Path, tmp_p
     assert done.stderr == (
         f"error: MLflow did not come up: the disk that holds {stack_folder(tmp_path)} is full\nhint: free space there and try again\n"
     )
-    assert (done.returncode, done.stdout.split()) == (8, ["lakefs", "minio", "mlflow"])
+    assert (done.returncode, done.stdout.split()) == (8, ["lakefs", "mlflow", "store"])
     assert processes(tmp_path) == []

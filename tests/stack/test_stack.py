@@ -24,8 +24,8 @@ from reprolock.errors import MachineError, UsageError
 from reprolock.stack.files import Keys, Seen, make_keys, read_keys, read_seen, stack_folder, write_seen
 from reprolock.stack.ports import choose_ports
 from reprolock.stack.process import end, free_ports, is_running
-from reprolock.stack.programs import MINIO_MODULE, find_programs
-from reprolock.stack.servers import SERVERS, Site
+from reprolock.stack.programs import MODULES, find_programs
+from reprolock.stack.servers import STORES, Site, servers_on
 from reprolock.steps.project.machine import Machine
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def test_no_boto3(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli("stack", "up") == (
         8,
         "",
-        "error: MLflow's server, which keeps artifacts on MinIO, needs boto3, which is not installed beside reprolock\n"
+        "error: MLflow's server, which keeps artifacts in an object store, needs boto3, which is not installed beside reprolock\n"
         'hint: run `pip install "reprolock[stack]"`, or with uv `uv pip install "reprolock[stack]"`\n',
     )
 
@@ -87,7 +87,7 @@ def test_a_way_of_installing_that_fails(tmp_path: Path) -> None:
     here = Machine(environ, tmp_path, 2, Path(sys.executable))
     heard: list[str] = []
     with pytest.raises(MachineError) as error:
-        find_programs(here, install=True, tell=heard.append)
+        find_programs("minio", here, install=True, tell=heard.append)
     assert heard == ["Building MinIO with `go install` (some minutes, once)"]
     assert error.value.message.startswith("`go install` failed: ")
     assert "disabled by GOPROXY=off" in error.value.message
@@ -95,7 +95,7 @@ def test_a_way_of_installing_that_fails(tmp_path: Path) -> None:
 
 
 def test_make_and_stack_install_the_same_minio() -> None:
-    version = MINIO_MODULE.rpartition("@")[2]
+    version = MODULES["minio"].rpartition("@")[2]
     assert f"MINIO_VERSION := {version}\n" in (ROOT / "Makefile").read_text()
 
 
@@ -110,25 +110,26 @@ def test_a_port_that_somebody_has(cli: Cli, tmp_path: Path) -> None:
         "",
         f"error: port {port} (--lakefs-port) is taken\nhint: name another port, or none: a free one is found\n",
     )
-    said = cli("stack", "up", "--lakefs-port", "9000", "--minio-port", "9000")
+    said = cli("stack", "up", "--lakefs-port", "9000", "--store-port", "9000")
     assert said == (2, "", "error: port 9000 is given twice\nhint: name another port, or none: a free one is found\n")
     assert not stack_folder(tmp_path).exists()
 
 
 def test_ports_are_those_of_the_time_before() -> None:
     first, second, third = free_ports(3)
-    before = {"minio": Seen(first), "lakefs": Seen(second), "mlflow": Seen(third)}
-    assert choose_ports({}, before, ()) == {"minio": first, "lakefs": second, "mlflow": third}
-    assert choose_ports({"mlflow": third}, before, {"minio"})["mlflow"] == third
+    servers = servers_on("minio")
+    before = {"store": Seen(first), "lakefs": Seen(second), "mlflow": Seen(third)}
+    assert choose_ports(servers, {}, before, ()) == {"store": first, "lakefs": second, "mlflow": third}
+    assert choose_ports(servers, {"mlflow": third}, before, {"store"})["mlflow"] == third
     with socket.socket() as other:
         other.bind(("127.0.0.1", second))
         other.listen()
-        assert choose_ports({}, before, ())["lakefs"] not in (first, second, third)
+        assert choose_ports(servers, {}, before, ())["lakefs"] not in (first, second, third)
         with pytest.raises(MachineError) as taken:
-            choose_ports({}, before, {"minio"})
+            choose_ports(servers, {}, before, {"store"})
     assert taken.value.message == f"port {second} of lakeFS is taken by another program"
     with pytest.raises(UsageError) as other_port:
-        choose_ports({"mlflow": 4}, before, {"minio"})
+        choose_ports(servers, {"mlflow": 4}, before, {"store"})
     assert other_port.value.message == f"the stack is up with MLflow on port {third}, and --mlflow-port says 4"
 
 
@@ -142,7 +143,7 @@ def test_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
     assert keys != make_keys(tmp_path / "other")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"minio_user": "x"}', "null", b"\xff"])
+@pytest.mark.parametrize("text", ["{", "[]", '{"store_user": "x"}', "null", b"\xff"])
 def test_damaged_keys(cli: Cli, tmp_path: Path, text: str | bytes) -> None:
     make_keys(tmp_path)
     path = stack_folder(tmp_path) / "keys.json"
@@ -174,13 +175,13 @@ def test_somebody_elses_process_is_left_alone(cli: Cli, tmp_path: Path) -> None:
             make_keys(tmp_path)
             started = psutil.Process(other.pid).create_time()
             seen = Seen(free_ports(1)[0], other.pid, started - 60)
-            write_seen(stack_folder(tmp_path), {"minio": seen})
+            write_seen(stack_folder(tmp_path), {"store": seen})
             assert not is_running(seen)
             assert is_running(seen._replace(started=started))
             assert cli("stack", "status").out.splitlines()[0] == f"MinIO   down  http://127.0.0.1:{seen.port}"
             assert cli("stack", "down") == (0, "The stack was not running.\n", "")
             assert other.poll() is None
-            assert read_seen(stack_folder(tmp_path)) == {"minio": Seen(seen.port)}
+            assert read_seen(stack_folder(tmp_path)) == {"store": Seen(seen.port)}
         finally:
             other.kill()
 
@@ -205,21 +206,34 @@ def _marked(process: psutil.Process, folder: Path) -> bool:
         return False
 
 
+def test_data_of_another_store(cli: Cli, tmp_path: Path) -> None:
+    (stack_folder(tmp_path) / "store" / "versitygw" / "lakefs").mkdir(parents=True)
+    assert cli("stack", "status").out.splitlines()[0] == "VersityGW  down  never started"
+    assert cli("stack", "up", "--store", "minio") == (
+        2,
+        "",
+        f"error: the stack in {stack_folder(tmp_path)} keeps its data in VersityGW, and --store says minio\n"
+        "hint: `reprolock stack down --purge` removes it with its data; leave --store out to go on with it\n",
+    )
+
+
 def test_damaged_notes_tell_nothing(tmp_path: Path) -> None:
     make_keys(tmp_path)
-    (stack_folder(tmp_path) / "servers.json").write_text('{"minio": {"pid": 1}}')
+    (stack_folder(tmp_path) / "servers.json").write_text('{"store": {"pid": 1}}')
     assert read_seen(stack_folder(tmp_path)) == {}
 
 
-def test_no_argument_carries_a_key() -> None:
+@pytest.mark.parametrize("store", STORES)
+def test_no_argument_carries_a_key(store: str) -> None:
     keys = Keys(*(f"key-{number}-of-six" for number in range(6)))
     site = Site(
         Path("/x"),
-        {"minio": 1, "lakefs": 2, "mlflow": 3},
+        store,
+        {"store": 1, "lakefs": 2, "mlflow": 3},
         keys,
-        {name: Path(name) for name in ("minio", "lakefs", "python")},
+        {name: Path(name) for name in ("store", "lakefs", "python")},
     )
-    for server in SERVERS:
+    for server in servers_on(store):
         assert "key-" not in " ".join(server.arguments(site))
         assert "-of-six" in " ".join(server.variables(site).values())
 
@@ -249,11 +263,11 @@ class TestCompose:
 
     def test_it_sets_what_the_stack_sets(self) -> None:
         """But for where the servers are, and whose folders are used."""
-        site = Site(Path("/x"), {"minio": 1, "lakefs": 2, "mlflow": 3}, Keys(*"abcdef"), {})
+        site = Site(Path("/x"), "minio", {"store": 1, "lakefs": 2, "mlflow": 3}, Keys(*"abcdef"), {})
         own = {"HOME", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "PYTHONSAFEPATH"}
-        for server in SERVERS:
+        for server in servers_on("minio"):
             wanted = server.variables(site)
-            found = self.services[server.name]["environment"]
+            found = self.services["minio" if server.name == "store" else server.name]["environment"]
             assert wanted.keys() - own == found.keys() - {"LAKEFS_BLOCKSTORE_S3_PRE_SIGNED_ENDPOINT"}
             for name, value in found.items():
                 if "$" not in value and not re.search("ADDRESS|ENDPOINT|PATH|DIR$", name):
@@ -280,8 +294,10 @@ def test_mlflow_imports_nothing_from_its_folder(tmp_path: Path) -> None:
     for name in ("mlflow", "uvicorn", "flask", "json"):
         (folder / f"{name}.py").write_text(f'open({str(tmp_path / "executed")!r}, "w").close()\n')
     [port] = free_ports(1)
-    site = Site(tmp_path, {"minio": 1, "lakefs": 2, "mlflow": port}, Keys(*"abcdef"), {"python": Path(sys.executable)})
-    server = next(server for server in SERVERS if server.name == "mlflow")
+    site = Site(
+        tmp_path, "minio", {"store": 1, "lakefs": 2, "mlflow": port}, Keys(*"abcdef"), {"python": Path(sys.executable)}
+    )
+    server = next(server for server in servers_on("minio") if server.name == "mlflow")
     environ = dict(os.environ) | dict(server.variables(site))
     with subprocess.Popen(server.arguments(site), cwd=folder, env=environ, stderr=subprocess.DEVNULL) as process:
         try:
