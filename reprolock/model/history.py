@@ -19,21 +19,21 @@ class Inputs(Value):
 
     data: dict[str, str] = Field({}, description="Dataset → the commit that was read.")
     params: dict[str, str] = Field({}, description="Param → its value as MLflow has it.")
-    code: str | None = None
+    code: str | None = Field(None, description="The code's digest.")
     observed: str | None = Field(None, description="The digest of all that was found: software, settings, command too.")
 
 
 class PastRun(Value):
     """One recorded run. `changed`: against the run before it, whichever project folder that was made in."""
 
-    run_id: str
-    name: str = ""
-    started: datetime
-    status: str
-    inputs: Inputs
-    metrics: dict[str, Measured] = {}
+    run_id: str = Field(description="The run's ID.")
+    name: str = Field("", description="Its name in MLflow.")
+    started: datetime = Field(description="When it started, UTC.")
+    status: str = Field(description="RUNNING, FINISHED, FAILED or KILLED.")
+    inputs: Inputs = Field(description="What went into it.")
+    metrics: dict[str, Measured] = Field({}, description="Last value of each metric.")
     verdicts: Strings = Field((), description="What its replays found, by MLflow's tags.")
-    changed: Strings = ()
+    changed: Strings = Field((), description="What is not as in the run before it.")
 
 
 def with_changes(newest_first: Sequence[PastRun]) -> list[PastRun]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
 from reprolock.environment.python.installed.drift import Difference as Drift
 from reprolock.lake.protocol import Change as ObjectChange
@@ -29,6 +29,7 @@ from reprolock.steps.inspecting.since import Since
 from reprolock.steps.inspecting.status import DatasetStatus
 from reprolock.steps.inspecting.verify import Verified
 from reprolock.steps.locking.staleness import Stale
+from reprolock.steps.maintenance.answer_words import MEANINGS
 from reprolock.steps.maintenance.doctor import Finding
 from reprolock.steps.project.init import InitResult
 
@@ -59,7 +60,7 @@ def answers() -> dict[str, tuple[Any, ...]]:
         remarks=list[str],
     )
     commit = _fields("Committed", repository=str, branch=str, commit=_of(Commit))
-    hold = _of(Why, repository=str, commit=str, branch=str, state=str, until=str | None)
+    hold = _of(Why, "Hold", repository=str, commit=str, branch=str, state=str, until=str | None)
     holds = (_fields("Holds", holds=_list(hold)),)
     server = _fields("Server", name=str, title=str, state=str, endpoint=str | None, pid=int | None, log=str)
     stack: dict[str, Any] = {"folder": str, "up": bool, "changed": list[str], "servers": _list(server)}
@@ -113,7 +114,7 @@ def answers() -> dict[str, tuple[Any, ...]]:
                 python=str,
                 packages=dict[str, str],
                 path=str | None,
-                differences=_list(_of(Drift, fails=bool)),
+                differences=_list(_of(Drift, "Drift", fails=bool)),
             ),
             _fields("EnvironmentText", format=str, text=str),
             _fields("EnvironmentsRemoved", removed=list[str], bytes=int),
@@ -121,7 +122,7 @@ def answers() -> dict[str, tuple[Any, ...]]:
         "report": (_extended(Report, beyond=list[str]),),
         "git-driver install": driver,
         "git-driver uninstall": driver,
-        "git-driver moved": (_fields("Moved", moved=list[str]),),
+        "git-driver moved": (_fields("MovedPins", moved=list[str]),),
         "run": (_extended(Record, sent=bool, skipped=bool),),
         "sweep": (
             _fields("Sweep", parent=str, runs=_list(swept), best=str | None),
@@ -136,7 +137,7 @@ def answers() -> dict[str, tuple[Any, ...]]:
         "show": (Record, Lock),
         "ui": (_fields("Page", address=str),),
         "sync": (_fields("Synced", sent=_list(_fields("Sent", run_id=str, mlflow_run=str | None, error=str | None))),),
-        "verify": (_fields("Verified", deep=bool, pins=_list(_of(Verified, fails=bool))),),
+        "verify": (_fields("Verification", deep=bool, pins=_list(_of(Verified, fails=bool))),),
         "same-data": (_fields("SameData", same=bool, runs=list[str], differences=list[str]),),
         "impact": (
             _fields(
@@ -147,7 +148,7 @@ def answers() -> dict[str, tuple[Any, ...]]:
                 runs=_list(
                     _of(
                         Reader,
-                        read=_list(_fields("Read", name=str, place=str, declared=str | None)),
+                        read=_list(_fields("ReadAddress", name=str, place=str, declared=str | None)),
                         models=_list(_fields("Model", name=str, version=str)),
                     )
                 ),
@@ -173,7 +174,7 @@ def answers() -> dict[str, tuple[Any, ...]]:
         ),
         "data tag": (_fields("Tag", repository=str, tag=str, ref=str),),
         **dict.fromkeys(("data commit", "data merge", "data revert"), (commit,)),
-        "data diff": (_fields("DataDiff", left=str, right=str, changes=_list(_of(ObjectChange))),),
+        "data diff": (_fields("DataDiff", left=str, right=str, changes=_list(_of(ObjectChange, "ObjectChange"))),),
         "data log": (_fields("Log", uri=str, commits=_list(_of(Commit))),),
         "stack up": (_fields("Stack", **stack),),
         "stack status": (_fields("Stack", **stack),),
@@ -235,21 +236,25 @@ def _with_failure(shape: dict[str, Any], models: dict[str, Any]) -> dict[str, An
 
 def _fields(name: str, /, **fields: Any) -> Any:
     """An object with exactly these fields."""
-    shapes: dict[str, Any] = {field: (shape, ...) for field, shape in fields.items()}
+    shapes: dict[str, Any] = {field: (shape, _described(name, field)) for field, shape in fields.items()}
     return create_model(name, __config__=ConfigDict(extra="forbid", title=name), **shapes)
 
 
-def _of(values: type[tuple[Any, ...]], /, **fields: Any) -> Any:
+def _of(values: type[tuple[Any, ...]], name: str | None = None, /, **fields: Any) -> Any:
     """The object of a tuple with names, with other or further fields."""
-    return _fields(values.__name__, **{**get_type_hints(values), **fields})
+    return _fields(name or values.__name__, **{**get_type_hints(values), **fields})
 
 
 def _extended(model: type[BaseModel], /, **fields: Any) -> Any:
     """The object of a model, with further fields."""
-    shapes: dict[str, Any] = {name: (field.annotation, field) for name, field in model.model_fields.items()}
-    shapes |= {name: (shape, ...) for name, shape in fields.items()}
     name = f"{model.__name__}Answer"
+    shapes: dict[str, Any] = {field: (info.annotation, info) for field, info in model.model_fields.items()}
+    shapes |= {field: (shape, _described(name, field)) for field, shape in fields.items()}
     return create_model(name, __config__=ConfigDict(extra="forbid", title=name), **shapes)
+
+
+def _described(name: str, field: str) -> Any:
+    return Field(description=MEANINGS.get(f"{name}.{field}") or MEANINGS[field])
 
 
 def _or_none(shape: Any) -> Any:
