@@ -10,14 +10,16 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def under_a_path(port: int, path: str) -> Iterator[str]:
-    """The address under which the server on `port` answers meanwhile; nothing else is there."""
+def under_a_path(port: int, path: str, heard: list[str] | None = None) -> Iterator[str]:
+    """The address under which the server on `port` answers meanwhile; nothing else is there. `heard` gets each request."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def forward(self) -> None:
             if not self.path.startswith(f"{path}/"):
                 self.send_error(404)
                 return
+            if heard is not None:
+                heard.append(f"{self.command} {self.path}")
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             connection.request(self.command, self.path.removeprefix(path), body, dict(self.headers))
