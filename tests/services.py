@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -346,3 +346,31 @@ def start_spark_cluster(folder: Path, workers: int = 2, cores: int = 1) -> Spark
     ]
     used["Spark cluster"] = pyspark.__version__
     return SparkCluster(master, made)
+
+
+def start_spark_connect(folder: Path, jars: Sequence[Path], **conf: str) -> Server:
+    """A Spark Connect server on loopback from pyspark's own wheel: empty environment, `local[2]`, jars and settings of its own.
+
+    Its `environ["PORT"]` is where it listens.
+    """
+    import pyspark  # where a test asks for a server
+
+    port, page = free_port(), free_port()
+    program = str(Path(pyspark.__file__).parent / "bin" / "spark-submit")
+    given = {
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+        "spark.ui.port": str(page),
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": (folder / "events").as_uri(),
+        **conf,
+    }
+    (folder / "events").mkdir(parents=True)
+    argv = ["env", "-i", "SPARK_LOCAL_IP=127.0.0.1", "SPARK_NO_DAEMONIZE=1", program, "--master", "local[2]"]
+    argv += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]
+    argv += [part for name, value in given.items() for part in ("--conf", f"{name}={value}")]
+    argv += ["--jars", ",".join(map(str, jars)), "spark-internal"]
+    server = Server("Spark Connect", argv, {"PORT": str(port)}, page, "/api/v1/applications", folder)
+    server.start()
+    used["Spark Connect"] = pyspark.__version__
+    return server

@@ -46,7 +46,9 @@ class _ReplayScreen(Screen):
 @click.argument("run", type=RUN_OR_FILE)
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI.")
 @click.option("--lake", metavar="ENDPOINT", help="Lake endpoint to use instead of the one in the record.")
-@click.option("--master", metavar="URL", help="Spark master to use instead of the one in the record.")
+@click.option(
+    "--master", metavar="URL", help="Spark master, or sc://HOST:PORT, to use instead of the one in the record."
+)
 @click.option(
     "--times",
     type=click.IntRange(min=1),

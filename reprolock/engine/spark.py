@@ -19,8 +19,11 @@ from typing import NamedTuple
 
 import javaproperties
 
+from reprolock.engine.cluster.connect import Connect
+from reprolock.engine.cluster.connect import environ as connect_environ
 from reprolock.engine.cluster.settings import (
     Cluster,
+    executor_variables,
     write_hook,
 )
 from reprolock.engine.cluster.settings import (
@@ -33,7 +36,7 @@ from reprolock.engine.spark_listener import Watch
 from reprolock.errors import MachineError, UsageError
 from reprolock.files.os_errors import cannot_read, cannot_write
 from reprolock.model.secrecy import is_secret_name
-from reprolock.model.spec import SparkSpec
+from reprolock.model.spec_spark import SparkSpec
 from reprolock.model.workspace import SparkPlan
 
 ACCESS_KEY_ID = "REPROLOCK_S3A_ACCESS_KEY_ID"
@@ -55,6 +58,7 @@ _DELTA_CATALOG = {"spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta
 _S3A = "org.apache.hadoop.fs.s3a.S3AFileSystem"
 _REFUSED = {
     "spark.master": "write it as master = … in [spark]",
+    "spark.remote": "write it as remote = … in [spark]",
     "spark.jars.packages": "write them as packages = […] in [spark], so that they are locked",
     "spark.jars.excludes": "declare the packages that are wanted; the lock's closure is resolved without this setting",
     "spark.pyspark.python": "the command's python is that of its environment",
@@ -106,13 +110,13 @@ def plan_spark(
     user_conf: Path | None = None,
     s3: S3Access | None = None,
     watch: Watch | None = None,
-    cluster: Cluster | None = None,
+    cluster: Cluster | Connect | None = None,
 ) -> tuple[SparkPlan, dict[str, str]]:
     """Make `folder` and answer with the plan and the variables of the command; secrets are only in the latter.
 
     `version` is pyspark's, `jars` absolute paths, `cores` the N of `local[*]`, `java` what is recorded,
-    `user_conf` the caller's own SPARK_CONF_DIR, `watch` the listener, `cluster` what executors on other machines are
-    given. UsageError (exit 2) for settings that go
+    `user_conf` the caller's own SPARK_CONF_DIR, `watch` the listener, `cluster` what executors on other machines, or
+    a Connect server, are given. UsageError (exit 2) for settings that go
     outside the lock.
     """
     settings = effective_settings(spec, cores, user_conf)
@@ -125,11 +129,14 @@ def plan_spark(
     written = conf | {"spark.jars": ",".join([*listed, *theirs])} if listed or theirs else conf
     try:
         written = {**written, **(watch.settings(conf) if watch else {})}
-        if cluster is not None:
+        if isinstance(cluster, Connect):
+            environ |= connect_environ(cluster, settings.master, conf, environ)
+        elif cluster is not None:
             written |= cluster_settings(cluster, conf)
             environ |= cluster_environ(cluster, (ACCESS_KEY_ID, SECRET_ACCESS_KEY) if s3 else ())
         brought = _make_folder(folder, user_conf, written)
-        hook = write_hook(folder.with_name("spark-hook")) if cluster is not None else None
+        shipped = executor_variables(cluster.env) if isinstance(cluster, Connect) and cluster.archive else None
+        hook = write_hook(folder.with_name("spark-hook"), shipped) if cluster is not None else None
         if watch and not any(folder.glob("log4j*")) and (logging := watch.logging()):
             (folder / "log4j2.properties").write_text(logging, "utf-8")
     except OSError as error:
@@ -154,7 +161,7 @@ def effective_settings(spec: SparkSpec, cores: int, user_conf: Path | None = Non
     """What a session finds, but for jars and the lake. Reads the user's own folder and writes nothing. Errors as `plan_spark`."""
     check(spec)
     theirs, environ = _user_settings(user_conf, spec.packages)
-    master = local_master(spec.master, cores)
+    master = local_master(spec.address, cores)
     conf = theirs | RESULT_DECIDING | _delta(spec, theirs, master) | spec.conf | {"spark.master": master}
     return EffectiveSettings(master, conf, environ)
 

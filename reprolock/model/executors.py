@@ -1,4 +1,4 @@
-"""How a cluster's executors differ from the run's own environment, in words. No IO."""
+"""What ran Spark beside the run's own environment, in words: a cluster's executors, a Connect server. No IO."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from packaging.utils import canonicalize_name
 
-from reprolock.model.record import ExecutorRecord, Record
+from reprolock.model.record import ExecutorRecord, Record, ServerRecord
+from reprolock.model.words import counted
 
 _NAMED = 3
 """So many packages are named; of more, their number is told."""
@@ -39,3 +40,26 @@ def _differences(executor: ExecutorRecord, record: Record) -> Iterator[str]:
     if differing:
         more = f", and {len(differing) - _NAMED} more" if len(differing) > _NAMED else ""
         yield f"ran {'; '.join(sorted(differing)[:_NAMED])}{more}"
+
+
+def server_remarks(recorded: Record, replay: Record) -> Iterator[str]:
+    """Sentences on the Spark Connect servers of a run and of its replay; none where neither used one."""
+    old, new = (record.spark.server if record.spark else None for record in (recorded, replay))
+    if old is not None and new is not None:
+        yield f"{_server(new)}, not locked; {_server_change(old, new)}"
+    elif old is not None:
+        yield f"recorded on {_server(old)}, not locked"
+    elif new is not None:
+        yield f"{_server(new)}, not locked"
+
+
+def _server(server: ServerRecord) -> str:
+    return f"Spark {server.version} and {counted(len(server.jars), 'jar')} of a Connect server"
+
+
+def _server_change(old: ServerRecord, new: ServerRecord) -> str:
+    if old.version != new.version:
+        return f"recorded on Spark {old.version}"
+    if other := sorted({*old.jars} ^ {*new.jars}):
+        return f"{counted(len(other), 'jar')} other than recorded: {', '.join(other[:_NAMED])}{', …' if len(other) > _NAMED else ''}"
+    return "the same names as recorded"

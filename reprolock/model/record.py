@@ -108,11 +108,19 @@ class ExecutorRecord(Value):
     packages: dict[str, str] = Field({}, description="Name and version of every package that Python finds there.")
 
 
+class ServerRecord(Value):
+    """What a Spark Connect server was found to be, before the command. A client locks none of it."""
+
+    version: str = Field(description="Version of the server's Spark.")
+    master: str | None = Field(None, description="The master that the server itself uses, if it says.")
+    jars: Strings = Field((), description="File names of the jars on its class path and in its spark.jars.")
+
+
 class SparkRecord(Value):
     """Spark as it was set up."""
 
     version: str = Field(description="Version of the pyspark that the command imports, and so of its Spark.")
-    master: str = Field(description="With its N: local[2], never local[*].")
+    master: str = Field(description="With its N: local[2], never local[*]. Of a Spark Connect server its address.")
     conf: dict[str, str] = Field(description="Settings that reprolock wrote; secrets are references to variables.")
     jars: int = Field(description="How many jars were given.")
     brought: Strings = Field(
@@ -122,6 +130,7 @@ class SparkRecord(Value):
     executors: Annotated[tuple[ExecutorRecord, ...], Strict(False)] = Field(
         (), description="What a cluster's executors run, one for each combination; empty for a local master."
     )
+    server: ServerRecord | None = Field(None, description="The Spark Connect server, if the run used one.")
 
 
 class EnvironmentRecord(Value):

@@ -13,7 +13,8 @@ from typing import Any
 from reprolock.model.digest import digest_of
 from reprolock.model.lock import DatasetPin, EnvironmentPin, JarsPin
 from reprolock.model.record import Digests, EnvironmentRecord
-from reprolock.model.spec import SparkSpec, Spec
+from reprolock.model.spec import Spec
+from reprolock.model.spec_spark import SparkSpec, is_connect
 
 SECTIONS = ("data", "packages", "jars", "java", "spark", "code", "params", "seed", "command")
 
@@ -47,7 +48,7 @@ def pinned_sections(
         "packages": _packages(environment),
         "jars": _jars(jars),
         "java": environment.java if environment else spec.environment.java,
-        "spark": pinned_spark(spec.spark, spec.spark.master) if spec.spark else None,
+        "spark": pinned_spark(spec.spark, spec.spark.address) if spec.spark else None,
         **_shared_values(spec, code_digest),
     }
 
@@ -72,7 +73,7 @@ def observed_sections(
     return {
         "data": _data(spec, pins),
         "packages": observed_packages(environment),
-        "jars": _jars(jars),
+        "jars": None if is_connect(master) else _jars(jars),  # a Connect server has its own
         "java": java,
         "spark": {"master": master, "conf": deciding_settings(conf)} if spec.spark else None,
         **_shared_values(spec, code_digest),

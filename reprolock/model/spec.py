@@ -8,7 +8,6 @@ in `spec_types`; rules over several keys are in `spec_rules`, and `spec_partial`
 from __future__ import annotations
 
 import re
-from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, Strict, field_validator, model_validator
@@ -29,6 +28,7 @@ from reprolock.model.spec_rules import (
     one_source,
     with_samples,
 )
+from reprolock.model.spec_spark import SparkSpec
 from reprolock.model.spec_types import (
     Address,
     Format,
@@ -152,54 +152,6 @@ class EnvironmentSpec(Value):
             return True
         number = int(self.java.lstrip(">= "))
         return int(feature) >= number if self.java.startswith(">=") else int(feature) == number
-
-
-class SparkSpec(Value):
-    """`[spark]`: the jars and settings of the command's Spark sessions."""
-
-    master: str = Field(
-        "local[*]",
-        min_length=1,
-        description="local[N], local[*] or spark://HOST:PORT; other masters run, and count as unlocked.",
-    )
-    shared: Strings = Field(
-        (), description="Folders, as absolute paths, that this machine and every executor see alike."
-    )
-    packages: Strings = Field((), description="Maven coordinates, GROUP:ARTIFACT:VERSION.")
-    conf: Settings = Field({}, description="Settings for spark-defaults.conf.")
-
-    @property
-    def has_cluster(self) -> bool:
-        """Whether executors are processes on other machines."""
-        return not self.master.startswith("local")
-
-    def sees(self, path: PurePath) -> bool:
-        """Whether executors see an absolute path of this machine."""
-        return not self.has_cluster or any(path.is_relative_to(folder) for folder in self.shared)
-
-    @field_validator("shared")
-    @classmethod
-    def _absolute(cls, folders: tuple[str, ...]) -> tuple[str, ...]:
-        refuse(
-            [
-                ((index,), f'"{text}" is not an absolute path; write "/mnt/data"')
-                for index, text in enumerate(folders)
-                if not PurePath(text).is_absolute() or ".." in PurePath(text).parts
-            ]
-        )
-        return folders
-
-    @field_validator("packages")
-    @classmethod
-    def _coordinates(cls, packages: tuple[str, ...]) -> tuple[str, ...]:
-        refuse(
-            [
-                ((index,), f'"{text}" is not a Maven coordinate; write "GROUP:ARTIFACT:VERSION"')
-                for index, text in enumerate(packages)
-                if not re.fullmatch(r"[\w.-]+:[\w.-]+:[\w.-]+", text)
-            ]
-        )
-        return packages
 
 
 def _no_signing_key(name: str) -> str:

@@ -14,6 +14,7 @@ from reprolock.model.spec_rules import (
     consistent_output,
     declared_address,
     disagreements,
+    one_engine,
     one_source,
     with_samples,
 )
@@ -29,6 +30,7 @@ def further_problems(document: Mapping[str, Any]) -> Problems:
     run, lake, environment = (_table(document.get(name)) for name in ("run", "lake", "environment"))
     outputs = {name: _table(output) for name, output in _table(document.get("outputs")).items()}
     problems = [(("environment", *loc), sentence) for loc, sentence in one_source(environment)]
+    problems += [(("spark", *loc), sentence) for loc, sentence in one_engine(_table(document.get("spark")))]
     for name, output in outputs.items():
         compare = output.get("compare", "bytes")
         if compare in ("bytes", "table", "json", "none"):

@@ -64,6 +64,15 @@ def one_source(given: Collection[str]) -> Problems:
     return [((found[-1],), f"{' and '.join(found)} cannot be used together; keep one")] if len(found) > 1 else []
 
 
+def one_engine(given: Collection[str]) -> Problems:
+    """`[spark]` names a master or a Connect server; `given` are the keys that are there."""
+    if "master" in given and "remote" in given:
+        return [(("remote",), "master and remote cannot be used together; keep one")]
+    if "server" in given and "remote" not in given:
+        return [(("server",), 'server goes with remote = "sc://HOST:PORT"')]
+    return []
+
+
 def consistent_output(compare: str, given: Collection[str]) -> Problems:
     """`[outputs.NAME]`: what goes with a way of comparing; `given` are the keys that are there."""
     if compare == "table" and "format" not in given:

@@ -10,7 +10,7 @@ import pytest
 from spark_session import DELTA, SparkParts
 
 from reprolock.engine.spark import plan_spark
-from reprolock.model.spec import SparkSpec
+from reprolock.model.spec_spark import SparkSpec
 
 QUICK = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}
 """A JVM that compiles little, for it will not live long."""

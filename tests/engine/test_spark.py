@@ -14,10 +14,11 @@ import pytest
 import services
 from spark_session import DELTA, SparkParts, run_script
 
+from reprolock.engine.cluster.connect import Connect
 from reprolock.engine.cluster.settings import Cluster
 from reprolock.engine.spark import S3Access, check, local_master, plan_spark
 from reprolock.errors import MachineError, ReprolockError, UsageError
-from reprolock.model.spec import SparkSpec
+from reprolock.model.spec_spark import SparkSpec
 
 COMMIT = "6aa6b3436f5b" + "0" * 52
 ODD = ["blank ünïcode", "br[ack]et", "{p,q}", "st*r?", "%20+#:"]
@@ -446,6 +447,46 @@ def test_a_delta_table_without_its_package_and_a_jar_in_an_odd_folder(spark_part
         'declare Delta\'s package: packages = ["io.delta:delta-spark_4.2_2.13:4.4.0"] under [spark], and run `reprolock lock`'
     )
     assert jars == 1
+
+
+def test_a_session_on_a_connect_server_is_given_secrets_by_variables_alone(tmp_path: Path) -> None:
+    s3 = S3Access("http://127.0.0.1:8000", ("flights",), "the-key-id", "the-secret")
+    made, environ = plan_spark(
+        SparkSpec(remote="sc://h", conf={"spark.sql.shuffle.partitions": "2"}),
+        version="4.2.0",
+        jars=(),
+        cores=3,
+        folder=tmp_path / "conf",
+        s3=s3,
+        cluster=Connect(tmp_path / "env.tar.gz", {"OMP_NUM_THREADS": "2", "MODE": "a 'b'"}),
+    )
+    assert (made.master, made.hook) == ("sc://h", tmp_path / "spark-hook")
+    assert {
+        name: environ[name] for name in ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "REPROLOCK_CONNECT_ARCHIVE")
+    } == {
+        "SPARK_REMOTE": "sc://h",
+        "SPARK_CONNECT_MODE_ENABLED": "1",
+        "REPROLOCK_CONNECT_ARCHIVE": f"{tmp_path / 'env.tar.gz'}#reprolock-python",
+    }
+    assert json.loads(environ["REPROLOCK_CONNECT_SETTINGS"]) == {
+        "fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+        "fs.s3a.bucket.flights.access.key": "the-key-id",
+        "fs.s3a.bucket.flights.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+        "fs.s3a.bucket.flights.endpoint": "http://127.0.0.1:8000",
+        "fs.s3a.bucket.flights.endpoint.region": "us-east-1",
+        "fs.s3a.bucket.flights.path.style.access": "true",
+        "fs.s3a.bucket.flights.secret.key": "the-secret",
+        "fs.s3a.impl.disable.cache": "true",
+        "spark.sql.adaptive.enabled": "true",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.execution.pyspark.python": "./reprolock-python/bin/python",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "2",
+    }
+    assert (tmp_path / "spark-hook" / "reprolock-variables").read_text() == (
+        "export MODE='a '\"'\"'b'\"'\"''\nexport OMP_NUM_THREADS=2\nexport TZ=UTC\n"
+    )
+    assert "the-" not in "".join(file.read_text() for file in tmp_path.rglob("*") if file.is_file())
 
 
 def test_a_cluster_is_given_secrets_by_reference_alone(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from spark_session import DELTA, SparkParts, run_script
 
 from reprolock.engine.spark import S3Access, plan_spark
 from reprolock.lake.open import open_lake
-from reprolock.model.spec import SparkSpec
+from reprolock.model.spec_spark import SparkSpec
 
 pytestmark = [pytest.mark.live, pytest.mark.spark]
 

@@ -1,37 +1,46 @@
-"""Hands variables of the driver to executors: in the driver's JVM, as it starts, and nowhere else.
+"""Hands to Spark what must stand in no file and no command line: as it starts, and nowhere else.
 
 Part of a run on a cluster: copied as sitecustomize.py into a folder of the run that PYTHONPATH names, and imported by
 each Python that the command starts. Only the standard library may be used here. Where pyspark starts its JVM, each
 variable that REPROLOCK_EXECUTOR_VARIABLES names becomes the property `spark.executorEnv.NAME` of that JVM; Spark
-reads such properties as settings, and passes them to the executors that it starts.
+reads such properties as settings, and passes them to the executors that it starts. Where pyspark opens a session on the
+Connect server of SPARK_REMOTE, the session is given the settings of REPROLOCK_CONNECT_SETTINGS and the archive that
+REPROLOCK_CONNECT_ARCHIVE names.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib.util
+import json
 import os
 import sys
+from contextlib import suppress
 from importlib.machinery import ModuleSpec, PathFinder
+from urllib.parse import urlsplit
 
-_GATEWAY = "pyspark.java_gateway"
+_HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class _Finder:
-    """Finds pyspark's gateway module as Python does, and wraps its one function when it is loaded."""
+    """Finds two modules of pyspark as Python does, and wraps one function of each when it is loaded."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        if name != _GATEWAY:
+        if name not in _WRAPPERS:
             return None
         spec = PathFinder.find_spec(name, path)  # type: ignore[arg-type]  # as the import system hands it on
         if spec is not None and spec.loader is not None:
-            spec.loader.exec_module = functools.partial(_load, spec.loader.exec_module)  # type: ignore[method-assign]
+            spec.loader.exec_module = functools.partial(_load, spec.loader.exec_module, _WRAPPERS[name])  # type: ignore[method-assign]
         return spec
 
 
-def _load(execute, module) -> None:  # type: ignore[no-untyped-def]  # both as importlib defines them
+def _load(execute, wrap, module) -> None:  # type: ignore[no-untyped-def]  # as importlib defines them
     execute(module)
+    wrap(module)
+
+
+def _wrap_gateway(module) -> None:  # type: ignore[no-untyped-def]
     launch = module.launch_gateway
 
     @functools.wraps(launch)
@@ -45,10 +54,30 @@ def _load(execute, module) -> None:  # type: ignore[no-untyped-def]  # both as i
     module.launch_gateway = launch_gateway
 
 
+def _wrap_session(module) -> None:  # type: ignore[no-untyped-def]
+    create = module.SparkSession.__init__
+
+    @functools.wraps(create)
+    def __init__(self, *args, **kwargs):  # type: ignore[no-untyped-def]  # whatever pyspark's own takes
+        create(self, *args, **kwargs)
+        # Credentials are for this server alone.
+        if self.client.host == urlsplit(os.environ.get("SPARK_REMOTE", "")).hostname:
+            for name, value in json.loads(os.environ.get("REPROLOCK_CONNECT_SETTINGS", "{}")).items():
+                with suppress(Exception):  # what a session cannot change is asked for before the command
+                    self.conf.set(name, value)
+            if archive := os.environ.get("REPROLOCK_CONNECT_ARCHIVE"):
+                self.addArtifacts(archive, archive=True)
+                self.addArtifacts(os.path.join(_HERE, "reprolock-variables"), file=True)
+
+    module.SparkSession.__init__ = __init__
+
+
+_WRAPPERS = {"pyspark.java_gateway": _wrap_gateway, "pyspark.sql.connect.session": _wrap_session}
+
+
 def _import_the_next() -> None:
     """A sitecustomize.py of the environment's own, which this one stands before."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    spec = PathFinder.find_spec("sitecustomize", [path for path in sys.path if os.path.abspath(path) != here])
+    spec = PathFinder.find_spec("sitecustomize", [path for path in sys.path if os.path.abspath(path) != _HERE])
     if spec is not None and spec.loader is not None:
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
 

@@ -8,18 +8,22 @@ command line would be a secret in the list of processes.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from reprolock.model.spec import SparkSpec
+from reprolock.model.spec_spark import SparkSpec
 
 SHIPPED = "reprolock-python"
 """The folder that the locked environment has in an executor's working folder."""
 EXECUTOR_VARIABLES = "REPROLOCK_EXECUTOR_VARIABLES"
 """Names, separated by blanks, of the driver's variables that executors are given. hook.py reads it."""
+VARIABLES = "reprolock-variables"
+"""The file beside the hook that sessions on a Connect server ship: lines of a shell."""
+_PORTS = {"spark": 7077, "sc": 15002}
 _PREFIX = "spark.executorEnv."
 _REDACTION = "spark.redaction.regex"
 # Spark's own expression, and the names of our variables: an access key ID is not to be shown either.
@@ -38,12 +42,18 @@ def settings(cluster: Cluster, conf: Mapping[str, str]) -> dict[str, str]:
 
     Python on an executor turns time stamps into its own time zone, so the run's is set there too.
     """
-    given = {"TZ": "UTC", **cluster.env}
-    found = {f"{_PREFIX}{name}": value for name, value in given.items()} | {_REDACTION: _REDACTED}
+    found = {f"{_PREFIX}{name}": value for name, value in executor_variables(cluster.env).items()} | {
+        _REDACTION: _REDACTED
+    }
     if cluster.archive is not None:
         theirs = [conf["spark.archives"]] if conf.get("spark.archives") else []
         found["spark.archives"] = ",".join([f"{cluster.archive.as_uri()}#{SHIPPED}", *theirs])
     return {name: value for name, value in found.items() if name == "spark.archives" or name not in conf}
+
+
+def executor_variables(env: Mapping[str, str]) -> dict[str, str]:
+    """What Python on executors is given of `[run] env`, beside its time zone."""
+    return {"TZ": "UTC", **env}
 
 
 def environ(cluster: Cluster, secrets: tuple[str, ...]) -> dict[str, str]:
@@ -54,16 +64,19 @@ def environ(cluster: Cluster, secrets: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def write_hook(folder: Path) -> Path:
-    """Put the hook into a folder of its own, for PYTHONPATH; the folder."""
+def write_hook(folder: Path, variables: Mapping[str, str] | None = None) -> Path:
+    """Put the hook into a folder of its own, for PYTHONPATH; the folder. `variables` is what Python on a Connect server's
+    executors is given: the shipped environment reads them."""
     folder.mkdir(parents=True, exist_ok=True)
+    if variables is not None:
+        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())]
+        (folder / VARIABLES).write_text("".join(lines), "utf-8")
     shutil.copyfile(Path(__file__).with_name("hook.py"), folder / "sitecustomize.py")
     return folder
 
 
 def master_address(spec: SparkSpec) -> tuple[str, int] | None:
-    """Host and port of a standalone master, the first where several are named; None for other masters."""
-    if not spec.master.startswith("spark://"):
-        return None
-    first = urlsplit(spec.master.partition(",")[0])
-    return (first.hostname or "", first.port or 7077)
+    """Host and port of a Connect server or a standalone master, the first where several are named; None for other masters."""
+    first = urlsplit(spec.address.partition(",")[0])
+    port = _PORTS.get(first.scheme)
+    return (first.hostname or "", first.port or port) if port else None

@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
 
+from reprolock.engine.cluster.connect import SETTINGS
 from reprolock.engine.session_script import ask_script
 from reprolock.engine.tables import documents
 from reprolock.engine.tables.source import reason_of, source_of
@@ -224,7 +225,7 @@ def _answers(tasks: list[dict[str, Any]], spark: Spark) -> dict[str, Any]:
     answers, reason = ask_script(
         _SCRIPTS,
         python=spark.python,
-        environ={name: value for name, value in spark.environ.items() if name not in _CONNECT},
+        environ=_session_environ(spark.environ),
         folder=spark.folder,
         during="tables were compared",
         tasks=tasks,
@@ -236,6 +237,11 @@ def _answers(tasks: list[dict[str, Any]], spark: Spark) -> dict[str, Any]:
             hint="`reprolock doctor` checks Java; pyspark must be among environment.packages",
         )
     return dict(answers)
+
+
+def _session_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """The run's variables. A Connect server that the command alone was told of is none of ours."""
+    return {name: value for name, value in environ.items() if SETTINGS in environ or name not in _CONNECT}
 
 
 def _digested(table: Table, answer: dict[str, Any]) -> TableDigest | TableProblem:

@@ -95,15 +95,25 @@ def answer_all(tasks: list[dict[str, Any]]) -> dict[str, Any]:
     """Start Spark, once, and go through the tasks."""
     from pyspark.sql import SparkSession  # here, so that its absence is an answer
 
-    # The tables are on this machine's disk, which the executors of a cluster need not see.
-    builder = SparkSession.builder.appName("reprolock").master("local[*]")
-    for name, value in SETTINGS.items():
+    builder = SparkSession.builder.appName("reprolock")
+    if _on_server():
+        os.environ.pop("REPROLOCK_CONNECT_ARCHIVE", None)  # no Python runs there for a digest
+        settings = {name: value for name, value in SETTINGS.items() if name.startswith("spark.sql.") and value}
+    else:
+        # The tables are on this machine's disk, which the executors of a cluster need not see.
+        builder, settings = builder.master("local[*]"), SETTINGS
+    for name, value in settings.items():
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     try:
         return {task["name"]: answer(spark, task) for task in tasks}
     finally:
         spark.stop()
+
+
+def _on_server() -> bool:
+    """Whether the run uses a Spark Connect server: then the hook in this Python gives the session what it needs."""
+    return "REPROLOCK_CONNECT_SETTINGS" in os.environ
 
 
 def answer(spark: SparkSession, task: dict[str, Any]) -> dict[str, Any]:
@@ -129,9 +139,25 @@ def answer(spark: SparkSession, task: dict[str, Any]) -> dict[str, Any]:
 
 def copy(spark: SparkSession, url: str, to: str) -> dict[str, Any]:
     """Copy what stands at an address of the lake to this machine's disk."""
+    if _on_server():
+        return _copy_from_server(spark, url, to)
     hadoop = spark._jvm.org.apache.hadoop.fs
     source = hadoop.Path(url)
     source.getFileSystem(spark._jsc.hadoopConfiguration()).copyToLocalFile(source, hadoop.Path(f"file://{to}"))
+    return {}
+
+
+def _copy_from_server(spark: SparkSession, url: str, to: str) -> dict[str, Any]:
+    files = (
+        spark.read.format("binaryFile")
+        .option("recursiveFileLookup", "true")
+        .load(re.sub(r"([\\{}\[\]*?])", r"\\\1", url))
+    )
+    for row in files.select("path", "content").toLocalIterator():
+        name = posixpath.relpath(row.path, url)
+        os.makedirs(os.path.dirname(os.path.join(to, name)), exist_ok=True)
+        with open(os.path.join(to, name) if name != "." else to, "wb") as stream:
+            stream.write(row.content)
     return {}
 
 

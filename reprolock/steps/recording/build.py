@@ -18,6 +18,7 @@ from reprolock.model.record import (
     ExecutorRecord,
     OutputRecord,
     Record,
+    ServerRecord,
     SparkRecord,
 )
 from reprolock.model.sections import digests, observed_sections, pinned_sections
@@ -49,6 +50,7 @@ def opening_record(
     started: datetime,
     run_name: str | None,
     executors: tuple[ExecutorRecord, ...] = (),
+    server: ServerRecord | None = None,
 ) -> Record:
     """The record of a run that starts now, status RUNNING. `tree` is path → MODE:SHA-256 of the code."""
     spec, plan = sources.spec, workspace.spark
@@ -97,7 +99,7 @@ def opening_record(
         ),
         environment=environment.replaced({"locale": _locale(workspace.environ, spec.run.pass_env)}),
         spark=SparkRecord(version=plan.version, master=plan.master, conf=conf, jars=len(plan.jars), brought=plan.brought, java=java,
-                          executors=executors)
+                          executors=executors, server=server)
         if plan
         else None,
         pinned=digests(

@@ -11,11 +11,12 @@ from reprolock.engine.tables.run import Pair, Spark, Table, compare_tables
 from reprolock.errors import MachineError, NotReplayable
 from reprolock.model.changes import differing
 from reprolock.model.digest import digest_of
-from reprolock.model.executors import executor_differences
+from reprolock.model.executors import executor_differences, server_remarks
 from reprolock.model.json_compare import compare_json, json_digest
 from reprolock.model.record import ChildRecord, EnvironmentRecord, OutputRecord, Record
 from reprolock.model.sections import SECTIONS, deciding_settings, pinned_spark
 from reprolock.model.spec import OutputSpec
+from reprolock.model.spec_spark import CONNECT
 from reprolock.model.table import TableComparison, table_differences
 from reprolock.model.verdict import (
     Comparison,
@@ -84,7 +85,7 @@ def _beside(recorded: Recorded) -> Iterator[str]:
 def list_unlocked(recorded: Record, replay: Record, environ: Mapping[str, str]) -> Iterator[str]:
     """What was not locked, as remarks beside a verdict."""
     java = [record.spark.java if record.spark else None for record in (replay, recorded)]
-    if java[0] != java[1]:
+    if java[0] != java[1] and None not in java:  # a Connect server's is among its executors
         yield f"on Java {java[0]}, recorded {java[1]}"
     if recorded.environment.python != replay.environment.python:
         yield f"on Python {replay.environment.python}, recorded {recorded.environment.python}"
@@ -134,7 +135,8 @@ def _of_cluster(recorded: Record, replay: Record) -> Iterator[str]:
     for who, record in (("recorded executors", recorded), ("executors", replay)):
         for sentence in executor_differences(record):
             yield f"{who} {sentence}"
-    if recorded.spark and not recorded.spark.master.startswith(("local", "spark://")):
+    yield from server_remarks(recorded, replay)
+    if recorded.spark and not recorded.spark.master.startswith(("local", "spark://", CONNECT)):
         yield f"the cluster {recorded.spark.master} not locked"
 
 

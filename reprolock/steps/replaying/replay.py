@@ -15,6 +15,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import ValidationError
+
 from reprolock.errors import LockError, NotReplayable, PinError, ReprolockError, UsageError
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.spec_file import NAME as SPEC
@@ -22,6 +24,7 @@ from reprolock.lake.open import anchored, check_endpoint, open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.record import Record
 from reprolock.model.spec import LakeSpec, Spec
+from reprolock.model.value import first_problem
 from reprolock.model.verdict import Verdict, not_replayable
 from reprolock.steps.evidence.artifacts import bring_home
 from reprolock.steps.evidence.attest import open_attestor
@@ -230,12 +233,15 @@ def _on_lake(spec: Spec, root: Path, given: str | None) -> Spec:
 
 
 def _on_master(spec: Spec, given: str | None) -> Spec:
-    """The spec with another Spark master. UsageError where the recorded run has no Spark."""
+    """The spec with another Spark master or Connect server. UsageError where the recorded run has no Spark."""
     if given is None:
         return spec
     if spec.spark is None:
         raise UsageError("--master names a Spark master, and the recorded run uses no Spark", hint="leave it out")
-    return spec.replaced({"spark": spec.spark.replaced({"master": given})})
+    try:
+        return spec.replaced({"spark": spec.spark.on(given)})
+    except ValidationError as error:
+        raise UsageError(f"--master: {first_problem(error)}", hint="name another") from None
 
 
 def _cores(record: Record, here: int) -> int:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from reprolock.engine.cluster.settings import master_address
 from reprolock.errors import ServiceError, UsageError
-from reprolock.model.spec import SparkSpec, Spec
+from reprolock.model.spec import Spec
+from reprolock.model.spec_spark import SparkSpec
 
 _CONNECT_SECONDS = 10
 _HINTS = {
@@ -27,11 +28,16 @@ def check_cluster(root: Path, spec: Spec, *, replay: bool = False) -> None:
     problems = [*_outputs(spec, spec.spark, root, replay), *_inputs(spec, spec.spark, root)]
     if problems:
         raise UsageError(
-            f"spark.master is {spec.spark.master}, whose executors do not see this machine's disk",
+            f"spark.{'remote' if spec.spark.remote else 'master'} is {spec.spark.address}, whose executors do not see this machine's disk",
             problems=tuple(problems),
             hint=_HINTS[replay],
         )
-    _check_master(spec.spark)
+    if spec.spark.remote and spec.run.undeclared_reads == "error":
+        raise UsageError(
+            f'run.undeclared_reads is "error", and what the Spark Connect server {spec.spark.remote} reads is not observed',
+            hint='write undeclared_reads = "warn", or use a master',
+        )
+    check_answers(spec.spark)
 
 
 def _outputs(spec: Spec, spark: SparkSpec, root: Path, replay: bool) -> list[str]:
@@ -56,7 +62,8 @@ def _inputs(spec: Spec, spark: SparkSpec, root: Path) -> list[str]:
     ]
 
 
-def _check_master(spark: SparkSpec) -> None:
+def check_answers(spark: SparkSpec) -> None:
+    """ServiceError where nothing answers at the address of a standalone master or a Connect server."""
     address = master_address(spark)
     if address is None:
         return  # Spark alone knows how other masters are reached
@@ -64,6 +71,7 @@ def _check_master(spark: SparkSpec) -> None:
         socket.create_connection(address, timeout=_CONNECT_SECONDS).close()
     except OSError as error:
         reason = error.strerror or str(error)
+        what, key = ("Spark Connect server", "remote") if spark.remote else ("Spark master", "master")
         raise ServiceError(
-            f"no answer from the Spark master at {spark.master}: {reason}", hint="is it running? spark.master names it"
+            f"no answer from the {what} at {spark.address}: {reason}", hint=f"is it running? spark.{key} names it"
         ) from None

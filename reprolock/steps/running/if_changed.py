@@ -66,6 +66,8 @@ def is_repeated(record: Record, pinned: Digests, observed: Digests, *, in_place:
 
 def expected_digests(root: Path, spec: Spec, locked: Lock, machine: Machine) -> tuple[Digests, Digests] | None:
     """What a run would have pinned and observed; None where its environment is not built. Errors as of `equal_run`."""
+    if spec.spark is not None and spec.spark.remote is not None:
+        return None  # only the server knows what it is now
     interpreter = built_environment(spec, locked.environment, machine)
     java = ready_java(spec, locked, machine)
     if interpreter is None:

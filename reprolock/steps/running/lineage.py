@@ -25,6 +25,7 @@ from reprolock.model.lineage import NOT_OBSERVED, Lineage, Read, Write
 from reprolock.model.lock import DatasetPin
 from reprolock.model.outcome import Ending
 from reprolock.model.spec import Spec
+from reprolock.model.spec_spark import is_connect
 from reprolock.model.uri import is_under
 from reprolock.model.workspace import SparkPlan, Workspace
 from reprolock.steps.running.run_branches import Publication
@@ -125,7 +126,9 @@ def kept_events(folder: Path, scanner: Scanner, warn: Callable[[str], None]) -> 
 
 
 def _coverage(plan: SparkPlan, found: Seen) -> str:
-    if not plan.watched:
+    if is_connect(plan.master):
+        said = "reads and writes of Spark were not observed: a Connect server made them"
+    elif not plan.watched:
         said = "Spark was not observed: the lock has no listener for it"
     elif not found.started and not found.sessions:
         said = "no Spark session was observed"

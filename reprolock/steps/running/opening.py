@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from reprolock.engine.cluster.probe import probe_executors
+from reprolock.engine.cluster.probe import Probed, probe_cluster
 from reprolock.engine.command_environment import Variables
 from reprolock.engine.process import find_program
 from reprolock.environment.code.archive import archive
@@ -22,13 +22,14 @@ from reprolock.files.spec_file import NAME as SPEC
 from reprolock.model.changes import why
 from reprolock.model.digest import sha256
 from reprolock.model.executors import executor_differences
-from reprolock.model.record import ExecutorRecord, Record
+from reprolock.model.record import Record
 from reprolock.model.spec import Spec
 from reprolock.model.workspace import Workspace
 from reprolock.steps.project.run_context import RunContext
 from reprolock.steps.recording.build import opening_record
 from reprolock.steps.recording.redact import check_opening, check_spec, spark_keys
 from reprolock.steps.running.attempt import Attempt, Scanners
+from reprolock.steps.running.connect import check_server
 from reprolock.steps.running.run_branches import Publication
 from reprolock.steps.running.workspace import Materials, rebuild
 
@@ -74,7 +75,9 @@ def begin(
 ) -> tuple[Record, dict[str, Path]]:
     """The opening record, searched for secrets, and its artifacts."""
     check_command(attempt, workspace)
-    record = open_record(attempt, workspace, started, _executors(workspace))
+    probed = _probe(workspace)
+    check_server(attempt.context.spec, workspace.spark, probed)
+    record = open_record(attempt, workspace, started, probed)
     for sentence in executor_differences(record):
         attempt.watcher.warn(f"executors {sentence}")
     check_secrets(attempt, record, workspace, scanners)
@@ -82,9 +85,7 @@ def begin(
     return record.replaced({"artifacts": artifact_digests(files)}), files
 
 
-def open_record(
-    attempt: Attempt, workspace: Workspace, started: datetime, executors: tuple[ExecutorRecord, ...] = ()
-) -> Record:
+def open_record(attempt: Attempt, workspace: Workspace, started: datetime, probed: Probed = Probed()) -> Record:
     """The record as it is when the command starts, with why this run is another than the one before."""
     record = opening_record(
         attempt.ready.sources,
@@ -93,7 +94,8 @@ def open_record(
         tree=attempt.ready.materials.snapshot.tree,
         started=started,
         run_name=attempt.options.name,
-        executors=executors,
+        executors=probed.executors,
+        server=probed.server,
     )
     part = attempt.options.part
     return record.replaced({"why": why(record, attempt.before), "parent": part.parent if part else None})
@@ -121,12 +123,13 @@ def write_artifacts(materials: Materials, workspace: Workspace, declared: Mappin
     return files
 
 
-def _executors(workspace: Workspace) -> tuple[ExecutorRecord, ...]:
-    """What the executors of a cluster run, asked before the command; empty for a local master."""
+def _probe(workspace: Workspace) -> Probed:
+    """What a cluster or a Connect server runs, asked before the command; nothing for a local master."""
     if workspace.spark is None or workspace.spark.hook is None:
-        return ()
-    return probe_executors(
+        return Probed()
+    return probe_cluster(
         workspace.spark.master,
+        workspace.spark.version,
         python=Path(find_program("python", workspace.environ["PATH"], workspace.work)),
         environ=workspace.environ,
         folder=workspace.folder,

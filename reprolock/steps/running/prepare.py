@@ -20,6 +20,7 @@ from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_context import RunContext
 from reprolock.steps.recording.build import Sources
 from reprolock.steps.running.cluster import check_cluster
+from reprolock.steps.running.connect import check_client
 from reprolock.steps.running.interpreter import Interpreter, ready_environment, ready_jars
 from reprolock.steps.running.workspace import Materials, inputs_of
 
@@ -63,7 +64,7 @@ def make_ready(
                 check_pins(lake, context.pins)
         inputs = inputs_of(context, lake)
         interpreter, jars = software.result()
-        listener = listener_among(locked.jars, jars)
+        listener = listener_among(locked.jars if jars else None, jars)
         return Ready(
             context,
             Sources(context.spec, context.pins, locked.environment, locked.jars, what_if, replay_of),
@@ -76,14 +77,19 @@ def _software(
 ) -> tuple[Interpreter, tuple[Path, ...]]:
     """The command's Python, and the jars for the pyspark in it."""
     interpreter = python(context, locked.environment)
+    check_client(context.spec, interpreter.record)
+    if context.spec.spark is not None and context.spec.spark.remote is not None:
+        return interpreter, ()  # a Connect server has jars of its own
     return interpreter, ready_jars(context, locked.jars, interpreter.pyspark)
 
 
 def ready_java(spec: Spec, locked: Lock, machine: Machine) -> Java | None:
-    """The Java that is here, of the feature version that is pinned; None where Spark is not used. MachineError."""
+    """The Java that is here, of the feature version that is pinned; None where Spark is not used, or runs on a Connect server. MachineError."""
     if spec.spark is None:
         return None
     check_settings(spec.spark)
+    if spec.spark.remote is not None:
+        return None
     java = find_java(machine.environ)
     check_java(java, spec.environment)
     check_pinned(java, locked.environment.java if locked.environment else None)

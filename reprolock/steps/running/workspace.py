@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reprolock.engine.cluster.connect import Connect
 from reprolock.engine.cluster.settings import Cluster
 from reprolock.engine.command_environment import Variables, variables
 from reprolock.engine.spark import S3Access, plan_spark
@@ -198,7 +199,7 @@ def _spark(
     spec, machine = context.spec, context.machine
     if spec.spark is None:
         return None, {}
-    user_conf = machine.environ.get("SPARK_CONF_DIR")
+    user_conf = None if spec.spark.remote else machine.environ.get("SPARK_CONF_DIR")  # which no Connect client reads
     home = spark_home(materials.interpreter.pyspark)
     listener = materials.listener
     return plan_spark(
@@ -215,13 +216,14 @@ def _spark(
     )
 
 
-def _cluster(context: RunContext, interpreter: Interpreter) -> Cluster | None:
-    """What executors on other machines are given; None for a local master."""
+def _cluster(context: RunContext, interpreter: Interpreter) -> Cluster | Connect | None:
+    """What executors on other machines, or a Connect server, are given; None for a local master."""
     if context.spec.spark is None or not context.spec.spark.has_cluster:
         return None
     built = interpreter.built
     archive = packed_environment(built, cache_folder(context.machine.environ)) if built else None
-    return Cluster(archive, context.spec.run.env)
+    kind = Connect if context.spec.spark.remote else Cluster
+    return kind(archive, context.spec.run.env)
 
 
 def s3_access(context: RunContext, published: Collection[str] = ()) -> S3Access | None:

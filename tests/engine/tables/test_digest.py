@@ -27,7 +27,8 @@ from reprolock.engine.tables import run as engine
 from reprolock.engine.tables.run import Spark, Table, digest_tables
 from reprolock.engine.tables.script import of_the_machine
 from reprolock.errors import Interrupted, MachineError
-from reprolock.model.spec import OutputSpec, SparkSpec
+from reprolock.model.spec import OutputSpec
+from reprolock.model.spec_spark import SparkSpec
 from reprolock.model.table import TableDigest, TableProblem, table_differences, table_digest
 
 pytestmark = pytest.mark.spark

@@ -14,7 +14,8 @@ from reprolock.steps.running.cluster import check_cluster
 
 def spec(master: str = "spark://127.0.0.1:1", shared: tuple[str, ...] = (), **more: object) -> Spec:
     run = {"command": ["python", "train.py"], **more.pop("run", {})}  # type: ignore[dict-item]
-    document = {"project": {"name": "x"}, "spark": {"master": master, "shared": list(shared)}, "run": run, **more}
+    spark = {"shared": list(shared)} | {"remote" if master.startswith("sc:") else "master": master}
+    document = {"project": {"name": "x"}, "spark": spark, "run": run, **more}
     return Spec.model_validate(document)
 
 
@@ -83,4 +84,38 @@ def test_a_replay_publishes_nothing(tmp_path: Path) -> None:
     published = {"sums": {**TABLE["sums"], "publish": "lakefs://example-repo/main/sums/"}}
     assert refused(tmp_path, spec(outputs=published, lake=LAKE), replay=True)[2] == (
         "replay in a folder that spark.shared names, or on this machine alone: `reprolock replay --master 'local[*]'`"
+    )
+
+
+def test_a_connect_server_sees_no_disk_of_ours_either(tmp_path: Path) -> None:
+    declared = spec(
+        "sc://127.0.0.1:1",
+        outputs=TABLE,
+        lake=LAKE,
+        datasets={"train": {"uri": "lakefs://example-repo/main/train/", "format": "csv"}},
+        run={"command": ["python", "train.py", "{datasets.train.path}"]},
+    )
+    assert refused(tmp_path, declared) == (
+        2,
+        "spark.remote is sc://127.0.0.1:1, whose executors do not see this machine's disk\n"
+        "outputs.sums.path is out/sums, which each executor would write to a disk of its own\n"
+        "run.command asks for {datasets.train.path}, a folder of this machine; executors read {datasets.train.url}",
+        HINT,
+    )
+
+
+def test_a_connect_server_that_does_not_answer(tmp_path: Path) -> None:
+    assert refused(tmp_path, spec("sc://127.0.0.1:1/;use_ssl=true")) == (
+        5,
+        "no answer from the Spark Connect server at sc://127.0.0.1:1/;use_ssl=true: Connection refused",
+        "is it running? spark.remote names it",
+    )
+
+
+def test_reads_of_a_connect_server_cannot_be_demanded(tmp_path: Path) -> None:
+    run = {"command": ["python", "train.py"], "undeclared_reads": "error"}
+    assert refused(tmp_path, spec("sc://127.0.0.1:1", run=run)) == (
+        2,
+        'run.undeclared_reads is "error", and what the Spark Connect server sc://127.0.0.1:1 reads is not observed',
+        'write undeclared_reads = "warn", or use a master',
     )

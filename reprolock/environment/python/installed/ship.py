@@ -20,6 +20,8 @@ from reprolock.environment.python.installed.env_store import Environment
 from reprolock.files.os_errors import cannot_write
 
 FOLDER = "archives"
+_FORM = 2
+"""Raised with what is beside the packages: an archive that is there already is used as it is."""
 _LEFT_OUT = ("pyspark/jars", "pyspark/examples", "pyspark/data")
 _LAUNCHER = """#!/bin/sh
 # Starts Python with the packages beside this script. Made by reprolock.
@@ -27,13 +29,14 @@ here=$(cd "$(dirname "$0")/.." && pwd) || exit 127
 python={base}
 [ -x "$python" ] || python=$(PATH="$PATH:/usr/local/bin:/usr/bin:/bin" command -v python{feature}) || {{
   echo "no Python {feature} on this machine" >&2; exit 127; }}
+[ -f ./reprolock-variables ] && . ./reprolock-variables  # of a session on a Connect server, whose executors have none
 PYTHONPATH="$here/site-packages${{PYTHONPATH:+:$PYTHONPATH}}" exec "$python" -s "$@"
 """
 
 
 def packed_environment(environment: Environment, store: Path) -> Path:
     """The archive, made in the cache folder `store` where it is not there yet, named by the environment's digest."""
-    target = store / FOLDER / f"{environment.digest}.tar.gz"
+    target = store / FOLDER / f"{environment.digest}-{_FORM}.tar.gz"
     if target.exists():
         return target
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
