@@ -25,8 +25,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.engine.guard import guarded
 from reprolock.engine.process_tree import MARKER, Tree
+from reprolock.engine.watchdog import watched
 from reprolock.errors import MachineError, UsageError
 from reprolock.model.outcome import Ending
 
@@ -69,10 +69,10 @@ def execute(
     find_program(argv[0], environ.get("PATH", ""), cwd)
     environ = {MARKER: uuid.uuid4().hex, **environ}
     shared = _in_foreground()
-    with collected_signals(signals) as received, guarded(environ[MARKER]) as guard:
+    with collected_signals(signals) as received, watched(environ[MARKER]) as watchdog:
         started = clock()
         child = _start(argv, cwd, environ, (stdout, stderr), shared)
-        guard.watch(child.pid, group=not shared)
+        watchdog.watch(child.pid, group=not shared)
         tree = Tree(environ[MARKER], root=child.pid, group=None if shared else child.pid)
         remaining = _LAST_SECONDS
         try:

@@ -320,7 +320,9 @@ def test_leftovers_of_a_killed_reprolock_are_ended_by_its_run_id(run_id: str) ->
 def guard_of(parent: Parent) -> psutil.Process:
     """The process that watches over the command."""
     [found] = [
-        child for child in psutil.Process(parent.process.pid).children() if "reprolock.engine.guard" in child.cmdline()
+        child
+        for child in psutil.Process(parent.process.pid).children()
+        if "reprolock.engine.watchdog" in child.cmdline()
     ]
     return found
 

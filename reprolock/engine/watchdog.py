@@ -2,7 +2,7 @@
 
 No process can clean up after its own SIGKILL, and the kernel's parent-death signal reaches no grandchild and is Linux's
 alone. So a second process waits at the end of a pipe whose other end only reprolock holds: the pipe ends when
-reprolock does, however that is. Then the guard ends the command and all that came of it, and itself. It has a session
+reprolock does, however that is. Then the watchdog ends the command and all that came of it, and itself. It has a session
 of its own, for what kills a whole process group must not take it along.
 """
 
@@ -25,7 +25,7 @@ _GRACE_SECONDS = 2.0
 _DONE = "done"
 
 
-class Guard:
+class Watchdog:
     """Told which process is the command, and when it has ended."""
 
     def __init__(self, process: subprocess.Popen[str] | None) -> None:
@@ -50,13 +50,13 @@ class Guard:
 
 
 @contextmanager
-def guarded(run_id: str) -> Iterator[Guard]:
-    """A guard over the processes that carry the run's marker while the body runs."""
-    guard = Guard(_start(run_id))
+def watched(run_id: str) -> Iterator[Watchdog]:
+    """A watchdog over the processes that carry the run's marker while the body runs."""
+    watchdog = Watchdog(_start(run_id))
     try:
-        yield guard
+        yield watchdog
     finally:
-        guard.dismiss()
+        watchdog.dismiss()
 
 
 def _start(run_id: str) -> subprocess.Popen[str] | None:
@@ -64,7 +64,7 @@ def _start(run_id: str) -> subprocess.Popen[str] | None:
     kept: Mapping[str, str] = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
     try:
         return subprocess.Popen(
-            [sys.executable, "-I", "-m", "reprolock.engine.guard", run_id],
+            [sys.executable, "-I", "-m", "reprolock.engine.watchdog", run_id],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -77,7 +77,7 @@ def _start(run_id: str) -> subprocess.Popen[str] | None:
 
 
 def main() -> None:
-    """The guard's own life: `python -m reprolock.engine.guard RUN_ID`."""
+    """The watchdog's own life: `python -m reprolock.engine.watchdog RUN_ID`."""
     for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         signal.signal(number, signal.SIG_IGN)
     run_id, command, tree = sys.argv[1], None, Tree(sys.argv[1])
