@@ -67,7 +67,7 @@ def sweep(
     """
     from reprolock.steps.experiments.grid import parse_grid
     from reprolock.steps.experiments.parent import as_recorded
-    from reprolock.steps.experiments.sweep import SweepOptions  # the library is loaded when a command runs
+    from reprolock.steps.experiments.swept import SweepOptions  # the library is loaded when a command runs
 
     if most and least:
         raise UsageError("--max and --min cannot be used together", hint="name the one metric that decides")

@@ -123,19 +123,31 @@ def test_a_failure_ends_no_other_run_and_is_tried_again(swept: Project, cli: Cli
     assert (said.code, said.err.splitlines()[0]) == (0, "2 runs")
 
 
-def test_stopped_and_gone_on_with(swept: Project, cli: Cli, tmp_path: Path) -> None:
+def test_stopped_killed_and_gone_on_with(swept: Project, cli: Cli, tmp_path: Path) -> None:
     gate = tmp_path.parent / f"{tmp_path.name}.gate"
+    waits = Path(f"{gate}.waits")
     arguments = ["sweep", "--set", "depth=2,3,4"]
     with in_background(swept.root, *arguments, environ={"GATE": str(gate)}) as process:
-        wait_for(Path(f"{gate}.waits").exists)
+        wait_for(waits.exists)
+        said = cli(*arguments)  # a second one at the same time
+        assert (said.code, said.err) == (
+            8,
+            "error: another reprolock is running this sweep\nhint: wait until it has finished and try again\n",
+        )
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert err.splitlines()[-2:] == ["error: the sweep was stopped with 2 runs to go", "hint: call it again to go on"]
     assert [re.split("  +", line)[-1] for line in out.splitlines()] == ["STATUS", "finished", "killed", "not run"]
+    waits.unlink()
+    with in_background(swept.root, *arguments, environ={"GATE": str(gate)}) as process:
+        wait_for(waits.exists)
+        process.kill()
     said = cli(*arguments)
     assert said.code == 0, said.err
     assert said.err.splitlines()[0] == "3 runs, 1 of them finished before"
+    statuses = sorted(record.status for record in local_records(swept.root))
+    assert statuses == ["FINISHED", "FINISHED", "FINISHED", "KILLED", "KILLED"]
 
 
 def test_a_run_of_other_code_is_none_of_the_grid(swept: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

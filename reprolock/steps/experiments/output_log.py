@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from reprolock.files.os_errors import cannot_write
 
 _LONGEST = 1 << 20
-"""How much of a line is looked at as one."""
+"""How much of a line is read at once."""
+_LONGEST_SECRET = 1 << 16
 
 
 @contextmanager
@@ -39,10 +40,18 @@ def _copy(source: int, target: BinaryIO, redact: Callable[[str], str]) -> None:
     """To the end, whatever happens to the file: a command must not wait for someone to read."""
     broken = False
     with open(source, "rb") as lines, target:
+        held = b""
         while line := lines.readline(_LONGEST):
+            found = redact((held + line).decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+            # Of a line that goes on, the end is held back: a secret may begin in it.
+            whole = len(found) if line.endswith(b"\n") else max(0, len(found) - _LONGEST_SECRET)
+            found, held = found[:whole], found[whole:]
             try:
                 if not broken:
-                    target.write(redact(line.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"))
+                    target.write(found)
                     target.flush()
             except OSError:
                 broken = True
+        if not broken:
+            with suppress(OSError):
+                target.write(held)

@@ -1,14 +1,13 @@
 """`sweep`: one run for each combination of a grid, side by side, nested under one parent run of MLflow's.
 
 1. Everything that is the same for all is looked at once: the lock, each value of a param, the commit of each ref.
-2. The parent run is made; where the same was asked for before, its own is taken, and what finished then is not run again.
+2. No other process runs the same now. The parent run is made; where the same was asked for before, its own is taken, and what finished then is not run again.
 3. Each combination is a run like any other, with a whole record, the seed that repro.toml declares, and its outputs in its own folder.
 4. A failure ends no other run. Ctrl-C ends those that are under way, and the same call goes on later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
@@ -16,39 +15,21 @@ from typing import NamedTuple, Protocol
 
 from reprolock.engine.process import collected_signals
 from reprolock.errors import ReprolockError, UsageError
-from reprolock.files.atomic_write import own_folder
-from reprolock.lake.open import open_lake
-from reprolock.model.digest import digest_of
-from reprolock.model.lock import DatasetPin, Lock
-from reprolock.model.record import Digests, Record
-from reprolock.model.sections import digests, pinned_sections
-from reprolock.model.spec import Spec
-from reprolock.steps.experiments.check_grid import check_values
+from reprolock.files.atomic_write import guard, own_folder
+from reprolock.model.record import Record
 from reprolock.steps.experiments.grid import Grid
 from reprolock.steps.experiments.output_log import output_kept_in
-from reprolock.steps.experiments.parent import Earlier, ParentRun, combination_of
-from reprolock.steps.locking.overrides import WhatIf, with_data
-from reprolock.steps.locking.staleness import require_fresh
-from reprolock.steps.project.code import project_code
+from reprolock.steps.experiments.parent import Earlier, ParentRun
+from reprolock.steps.experiments.swept import SweepOptions, Swept, look
+from reprolock.steps.locking.overrides import WhatIf
 from reprolock.steps.project.locate import which_mlflow
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
-from reprolock.steps.project.project import read_project
 from reprolock.steps.running.options import Part, RunOptions
 from reprolock.steps.running.run import run
 from reprolock.tracker import open_tracker, warm
 
 _LOGS = "sweeps"
-_OF_THE_GRID = ("data", "params")
-"""Sections of a record in which the runs of a sweep may differ; those of the project are one for all."""
-
-
-class SweepOptions(NamedTuple):
-    """What `reprolock sweep` was asked for. `merge` merges what each run publishes; with `publishing_off` none does."""
-
-    jobs: int = 1
-    merge: bool = False
-    publishing_off: bool = False
 
 
 class SweepRun(NamedTuple):
@@ -124,34 +105,23 @@ def sweep(
 ) -> Sweep:
     """Run every combination. A run that fails is data, and so is being stopped.
 
-    UsageError for a param, a dataset or a value that the project does not take, and where runs would publish to one address;
+    MachineError where another process runs the same sweep now. UsageError for a param, a dataset or a value that the project does not take, and where runs would publish to one address;
     LockError, PinError and ServiceError as of `run`.
     """
     machine = machine or Machine.here()
     root = root.resolve()
-    project = read_project(root)
-    locked, spec = require_fresh(project), project.spec
-    check_values(spec, grid, machine.scanner(), merge=options.merge, publishing_off=options.publishing_off)
     place = which_mlflow(root, machine)
     warm(place)
-    pins = _pin_refs(root, spec, locked, grid, machine)
-    code = project_code(root, spec, machine).state.digest
-    base = digests(pinned_sections(spec, locked.dataset, locked.environment, locked.jars, code))
-    publishing = {"merge": options.merge, "off": options.publishing_off} if spec.published else None
-    asked = digest_of(
-        {
-            "project": base.total,
-            "publishing": publishing,
-            "grid": [[combination_of(each.params, each.data), _commits(each, pins)] for each in grid.combinations()],
-        }
-    )
-    with closing(open_tracker(place, machine.environ, machine.home)) as tracker:
-        parent = ParentRun.of(tracker, spec.experiment, _title(grid), asked, machine)
-        earlier = Earlier(root, parent.run_id, lambda record: not _differing(base, record))
-        logs = own_folder(root) / _LOGS / asked[:12]
-        redact = machine.scanner(spec.run.pass_env).redact
+    swept = look(root, grid, options, machine)
+    spec = swept.spec
+    with (
+        guard(own_folder(root) / f"sweep-{swept.digest[:12]}", "running this sweep", seconds=0),
+        closing(open_tracker(place, machine.environ, machine.home)) as tracker,
+    ):
+        parent = ParentRun.of(tracker, spec.experiment, _title(grid), swept.digest, machine)
+        earlier = Earlier(root, parent.run_id, lambda record: not swept.differing(record))
         with collected_signals() as signals:
-            work = _Work(root, grid, base, parent.run_id, pins, options, watcher, machine, signals, logs, redact)
+            work = _Work(swept, parent.run_id, options, watcher, machine, signals)
             runs = work.do_all(earlier)
         stopped = signals[0] if signals else None
         status = "KILLED" if stopped else "FINISHED" if all(each.finished for each in runs) else "FAILED"
@@ -169,26 +139,22 @@ class _Work:
 
     def __init__(
         self,
-        root: Path,
-        grid: Grid,
-        base: Digests,
+        swept: Swept,
         parent: str,
-        pins: dict[tuple[str, str], DatasetPin],
         options: SweepOptions,
         watcher: SweepWatcher,
         machine: Machine,
         signals: list[int],
-        logs: Path,
-        redact: Callable[[str], str],
     ) -> None:
-        self.root, self.grid, self.base, self.parent, self.pins = root, grid, base, parent, pins
-        self.options, self.watcher, self.machine, self.signals = options, watcher, machine, signals
-        self.logs, self.redact = logs, redact
+        self.swept, self.parent, self.options = swept, parent, options
+        self.watcher, self.machine, self.signals = watcher, machine, signals
+        self.logs = own_folder(swept.root) / _LOGS / swept.digest[:12]
+        self.redact = machine.scanner(swept.spec.run.pass_env).redact
         self.moved: ReprolockError | None = None
 
     def do_all(self, earlier: Earlier) -> list[SweepRun]:
         """In the order of the grid, whichever ends first."""
-        combinations = list(self.grid.combinations())
+        combinations = list(self.swept.grid.combinations())
         runs = {
             number: SweepRun(what_if, record, earlier=True)
             for number, what_if in enumerate(combinations)
@@ -212,8 +178,8 @@ class _Work:
         if self.signals or self.moved is not None:
             return SweepRun(what_if)
         log = self.logs / f"{number + 1}.log"
-        name = self.grid.told(what_if)
-        pins = tuple(self.pins[item] for item in what_if.data.items())
+        name = self.swept.grid.told(what_if)
+        pins = tuple(self.swept.pins[item] for item in what_if.data.items())
         try:
             with output_kept_in(log, self.redact) as output:
                 options = RunOptions(
@@ -223,7 +189,7 @@ class _Work:
                     publishing_off=self.options.publishing_off,
                     part=Part(self.parent, pins, output, self.signals),
                 )
-                done = run(self.root, options, _Quiet(name, self.watcher), machine=self.machine)
+                done = run(self.swept.root, options, _Quiet(name, self.watcher), machine=self.machine)
         except ReprolockError as error:
             return SweepRun(what_if, problem=error, log=log)
         self._check_project(done.record)
@@ -231,7 +197,7 @@ class _Work:
 
     def _check_project(self, record: Record) -> None:
         """Runs of a project that was changed meanwhile are not comparable: no more of them are begun."""
-        differing = _differing(self.base, record)
+        differing = self.swept.differing(record)
         if differing and self.moved is None:
             self.moved = UsageError(
                 f"the sweep was given up, for the project changed while it ran: {', '.join(differing)}",
@@ -254,33 +220,6 @@ class _Quiet:
 
     def warn(self, sentence: str) -> None:
         self._watcher.warn(f"{self._name}: {sentence}")
-
-
-def _differing(base: Digests, record: Record) -> list[str]:
-    """The sections in which a run is one of another project than the one that is swept."""
-    return [
-        name
-        for name, digest in base.sections.items()
-        if name not in _OF_THE_GRID and record.pinned.sections.get(name) != digest
-    ]
-
-
-def _pin_refs(root: Path, spec: Spec, locked: Lock, grid: Grid, machine: Machine) -> dict[tuple[str, str], DatasetPin]:
-    """Dataset and ref → its pin: all runs of a sweep read a branch as it was when the sweep began."""
-    axes = [axis for axis in grid.axes if axis.of_data]
-    if not axes:
-        return {}
-    found = {}
-    with closing(open_lake(spec.lake.endpoint, root, machine.environ, machine.home)) as lake:
-        for axis in axes:
-            for ref in axis.values:
-                pins = with_data(spec, locked.dataset, lake, {axis.name: ref})
-                found[axis.name, ref] = next(pin for pin in pins if pin.name == axis.name)
-    return found
-
-
-def _commits(what_if: WhatIf, pins: dict[tuple[str, str], DatasetPin]) -> list[str]:
-    return [pins[item].commit for item in what_if.data.items()]
 
 
 def _title(grid: Grid) -> str:
