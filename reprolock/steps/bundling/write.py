@@ -80,14 +80,18 @@ def write_bundle(
     lock = recorded.lock
     jars = jar_store(recorded.spec, machine).files(lock.jars, progress=None) if lock.jars else ()
     datasets = _datasets(recorded, cache, lake, progress)
-    count = sum(len(set(item.contents.values())) for item in datasets) + len(packages) + len(jars) + 32
+    objects = sum(len(set(item.contents.values())) for item in datasets)
+    count = objects + len(packages) + len(jars) + 32
     if count > MOST_MEMBERS:
         raise UsageError(
             f"the run needs {count} files, and a bundle holds {MOST_MEMBERS}",
             hint="keep its lake, and hold its commits there (`reprolock hold`)",
         )
     with tempfile.TemporaryDirectory(prefix="reprolock-") as folder:
-        described = _describe(recorded.record, artifacts, Path(folder) / "crate")
+        parts = {"datasets/": datasets, "objects/": not thin and objects, "packages/": packages, "jars/": jars}
+        described = _describe(
+            recorded.record, artifacts, Path(folder) / "crate", [name for name in parts if parts[name]]
+        )
     try:
         with scratch(target.parent, target.name) as beside:
             with open(beside / "bundle", "xb") as file:
@@ -140,21 +144,19 @@ def _datasets(recorded: Recorded, cache: ObjectCache, lake: Callable[[], Lake], 
     return datasets
 
 
-def _describe(record: Record, artifacts: Path, folder: Path) -> bytes:
-    """ro-crate-metadata.json, by the library of the standard."""
+_FOLDERS = {
+    "datasets/": "The listings of the datasets, and the SHA-256 of each object",
+    "objects/": "The objects of the datasets, each named by its SHA-256",
+    "packages/": "The Python packages of the locked environment",
+    "jars/": "The jars of Spark",
+}
+
+
+def _describe(record: Record, artifacts: Path, folder: Path, folders: Sequence[str]) -> bytes:
+    """ro-crate-metadata.json, by the library of the standard. `folders` are those that the bundle has: a crate names no other."""
     with needed("export", "a bundle"):
         from reprolock.standards.ro_crate import write_crate
-    write_crate(
-        record,
-        artifacts,
-        folder,
-        {
-            "datasets/": "The listings of the datasets, and the SHA-256 of each object",
-            "objects/": "The objects of the datasets, each named by its SHA-256",
-            "packages/": "The Python packages of the locked environment",
-            "jars/": "The jars of Spark",
-        },
-    )
+    write_crate(record, artifacts, folder, {name: _FOLDERS[name] for name in folders})
     return (folder / "ro-crate-metadata.json").read_bytes()
 
 

@@ -1,9 +1,10 @@
-"""Our envelopes and statements, read by others: cosign, in-toto's own parser, SLSA's own schema."""
+"""Our envelopes, statements and outputs, read by others: cosign, in-toto's own parser, SLSA's own schema, model-signing."""
 
 from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,8 +17,11 @@ from google.protobuf import json_format
 from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement
+from other_versions import environment
 
+import reprolock
 import reprolock.steps.evidence.attestations as attestations
+from reprolock.steps.replaying.replay import ReplayOptions
 
 COSIGN_ABSENT = "no `cosign` on PATH: `go install github.com/sigstore/cosign/v2/cmd/cosign@latest` gets it"
 
@@ -80,3 +84,23 @@ def test_slsa_reads_the_run(case: Case) -> None:
     assert found.run_details.metadata.invocation_id == f"urn:reprolock:run:{case.record.run_id}"
     assert found.run_details.metadata.finished_on.ToSeconds() == int(case.record.ended.timestamp())  # type: ignore[union-attr]
     assert [item.name for item in found.build_definition.resolved_dependencies] == ["datasets/train", "code"]
+
+
+def test_a_model_that_is_signed_elsewhere_verifies_as_it_was_replayed(case: Case, tmp_path: Path) -> None:
+    """By model-signing, with our keys: the author signs what the run left, and a replay leaves the same bytes."""
+    programs = environment("model-signing", "pyopenssl")
+
+    def model_signing(command: str, folder: Path, *options: object) -> int:
+        argv = [programs / "model_signing", command, "key", "--signature", tmp_path / "model.sig", *options, folder]
+        return subprocess.run(
+            argv, capture_output=True, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+        ).returncode
+
+    assert model_signing("sign", case.project / "out", "--private_key", case.keys / "ci.pem") == 0
+    options = ReplayOptions(tracking_uri=case.tracking)
+    again = reprolock.replay(case.project, case.record.run_id, options, machine=case.machine()).folder / "out"
+    public = ("--public_key", case.keys / "ci.pem.pub")
+    assert again != case.project / "out"
+    assert model_signing("verify", again, *public) == 0
+    (again / "report.txt").write_text("3 rows more")
+    assert model_signing("verify", again, *public) != 0
