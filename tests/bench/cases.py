@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 from bench import REPROLOCK, Case, Command, Missing, fresh, tool
@@ -411,6 +414,97 @@ def dvc_project(name: str, *, files: int) -> Path:
     return folder
 
 
+def experiments() -> Iterator[Case]:
+    """Many runs: a sweep against the same runs one after another, and lists of what there is."""
+    script = "import reprolock; reprolock.current().output('out').path.write_text('1')\n"
+    folder = project("sweep", script, files=1, output=True, more="[params]\nx = 0\n")
+    # A param that has never been swept, so that nothing was finished before.
+    numbers = count(1, 8)
+
+    def values() -> None:
+        first = next(numbers)
+        (folder / "values").write_text(",".join(map(str, range(first, first + 8))))
+
+    reprolock = " ".join(REPROLOCK)
+    yield Case(
+        "sweep of 8 runs that do nothing, --jobs 2",
+        Command(["sh", "-c", f"{reprolock} sweep --jobs 2 --set x=$(cat values)"], folder, before=values),
+        Command(["sh", "-ec", f"for x in 1 2 3 4 5 6 7 8; do {reprolock} run -q --set x=$x; done"], folder),
+        "8 x run",
+        0.6,
+        rounds=3,
+    )
+    many = project("records", script, files=1, output=True)
+    subprocess.run([*REPROLOCK, "run", "-q", "--offline"], cwd=many, check=True, capture_output=True)
+    copy_records(many, 1000)
+    yield Case(
+        "runs, of 1,000 records of a folder",
+        Command([*REPROLOCK, "runs"], many),
+        PASS,
+        "python -c pass",
+        0.6,
+        more=True,
+    )
+    code = project("status", script, files=1, output=True)
+    (code / "src").mkdir()
+    write_files(code / "src", 10_000)
+    (code / "repro.toml").write_text(
+        (code / "repro.toml").read_text().replace('["train.py"]\n', '["train.py", "src/"]\n')
+    )
+    for command in (["git", "init", "-q"], ["git", "add", "src", "train.py"], [*GIT, "commit", "-qm", "code"]):
+        subprocess.run(command, cwd=code, check=True)
+    for command in (["lock", "-q"], ["run", "-q", "--offline"]):
+        subprocess.run([*REPROLOCK, *command], cwd=code, check=True, capture_output=True)
+    yield Case(
+        "status, of 10,000 files of code", Command([*REPROLOCK, "status"], code), PASS, "python -c pass", 0.5, more=True
+    )
+    tracked = project("tracked", script, files=1, output=True)
+    subprocess.run([*REPROLOCK, "run", "-q"], cwd=tracked, check=True, capture_output=True)
+    experiment = copy_runs(tracked / "mlflow.db", 5000)
+    mlflow = str(Path(sys.executable).with_name("mlflow"))
+    yield Case(
+        "runs --last 5000, of 5,000 in MLflow",
+        Command([*REPROLOCK, "runs", "--last", "5000"], tracked),
+        Command(
+            [mlflow, "runs", "list", "--experiment-id", experiment],
+            tracked,
+            {"MLFLOW_TRACKING_URI": f"sqlite:///{tracked}/mlflow.db"},
+        ),
+        "mlflow runs list",
+        1.5,
+        rounds=3,
+    )
+
+
+GIT = ["git", "-c", "user.name=bench", "-c", "user.email=bench@example.com"]
+
+
+def copy_records(folder: Path, number: int) -> None:
+    """The one record of a project as so many, each under an ID of its own."""
+    runs = folder / ".reprolock" / "runs"
+    (first,) = runs.iterdir()
+    text = (first / "record.json").read_text()
+    for index in range(number - 1):
+        (runs / f"{index:032x}").mkdir()
+        (runs / f"{index:032x}" / "record.json").write_text(text.replace(first.name, f"{index:032x}"))
+
+
+def copy_runs(database: Path, number: int) -> str:
+    """The one run of a database as so many; the ID of their experiment."""
+    with closing(sqlite3.connect(database)) as found, found:
+        ((run, experiment),) = found.execute("SELECT run_uuid, experiment_id FROM runs")
+        for table in ("runs", "tags", "params", "latest_metrics", "metrics"):
+            columns = [row[1] for row in found.execute(f"PRAGMA table_info({table})")]
+            others = ", ".join(name for name in columns if name != "run_uuid")
+            for index in range(number - 1):
+                found.execute(
+                    f"INSERT INTO {table} (run_uuid, {others}) SELECT ?, {others} FROM {table} WHERE run_uuid = ?",
+                    (f"{index:032x}", run),
+                )
+        found.execute("UPDATE tags SET value = run_uuid WHERE key = 'reprolock.run_id'")
+    return str(experiment)
+
+
 CASES: dict[str, Callable[[], Iterator[Case | list[str]]]] = {
     "start": start,
     "skip": skip,
@@ -423,4 +517,5 @@ CASES: dict[str, Callable[[], Iterator[Case | list[str]]]] = {
     "lakefs": lakefs,
     "tables": tables,
     "readers": readers,
+    "experiments": experiments,
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import subprocess
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -87,12 +88,20 @@ def list_files(root: Path, below: tuple[str, ...] = ()) -> Iterator[str]:
     arguments = ("--literal-pathspecs", "ls-files", "-z", "-co", "--exclude-standard", "--", *(below or (".",)))
     for path in sorted(set(_names(root, *arguments))):
         path = path.rstrip("/")
-        inner = root / path
-        if inner.is_dir() and not inner.is_symlink():
+        if _is_folder(f"{root}/{path}"):
+            inner = root / path
             if (inner / ".git").exists():
                 yield from (f"{path}/{name}" for name in list_files(inner))
         else:
             yield path
+
+
+def _is_folder(place: str) -> bool:
+    """A folder, and no link to one."""
+    try:
+        return stat.S_ISDIR(os.lstat(place).st_mode)
+    except OSError:
+        return False
 
 
 def list_committed(root: Path, commit: str = "HEAD") -> dict[str, Entry] | None:
@@ -228,8 +237,10 @@ def unset_section(root: Path, section: str) -> None:
 def _submodules(root: Path) -> Iterator[tuple[str, str]]:
     """Checked-out submodules with the commit that HEAD records of each."""
     # HEAD of a young repository is no tree: then nothing is a submodule of it.
-    for mode, identity, path in _entries(_git(root, "ls-tree", "-r", "-z", "HEAD").stdout):
-        if mode == _SUBMODULE and (root / path / ".git").exists():
+    listing = _git(root, "ls-tree", "-r", "-z", "HEAD").stdout.split(b"\0")
+    lines = b"".join(line + b"\0" for line in listing if line.startswith(_SUBMODULE.encode()))
+    for _, identity, path in _entries(lines):
+        if (root / path / ".git").exists():
             yield path, identity
 
 

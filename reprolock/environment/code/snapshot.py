@@ -10,8 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,15 +84,17 @@ def snapshot(
     modes = git.ignored_modes(root, paths) if with_git else {}
     committed = git.list_committed(root) if with_git else None
     files, unlike = [], {}
-    for path in paths:
-        mode, data = _read(root, path, modes)
-        _refuse_keys(scanner, data, path)
-        files.append(CodeFile(path, mode, len(data), hashlib.sha256(data).hexdigest()))
-        if committed is not None and path in committed and not committed[path].holds(data):
-            unlike[path] = committed[path]
-    _refuse_links_to_no_code(root, code, files, exclude)
-    found = git.facts(root) if with_git else git.Facts(None, None, None)
-    changes = git.changes(root, filters=filters) if committed is not None else {}
+    with ThreadPoolExecutor(1, thread_name_prefix="git-status") as pool:
+        asked = pool.submit(git.changes, root, filters=filters) if committed is not None else None
+        for path in paths:
+            mode, data = _read(root, path, modes)
+            _refuse_keys(scanner, data, path)
+            files.append(CodeFile(path, mode, len(data), hashlib.sha256(data).hexdigest()))
+            if committed is not None and path in committed and not committed[path].holds(data):
+                unlike[path] = committed[path]
+        _refuse_links_to_no_code(root, code, files, exclude)
+        found = git.facts(root) if with_git else git.Facts(None, None, None)
+        changes = asked.result() if asked else {}
     differs, aside = _compare(root, code, exclude, paths, committed or {}, unlike, changes, filters=filters)
     state = CodeState(
         digest=digest_of(files),
@@ -114,7 +119,7 @@ def _paths(root: Path, code: tuple[str, ...] | None, exclude: tuple[str, ...], w
     found = {
         path
         for path in _choose_files(root, code, exclude, with_git)
-        if not _never(path, exclude) and os.path.lexists(root / path)
+        if not _never(path, exclude) and os.path.lexists(f"{root}/{path}")  # not by pathlib: there may be 100,000 files
     }
     return sorted(found, key=lambda path: path.encode("utf-8", "surrogateescape"))
 
@@ -286,15 +291,24 @@ def _is_aside(folder: Path) -> bool:
     )
 
 
+_ASIDE = re.compile(rf"(?:^|/)(?:(?:{re.escape(OWN_FOLDER)}|\.git|__pycache__)(?:/|\Z)|\.env)")
+"""A segment of a path that is never code."""
+
+
 def _never(path: str, exclude: tuple[str, ...]) -> bool:
     """What is not code wherever it stands: reprolock's own, git's own, secrets, bytecode, and what the caller excludes."""
-    segments = path.split("/")
     return (
         path in ("repro.toml", "repro.lock")
-        or any(part in (OWN_FOLDER, ".git", "__pycache__") or part.startswith(".env") for part in segments)
+        or _ASIDE.search(path) is not None
         or path.endswith((TEMPORARY, ".pyc"))
-        or any(is_under(path, place) for place in exclude)
+        or f"{path}/".startswith(_folders(exclude))
     )
+
+
+@cache
+def _folders(exclude: tuple[str, ...]) -> tuple[str, ...]:
+    """How the name of each begins, and of what is below it, with a slash at the end."""
+    return tuple(f"{place.rstrip('/')}/" for place in exclude)
 
 
 def _in_scope(path: str, code: tuple[str, ...] | None) -> bool:
@@ -315,11 +329,13 @@ def _read(root: Path, path: str, modes: Mapping[str, str]) -> tuple[str, bytes]:
         reason = "is not UTF-8" if isinstance(error, UnicodeError) else "holds a character that no path may have"
         shown = path.encode("utf-8", "backslashreplace").decode()
         raise UsageError(f'the name of the code file "{shown}" {reason}', hint="rename it, or name run.code") from error
+    place = f"{root}/{path}"
     try:
-        mode = (root / path).lstat().st_mode
+        mode = os.lstat(place).st_mode
         if stat.S_ISLNK(mode):
-            return "120000", os.fsencode(_target_inside(root, path, os.readlink(root / path)))
-        data = (root / path).read_bytes()
+            return "120000", os.fsencode(_target_inside(root, path, os.readlink(place)))
+        with open(place, "rb", buffering=0) as file:
+            data = file.readall()
     except OSError as error:
         raise cannot_read(root / path, error) from error
     if modes.get(path) == "120000":
@@ -366,7 +382,7 @@ def _refuse_keys(scanner: Scanner, data: bytes, path: str) -> None:
 
 
 def _refuse_large(root: Path, paths: Iterable[str]) -> None:
-    sizes = sorted(((root / path).lstat().st_size, path) for path in paths)
+    sizes = sorted((os.lstat(f"{root}/{path}").st_size, path) for path in paths)
     total = sum(size for size, _ in sizes)
     if total > LARGEST:
         largest = ", ".join(f"{path} ({size / 1e6:.0f} MB)" for size, path in sizes[:-4:-1])
