@@ -41,13 +41,15 @@ def check_calendar(source: Source, file: DataFile, notes: Mapping[str, str], sch
     """UsageError for dates and time stamps that an old Spark wrote: it may have counted them in the calendar before 1582."""
     version = notes.get("org.apache.spark.version")
     old = version is not None and version < _NEW_CALENDAR
-    if any(key in notes for key in _OLD_CALENDAR) or (old and any(_has_times(field.type) for field in schema)):
+    if any(key in notes for key in _OLD_CALENDAR) or (
+        old and any(_holds(field.type, pa.types.is_temporal) for field in schema)
+    ):
         raise source.refusal(f"{file.path.name}, whose dates are in the calendar of Spark 2")
 
 
-def _has_times(type: Any) -> bool:
-    inner = [type.field(index).type for index in range(type.num_fields)]
-    return bool(pa.types.is_temporal(type)) or any(map(_has_times, inner))
+def _holds(type: Any, kind: Callable[[Any], bool]) -> bool:
+    """Whether a type, or one inside of it, is of a kind."""
+    return bool(kind(type)) or any(_holds(type.field(index).type, kind) for index in range(type.num_fields))
 
 
 def target(source: Source, files: list[DataFile], schemas: list[Any], *, merged: bool) -> Any:
@@ -76,7 +78,10 @@ def conform(source: Source, file: DataFile, table: Any, schema: Any) -> Any:
             columns.append(pa.nulls(table.num_rows, field.type))
             continue
         try:
-            columns.append(cast(table.column(index), field.type))
+            column = cast(table.column(index), field.type)
+            if _holds(field.type, pa.types.is_string):
+                column.validate(full=True)  # Arrow's readers take any bytes for text
+            columns.append(column)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
             raise source.refusal(f'{file.path.name}, whose column "{field.name}" {error}') from None
     return pa.table(columns, schema=schema)

@@ -15,6 +15,9 @@ from reprolock.readers.partitions import joined
 from reprolock.readers.source import Source
 from reprolock.readers.types import STRING, TIMESTAMP, NoSparkType, map_type, spark_json, spark_type
 
+_UNREAD_CODECS = {"BROTLI", "LZO"}
+_UNREAD_ENCODINGS = {"BYTE_STREAM_SPLIT"}
+"""What Spark has no decoder for, without jars that it does not bring."""
 _SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
 
 
@@ -46,6 +49,7 @@ def open_file(source: Source, file: DataFile) -> Footer:
 def schema_of(source: Source, file: DataFile, parquet: Any) -> Any:
     """The columns in Spark's types, as the file and Spark's own notes in it agree. UsageError where they do not."""
     schema = _parquet_schema(source, file, parquet)
+    _check_pages(source, file, parquet.metadata)
     _check_writer(source, file, parquet.metadata.metadata or {}, schema)
     return schema
 
@@ -95,6 +99,14 @@ def _type(type: Any, leaves: Iterator[int], parquet: Any) -> Any:
     if kinds.is_duration(type):
         return pa.int64()
     return spark_type(type)
+
+
+def _check_pages(source: Source, file: DataFile, metadata: Any) -> None:
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            odd = {column.compression} & _UNREAD_CODECS or set(column.encodings) & _UNREAD_ENCODINGS
+            if odd:
+                raise source.refusal(f"{file.path.name}, whose values are written as {odd.pop()}")
 
 
 def _check_writer(source: Source, file: DataFile, notes: dict[bytes, bytes], schema: Any) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 
 import deltalake
 import fastavro
+import numpy
 import pandas
 import pyarrow as pa
 import pyarrow.orc
 import pyarrow.parquet as pq
-from differential import Case
+from differential import ANY, Case
 
 HEADER = {"header": "true"}
 INFER = {"header": "true", "inferSchema": "true"}
@@ -315,6 +316,14 @@ def parquet() -> list[Case]:
         Case("names of another case", "parquet", {"a.parquet": table_bytes(ids), "b.parquet": table_bytes({"ID": [2]})}, refused="is not what"),
         Case("mergeSchema and names of another case", "parquet", {"a.parquet": table_bytes(ids), "b.parquet": table_bytes({"ID": [2]})}, {"mergeSchema": "true"}, refused="is not what"),
         one("datetimeRebaseMode", "parquet", table_bytes(ids), {"datetimeRebaseMode": "LEGACY"}, '"datetimerebasemode"'),
+        *(one(f"packed by {codec}", "parquet", table_bytes(MANY, compression=codec), refused=ANY) for codec in ("none", "gzip", "zstd", "lz4", "brotli")),
+        one("BYTE_STREAM_SPLIT", "parquet", table_bytes({"f": pa.array([0.1, 0.2, None]), "i": [1, 2, 3]}, use_dictionary=False, column_encoding={"f": "BYTE_STREAM_SPLIT"}), refused=ANY),
+        one("BYTE_STREAM_SPLIT of integers", "parquet", table_bytes({"i": [1, 2, 3]}, use_dictionary=False, column_encoding={"i": "BYTE_STREAM_SPLIT"}), refused=ANY),
+        one("DELTA encodings", "parquet", table_bytes({"i": [1, 2, 300], "t": ["ab", "abc", None], "b": [b"x", b"", b"xyz"]}, use_dictionary=False, column_encoding={"i": "DELTA_BINARY_PACKED", "t": "DELTA_BYTE_ARRAY", "b": "DELTA_LENGTH_BYTE_ARRAY"}), refused=ANY),
+        one("RLE of booleans", "parquet", table_bytes({"b": [True, False, None]}, use_dictionary=False, column_encoding={"b": "RLE"}), refused=ANY),
+        one("data pages of version 2", "parquet", table_bytes(MANY, data_page_version="2.0")),
+        one("several row groups", "parquet", table_bytes(MANY, row_group_size=1)),
+        one("text that is not UTF-8", "parquet", table_bytes({"t": pa.Array.from_buffers(pa.string(), 2, [None, pa.py_buffer(numpy.array([0, 1, 2], "int32")), pa.py_buffer(b"a\xff")])}), refused=ANY),
         Case("written by Spark", "parquet", {}, make=(_make("parquet"),)),
         Case("an interval", "parquet", {}, make=("INSERT OVERWRITE DIRECTORY '{folder}' USING parquet SELECT interval '1' day AS i",), refused="interval"),
     ]  # fmt: skip
