@@ -363,9 +363,12 @@ def start_spark_connect(folder: Path, jars: Sequence[Path], **conf: str) -> Serv
         "spark.ui.port": str(page),
         "spark.eventLog.enabled": "true",
         "spark.eventLog.dir": (folder / "events").as_uri(),
+        "spark.local.dir": str(folder / "scratch"),
+        "spark.driver.defaultJavaOptions": f"-Djava.io.tmpdir={folder / 'scratch'}",
         **conf,
     }
-    (folder / "events").mkdir(parents=True)
+    for name in ("events", "scratch"):
+        (folder / name).mkdir(parents=True)
     argv = ["env", "-i", "SPARK_LOCAL_IP=127.0.0.1", "SPARK_NO_DAEMONIZE=1", program, "--master", "local[2]"]
     argv += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]
     argv += [part for name, value in given.items() for part in ("--conf", f"{name}={value}")]

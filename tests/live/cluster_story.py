@@ -53,6 +53,12 @@ compare = "table"
 format = "parquet"
 publish = "lakefs://{repository}/main/sums/"
 
+[outputs.lines]
+path = "out/lines"
+compare = "table"
+format = "json"
+publish = "lakefs://{repository}/main/lines/"
+
 [outputs.seen]
 path = "seen.json"
 compare = "json"
@@ -87,6 +93,7 @@ found = frames[0].union(frames[1]).union(frames[2])
 found = found.withColumn("b", doubled(col("a"))).repartition(2)
 seen = sorted(row[0] for row in found.select(version(col("a"))).distinct().collect())
 found.write.parquet(run.output("sums").url)
+found.select("a").write.json(run.output("lines").url)
 run.output("seen").path.write_text(json.dumps({"version": seen, "rows": found.count()}))
 spark.stop()
 """

@@ -65,8 +65,7 @@ def test_a_run_on_a_cluster(
     assert (executor.python, executor.packages["iniconfig"]) == (record.environment.python, "2.0.0")
     assert list(executor_differences(record)) == []
     assert record.lineage is not None and (record.lineage.unlocked, record.lineage.undeclared) == ((), ())
-    [published] = record.published
-    assert published.problem is None and published.commit is not None
+    assert [(item.problem, item.commit is None) for item in record.published] == [(None, False)] * 2
     assert exposed == set()
     assert holds(on_cluster.root, lakefs.secret_access_key) == []
     assert holds(cluster.master.folder.parent, lakefs.secret_access_key) == []  # the cluster's logs and work folders
@@ -77,7 +76,7 @@ def test_a_run_on_a_cluster(
     )
     said = cli("replay", record.run_id, "--master", "local[2]")
     assert said.code == 0, said.out + said.err
-    assert f"REPRODUCED   2 of 2 compared   on local[2], recorded on {cluster.address}\n" in said.out
+    assert f"REPRODUCED   3 of 3 compared   on local[2], recorded on {cluster.address}\n" in said.out
 
 
 def test_a_cluster_without_room(

@@ -49,7 +49,7 @@ def on_server(
     monkeypatch.delenv("REPROLOCK_CACHE_DIR")
     for name, value in lakefs.lakectl.items():
         monkeypatch.setenv(name, value)
-    engine = f'remote = "{address(server)}"'
+    engine = f'remote = "{address(server)}"\nshared = ["{project.root}"]'  # the server is on this machine
     (project.root / "repro.toml").write_text(SPEC.format(repository=repository, engine=engine, delta=DELTA, more=""))
     project.script(TRAIN)
     return project
@@ -91,17 +91,51 @@ def test_a_run_on_a_connect_server(
     assert record.lineage.coverage.startswith(
         "reads and writes of Spark were not observed: a Connect server made them; "
     )
-    [published] = record.published
-    assert published.problem is None and published.commit is not None
+    assert [(item.problem, item.commit is None) for item in record.published] == [(None, False)] * 2
     assert exposed == set()
     for secret in (lakefs.secret_access_key, lakefs.access_key_id):
         assert holds(on_server.root, secret) == []
         assert holds(server.folder, secret) == []  # its log and its event log
         assert secret not in pages(server)
+
+    jars = f"Spark 4.2.0 and {len(record.spark.server.jars)} jars of a Connect server, not locked"
+    said = cli("replay", record.run_id)
+    assert said.code == 0, said.out + said.err
+    assert f"REPRODUCED   3 of 3 compared   {jars}; the same names as recorded\n" in said.out
     said = cli("replay", record.run_id, "--master", "local[2]")
     assert said.code == 0, said.out + said.err
-    assert "REPRODUCED   2 of 2 compared   " in said.out
+    assert "REPRODUCED   3 of 3 compared   " in said.out
     assert f"on local[2], recorded on {address(server)}" in said.out
-    assert (
-        f"recorded on Spark 4.2.0 and {len(record.spark.server.jars)} jars of a Connect server, not locked" in said.out
+    assert f"recorded on {jars}" in said.out
+
+
+def test_a_server_that_is_not_as_it_is_declared(on_server: Project, server: services.Server, cli: Cli) -> None:
+    assert cli("lock").code == 0
+    on_server.edit("[spark]", '[spark]\nserver = "4.1.1"')
+    said = cli("run")
+    assert (said.code, said.out, said.err.splitlines()[-2:]) == (
+        4,
+        "",
+        [
+            f"error: the Spark Connect server {address(server)} runs Spark 4.2.0, and spark.server says 4.1.1",
+            'hint: use a server of that version; lock pyspark 4.2.0, or declare it: server = "4.2.0" in [spark]',
+        ],
     )
+    on_server.edit('server = "4.1.1"', "")
+    on_server.edit("conf = {", 'conf = { "spark.sql.warehouse.dir" = "/elsewhere",')
+    said = cli("run")
+    error, problem, hint = said.err.splitlines()[-3:]
+    assert (said.code, error, hint) == (
+        4,
+        f"error: sessions of the Spark Connect server {address(server)} do not take the settings of this run",
+        "hint: start the server with them; or declare in [spark] conf what the server has",
+    )
+    assert problem.startswith('  spark.sql.warehouse.dir is "') and problem.endswith(
+        '" there, and "/elsewhere" is needed'
+    )
+
+
+def test_doctor_asks_the_server(on_server: Project, server: services.Server, cli: Cli) -> None:
+    assert ["ok", "spark", "connect", address(server)] in [line.split() for line in cli("doctor").out.splitlines()]
+    on_server.edit(address(server), "sc://127.0.0.1:1")
+    assert "no answer from the Spark Connect server at sc://127.0.0.1:1: Connection refused" in cli("doctor").out

@@ -28,6 +28,7 @@ from reprolock.model.spec import Spec
 from reprolock.parts import install_hint
 from reprolock.steps.project.locate import open_the_lake
 from reprolock.steps.project.machine import Machine
+from reprolock.steps.running.cluster import check_answers
 from reprolock.steps.running.mlflow_compat import check_mlflow
 from reprolock.tracker import open_tracker
 from reprolock.tracker.tracking_uri import find_place
@@ -148,6 +149,13 @@ def _services(root: Path, spec: Spec, machine: Machine) -> Iterator[Finding]:
         finally:
             tracker.close()
 
+    def engine() -> str:
+        assert spec.spark is not None
+        check_answers(spec.spark)
+        return spec.spark.address
+
+    if spec.spark is not None and spec.spark.has_cluster:
+        yield _try("spark connect" if spec.spark.remote else "spark master", True, engine, None)
     if spec.datasets:
         yield _try("lake", True, lake, None)
     yield _try("mlflow", True, mlflow, None)
