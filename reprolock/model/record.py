@@ -239,7 +239,10 @@ class Record(Value):
     experiment: str = Field(
         description="MLflow's experiment: mlflow.experiment in repro.toml, else the project's name."
     )
-    run_name: str | None = Field(None, description="As --name gave it; MLflow makes one up where it is None.")
+    run_name: str | None = Field(
+        None,
+        description="As --name gave it; where it is None, MLflow's name of the run says what was changed, or its data and its first params.",
+    )
     replay_of: str | None = Field(None, description="The run that this one replays.")
     parent: str | None = Field(None, description="MLflow's ID of the sweep that this run is a part of.")
     status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] = Field(

@@ -24,6 +24,7 @@ from reprolock.files.atomic_write import guard, write_whole
 from reprolock.files.os_errors import cannot_read, cannot_write
 from reprolock.model.record import Record
 from reprolock.model.uri import check_path
+from reprolock.tracker.encoding.name import name_of
 from reprolock.tracker.errors import NoRun, Unreachable, run_removed
 from reprolock.tracker.mlflow_tracker import record_bytes
 from reprolock.tracker.protocol import ATTESTATIONS, RECORD, Tracker
@@ -158,7 +159,7 @@ def _send(entry: Pending, outbox: Outbox, tracker: Tracker) -> Sent:
                 f"the run {record.run_id} is in MLflow at {entry.tracking_uri}, not at {tracker.place}",
                 hint=f"send it with `reprolock sync --tracking-uri {entry.tracking_uri}`",
             )
-        run_id = entry.mlflow_run or tracker.create(record.experiment, record.run_name, record.started, record.run_id)
+        run_id = entry.mlflow_run or tracker.create(record.experiment, name_of(record), record.started, record.run_id)
         files = entry.files
         if ATTESTATIONS in files:
             # What was signed is sent as it is, byte for byte, and metrics that come up now are none of it.

@@ -63,6 +63,10 @@ def test_two_runs(project: Project, cli, tmp_path: Path) -> None:
     commit = one.datasets[0].commit[:12]
     packages = f"{len(one.environment.packages)} on Python {one.environment.python}"
 
+    # In MLflow a run without a name is called by what tells it apart.
+    named = [project.stored(run.run_id).info.run_name for run in (one, two)]
+    assert named == [f"train main@{commit[:7]}, max_iter=20", "max_iter=50"]
+
     said = cli("diff", one.run_id[:8], two.run_id[:8])
     assert said.code == 0
     assert said.out.splitlines() == [
