@@ -51,8 +51,8 @@ def test_every_mlflow_run_of_the_command_is_kept(project: Project, cli) -> None:
 
 def test_runs_in_an_experiment_that_the_script_sets_belong_to_the_run(project: Project, cli) -> None:
     project.script("""
-        import mlflow
-        mlflow.set_experiment("elsewhere")
+        import mlflow, os
+        mlflow.set_experiment("-".join(["else", "where"]).replace("-", ""))
         for number in range(2):
             with mlflow.start_run(run_name=f"try{number}"):
                 mlflow.log_metric("loss", 0.5 - number * 0.25)
@@ -88,3 +88,29 @@ def test_a_run_of_a_loop_that_differs_makes_a_replay_differ(project: Project, cl
     said = cli("replay", project.record.run_id)
     assert said.code == 6
     assert "DIVERGED   1 of 2 differ: loss of try1" in said.out
+
+
+def test_what_autologging_begins_and_ends_belongs_to_the_run(project: Project, cli) -> None:
+    """scikit-learn's begins a run for each `fit` and ends it: the first is the run's own, the next are its children."""
+    project.script("""
+        import mlflow
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.tree import DecisionTreeClassifier
+
+        mlflow.sklearn.autolog(log_models=False, log_datasets=False)
+        rows, labels = [[0, 1], [1, 0], [2, 1], [3, 0]], [0, 0, 1, 1]
+        tree = DecisionTreeClassifier(max_depth=2, random_state=0).fit(rows, labels)
+        LogisticRegression(C=0.5).fit(rows, labels)
+        mlflow.log_metric("after", 1)
+    """)
+    project.add('\n[metrics]\ntraining_accuracy_score = "exact"\nafter = "exact"\n')
+    assert cli("lock").code == 0
+    said = cli("run")
+    assert said.code == 0, said.err
+    record, stored = project.record, project.stored()
+    assert (record.status, stored.info.status) == ("FINISHED", "FINISHED")
+    assert record.metrics["training_accuracy_score"] == 1.0 and record.metrics["after"] == 1.0
+    assert stored.data.params["max_depth"] == "2"
+    children = {child.params.get("C"): child for child in record.children}
+    assert children["0.5"].metrics["training_accuracy_score"] == 1.0
+    assert {child.status for child in record.children} == {"FINISHED"}

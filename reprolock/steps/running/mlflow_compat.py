@@ -16,9 +16,9 @@ from reprolock.errors import PinError
 from reprolock.tracker.stores.sqlite_check import revision
 from reprolock.tracker.tracking_uri import Place, for_sqlalchemy
 
-_SET_EXPERIMENT = re.compile(
-    r"\bset_experiment\(\s*(?:experiment_name\s*=\s*)?(?:(\\?[\"'])(.*?)\1|([A-Za-z_]\w*)\s*\))"
-)
+_SET_EXPERIMENT = re.compile(r"(?<!def )\bset_experiment\(\s*(?:experiment_name\s*=\s*)?")
+_LITERAL = re.compile(r"(\\?[\"'])(.*?)\1\s*[,)]")
+_VARIABLE = re.compile(r"([A-Za-z_]\w*)\s*[,)]")
 _SCRIPTS = (".py", ".ipynb")
 
 
@@ -80,22 +80,26 @@ def for_command(
 
 
 def sets_other_experiment(code: Snapshot, root: Path, experiment: str) -> bool:
-    """Whether some script or notebook calls `set_experiment` with a name that is written there and is not `experiment`."""
+    """Whether some script or notebook calls `set_experiment` with another name than `experiment`, or one that is computed: where
+    that comes to the same, the run's metrics are those of its child."""
     return any(
         name != experiment for file in code.files if file.path.endswith(_SCRIPTS) for name in _named(root / file.path)
     )
 
 
-def _named(file: Path) -> Iterator[str]:
+def _named(file: Path) -> Iterator[str | None]:
+    """The name in each call of `set_experiment`; None for one that is not written there."""
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return
-    for _, literal, variable in _SET_EXPERIMENT.findall(text):
-        if not variable:
-            yield literal
-        elif found := re.search(rf"^\s*{variable}\s*=\s*([\"'])(.*?)\1", text, re.MULTILINE):
-            yield found[2]
+    for call in _SET_EXPERIMENT.finditer(text):
+        if literal := _LITERAL.match(text, call.end()):
+            yield literal[2]
+            continue
+        variable = _VARIABLE.match(text, call.end())
+        found = re.search(rf"^\s*{variable[1]}\s*=\s*([\"'])(.*?)\1", text, re.MULTILINE) if variable else None
+        yield found[2] if found else None
 
 
 def _sqlalchemy(built: Environment | None) -> str:
