@@ -78,13 +78,21 @@ def conform(source: Source, file: DataFile, table: Any, schema: Any) -> Any:
             columns.append(pa.nulls(table.num_rows, field.type))
             continue
         try:
-            column = cast(table.column(index), field.type)
-            if _holds(field.type, pa.types.is_string):
-                column.validate(full=True)  # Arrow's readers take any bytes for text
-            columns.append(column)
+            columns.append(cast(table.column(index), field.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
             raise source.refusal(f'{file.path.name}, whose column "{field.name}" {error}') from None
+        if _holds(field.type, pa.types.is_string) and not _is_utf8(columns[-1]):
+            raise source.refusal(f'{file.path.name}, whose column "{field.name}" has text that is not UTF-8')
     return pa.table(columns, schema=schema)
+
+
+def _is_utf8(column: Any) -> bool:
+    """Arrow's readers take any bytes for text."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def cast(column: Any, type: Any) -> Any:
