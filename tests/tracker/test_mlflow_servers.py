@@ -16,13 +16,13 @@ from reprolock.model.record import Record
 PASSWORD = "pw-Zq81xx-and-more"
 
 
-def start(folder: Path, *options: str, environ: dict[str, str]) -> services.Server:
+def start(folder: Path, *options: str, environ: dict[str, str], health: str = "/health") -> services.Server:
     """An MLflow server with options of its own."""
     port = services.free_port()
     argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     argv += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", *options]
     environ = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **environ}
-    server = services.Server("MLflow server", argv, environ, port, "/health", folder)
+    server = services.Server("MLflow server", argv, environ, port, health, folder)
     folder.mkdir()
     server.start()
     return server
@@ -81,6 +81,19 @@ def test_a_server_that_leaves_artifacts_to_its_clients(record: Record, files: di
         logged = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
         names = ("code.tar.gz", "record.json", "repro.lock", "repro.toml", "spark/events.ndjson")
         assert logged == {f"1/{run_id}/artifacts/reprolock/{name}" for name in names}
+    finally:
+        server.stop()
+
+
+def test_a_server_with_a_prefix_of_its_own(record: Record, files: dict[str, Path], tmp_path: Path) -> None:
+    """`--static-prefix`: its pages and its API stand under a path, which is part of the address."""
+    server = start(tmp_path / "server", "--static-prefix", "/team/ml", environ={}, health="/team/ml/health")
+    try:
+        tracker = tracker_at(f"{server.endpoint}/team/ml", tmp_path)
+        run_id = tracker.create("x", None, record.started)
+        tracker.log(run_id, record, files)
+        assert tracker.read(run_id) == record
+        assert tracker.artifact(run_id, "repro.lock") == files["repro.lock"].read_bytes()
     finally:
         server.stop()
 
