@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -109,3 +110,18 @@ def test_a_table(tmp_path: Path, bare: None, lakefs: services.LakeFS) -> None:
     assert f"experiment moved on by 1 commit, {commit[:12]} → " in said
     assert "   159 kB  measurements/  4 objects\n" in said  # the tag still shows what the branch has not
     assert re.search(r"\n +\d+ kB  predictions/  \d+ objects\n", said)
+
+
+def test_a_notebook_on_the_locked_kernel(
+    tmp_path: Path, bare: None, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names a kernel that is not here; a record with another param is compared, and the replay reproduces."""
+    asked = subprocess.run(["uv", "pip", "compile", "-q", "-"], input=b"nbconvert", capture_output=True)
+    if asked.returncode:
+        pytest.skip(f"the package index, which has Jupyter, does not answer: {asked.stderr.decode()[-200:].strip()}")
+    said = follow("notebook", tmp_path, {"REPROLOCK_CACHE_DIR": str(cache)})
+    assert "params    changed  longest 30 → 60\n" in said
+    assert "REPRODUCED   1 of 1 compared   not compared: notebook\n" in said
+    executed = json.loads((tmp_path / "out/visits.ipynb").read_text())
+    assert executed["cells"][-1]["outputs"][0]["data"]["text/plain"] == ["{'visits': 5, 'mean': 13.2, 'longest': 45}"]
+    assert json.loads((tmp_path / "out/summary.json").read_text()) == {"visits": 5, "mean": 13.2, "longest": 45}
