@@ -262,7 +262,7 @@ def _document(found: Commit) -> dict[str, Any]:
 
 def _run_metadata(settings: Settings, run: str) -> dict[str, str]:
     from reprolock.model.record import Record  # the library is loaded when a command runs
-    from reprolock.steps.running.publish import run_metadata
+    from reprolock.steps.publishing.publish import run_metadata
 
     record = reprolock.show(settings.root, run)
     assert isinstance(record, Record), "a run was named"

@@ -10,7 +10,7 @@ from reprolock.model.placeholders import as_argument
 from reprolock.model.spec import Spec
 from reprolock.steps.experiments.grid import Grid
 from reprolock.steps.locking.overrides import WhatIf, with_params
-from reprolock.steps.running.publish_addresses import check_data_targets, fill_addresses
+from reprolock.steps.publishing.addresses import check_data_targets, fill_addresses
 
 
 def check_values(spec: Spec, grid: Grid, scanner: Scanner, *, merge: bool, publishing_off: bool) -> None:

@@ -15,11 +15,11 @@ from reprolock.model.workspace import Mode, Workspace
 from reprolock.steps.evidence.attest import Attestor
 from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.project.run_context import RunContext
+from reprolock.steps.publishing.run_branches import Publication
 from reprolock.steps.recording.log import Reporter
 from reprolock.steps.recording.redact import redact_record
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.prepare import Ready
-from reprolock.steps.running.run_branches import Publication
 from reprolock.tracker.tracking_uri import Place
 
 

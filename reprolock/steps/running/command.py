@@ -10,9 +10,9 @@ from reprolock.files.os_errors import cannot_write
 from reprolock.files.outputs import find_outputs, set_aside
 from reprolock.model.outcome import Ending, Outcome, Output
 from reprolock.model.workspace import Workspace
+from reprolock.steps.publishing.run_branches import Publication
 from reprolock.steps.running.attempt import Attempt
 from reprolock.steps.running.opening import output_paths
-from reprolock.steps.running.run_branches import Publication
 
 
 def run_command(attempt: Attempt, workspace: Workspace, publication: Publication | None) -> Outcome:

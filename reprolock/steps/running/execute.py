@@ -23,6 +23,8 @@ from reprolock.model.workspace import Workspace
 from reprolock.steps.evidence.attestations import read_lines
 from reprolock.steps.project.prune import prune
 from reprolock.steps.project.run_folders import kept_outputs, runs_folder
+from reprolock.steps.publishing.publish import Published, publish
+from reprolock.steps.publishing.run_branches import Publication, discard, prepare
 from reprolock.steps.recording.build import closing_record
 from reprolock.steps.recording.input_schemas import with_shapes
 from reprolock.steps.recording.redact import spark_keys, without_keys
@@ -53,8 +55,6 @@ from reprolock.steps.running.opening import (
     rebuild_workspace,
 )
 from reprolock.steps.running.outputs import Measured, measure_outputs
-from reprolock.steps.running.publish import Published, publish
-from reprolock.steps.running.run_branches import Publication, discard, prepare
 from reprolock.steps.running.workspace import s3_access
 from reprolock.tracker.encoding.name import NamedRef, telling_name
 from reprolock.tracker.protocol import ATTESTATIONS

@@ -22,9 +22,9 @@ from reprolock.model.spec import Spec
 from reprolock.steps.project.code import project_code
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_folders import read_record, runs_folder
+from reprolock.steps.publishing.addresses import fill_run_id
 from reprolock.steps.running.interpreter import built_environment
 from reprolock.steps.running.prepare import ready_java
-from reprolock.steps.running.publish_addresses import fill_run_id
 from reprolock.tracker.protocol import RECORD
 
 _FOLDER = "finished"

@@ -28,7 +28,7 @@ from reprolock.model.spec import Spec
 from reprolock.model.spec_spark import is_connect
 from reprolock.model.uri import is_under
 from reprolock.model.workspace import SparkPlan, Workspace
-from reprolock.steps.running.run_branches import Publication
+from reprolock.steps.publishing.run_branches import Publication
 
 _DECIDES = (
     *(

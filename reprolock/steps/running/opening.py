@@ -26,11 +26,11 @@ from reprolock.model.record import Record
 from reprolock.model.spec import Spec
 from reprolock.model.workspace import Workspace
 from reprolock.steps.project.run_context import RunContext
+from reprolock.steps.publishing.run_branches import Publication
 from reprolock.steps.recording.build import opening_record
 from reprolock.steps.recording.redact import check_opening, check_spec, spark_keys
 from reprolock.steps.running.attempt import Attempt, Scanners
 from reprolock.steps.running.connect import check_server
-from reprolock.steps.running.run_branches import Publication
 from reprolock.steps.running.workspace import Materials, rebuild
 
 

@@ -26,6 +26,12 @@ from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.project.project import read_project
 from reprolock.steps.project.run_context import RunContext
 from reprolock.steps.project.run_folders import latest_of_command, runs_folder
+from reprolock.steps.publishing.addresses import (
+    check_data_targets,
+    fill_addresses,
+    outputs_with_branches_to_make,
+)
+from reprolock.steps.publishing.run_branches import check_targets
 from reprolock.steps.recording.log import Reporter, offline_place
 from reprolock.steps.recording.recover import close_abandoned
 from reprolock.steps.running.attempt import Attempt, RunResult, Unwatched, Watcher
@@ -34,12 +40,6 @@ from reprolock.steps.running.if_changed import equal_run
 from reprolock.steps.running.mlflow_compat import has_mlflow
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.prepare import Ready, make_ready
-from reprolock.steps.running.publish_addresses import (
-    check_data_targets,
-    fill_addresses,
-    outputs_with_branches_to_make,
-)
-from reprolock.steps.running.run_branches import check_targets
 from reprolock.steps.running.send_openlineage import forwarding
 from reprolock.tracker import open_offline, open_tracker, warm
 from reprolock.tracker.permission import check_credentials

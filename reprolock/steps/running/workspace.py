@@ -40,8 +40,8 @@ from reprolock.model.workspace import Input, Mode, SparkPlan, Workspace
 from reprolock.steps.inputs.materialise import Materialised, make_tree
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_context import RunContext
+from reprolock.steps.publishing.run_branches import Publication
 from reprolock.steps.running.interpreter import Interpreter
-from reprolock.steps.running.run_branches import Publication
 
 PINS = "pins.json"
 """In a run's folder: what `reprolock materialise` needs to make a dataset's tree while the command runs."""

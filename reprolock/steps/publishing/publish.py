@@ -23,7 +23,7 @@ from reprolock.model.record import PublishedRecord, Record
 from reprolock.model.uri import LakeURI
 from reprolock.steps.data.put import put_tree
 from reprolock.steps.project.progress import SILENT, Progress
-from reprolock.steps.running.run_branches import Branch, Publication
+from reprolock.steps.publishing.run_branches import Branch, Publication
 
 RECORD_KEY = "reprolock.record"
 """In a commit's metadata: the seal of the run's record, as it was before `published` stood in it."""

@@ -20,7 +20,7 @@ from reprolock.model.lock import DatasetPin
 from reprolock.model.outcome import Output
 from reprolock.model.spec import Spec
 from reprolock.model.uri import LakeURI
-from reprolock.steps.running.publish_addresses import fill_run_id
+from reprolock.steps.publishing.addresses import fill_run_id
 
 
 class Branch(NamedTuple):

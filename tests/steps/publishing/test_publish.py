@@ -19,8 +19,8 @@ from reprolock.lake.git.lake import GitLake
 from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.outcome import Output
-from reprolock.steps.running.publish import Published, publish
-from reprolock.steps.running.run_branches import prepare
+from reprolock.steps.publishing.publish import Published, publish
+from reprolock.steps.publishing.run_branches import prepare
 
 
 @pytest.fixture(params=["git", pytest.param("lakefs", marks=pytest.mark.live)])
