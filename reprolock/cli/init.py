@@ -33,6 +33,8 @@ def init(settings: Settings, uri: str | None, lake: str | None) -> None:
     for remark in done.remarks:
         settings.warning(remark)
     settings.line(
-        "Next: reprolock lock" if done.dataset else "Next: declare a dataset in repro.toml, then reprolock lock"
+        "Next: reprolock lock"
+        if done.dataset
+        else "Next: reprolock add dataset NAME lakefs://REPOSITORY/BRANCH/PATH/, or reprolock lock without data"
     )
     settings.result({**done._asdict(), "path": str(done.path)})

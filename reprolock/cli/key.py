@@ -50,7 +50,7 @@ def new(settings: Settings, file: Path, kind: str, ask: bool) -> None:
     protected = "with a passphrase" if passphrase else "without a passphrase"
     settings.line(f"Wrote {path}      private, mode 0600, {protected}")
     settings.line(f"Wrote {public_file(path)}  public: {made.kind}, {made.id[:12]}")
-    settings.line(f"Next: export REPROLOCK_SIGNING_KEY={path.absolute()}")
+    settings.line(f"Next: export REPROLOCK_SIGNING_KEY={path.resolve()}")
     settings.result({"id": made.id, "kind": made.kind, "private": str(path), "public": str(public_file(path))})
 
 

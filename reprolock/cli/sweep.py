@@ -88,6 +88,8 @@ def sweep(
     with _watching(settings, grid) as watcher:
         done = reprolock.sweep(settings.root, grid, SweepOptions(jobs, merge, no_publish), watcher)
     best = done.best(most or least or "", least=least is not None)
+    if best is None and (wanted := most or least) and any(run.record for run in done.runs):
+        settings.warning(f"no run of the sweep has a metric {wanted}: none is marked as best")
     shown = table(done, best, most or least)
     settings.rows(_rows(shown))
     settings.result(_document(done, best))

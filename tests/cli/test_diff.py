@@ -197,7 +197,7 @@ def test_git_revisions_of_a_lock(project: Project, cli) -> None:
     said = cli("diff", "HEAD:nope.lock", "HEAD")
     assert (said.code, said.err) == (
         2,
-        'error: git revision HEAD has no nope.lock\nhint: write "HEAD:PATH/TO/repro.lock"\n',
+        'error: nope.lock is not committed at git revision HEAD\nhint: commit it, or write "HEAD:PATH/TO/repro.lock" where it stands elsewhere\n',
     )
     said = cli("diff", "no such thing", "HEAD")
     assert (said.code, said.err) == (

@@ -37,13 +37,18 @@ def home(tmp_path: Path, bare: None, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_init_from_nothing(tmp_path: Path, home: Path, cli) -> None:
-    assert cli("init") == (0, "Wrote repro.toml\nNext: declare a dataset in repro.toml, then reprolock lock\n", "")
+    assert cli("init") == (
+        0,
+        "Wrote repro.toml\nNext: reprolock add dataset NAME lakefs://REPOSITORY/BRANCH/PATH/, or reprolock lock without data\n",
+        "",
+    )
     spec = read_spec(tmp_path)
     assert (spec.project.name, spec.lake.endpoint, spec.datasets) == (tmp_path.name, "file:lake", {})
     assert spec.run.command == ("python", "train.py")
     said = cli("init")
     assert (
-        said.err == "error: repro.toml is already there\nhint: edit it, or remove it and run `reprolock init` again\n"
+        said.err
+        == "error: repro.toml is already there\nhint: `reprolock add dataset NAME lakefs://…` adds to it; or remove it and run `reprolock init` again\n"
     )
     assert (said.code, said.out) == (2, "")
 

@@ -41,7 +41,7 @@ def test_a_script_and_its_options(tmp_path: Path, cli: Cli) -> None:
     assert said == (
         0,
         "Wrote repro.toml\nTaken from train.py, requirements.txt\n"
-        "Next: declare a dataset in repro.toml, then reprolock lock\n",
+        "Next: reprolock add dataset NAME lakefs://REPOSITORY/BRANCH/PATH/, or reprolock lock without data\n",
         "warning: --data 'data/train.csv' of train.py looks like a path: name a dataset's or an output's there, such as "
         "{datasets.NAME.path}\n"
         "warning: --api-token of train.py is a secret by its name: pass its variable with run.pass_env\n",

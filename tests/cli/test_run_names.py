@@ -116,3 +116,13 @@ def test_a_shell_completes_them(named: Project) -> None:
     assert complete(f"{at} diff best @l") == ["plain,@latest", "plain,@latest~1"]
     assert complete(f"reprolock sign -C {named.root} {named.record.run_id[:5]}") == [f"plain,{named.record.run_id[:8]}"]
     assert complete(f"{at} audit bundle.z") == ["file,bundle.z"]
+
+
+def test_a_file_that_is_not_there(cli: Cli) -> None:
+    for command in (["show"], ["replay"], ["bundle"]):
+        for name in ("../run.zip", "run.zip", "./artifacts"):
+            assert cli(*command, name) == (
+                2,
+                "",
+                f"error: there is no file or folder {name}\nhint: name a bundle, the folder of a run's artifacts, or a run\n",
+            )

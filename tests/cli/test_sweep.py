@@ -98,6 +98,9 @@ def test_a_grid_of_params_and_data(swept: Project, cli: Cli, tmp_path: Path) -> 
     done = cli("replay", "depth=4, train=exp")
     assert (done.code, "REPRODUCED" in done.out) == (0, True), done.err
     # The same again runs nothing.
+    unmarked = cli("sweep", "--set", "depth=2,4", "--data", "train=main,exp", "--max", "acu")
+    assert unmarked.code == 0 and "best" not in unmarked.out
+    assert "warning: no run of the sweep has a metric acu: none is marked as best\n" in unmarked.err
     again = cli("sweep", "--set", "depth=2,4", "--data", "train=main,exp", "--json")
     assert again.err.splitlines()[0] == "4 runs, 4 of them finished before"
     document = json.loads(again.out)

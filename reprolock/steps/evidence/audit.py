@@ -104,7 +104,8 @@ def require_trusted(folder: Path, trust: Trust) -> None:
 
 
 def require_consistent(folder: Path, record: Record, recorded: Recorded) -> None:
-    """NotReplayable where statements beside a record do not fit it, whatever key signed them. Nothing is said of keys."""
+    """NotReplayable where statements beside a record do not fit it, whatever key signed them. Nothing is said of keys, and
+    a run that was signed by nobody may have been replayed by somebody who signed the verdict."""
     found = read_statements(folder, record, None)
     reasons = (*found.reasons, *_contradictions(found, record, folder, recorded))
     if reasons:
@@ -123,7 +124,8 @@ def _audited(folder: Path, trust: Trust, demand: Demand, more: Sequence[bytes]) 
     record = read_record(folder / RECORD)
     found = read_statements(folder, record, trust, more)
     recorded, broken = _recorded(folder)
-    reasons = [*found.reasons, *_contradictions(found, record, folder, recorded), *broken]
+    unsigned = [found.unsigned] if found.unsigned else []
+    reasons = [*unsigned, *found.reasons, *_contradictions(found, record, folder, recorded), *broken]
     intent, run = _pair(found)
     author = run.key if run else None
     verdicts = _by_others(found, "verdict", trust, author)

@@ -52,11 +52,15 @@ class Line(NamedTuple):
 
 
 class Statements(NamedTuple):
-    """The lines that could be read, why any of them is not to be believed, and what else a person should know."""
+    """The lines that could be read, why any of them is not to be believed, and what else a person should know.
+
+    `unsigned`: why nothing vouches for the run itself, where what stands there was all signed later.
+    """
 
     lines: tuple[Line, ...] = ()
     reasons: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    unsigned: str | None = None
 
 
 class Broken(ValueError):
@@ -78,7 +82,13 @@ def read_statements(folder: Path, record: Record, trust: Trust | None, more: Seq
             said = "it is not a valid statement" if "\n" in str(error) else plain(str(error))
             reasons.append(f"line {number} of {ATTESTATIONS}: {said}")
         known.add(line_digest(data))
-    return Statements(tuple(lines), (*reasons, *_order(lines)), tuple(_remarks(lines, trust)))
+    later = lines and not {"intent", "run"} & {line.kind for line in lines}
+    return Statements(
+        tuple(lines),
+        tuple(reasons if later else (*reasons, *_order(lines))),
+        tuple(_remarks(lines, trust)),
+        f"run {short(record.run_id)} is not signed: {ATTESTATIONS} has only what was signed later" if later else None,
+    )
 
 
 def _line(number: int, data: bytes, record: Record, trust: Trust | None, known: set[str]) -> Line:

@@ -106,7 +106,10 @@ class Sides:
         shown = path.removeprefix("./")
         data = blob_at(self.root, revision, path)
         if data is None:
-            raise UsageError(f"git revision {revision} has no {shown}", hint=f'write "{revision}:PATH/TO/{LOCK}"')
+            raise UsageError(
+                f"{shown} is not committed at git revision {revision}",
+                hint=f'commit it, or write "{revision}:PATH/TO/{LOCK}" where it stands elsewhere',
+            )
         return LockSide(f"{shown} at {revision}", parse_lock(data, f"{shown} at {revision}"))
 
 

@@ -190,7 +190,7 @@ def _cache(machine: Machine) -> Finding:
     return Finding(
         "cache",
         free > _ROOM,
-        True,
-        f"{folder}, {free / 1e9:.1f} GB free",
+        False,  # a lock, a run on small data or an audit needs little
+        f"{folder}, {free / 1e9:.1f} GB free" + ("" if free > _ROOM else f", and {_ROOM / 1e9:.0f} GB are advised"),
         "free some space, or set REPROLOCK_CACHE_DIR to a roomier disk",
     )

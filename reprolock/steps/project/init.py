@@ -49,7 +49,10 @@ def init(root: Path, uri: str | None = None, *, lake: str | None = None, machine
     path = root / NAME
     check_inside(root, NAME)
     if path.exists():
-        raise UsageError(f"{NAME} is already there", hint="edit it, or remove it and run `reprolock init` again")
+        raise UsageError(
+            f"{NAME} is already there",
+            hint="`reprolock add dataset NAME lakefs://…` adds to it; or remove it and run `reprolock init` again",
+        )
     lake = lake_endpoint(root, lake, machine)
     folder = look_at_folder(root)
     data, address = InitResult(path), uri

@@ -91,6 +91,10 @@ class RunFinder:
             raise UsageError(
                 f"{name} is a folder without {RECORD}", hint="name the folder of a run's artifacts, or a run's ID"
             )
+        if name.endswith(".zip") or name.startswith((".", os.sep)):
+            raise UsageError(
+                f"there is no file or folder {name}", hint="name a bundle, the folder of a run's artifacts, or a run"
+            )
         if (ago := _AGO.fullmatch(name)) is None:
             return self.tracker.find(name, self._experiment)
         number = int(ago[1] or 0)

@@ -377,3 +377,26 @@ run_command_line(["-C", {str(tmp_path)!r}, "bundle", {str(made.artifacts)!r}, "-
     reprolock.bundle(tmp_path, str(made.artifacts), target, lake=f"file:{made.lake}", machine=made.machine())
     assert [entry.name for entry in tmp_path.iterdir()] == ["killed.zip"]
     assert target.read_bytes() == mail.bundle.read_bytes()
+
+
+def test_a_verdict_that_was_signed_of_a_run_that_was_not(mail: Mail, empty_mlflow: Path, tmp_path: Path) -> None:
+    """It is replayed again, signed and bundled as any run; an audit says that nothing vouches for the run itself."""
+    database = tmp_path / "mlflow.db"
+    database.write_bytes(empty_mlflow.read_bytes())
+    made = make(tmp_path / "unsigned", f"sqlite:///{database}", tmp_path / "cache")
+    options = ReplayOptions(tracking_uri=made.tracking, lake=f"file:{made.lake}")
+    machine = made.machine(**{SIGNING_KEY: str(mail.keys / "auditor.pem")})
+    root = tmp_path / "root"
+    root.mkdir()
+    for _ in range(2):
+        done = reprolock.replay(root, made.record.run_id, options, machine=machine)
+        assert done.verdict is not None and done.verdict.kind == "REPRODUCED"
+    reprolock.sign(root, made.record.run_id, name="Ada Lovelace", tracking_uri=made.tracking, machine=machine)
+    written = reprolock.bundle(
+        root, made.record.run_id, lake=f"file:{made.lake}", tracking_uri=made.tracking, machine=machine
+    )
+    said = on_bare_machine(root, "audit", str(written.file), "--trust", str(mail.keys / "trust.toml"))
+    assert (said.code, said.out) == (7, "")
+    assert said.err.splitlines()[0] == (
+        f"error: run {made.record.run_id[:12]} is not signed: attestations.jsonl has only what was signed later"
+    )
