@@ -18,7 +18,6 @@ from reprolock.lake.table_schema import Gateway
 from reprolock.model.outcome import Outcome, Output
 from reprolock.model.periods import seconds
 from reprolock.model.record import LeftoverRecord, Record
-from reprolock.model.uri import LakeURI
 from reprolock.model.workspace import Workspace
 from reprolock.steps.evidence.attestations import read_lines
 from reprolock.steps.project.prune import prune
@@ -56,7 +55,6 @@ from reprolock.steps.running.opening import (
 )
 from reprolock.steps.running.outputs import Measured, measure_outputs
 from reprolock.steps.running.workspace import s3_access
-from reprolock.tracker.encoding.name import NamedRef, telling_name
 from reprolock.tracker.protocol import ATTESTATIONS
 
 
@@ -131,20 +129,10 @@ def _tracking(attempt: Attempt, run_id: str) -> dict[str, str]:
 def _create(attempt: Attempt, journal: Journal, started: datetime) -> str:
     """The MLflow run, tagged with the name that the journal has for it: killed in between, it is found by that."""
     try:
-        return attempt.reporter.create(
-            attempt.context.spec, attempt.options.name or _telling_name(attempt), started, journal.run_id
-        )
+        return attempt.reporter.create(attempt.context.spec, attempt.options.name, started, journal.run_id)
     except BaseException as error:
         journal.close() if isinstance(error, ReprolockError) else journal.release()
         raise
-
-
-def _telling_name(attempt: Attempt) -> str | None:
-    context, what_if = attempt.context, attempt.ready.sources.what_if
-    read = [
-        NamedRef(pin.name, LakeURI.parse(pin.uri).ref, pin.commit, pin.name in what_if.data) for pin in context.pins
-    ]
-    return telling_name(what_if.params, context.spec.params, read)
 
 
 def _publication(attempt: Attempt, run_id: str, undo: ExitStack) -> Publication | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from reprolock.model.record import CodeRecord, DatasetRecord, Record
 from reprolock.model.uri import LakeURI
+from reprolock.tracker.encoding.name import name_of
 from reprolock.tracker.protocol import LAKE_TAG_TAG, PARENT_TAG, REPLAY_OF_TAG, RUN_ID_TAG
 
 VALUE_LENGTH = 5000
@@ -44,6 +45,8 @@ def tags_of(record: Record) -> dict[str, str]:
         tags[REPLAY_OF_TAG] = record.replay_of
     if record.parent is not None:
         tags[PARENT_TAG] = record.parent
+    if record.status == "RUNNING" and record.run_name is None and (name := name_of(record)) is not None:
+        tags["mlflow.runName"] = name  # not when the run is made: only an opening record was searched for secrets
     if record.ending is not None:
         tags["reprolock.ending"] = record.ending.reason
     return {name: value[:VALUE_LENGTH] for name, value in tags.items()}
