@@ -99,7 +99,7 @@ def test_a_damaged_record_here_is_read_from_mlflow(ran: Project, cli) -> None:
         ("0123456789", 'no run "0123456789" in MLflow at {uri} (the default of mlflow.tracking_uri)'),
         ("abc", 'no run "abc" in MLflow at {uri} (the default of mlflow.tracking_uri)'),
         ("@latest~1", "@latest~1 is not there: this folder has only 1 run"),
-        ("../../etc", 'no run "../../etc" in MLflow at {uri} (the default of mlflow.tracking_uri)'),
+        ("../../etc", "there is no file or folder ../../etc"),
     ],
 )
 def test_no_such_run(ran: Project, cli, run: str, message: str) -> None:
