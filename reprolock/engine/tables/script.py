@@ -148,6 +148,10 @@ def copy(spark: SparkSession, url: str, to: str) -> dict[str, Any]:
 
 
 def _copy_from_server(spark: SparkSession, url: str, to: str) -> dict[str, Any]:
+    """By the session, for a client has no file system of the server's. Refused for a path that is not below the address: what a
+    server answers is foreign, and is written nowhere but below `to`."""
+    from row_encoding import Refused  # this needs pyspark
+
     files = (
         spark.read.format("binaryFile")
         .option("recursiveFileLookup", "true")
@@ -155,6 +159,8 @@ def _copy_from_server(spark: SparkSession, url: str, to: str) -> dict[str, Any]:
     )
     for row in files.select("path", "content").toLocalIterator():
         name = posixpath.relpath(row.path, url)
+        if ".." in name.split("/"):
+            raise Refused(f"the server answers with {row.path}, which is not below {url}")
         os.makedirs(os.path.dirname(os.path.join(to, name)), exist_ok=True)
         with open(os.path.join(to, name) if name != "." else to, "wb") as stream:
             stream.write(row.content)
