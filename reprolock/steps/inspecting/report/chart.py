@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 420, 240
-LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 34
+LEFT, RIGHT = 62, 16
+_TOP, _BOTTOM = 14, 34
 _MOST_LABELS = 8
 
 
@@ -47,14 +48,11 @@ class Point(NamedTuple):
 
 def chart(title: str, labels: Sequence[str], points: Sequence[Point]) -> Chart:
     """The values of the axis stand side by side in their order, whatever is between them."""
-    low, high = room([point.value for point in points])
+    up, labels_up = upright([point.value for point in points])
     step = (WIDTH - LEFT - RIGHT) / len(labels)
 
     def across(position: int) -> float:
         return round(LEFT + step * (position + 0.5), 1)
-
-    def up(value: float) -> float:
-        return round(TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low), 1)
 
     dots = tuple(Dot(across(point.position), up(point.value), point.told, point.best) for point in points)
     by_position: dict[int, list[float]] = {}
@@ -67,15 +65,21 @@ def chart(title: str, labels: Sequence[str], points: Sequence[Point]) -> Chart:
         dots,
         " ".join(f"{x},{y}" for x, y in means),
         tuple(Label(across(at), _cut(text)) for at, text in enumerate(labels) if at % every == 0),
-        tuple(Label(up(value), f"{value:.3g}") for value in (low + (high - low) * part / 4 for part in range(5))),
+        labels_up,
     )
 
 
-def room(values: Sequence[float]) -> tuple[float, float]:
-    """The least and the greatest value of an axis: those that are there, and some room around them."""
+def upright(values: Sequence[float]) -> tuple[Callable[[float], float], tuple[Label, ...]]:
+    """The axis that goes up: where a value stands on it, and its labels. There is some room around the values."""
     low, high = min(values), max(values)
     span = high - low or abs(high) or 1.0
-    return low - 0.08 * span, high + 0.08 * span
+    low, high = low - 0.08 * span, high + 0.08 * span
+
+    def up(value: float) -> float:
+        return round(_TOP + (HEIGHT - _TOP - _BOTTOM) * (high - value) / (high - low), 1)
+
+    ticks = (low + (high - low) * part / 4 for part in range(5))
+    return up, tuple(Label(up(value), f"{value:.3g}") for value in ticks)
 
 
 def _cut(text: str) -> str:

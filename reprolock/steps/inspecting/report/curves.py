@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import NamedTuple
 
-from reprolock.steps.inspecting.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Label, room
+from reprolock.steps.inspecting.report.chart import LEFT, RIGHT, WIDTH, Label, upright
 
 _MOST_POINTS = 300
 """More than a picture of this width can show."""
@@ -46,13 +46,10 @@ def curve_chart(title: str, series: Sequence[Series], kinds: int) -> CurveChart 
     if not points:
         return None
     first, last = min(step for step, _ in points), max(step for step, _ in points)
-    low, high = room([value for _, value in points])
+    up, labels_up = upright([value for _, value in points])
 
     def across(step: float) -> float:
         return round(LEFT + (WIDTH - LEFT - RIGHT) * (step - first) / ((last - first) or 1), 1)
-
-    def up(value: float) -> float:
-        return round(TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low), 1)
 
     curves = tuple(
         Curve(" ".join(f"{across(step)},{up(value)}" for step, value in each.values), each.told, number % kinds)
@@ -64,7 +61,7 @@ def curve_chart(title: str, series: Sequence[Series], kinds: int) -> CurveChart 
         title,
         curves,
         tuple(Label(across(step), str(step)) for step in dict.fromkeys(ends)),
-        tuple(Label(up(value), f"{value:.3g}") for value in (low + (high - low) * part / 4 for part in range(5))),
+        labels_up,
     )
 
 
