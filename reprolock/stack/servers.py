@@ -14,9 +14,9 @@ from typing import NamedTuple
 from reprolock.stack.files import Keys
 
 HOST = "127.0.0.1"
-BUCKETS = ("lakefs", "mlflow")
+_BUCKETS = ("lakefs", "mlflow")
 REGION = "us-east-1"
-ATTRIBUTES = "attributes"
+_ATTRIBUTES = "attributes"
 """Where VersityGW keeps what S3 knows of an object, beside its data: a file system need not keep extended attributes."""
 STORAGE = "s3://lakefs/"
 """Where the repositories of the stack's lakeFS may keep their objects."""
@@ -43,13 +43,15 @@ class Site(NamedTuple):
 
 
 class Server(NamedTuple):
-    """`name` is that of options and folders, `title` the one for people. `health` answers 200 when it is ready."""
+    """`name` is that of options and folders, `title` the one for people. `health` answers 200 when it is ready. `folders`, below
+    the stack's, have to be there before it starts."""
 
     name: str
     title: str
     health: str
     arguments: Callable[[Site], list[str]]
     variables: Callable[[Site], dict[str, str]]
+    folders: tuple[str, ...] = ()
 
 
 def endpoint(port: int) -> str:
@@ -76,7 +78,7 @@ def _minio_variables(site: Site) -> dict[str, str]:
 
 def _versitygw_arguments(site: Site) -> list[str]:
     options = ["--port", f"{HOST}:{site.ports['store']}", "--region", REGION, "--health", "/health", "--quiet"]
-    beside = site.folder / "store" / ATTRIBUTES
+    beside = site.folder / "store" / _ATTRIBUTES
     return [str(site.programs["store"]), *options, "posix", "--sidecar", str(beside), str(site.data)]
 
 
@@ -140,11 +142,23 @@ def _mlflow_variables(site: Site) -> dict[str, str]:
     }
 
 
+def _buckets(store: str) -> tuple[str, ...]:
+    """Of both stores, a folder below their data is a bucket."""
+    return tuple(f"store/{store}/{bucket}" for bucket in _BUCKETS)
+
+
 STORES = {
-    "minio": Server("store", "MinIO", "/minio/health/ready", _minio_arguments, _minio_variables),
-    "versitygw": Server("store", "VersityGW", "/health", _versitygw_arguments, _versitygw_variables),
+    "minio": Server("store", "MinIO", "/minio/health/ready", _minio_arguments, _minio_variables, _buckets("minio")),
+    "versitygw": Server(
+        "store",
+        "VersityGW",
+        "/health",
+        _versitygw_arguments,
+        _versitygw_variables,
+        (*_buckets("versitygw"), f"store/{_ATTRIBUTES}"),
+    ),
 }
-"""The object stores, by the name of their program. Of both, a folder below their data is a bucket."""
+"""The object stores, by the name of their program."""
 NAMES = ("store", "lakefs", "mlflow")
 
 

@@ -33,7 +33,7 @@ from reprolock.stack.files import (
 from reprolock.stack.ports import choose_ports
 from reprolock.stack.process import answers, end, is_running, launch, tail
 from reprolock.stack.programs import find_programs
-from reprolock.stack.servers import ATTRIBUTES, BUCKETS, NAMES, STORES, Server, Site, endpoint, servers_on
+from reprolock.stack.servers import NAMES, STORES, Server, Site, endpoint, servers_on
 from reprolock.steps.project.machine import Machine
 
 START_SECONDS = 90.0
@@ -220,11 +220,9 @@ def _start_missing(
     programs = find_programs(store, machine, install=install, tell=tell)
     known = read_keys(folder)
     keys = known or make_keys(root)
-    for bucket in BUCKETS:
-        make_folder(root, "store", store, bucket)  # a folder of the store's own is a bucket
+    for path in (path for server in servers for path in server.folders):
+        make_folder(root, path)
     site = Site(folder, store, chosen, keys, programs)
-    if store == "versitygw":
-        make_folder(root, "store", ATTRIBUTES)
     begun: list[Server] = []
     try:
         for server in missing:
