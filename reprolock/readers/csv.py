@@ -39,10 +39,7 @@ class _Part(NamedTuple):
 
 def read(source: Source) -> Any:
     """The rows of all files. UsageError for what Spark reads otherwise."""
-    source.check_options(KNOWN)
-    settings = settings_of(source)
-    parts = _parts(source, settings, find_files(source))
-    names = _names(source, settings, parts)
+    settings, parts, names = _begun(source, find_files(source))
     tables = [_table(source, settings, part, names) for part in parts]
     made = joined(source, [part.file for part in parts], [pa.table(table.columns, names) for table in tables])
     _check_names(source, made.column_names)
@@ -55,19 +52,19 @@ def read(source: Source) -> Any:
 
 def header(source: Source, files: list[DataFile]) -> list[str]:
     """The columns' names by the files' first lines. UsageError where Spark would have others."""
-    source.check_options(KNOWN)
-    settings = settings_of(source)
-    names = _names(source, settings, _parts(source, settings, files))
+    _, _, names = _begun(source, files)
     _check_names(source, names)
     return names
 
 
-def _parts(source: Source, settings: Settings, files: list[DataFile]) -> list[_Part]:
-    """The files that have a line that counts. UsageError where none has."""
+def _begun(source: Source, files: list[DataFile]) -> tuple[Settings, list[_Part], list[str]]:
+    """How the files are read, those that have a line that counts, and their columns' names. UsageError where none has."""
+    source.check_options(KNOWN)
+    settings = settings_of(source)
     parts = [part for file in files if (part := _opened(source, settings, file)) is not None]
     if not parts:
         raise source.refusal("files without a single line")
-    return parts
+    return settings, parts, _names(source, settings, parts)
 
 
 def _opened(source: Source, settings: Settings, file: DataFile) -> _Part | None:

@@ -45,8 +45,9 @@ def find_files(source: Source) -> list[DataFile]:
 
 
 def select_files(source: Source, names: Iterable[tuple[str, ...]]) -> list[DataFile]:
-    """The same of a listing: `names` are the segments of files' names below the path, in any order. Errors as `find_files`."""
-    found = sorted((path for path in names if not any(map(is_hidden, path))), key=_java_order)
+    """The same of a listing: `names` are the segments, below the path, of the names of files that are not hidden, in any order.
+    Errors as `find_files`."""
+    found = sorted(names, key=_java_order)
     if source.flag("recursivefilelookup"):
         files = [DataFile(source.path.joinpath(*names)) for names in found]
     elif any("=" in name for names in found for name in names[:-1]):
