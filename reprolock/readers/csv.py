@@ -17,7 +17,7 @@ import pyarrow.csv
 
 from reprolock.readers import csv_shape
 from reprolock.readers.csv_lines import Irregular, header_tokens, tables_of_lines
-from reprolock.readers.csv_settings import KNOWN, Settings, settings_of
+from reprolock.readers.csv_settings import Settings, settings_of
 from reprolock.readers.files import DataFile, content, find_files, is_compressed
 from reprolock.readers.infer import Unclear, infer
 from reprolock.readers.partitions import joined
@@ -39,7 +39,8 @@ class _Part(NamedTuple):
 
 def read(source: Source) -> Any:
     """The rows of all files. UsageError for what Spark reads otherwise."""
-    settings, parts, names = _begun(source, find_files(source))
+    settings = settings_of(source)
+    parts, names = _begun(source, settings, find_files(source))
     tables = [_table(source, settings, part, names) for part in parts]
     made = joined(source, [part.file for part in parts], [pa.table(table.columns, names) for table in tables])
     _check_names(source, made.column_names)
@@ -52,19 +53,17 @@ def read(source: Source) -> Any:
 
 def header(source: Source, files: list[DataFile]) -> list[str]:
     """The columns' names by the files' first lines. UsageError where Spark would have others."""
-    _, _, names = _begun(source, files)
+    _, names = _begun(source, settings_of(source), files)
     _check_names(source, names)
     return names
 
 
-def _begun(source: Source, files: list[DataFile]) -> tuple[Settings, list[_Part], list[str]]:
-    """How the files are read, those that have a line that counts, and their columns' names. UsageError where none has."""
-    source.check_options(KNOWN)
-    settings = settings_of(source)
+def _begun(source: Source, settings: Settings, files: list[DataFile]) -> tuple[list[_Part], list[str]]:
+    """The files that have a line that counts, and their columns' names. UsageError where none has."""
     parts = [part for file in files if (part := _opened(source, settings, file)) is not None]
     if not parts:
         raise source.refusal("files without a single line")
-    return settings, parts, _names(source, settings, parts)
+    return parts, _names(source, settings, parts)
 
 
 def _opened(source: Source, settings: Settings, file: DataFile) -> _Part | None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from reprolock.readers.source import Source
 
-KNOWN = (
+_KNOWN = (
     "header",
     "inferschema",
     "sep",
@@ -61,7 +61,8 @@ class Settings(NamedTuple):
 
 
 def settings_of(source: Source) -> Settings:
-    """UsageError names an option whose value only Spark understands."""
+    """UsageError names an option, or a value of one, that only Spark understands."""
+    source.check_options(_KNOWN)
     source.check_encoding()
     given = source.options
     mode = given.get("mode", "PERMISSIVE").upper()
