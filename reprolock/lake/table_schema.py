@@ -2,7 +2,7 @@
 
 In: where the data is and how it is read. Out: the fields of Spark's schema JSON and, where the format itself says it,
 how many rows there are; the record keeps both. What a file holds is told by `readers`, which has Spark's rules: columns
-that it refuses are not known. Credentials stay in memory.
+that it refuses are not known.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from reprolock.errors import UsageError
+from reprolock.lake.s3_gateway import Gateway, opener, storage_options
 from reprolock.readers.files import DataFile, find_files, is_compressed, select_files
 from reprolock.readers.source import Source, declared
 
@@ -45,15 +45,6 @@ _IMAGE = (
     ("data", "binary"),
 )
 """What Spark's sources of these names always give."""
-
-
-@dataclass(frozen=True)
-class Gateway:
-    """The S3 side of a lakeFS server and the credentials that may go to it. Its text form shows no secret."""
-
-    endpoint: str
-    access_key_id: str = field(repr=False)
-    secret_access_key: str = field(repr=False)
 
 
 class DataObject(NamedTuple):
@@ -144,7 +135,7 @@ def _look(
     if not (holding := [file for file in files if sizes[file.path]]):
         raise source.refusal("files without data")
     few = max(len(holding), len(objects or ())) <= MOST_FILES
-    return _Look(source, holding, few, sizes, _opener(gateway))
+    return _Look(source, holding, few, sizes, opener(gateway))
 
 
 def _delta(url: str, options: Mapping[str, str], gateway: Gateway | None) -> Shape:
@@ -156,7 +147,7 @@ def _delta(url: str, options: Mapping[str, str], gateway: Gateway | None) -> Sha
         return Shape()
     # delta-rs takes an address and decodes it, where Hadoop and pyarrow take names literally.
     address = f"s3://{quote(url.removeprefix('s3a://'))}" if url.startswith("s3a://") else url
-    table = deltalake.DeltaTable(address, version=version, storage_options=_storage_options(gateway))
+    table = deltalake.DeltaTable(address, version=version, storage_options=storage_options(gateway))
     told = _DELETION_VECTORS not in (table.protocol().reader_features or ())
     counts = table.get_add_actions().column("num_records").to_pylist() if told else [None]
     columns = tuple(json.loads(table.schema().to_json())["fields"])
@@ -281,40 +272,5 @@ def _columns(look: _Look, found: Sequence[tuple[str, Any]]) -> tuple[dict[str, A
 _LOOKS: dict[str, Callable[[_Look], Shape]] = {"parquet": _parquet, "orc": _orc, "csv": _csv, "json": _json}
 
 
-def _opener(gateway: Gateway | None) -> Callable[[DataFile], Any]:
-    """Opens a file for reading; of a lakeFS server through one file system, which threads may share."""
-    import pyarrow.fs  # see read_shape
-
-    if gateway is None:
-        return lambda file: pyarrow.OSFile(str(file.path))
-    parts = urlsplit(gateway.endpoint)
-    s3 = pyarrow.fs.S3FileSystem(
-        access_key=gateway.access_key_id,
-        secret_key=gateway.secret_access_key,
-        endpoint_override=parts.netloc,
-        scheme=parts.scheme,
-        region="us-east-1",
-        connect_timeout=5,
-        request_timeout=30,
-    )
-    return lambda file: s3.open_input_file(str(file.path))
-
-
 def _column(name: str, type: Any) -> dict[str, Any]:
     return {"name": name, "type": type, "nullable": True, "metadata": {}}
-
-
-def _storage_options(gateway: Gateway | None) -> dict[str, str] | None:
-    """For delta-rs, which otherwise would take credentials and a region from wherever this machine has some."""
-    if gateway is None:
-        return None
-    return {
-        "AWS_ENDPOINT_URL": gateway.endpoint,
-        "AWS_ACCESS_KEY_ID": gateway.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": gateway.secret_access_key,
-        "AWS_REGION": "us-east-1",
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "false",
-        "timeout": "30s",
-        "connect_timeout": "5s",
-    }

@@ -18,7 +18,8 @@ import services
 from pyarrow import csv
 from recorded import COMMIT
 
-from reprolock.lake.table_schema import MOST_FILES, DataObject, Gateway, Shape, read_shape
+from reprolock.lake.s3_gateway import Gateway
+from reprolock.lake.table_schema import MOST_FILES, DataObject, Shape, read_shape
 
 TABLE = pa.table(
     {

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 
 from reprolock.lake.protocol import Lake
-from reprolock.lake.table_schema import MOST_FILES, DataObject, Gateway, read_shape
+from reprolock.lake.s3_gateway import Gateway
+from reprolock.lake.table_schema import MOST_FILES, DataObject, read_shape
 from reprolock.model.lock import DatasetPin
 from reprolock.model.record import DatasetRecord, Record
 from reprolock.readers.files import is_hidden

@@ -14,7 +14,7 @@ from reprolock.engine.process import find_program
 from reprolock.errors import MachineError, ReprolockError
 from reprolock.files.journal import Journal
 from reprolock.files.outputs import put_in_place
-from reprolock.lake.table_schema import Gateway
+from reprolock.lake.s3_gateway import Gateway
 from reprolock.model.outcome import Outcome, Output
 from reprolock.model.periods import seconds
 from reprolock.model.record import LeftoverRecord, Record
