@@ -16,8 +16,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -377,3 +379,15 @@ def start_spark_connect(folder: Path, jars: Sequence[Path], **conf: str) -> Serv
     server.start()
     used["Spark Connect"] = pyspark.__version__
     return server
+
+
+@contextmanager
+def killed(server: Server, *, back_after: float) -> Iterator[None]:
+    """Kill a server; it comes back on the same port after some seconds, or at the end of the block."""
+    server.stop(signal.SIGKILL)
+    back = threading.Timer(back_after, server.start)
+    back.start()
+    try:
+        yield
+    finally:
+        back.join()

@@ -1,13 +1,9 @@
-"""A real lakeFS that fails: killed and restarted in the middle of things, its storage down, uploads cut off.
-
-The servers here are the module's own, for they are killed.
-"""
+"""A real lakeFS that fails: killed and restarted in the middle of things, its storage down, uploads cut off."""
 
 from __future__ import annotations
 
 import io
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,24 +19,6 @@ from reprolock.lake.lakefs.transport import Patience
 HASTE = Patience(pause=0.01)
 
 pytestmark = pytest.mark.live
-
-
-@pytest.fixture(scope="module")
-def storage(
-    object_store: services.ObjectStore, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[services.ObjectStore]:
-    own = services.start_store(tmp_path_factory.mktemp("store-faults"))
-    yield own
-    own.server.stop()
-
-
-@pytest.fixture(scope="module")
-def server(
-    lakefs: services.LakeFS, storage: services.MinIO, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[services.LakeFS]:
-    own = services.start_lakefs(tmp_path_factory.mktemp("lakefs-faults"), storage)
-    yield own
-    own.server.stop()
 
 
 def open_lake(server: services.LakeFS, patience: Patience = Patience(), page: int = 1000) -> LakeFSLake:
@@ -64,18 +42,6 @@ def repository(lake: LakeFSLake, request: pytest.FixtureRequest) -> str:
 
 
 @contextmanager
-def killed(server: services.Server, *, back_after: float) -> Iterator[None]:
-    """Kill a server; it comes back on the same port after some seconds, or at the end of the block."""
-    server.stop(signal.SIGKILL)
-    back = threading.Timer(back_after, server.start)
-    back.start()
-    try:
-        yield
-    finally:
-        back.join()
-
-
-@contextmanager
 def down(server: services.Server) -> Iterator[None]:
     """A server that is not there during the block."""
     server.stop(signal.SIGKILL)
@@ -96,7 +62,7 @@ def test_a_restart_in_the_middle_of_a_listing(lake: LakeFSLake, server: services
     expected = list(lake.list(repository, head))
     listing = open_lake(server, page=4).list(repository, head)
     begun = [next(listing) for _ in range(3)]
-    with killed(server.server, back_after=0.5):
+    with services.killed(server.server, back_after=0.5):
         assert begun + list(listing) == expected
 
 
@@ -117,7 +83,7 @@ def test_a_restart_in_the_middle_of_a_read(lake: LakeFSLake, server: services.La
     head = lake.commit(repository, "main", "large").id
     with lake.open(repository, head, "large") as stream:
         begun = stream.read(1000)
-        with killed(server.server, back_after=0.5):
+        with services.killed(server.server, back_after=0.5):
             assert begun + stream.read() == data
 
 
@@ -126,7 +92,7 @@ def test_an_object_that_changed_while_it_was_read(lake: LakeFSLake, server: serv
     with lake.open(repository, "main", "large") as stream:
         stream.read(1000)
         lake.put(repository, "main", "large", io.BytesIO(b"b" * (64 << 20)))
-        with killed(server.server, back_after=0.5), pytest.raises(ServiceError) as caught:
+        with services.killed(server.server, back_after=0.5), pytest.raises(ServiceError) as caught:
             stream.read()
     assert caught.value.message == (f"the connection to {server.endpoint} broke, and the object has changed meanwhile")
 
@@ -135,9 +101,9 @@ def test_a_restart_of_the_storage_behind_lakefs(
     lake: LakeFSLake, storage: services.MinIO, repository: str, tmp_path: Path
 ) -> None:
     head = fill(lake, repository, 1)
-    with killed(storage.server, back_after=0.5), lake.open(repository, head, "data/00") as stream:
+    with services.killed(storage.server, back_after=0.5), lake.open(repository, head, "data/00") as stream:
         assert stream.read() == b"0"
-    with killed(storage.server, back_after=0.5):
+    with services.killed(storage.server, back_after=0.5):
         assert lake.put(repository, "main", "more", io.BytesIO(b"1")).size == 1
 
 
@@ -190,7 +156,7 @@ def test_a_file_upload_outlives_a_restart(
 ) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"x" * 1000)
-    with killed(server.server, back_after=0.5):
+    with services.killed(server.server, back_after=0.5):
         assert lake.put(repository, "main", "file", file).size == 1000
 
 

@@ -15,32 +15,11 @@ from breakable_proxy import BreakableProxy, breakable_proxy
 from command_line import Cli
 from project import Project, wait_for
 from publishing import WHOLE, Site, meanwhile
-from test_lakefs_faults import killed
 
 from reprolock.errors import LakeRefused
 from reprolock.lake.open import open_lake
 
 pytestmark = pytest.mark.live
-
-
-@pytest.fixture(scope="module")
-def storage(
-    object_store: services.ObjectStore, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[services.ObjectStore]:
-    """A MinIO of the module's own, for it is killed."""
-    own = services.start_store(tmp_path_factory.mktemp("store-publish"))
-    yield own
-    own.server.stop()
-
-
-@pytest.fixture(scope="module")
-def server(
-    lakefs: services.LakeFS, storage: services.MinIO, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[services.LakeFS]:
-    """A lakeFS on it, which is killed too."""
-    own = services.start_lakefs(tmp_path_factory.mktemp("lakefs-publish"), storage)
-    yield own
-    own.server.stop()
 
 
 @pytest.fixture
@@ -140,7 +119,7 @@ def test_a_restart_in_the_middle(site: Site, server: services.LakeFS, storage: s
 
     def kill_it() -> None:
         wait_for(lambda: any(sum(1 for _ in site.lake.list(site.repository, name)) > 20 for name in site.own_branches))
-        with killed((server if who == "lakeFS" else storage).server, back_after=1):
+        with services.killed((server if who == "lakeFS" else storage).server, back_after=1):
             pass
 
     with ThreadPoolExecutor(1) as pool:
