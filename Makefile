@@ -1,4 +1,4 @@
-# Two commands: `make demo` shows the main job on real data, `make test` runs every test.
+# Two commands: `make demo` shows the main job on real data, `make test` runs the tests.
 # Both install what they need below .venv and .cache, from the package registries alone.
 
 PYTHON ?= python3
@@ -9,9 +9,10 @@ CACHE ?= $(HOME)/.cache/reprolock-dev
 MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 # Tests of what is decided without Spark, MLflow or a server.
 FAST := tests/test_architecture.py tests/model tests/files tests/property tests/lake/git tests/environment/code tests/steps/locking tests/steps/inputs
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(CACHE)/bin:$(PATH)
 
-.PHONY: help install minio check dist test test-fast test-laws test-matrix test-store docs reference large demo demo-stack campaign bench schemas relock clean
+.PHONY: help install minio check dist test test-long test-fast test-laws test-matrix test-store docs reference large demo demo-stack campaign bench schemas relock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,11 +43,14 @@ dist: install ## Build the sdist and the wheel, check them, and run reprolock fr
 	@$(BIN)/twine check --strict dist/*
 	@$(BIN)/python .ci/wheel_alone.py dist/*.whl
 
-test: install minio ## Run every test; says at the end which real services it ran against
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+test: install minio ## Run the tests; says at the end which real services they ran against
+	@$(PYTEST) -m "not long" $(PYTEST_ARGS)
+
+test-long: install minio ## Run the tests that take minutes each: clusters, versions of services, whole guides; CI runs both
+	@$(PYTEST) -m long $(PYTEST_ARGS)
 
 test-fast: install ## The tests that need no Spark, no MLflow and no server
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not spark and not live" $(FAST) $(PYTEST_ARGS)
+	@$(PYTEST) -m "not spark and not live" $(FAST) $(PYTEST_ARGS)
 
 test-laws: install ## Look for a value that breaks a law: other values each time, and many of them
 	@REPROLOCK_LAWS=explore $(BIN)/python -m pytest tests/property tests/model -m property $(PYTEST_ARGS)

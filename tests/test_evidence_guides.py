@@ -42,6 +42,7 @@ def execute(lines: list[str], folder: Path, home: Path, *, alone: bool = False) 
     return done.stdout
 
 
+@pytest.mark.long
 def test_authors_and_then_auditors(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
     project.spec(SPEC + '\n[evidence]\nsign = true\nhold = "10y"\n')
     project.script(TRAIN)

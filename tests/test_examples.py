@@ -73,6 +73,7 @@ def test_one_change_and_all_else_constant(tmp_path: Path, bare: None) -> None:
         ]
 
 
+@pytest.mark.long
 def test_pictures_and_an_unmodified_script(tmp_path: Path, bare: None) -> None:
     assert "reprolock" not in re.sub(
         r'""".*?"""', "", (EXAMPLES / "pictures" / "palette.py").read_text(), flags=re.DOTALL
@@ -94,6 +95,7 @@ def test_pictures_and_an_unmodified_script(tmp_path: Path, bare: None) -> None:
 
 @pytest.mark.live
 @pytest.mark.spark
+@pytest.mark.long
 def test_a_table(tmp_path: Path, bare: None, lakefs: services.LakeFS) -> None:
     said = follow("table", tmp_path, {**lakefs.lakectl, "STORAGE": f"{lakefs.storage}clinic"})
     run = recorded(tmp_path, "clinic")["first"]

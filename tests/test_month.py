@@ -108,6 +108,7 @@ def month(
     return Month(project, cli, tmp_path_factory.mktemp("runner"), monkeypatch)
 
 
+@pytest.mark.long
 def test_a_month_of_work(month: Month) -> None:
     merges = 0
     for day in range(10):

@@ -17,7 +17,12 @@ from reprolock.cli.main import reprolock as command_line
 from reprolock.files.spec_file import parse_spec
 
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in documents()}
-SESSIONS = [(name, session) for name, text in TEXTS.items() for session in sessions(text)]
+LONG = ("docs/guides/first-hour.md",)
+SESSIONS = [
+    pytest.param(name, session, marks=pytest.mark.long if name in LONG else ())
+    for name, text in TEXTS.items()
+    for session in sessions(text)
+]
 BLOCKS = [(name, block) for name, text in TEXTS.items() for block in blocks(text)]
 
 

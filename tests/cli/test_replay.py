@@ -861,6 +861,7 @@ def test_diverged_says_what_differs_in_the_environment(auditor: Auditor, made: M
     assert (said.code, lines[start + 1]) == (6, f"  packages: Python 3.11.0 → {made.record.environment.python}")
 
 
+@pytest.mark.long
 def test_other_jars_and_another_java(
     project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from spark_session import DELTA
 
 from reprolock.model.executors import executor_differences
 
-pytestmark = [pytest.mark.live, pytest.mark.spark]
+pytestmark = [pytest.mark.live, pytest.mark.spark, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

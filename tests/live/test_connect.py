@@ -15,7 +15,7 @@ from spark_session import DELTA, SparkParts
 
 from reprolock.model.executors import executor_differences
 
-pytestmark = [pytest.mark.live, pytest.mark.spark]
+pytestmark = [pytest.mark.live, pytest.mark.spark, pytest.mark.long]
 
 DELTA_SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",

@@ -25,7 +25,7 @@ from spark_session import DELTA
 from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.long]
 
 FORMATS = ("delta", "parquet", "csv", "json", "orc", "avro", "text", "binary", "image")
 FRAME = pandas.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "ü"]})

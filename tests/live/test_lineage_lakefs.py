@@ -25,7 +25,7 @@ from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.lineage import Read
 
-pytestmark = [pytest.mark.live, pytest.mark.spark]
+pytestmark = [pytest.mark.live, pytest.mark.spark, pytest.mark.long]
 
 ODD = "blank [x] {y} ünïcode %20+#&=;"
 SPEC = """\

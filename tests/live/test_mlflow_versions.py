@@ -14,7 +14,7 @@ from other_versions import environment, version
 from path_proxy import under_a_path
 from project import Project, lines_of
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.long]
 
 VERSIONS = {"2.22": ("mlflow==2.22.*", "sqlalchemy<2.1"), "newest": ("mlflow>=3.1,<4",)}
 """MLflow 2 asks for any SQLAlchemy 2 and does not load with 2.1."""

@@ -13,7 +13,7 @@ from other_versions import environment, version
 from packaging.requirements import Requirement
 from project import Project
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.long]
 ROOT = Path(__file__).parents[2]
 
 

@@ -23,7 +23,7 @@ from reprolock.engine.process_tree import MARKER
 from reprolock.stack.files import read_keys, stack_folder
 from reprolock.stack.verbs import down, status, up, variables
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.long]
 ROOT = Path(__file__).parents[2]
 SPEC = """\
 [project]

@@ -16,7 +16,7 @@ from reprolock.engine.spark import S3Access, plan_spark
 from reprolock.lake.open import open_lake
 from reprolock.model.spec_spark import SparkSpec
 
-pytestmark = [pytest.mark.live, pytest.mark.spark]
+pytestmark = [pytest.mark.live, pytest.mark.spark, pytest.mark.long]
 
 REPOSITORY = "spark-reads"
 ODD = "blank [x] {y} ünïcode %20+#"

@@ -20,7 +20,7 @@ from reprolock.engine.tables.run import Spark, Table, digest_tables
 from reprolock.lake.open import open_lake
 from reprolock.model.table import TableDigest
 
-pytestmark = [pytest.mark.live, pytest.mark.spark]
+pytestmark = [pytest.mark.live, pytest.mark.spark, pytest.mark.long]
 
 VERSIONS = {
     "3.5.9": "io.delta:delta-spark_2.12:3.3.2",

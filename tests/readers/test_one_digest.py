@@ -18,7 +18,7 @@ from written import written
 from reprolock.engine.tables.run import Spark, Table, digest_tables
 from reprolock.model.table import TableDigest, TableProblem
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.long]
 
 TABLES = [
     case for case in (*written(), *hunted()) if case.format not in ("json", "binary", "image") and case.glob is None

@@ -143,6 +143,7 @@ def create_at(uri: str, home: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.long
 def test_a_file_of_another_mlflow(tmp_path: Path) -> None:
     file = tmp_path / "mlflow.db"
     assert create_in(file, tmp_path) == ["32"]

@@ -69,6 +69,7 @@ def fill(lake: Lake, repository: str, source: Path) -> None:
 
 
 @pytest.mark.spark
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["embedded", pytest.param("lakefs", marks=pytest.mark.live)])
 def test_a_spark_run(
     kind: str,
