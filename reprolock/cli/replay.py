@@ -265,10 +265,9 @@ def _end(answers: list[Replayed]) -> None:
         raise Interrupted(f"the replay was ended: {last.ending.reason}", signal_number=signal)
     for answer in answers:
         if answer.verdict is not None and answer.verdict.kind == "NOT REPLAYABLE":
-            compared = any(rule.get("compare") != "none" for rule in answer.recorded.rules.values())
-            hint = f"what was found is in {answer.folder}" if compared else _DECLARE
             raise NotReplayable(
-                f"run {answer.recorded.run_id[:8]} is not replayable: {answer.verdict.reason}", hint=hint
+                f"run {answer.recorded.run_id[:8]} is not replayable: {answer.verdict.reason}",
+                hint=f"what was found is in {answer.folder}",
             )
     for answer in answers:
         if answer.verdict is None and answer.replay.status not in ("FINISHED", "RUNNING"):
@@ -285,6 +284,3 @@ def _verdict(error: NotReplayable) -> dict[str, object]:
     from reprolock.model.verdict import not_replayable  # only where it is printed
 
     return not_replayable(str(error)).model_dump(mode="json")
-
-
-_DECLARE = "declare outputs, and metrics under [metrics], that decide a verdict"

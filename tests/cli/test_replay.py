@@ -794,16 +794,28 @@ def test_a_run_that_failed(project: Project, cli: Cli) -> None:
     )
 
 
-def test_a_run_with_nothing_to_compare(project: Project, cli: Cli) -> None:
+@pytest.mark.parametrize("options", [(), ("--dry-run",), ("--times", "2")])
+def test_a_run_with_nothing_to_compare_is_refused_before_it_runs(
+    project: Project, cli: Cli, options: tuple[str, ...]
+) -> None:
+    project.add('[outputs.log]\npath = "log"\ncompare = "none"\n')
+    project.script("open('log', 'w').close(); print('ran')")
     assert (cli("lock").code, cli("run").code) == (0, 0)
     run = project.record.run_id
-    said = cli("replay", run)
-    assert said.code == 7
-    assert said.err.splitlines()[-2:] == [
-        f"error: run {run[:8]} is not replayable: nothing is declared to compare: repro.toml has no metric and no output "
-        "that is compared",
-        "hint: declare outputs, and metrics under [metrics], that decide a verdict",
-    ]
+    assert cli("replay", run, *options) == (
+        7,
+        "",
+        f"error: run {run[:8]} has nothing to compare: its repro.toml declares no metric, and no output that is compared\n"
+        "hint: declare some under [metrics] and [outputs], and run again; with --set or --data a replay needs none\n",
+    )
+
+
+def test_a_comparison_needs_nothing_declared(project: Project, cli: Cli) -> None:
+    project.script("print('ran')")
+    project.add("[params]\ndepth = 1\n")
+    assert (cli("lock").code, cli("run").code) == (0, 0)
+    said = cli("replay", project.record.run_id, "--set", "depth=2")
+    assert (said.code, said.out.splitlines()[:2]) == (0, ["ran", "changed  params.depth 1 → 2"])
 
 
 def test_a_run_that_mlflow_has_from_elsewhere(project: Project, cli: Cli) -> None:

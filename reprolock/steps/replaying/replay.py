@@ -106,6 +106,8 @@ def replay(
         tracker = finder.tracker
         fetched = fetch(run, finder, trust, progress, stack)
         recorded = fetched.recorded
+        if not options.what_if:
+            _require_comparison(recorded)
         if not options.dry_run:
             close_abandoned(root, machine)
         context = RunContext(
@@ -123,6 +125,16 @@ def replay(
         places = [recorded.folder, *([fetched.given] if fetched.given else [])]
         bring_home(root, recorded.record, line, tracker, watcher.warn, *places, bundle=fetched.bundle)
         return done._replace(signer=attestor.key.public.id)
+
+
+def _require_comparison(recorded: Recorded) -> None:
+    """NotReplayable, before anything is run, for a run whose result nothing could be compared with."""
+    spec = recorded.spec
+    if not spec.metrics and all(output.compare == "none" for output in spec.outputs.values()):
+        raise NotReplayable(
+            f"run {recorded.record.run_id[:8]} has nothing to compare: its repro.toml declares no metric, and no output that is compared",
+            hint="declare some under [metrics] and [outputs], and run again; with --set or --data a replay needs none",
+        )
 
 
 def _replay_once(
