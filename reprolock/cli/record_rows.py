@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reprolock.cli.width import cut_start, table_width
 from reprolock.model.words import counted, short, size
 
 if TYPE_CHECKING:
@@ -11,16 +12,21 @@ if TYPE_CHECKING:
 
 _MOST_CHILDREN = 10
 """How many MLflow runs that the command started beside its own are shown."""
+_SHORTEST_ADDRESS = 20
+"""Characters of an input's address that are shown however narrow the terminal is."""
 _MOST_NAMED = 3
 """How many files that differ from the commit are named."""
 
 
-def opening_rows(record: Record) -> list[list[str]]:
-    """Inputs, code, environment and why, as rows."""
-    rows = [
+def opening_rows(record: Record, width: int | None = None) -> list[list[str]]:
+    """Inputs, code, environment and why, as rows. `width`: the terminal's, into which addresses of inputs are cut."""
+    inputs = [
         ["Inputs" if index == 0 else "", item.name, _shorten(item.url, item.commit), _extent(item)]
         for index, item in enumerate(record.datasets)
     ]
+    over = table_width(inputs) - width if width and inputs else 0
+    room = max(_SHORTEST_ADDRESS, max((len(row[2]) for row in inputs), default=0) - max(over, 0))
+    rows = [[head, name, cut_start(url, room), extent] for head, name, url, extent in inputs]
     code = record.code
     state = f" at {code.commit[:7]} ({_git_state(code)})" if code.commit else f", digest {code.digest[:8]}"
     rows.append(["Code", f"{counted(code.files, 'file')}{state}"])
@@ -32,12 +38,14 @@ def opening_rows(record: Record) -> list[list[str]]:
 
 def _git_state(code: CodeRecord) -> str:
     """Clean or dirty, and which files make it so; what git lists beside the code is named, for `git status` does too."""
+    aside = ", ".join(code.aside[:_MOST_NAMED])
     if code.dirty:
         more = f" and {len(code.differs) - _MOST_NAMED} more" if len(code.differs) > _MOST_NAMED else ""
         named = ", ".join(code.differs[:_MOST_NAMED])
-        return f"dirty: {named}{more}" if named else "dirty"
-    aside = ", ".join(code.aside[:_MOST_NAMED])
-    return f"clean; git lists {aside}" if aside else "clean"
+        state = f"dirty: {named}{more}" if named else "dirty"
+    else:
+        state = "clean"
+    return f"{state}; git lists {aside}" if aside else state
 
 
 def _extent(item: DatasetRecord) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 from reprolock.cli.record_rows import closing_rows
 from reprolock.cli.screen import RULE, Screen, pairs
 from reprolock.cli.show import _document
+from reprolock.cli.width import of_stderr
 
 
 @click.command()
@@ -111,12 +112,19 @@ def run(
     settings.remark(f"Recorded run {record.run_id[:8]} ({record.experiment}): {took}{kept}")
     if done.signer is not None:
         settings.remark(f"Signed   by {done.signer[:12]}: rules and pins before the command, the record after it")
-    settings.remark(
-        f"Look     reprolock show {record.run_id[:8]}" + (f"      {_mlflow_page(done.tracking)}" if done.sent else "")
-    )
+    settings.remark(_look(record.run_id, done.tracking if done.sent else None, of_stderr()))
     _fail(record)
     if done.incomplete is not None:
         raise done.incomplete
+
+
+def _look(run_id: str, tracking: str | None, width: int | None) -> str:
+    """Where to look at a run. An address of MLflow that does not fit the terminal is what `reprolock ui` opens."""
+    line = f"Look     reprolock show {run_id[:8]}"
+    if tracking is None:
+        return line
+    whole = f"{line}      {_mlflow_page(tracking)}"
+    return whole if width is None or len(whole) <= width else f"{line}      reprolock ui"
 
 
 def _mlflow_page(tracking: str) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,17 @@ import click
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options
 from reprolock.cli.terminal import styled
+from reprolock.cli.width import cut_end, narrowed, of_stdout, table_width
 
 if TYPE_CHECKING:
+    from reprolock.model.history import PastRun
     from reprolock.steps.inspecting.runs import History
 
 _COLOURS = {"REPRODUCED": "green", "DIVERGED": "red"}
+_WIDE = 100
+"""Columns of a terminal that has room for the year of each run."""
+_LEAST = {4: 12, 1: 8}
+"""What shortens first where a terminal is narrow, and to how much: what changed, and then the name."""
 
 
 @click.command()
@@ -57,28 +62,51 @@ def runs(
     if not found.runs:
         settings.remark("No runs" + (" that the filter lets through" if where else " yet; `reprolock run` makes one"))
         return
-    params = varying(found.runs)
-    metrics = found.shown_metrics
-    head = ["RUN", "NAME", "STARTED", "STATUS", "CHANGED", *params, *metrics, "REPLAYED"]
+    rows, left_out = _table(found, varying(found.runs), of_stdout())
+    settings.rows(rows)
+    if left_out:
+        settings.remark(f"No room for {', '.join(left_out)}: a wider terminal, --json and --html show them")
+    if html is not None:
+        _write_page(settings, html, found, tracking_uri)
+
+
+def _table(found: History, params: Sequence[str], width: int | None) -> tuple[list[list[str]], list[str]]:
+    """The rows, with those of the params and metrics that vary for which a terminal has room, and the names of the others."""
+    shown = [*((name, "param") for name in params), *((name, "metric") for name in found.shown_metrics)]
+    given_up = sorted(shown, key=lambda column: column[1] == "param")  # CHANGED tells of params already
+    for count in range(len(shown), -1, -1):
+        left_out = given_up[count:]
+        kept = [column for column in shown if column not in left_out]
+        rows = narrowed(
+            _rows(found, kept, "%m-%d %H:%M" if width and width < _WIDE else "%Y-%m-%d %H:%M"), width, _LEAST
+        )
+        if width is None or table_width(rows) <= width:
+            break
+    return rows, [name for name, _ in left_out]
+
+
+def _rows(found: History, shown: Sequence[tuple[str, str]], time: str) -> list[list[str]]:
+    head = ["RUN", "NAME", "STARTED", "STATUS", "CHANGED", *(name for name, _ in shown), "REPLAYED"]
     rows = [[styled(cell, bold=True) for cell in head]]
-    room = max(20, shutil.get_terminal_size().columns - 80) if sys.stdout.isatty() else 1000
     for run in found.runs:
-        changed = ", ".join(run.changed) or "–"
         rows.append(
             [
                 run.run_id[:8],
-                _cut(run.name, 24) or "–",
-                f"{run.started.astimezone():%Y-%m-%d %H:%M}",
+                cut_end(run.name, 24) or "–",
+                run.started.astimezone().strftime(time),
                 styled(run.status.lower(), fg=None if run.status == "FINISHED" else "red"),
-                _cut(changed, room),
-                *(run.inputs.params.get(name, "–") for name in params),
-                *(f"{run.metrics[name]:.6g}" if name in run.metrics else "–" for name in metrics),
+                ", ".join(run.changed) or "–",
+                *(_value(run, name, kind) for name, kind in shown),
                 ", ".join(styled(kind, fg=_COLOURS.get(kind)) for kind in dict.fromkeys(run.verdicts)) or "–",
             ]
         )
-    settings.rows(rows)
-    if html is not None:
-        _write_page(settings, html, found, tracking_uri)
+    return rows
+
+
+def _value(run: PastRun, name: str, kind: str) -> str:
+    if kind == "param":
+        return run.inputs.params.get(name, "–")
+    return f"{run.metrics[name]:.6g}" if name in run.metrics else "–"
 
 
 def _write_page(settings: Settings, html: Path, found: History, tracking_uri: str | None) -> None:
@@ -90,7 +118,3 @@ def _write_page(settings: Settings, html: Path, found: History, tracking_uri: st
     title = f"Runs of {found.project}" if found.project else "Runs"
     write_report(html, runs_page(title, found, curves), Machine.here())
     settings.remark(f"Wrote {html}")
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reprolock.model.record import Record
     from reprolock.steps.project.progress import Progress
 from reprolock.cli.record_rows import opening_rows
+from reprolock.cli.width import of_stderr
 
 RULE = "─" * 64
 
@@ -29,7 +30,7 @@ class Screen:
 
     def ready(self, record: Record) -> None:
         self.clear()
-        for line in align(opening_rows(record)):
+        for line in align(opening_rows(record, of_stderr())):
             self.settings.remark(line)
         self.settings.remark(RULE)
 

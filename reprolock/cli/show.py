@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from reprolock.model.lock import Lock
     from reprolock.model.record import Record
 from reprolock.cli.record_rows import closing_rows, lineage_rows, opening_rows
+from reprolock.cli.width import of_stdout
 
 
 @click.command()
@@ -76,7 +77,7 @@ def record_rows(record: Record) -> list[list[str]]:
         if record.mode == "interactive"
         else ["Command", command_line(record.command)],
     ]
-    rows += opening_rows(record)
+    rows += opening_rows(record, of_stdout())
     rows += [
         ["Commits" if index == 0 else "", item.name, item.resolved, item.digest[:20]]
         for index, item in enumerate(record.datasets)

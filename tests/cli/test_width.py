@@ -1,0 +1,91 @@
+"""Lines fit the terminal that shows them, and are whole where a program reads them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+from command_line import Cli
+from project import Project
+from terminal import on_terminal
+
+from reprolock.cli.run import _look
+from reprolock.cli.terminal import styled
+from reprolock.cli.width import cut_start, narrowed, table_width
+
+REPROLOCK = (sys.executable, "-P", "-m", "reprolock")
+OFFLINE = ("run", "--offline")
+
+
+def results_at(columns: int, root: Path, *arguments: str) -> tuple[list[str], str]:
+    """The lines on stdout of a command whose stdout is a terminal, and its stderr."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environ |= {"NO_COLOR": "1", "TERM": "xterm"}
+    done = subprocess.run(
+        [*REPROLOCK, "-C", str(root), *arguments], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env=environ
+    )
+    os.close(theirs)
+    said = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert done.returncode == 0
+    return re.sub(r"\x1b\[[0-9;]*m", "", said).splitlines(), done.stderr.decode()
+
+
+def test_addresses_lose_their_beginning_and_texts_their_end() -> None:
+    assert cut_start("file:///home/ann/data/city/homes", 12) == "…/city/homes"
+    rows = [[styled("NAME", bold=True), "X"], ["a long name", "1"], ["short", "2"]]
+    assert [row[0] for row in narrowed(rows, 9, {0: 6})[1:]] == ["a lon…", "short"]
+    assert table_width(narrowed(rows, 9, {0: 6})) == 9
+    assert narrowed(rows, None, {0: 6}) == rows
+
+
+@pytest.mark.parametrize(
+    ("tracking", "width", "said"),
+    [
+        (None, 80, "Look     reprolock show 01234567"),
+        ("http://mlflow:5000", 80, "Look     reprolock show 01234567      http://mlflow:5000"),
+        ("sqlite:////home/ann/rents/of/the/city/mlflow.db", 80, "Look     reprolock show 01234567      reprolock ui"),
+        (
+            "sqlite:////home/ann/rents/of/the/city/mlflow.db",
+            None,
+            "Look     reprolock show 01234567      mlflow ui --backend-store-uri "
+            "sqlite:////home/ann/rents/of/the/city/mlflow.db",
+        ),
+    ],
+)
+def test_where_to_look(tracking: str | None, width: int | None, said: str) -> None:
+    assert _look("0123456789abcdef", tracking, width) == said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is made as on Unix")
+def test_a_run_and_the_table_of_runs_fit_80_columns(project: Project, cli: Cli) -> None:
+    project.add("[params]\ndepth = 1\nrate = 0.25\nregularisation_strength_of_the_model = 1\n")
+    project.commit("train/a.csv", b"x\n1\n")
+    assert cli("lock").code == 0
+    drawn = on_terminal([*REPROLOCK, "-C", str(project.root), *OFFLINE], columns=80)
+    lines = [line for line in "\n".join(drawn.screens).splitlines() if line]
+    assert drawn.code == 0
+    assert max(len(line) for line in lines if line.startswith(("Inputs", "Look"))) <= 80
+    commit = project.record.datasets[0].commit[:12]
+    assert any(line.startswith("Inputs  train  …") and f"{commit}…/train  1 object" in line for line in lines)
+
+    values = [("depth", "2"), ("rate", "0.5"), ("regularisation_strength_of_the_model", "3")]
+    whatif = [part for name, value in values for part in ("--set", f"{name}={value}")]
+    assert cli(*OFFLINE, *whatif, "--name", "a name of more than eight letters").code == 0
+    narrow, remarks = results_at(80, project.root, "runs")
+    assert max(map(len, narrow)) <= 80
+    assert narrow[0].split() == ["RUN", "NAME", "STARTED", "STATUS", "CHANGED", "depth", "rate", "REPLAYED"]
+    assert (
+        narrow[-1] == "No room for regularisation_strength_of_the_model: a wider terminal, --json and --html show them"
+    )
+    assert "depth 1 → 2, rate 0.25 → 0.5, regularisation_strength_of_the_model 1 → 3" in cli("runs").out
