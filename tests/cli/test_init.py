@@ -21,6 +21,9 @@ parser.add_argument("--rate", type=float, default=0.1)
 parser.add_argument("--kind", default="l2")
 parser.add_argument("--verbose", action="store_true")
 parser.add_argument("--data", default="data/train.csv")
+parser.add_argument("--table", default="visits.parquet")
+parser.add_argument("--out", default="model.json")
+parser.add_argument("--output-dir", default="plots")
 parser.add_argument("--api-token", default="t0ken-of-somebody")
 parser.add_argument("--computed", default=1 + len("x"))
 """
@@ -44,6 +47,8 @@ def test_a_script_and_its_options(tmp_path: Path, cli: Cli) -> None:
         "Next: reprolock add dataset NAME lakefs://REPOSITORY/BRANCH/PATH/, or reprolock lock without data\n",
         "warning: --data 'data/train.csv' of train.py looks like a path: name a dataset's or an output's there, such as "
         "{datasets.NAME.path}\n"
+        "warning: --table 'visits.parquet' of train.py looks like a path: name a dataset's or an output's there, such as "
+        "{datasets.NAME.path}\n"
         "warning: --api-token of train.py is a secret by its name: pass its variable with run.pass_env\n",
     )
     assert (
@@ -56,11 +61,6 @@ name = "{tmp_path.name}"
 [lake]
 endpoint = "file:lake"
 
-# [datasets.train]
-# uri = "lakefs://example-repo/main/training_dataset/"
-# format = "csv"
-# options = {{ header = true }}
-
 [params]
 max_iter = 20
 rate = 0.1
@@ -70,8 +70,16 @@ kind = "l2"
 requirements = "requirements.txt"
 
 [run]
-command = ["python", "train.py", "--max-iter", "{{params.max_iter}}", "--rate", "{{params.rate}}", "--kind", "{{params.kind}}"]
+command = ["python", "train.py", "--max-iter", "{{params.max_iter}}", "--rate", "{{params.rate}}", "--kind", "{{params.kind}}", "--out", "{{outputs.model.path}}", "--output-dir", "{{outputs.plots.path}}"]
 # seed = 7
+
+[outputs.model]
+path = "model.json"
+compare = "json"
+
+[outputs.plots]
+path = "plots"
+compare = "bytes"
 """
     )
     schema = json.loads((tmp_path / ".reprolock" / "schemas" / "repro.toml.schema.json").read_text())

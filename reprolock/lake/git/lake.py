@@ -130,7 +130,7 @@ class GitLake:
             )
         place = self._place(repository)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             # Made beside its final path and renamed: a repository is there whole, with its first commit, or not at all.
             made = Path(tempfile.mkdtemp(dir=self._folder, prefix=".new-"))
             try:
@@ -197,6 +197,12 @@ class GitLake:
             if tree == head.tree_id and not empty:
                 raise errors.nothing_to_commit(repository, branch)
             return self._commit(store, branch, tree, [head.id], message, metadata)
+
+    def _make_folder(self) -> None:
+        """The lake's folder; a new one has a .gitignore that hides all of it from the git of the project that it is in."""
+        if not self._folder.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            (self._folder / ".gitignore").write_bytes(b"*\n")
 
     def create_branch(self, repository: str, name: str, source: str) -> None:
         """A branch at a ref's commit: one reference, no copy, nothing staged."""

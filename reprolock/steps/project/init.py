@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from itertools import chain, count, islice
-from pathlib import Path, PurePosixPath
+from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from reprolock.errors import UsageError
@@ -16,7 +16,7 @@ from reprolock.lake.open import open_lake
 from reprolock.model.uri import LakeURI
 from reprolock.steps.project.locate import lake_endpoint
 from reprolock.steps.project.look_at_data import guess_format, look_at, name_for
-from reprolock.steps.project.look_at_folder import FoundFolder, look_at_folder
+from reprolock.steps.project.look_at_folder import FoundFolder, look_at_folder, output_names
 from reprolock.steps.project.machine import Machine
 
 SCHEMAS = "schemas"
@@ -107,7 +107,7 @@ def _text(root: Path, endpoint: str | None, data: InitResult, uri: str | None, f
     tables = [
         f"[project]\nname = {_toml(root.name or 'project')}\n",
         f"[lake]\nendpoint = {_toml(endpoint)}\n" if endpoint else "",
-        _dataset(data, uri) if data.dataset and uri else _DATASET_EXAMPLE,
+        _dataset(data, uri) if data.dataset and uri else "" if found.sources else _DATASET_EXAMPLE,
         "".join(["[params]\n", *(f"{name} = {_toml(value)}\n" for name, value in found.params.items())]),
         "".join(["[environment]\n", *(f"{key} = {_toml(value)}\n" for key, value in found.environment.items())])
         if found.environment
@@ -130,19 +130,9 @@ def _run(found: FoundFolder) -> str:
 
 
 def _outputs(outputs: Mapping[str, str]) -> Iterator[str]:
-    """One table each, named by the file, and by its folders too where another has that name."""
-    taken: set[str] = set()
-    for path, compare in outputs.items():
-        short = _identifier(PurePosixPath(path).name.partition(".")[0])
-        names = chain([short, _identifier(path)], (f"{short}_{number}" for number in count(2)))
-        name = next(name for name in names if name not in taken)
-        taken.add(name)
-        yield f'[outputs.{name}]\npath = {_toml(path)}\ncompare = "{compare}"\n'
-
-
-def _identifier(text: str) -> str:
-    name = "".join(character if character.isascii() and character.isalnum() else "_" for character in text)
-    return name if name[:1].isidentifier() else f"output_{name}"
+    """One table each."""
+    for path, name in output_names(outputs).items():
+        yield f'[outputs.{name}]\npath = {_toml(path)}\ncompare = "{outputs[path]}"\n'
 
 
 def _toml(value: Any) -> str:

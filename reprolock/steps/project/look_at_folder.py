@@ -6,12 +6,13 @@ import os
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, count
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeGuard
 
 from reprolock.model.secrecy import is_secret_name, looks_secret, redacted
-from reprolock.steps.project.script_arguments import Scalar, read_script
+from reprolock.steps.project.script_arguments import Argument, Scalar, read_script
 
 _CHECKOUT = ".lakefs_ref.yaml"
 _LARGEST = 1_000_000
@@ -22,6 +23,11 @@ _SHELL = re.compile(r"[|;&<>$`*?\n]")
 _NO_SCRIPTS = re.compile(r"(?:test_.*|.*_test|setup|conftest|noxfile|tasks|__\w+__)\.py")
 _TEMPLATE = re.compile(r"\$?\{([\w.]+)\}")
 _NAME = re.compile(r"[A-Za-z_]\w*")
+_OUTPUT = re.compile(r"(?:out|output)(?:_?(?:file|path|dir|folder))?")
+"""What an option is called that says where a script writes to."""
+_FILE = re.compile(
+    r".+\.(?:csv|tsv|txt|jsonl?|ya?ml|toml|parquet|orc|avro|pkl|pickle|joblib|np[yz]|h5|pt|pth|onnx|bin|model|png|jpe?g|pdf|html|zip|gz)"
+)
 
 
 class FoundFolder(NamedTuple):
@@ -80,7 +86,7 @@ def _script(root: Path) -> _Start | None:
         name = notebooks[0].name
         execute = ("jupyter", "nbconvert", "--to", "notebook", "--execute", name, "--output-dir", "out")
         return _Start(name, execute, outputs={f"out/{name}": "none"})
-    command, params, remarks = ["python", chosen.name], {}, []
+    command, params, outputs, remarks = ["python", chosen.name], dict[str, Scalar](), dict[str, str](), []
     for argument in read_script(_text(chosen)).arguments:
         if not _is_param(argument.default):
             continue
@@ -89,10 +95,11 @@ def _script(root: Path) -> _Start | None:
                 f"{argument.flag} of {chosen.name} is a secret by its name: pass its variable with run.pass_env"
             )
             continue
-        path = isinstance(argument.default, str) and (
-            "/" in argument.default or os.path.exists(root / argument.default)
-        )
-        if path or not _NAME.fullmatch(argument.name):
+        if _is_output(root, argument):
+            outputs[str(argument.default)] = "json" if str(argument.default).endswith(".json") else "bytes"
+            command += [argument.flag, f"{{outputs.{output_names(outputs)[str(argument.default)]}.path}}"]
+            continue
+        if _is_path(root, argument.default) or not _NAME.fullmatch(argument.name):
             remarks.append(
                 f"{argument.flag} {argument.default!r} of {chosen.name} looks like a path: name a dataset's or an output's there, "
                 "such as {datasets.NAME.path}"
@@ -100,7 +107,39 @@ def _script(root: Path) -> _Start | None:
             continue
         params[argument.name] = argument.default
         command += [argument.flag, f"{{params.{argument.name}}}"]
-    return _Start(chosen.name, tuple(command), params, remarks=tuple(remarks))
+    return _Start(chosen.name, tuple(command), params, outputs, tuple(remarks))
+
+
+def output_names(paths: Iterable[str]) -> dict[str, str]:
+    """A name for the output at each path: the file's, and its folders' too where another has that name."""
+    named: dict[str, str] = {}
+    for path in paths:
+        short = _identifier(PurePosixPath(path).name.partition(".")[0])
+        names = chain([short, _identifier(path)], (f"{short}_{number}" for number in count(2)))
+        named[path] = next(name for name in names if name not in named.values())
+    return named
+
+
+def _identifier(text: str) -> str:
+    name = "".join(character if character.isascii() and character.isalnum() else "_" for character in text)
+    return name if name[:1].isidentifier() else f"output_{name}"
+
+
+def _is_output(root: Path, argument: Argument) -> bool:
+    """An option that is called so, with a path below the project that repro.toml can have."""
+    return (
+        _OUTPUT.fullmatch(argument.name) is not None
+        and isinstance(argument.default, str)
+        and (_is_path(root, argument.default) or bool(re.fullmatch(r"\w+", argument.default)))
+        and not PurePosixPath(argument.default).is_absolute()
+        and ".." not in PurePosixPath(argument.default).parts
+    )
+
+
+def _is_path(root: Path, default: Scalar) -> bool:
+    return isinstance(default, str) and (
+        "/" in default or _FILE.fullmatch(default) is not None or os.path.exists(root / default)
+    )
 
 
 def _mlproject(root: Path) -> _Start | None:

@@ -58,6 +58,15 @@ def git(tmp_path: Path, weather: str) -> pygit2.Repository:
     return pygit2.Repository(str(tmp_path / "lake" / "weather.git"))
 
 
+def test_a_new_lake_hides_itself_from_the_git_of_its_project(tmp_path: Path) -> None:
+    pygit2.init_repository(str(tmp_path))
+    GitLake(tmp_path / "lake", "file:lake").create_repository("weather")
+    assert pygit2.Repository(str(tmp_path)).status() == {}
+    (tmp_path / "lake" / ".gitignore").unlink()  # an owner who wants it otherwise
+    GitLake(tmp_path / "lake", "file:lake").create_repository("climate")
+    assert not (tmp_path / "lake" / ".gitignore").exists()
+
+
 def again(tmp_path: Path) -> GitLake:
     """The lake as the next process opens it."""
     return GitLake(tmp_path / "lake", "file:lake")
