@@ -72,7 +72,7 @@ def test_two_runs(project: Project, cli, tmp_path: Path) -> None:
     assert said.out.splitlines() == [
         f"data      same     train {commit}",
         f"packages  same     {packages}",
-        f"code      same     {one.code.digest[:7]}",
+        f"code      same     digest {one.code.digest[:7]}",
         "params    changed  max_iter 20 → 50",
         "command   same     python train.py '{params.max_iter}'",
         f"outputs   changed  scores bytes {digest(project, one.run_id)} → bytes {digest(project, two.run_id)}",

@@ -16,7 +16,7 @@ from reprolock.errors import UsageError
 from reprolock.model.changes import differing, flattened
 from reprolock.model.difference import Change, Comparison, Difference, Section, joined
 from reprolock.model.lock import EnvironmentPin, JarsPin, Lock, PackagePin
-from reprolock.model.record import OutputRecord, Record
+from reprolock.model.record import CodeRecord, OutputRecord, Record
 from reprolock.model.sections import deciding_settings
 from reprolock.model.spec import Spec
 from reprolock.model.words import command_line
@@ -293,6 +293,14 @@ def _command(side: RunSide) -> dict[str, str]:
     return {"command": command, **variables, **{f"pass_env {name}": "" for name in record.pass_env}, **outputs}
 
 
+def _code_version(old: CodeRecord, new: CodeRecord) -> str:
+    """`commit 13c0ebf`, `commits 13c0ebf and 8aa1b02`, or the digest where there is no commit."""
+    dirty = " with changes" if new.commit and new.dirty else ""
+    if old.commit and new.commit and old.commit != new.commit:
+        return f"commits {old.commit[:7]} and {new.commit[:7]}{dirty}"
+    return f"commit {new.commit[:7]}{dirty}" if new.commit else f"digest {new.digest[:7]}"
+
+
 def _code(old: RunSide, new: RunSide) -> Section:
     before, after = old.record.code.tree, new.record.code.tree
     found = tuple(
@@ -303,9 +311,7 @@ def _code(old: RunSide, new: RunSide) -> Section:
         )
         for path in sorted({path for path, _ in before.items() ^ after.items()})
     )
-    code = new.record.code
-    detail = (code.commit or code.digest)[:7] + (" with changes" if code.commit and code.dirty else "")
-    section = Section(name="code", detail=detail, changes=found)
+    section = Section(name="code", detail=_code_version(old.record.code, new.record.code), changes=found)
     if not found:
         return section
     if old.code is None or new.code is None:
