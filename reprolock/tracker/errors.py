@@ -94,7 +94,8 @@ def run_deleted(place: Place, run_id: str) -> UsageError:
 
 def no_run(place: Place, run: str, newest: Sequence[str]) -> NoRun:
     """Nothing that was recorded answers to the name; `newest` are names of runs that there are."""
-    there = f"the newest are {', '.join(newest)}; " if newest else ""
+    quoted = ", ".join(f'"{name}"' for name in newest)  # a name may hold commas
+    there = f"the newest are {quoted}; " if newest else ""
     return NoRun(
         f'no run "{run}" in MLflow at {place}',
         hint=f"{there}see `reprolock runs`, or name another MLflow with --tracking-uri",

@@ -376,9 +376,31 @@ def test_the_code_is_what_git_tracks_and_what_is_new(project: Project, cli) -> N
     said = cli("run")
     assert said.out == "['.gitignore', 'new.py', 'train.py']\n"
     head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    assert lines_of(said.err, "Code") == [f"Code    3 files at {head[:7]} (dirty: new.py untracked, train.py modified)"]
+    assert lines_of(said.err, "Code") == [
+        f"Code    3 files at {head[:7]} (dirty: new.py untracked, train.py modified; git lists repro.lock untracked)"
+    ]
     assert (project.record.code.commit, project.record.code.dirty, project.record.code.branch) == (head, True, "main")
     assert project.stored().data.tags["mlflow.source.git.commit"] == head
+
+
+UNNAMED = 'warning: dataset "homes" is declared and pinned, and neither the command nor the code names it\n'
+
+
+@pytest.mark.parametrize(
+    ("script", "warned"),
+    [
+        ("print('nothing is read')", True),
+        ("import reprolock; reprolock.current().dataset('homes')", False),
+        ("import reprolock, sys; reprolock.current().dataset(sys.argv[1])", False),
+        ("import reprolock; reprolock.current().datasets", False),
+        ("print('s3a://example-repo/main/')", False),
+    ],
+)
+def test_a_dataset_that_nothing_names(project: Project, cli, script: str, warned: bool) -> None:
+    project.edit("datasets.train", "datasets.homes")
+    project.script(script)
+    lock(cli)
+    assert (UNNAMED in cli("run", "--dry-run", "--offline").err) is warned
 
 
 def test_an_output_is_never_code_even_where_git_tracks_it(project: Project, cli) -> None:

@@ -65,7 +65,7 @@ def test_a_name_of_none_and_of_two(named: Project, cli: Cli) -> None:
         2,
         "",
         f'error: no run "#9" in MLflow at {named.database} (the default of mlflow.tracking_uri)\n'
-        "hint: the newest are #2, #2, #1; see `reprolock runs`, or name another MLflow with --tracking-uri\n",
+        'hint: the newest are "#2", "#2", "#1"; see `reprolock runs`, or name another MLflow with --tracking-uri\n',
     )
     said = cli("show", "@latest~7")
     assert (said.code, said.err.splitlines()[0]) == (2, "error: @latest~7 is not there: this folder has only 3 runs")

@@ -34,6 +34,8 @@ BY_NAME = "what run.code names"
 BY_WALK = "all but hidden folders, virtual environments and caches, for there is no git here"
 
 _NO_KEYS = Scanner({})
+_PROJECT_FILES = ("repro.toml", "repro.lock")
+"""Never code, and yet they belong into git."""
 _CACHES = ("__pycache__", "node_modules", "spark-warehouse", "metastore_db")
 
 
@@ -143,7 +145,7 @@ def _compare(
     differs, aside = dict[str, str](), dict[str, str]()
     for path, why in changes.items():
         if _never(path, exclude) or not _in_scope(path, code):
-            if why != "untracked":
+            if why != "untracked" or path in _PROJECT_FILES:
                 aside[path] = why
         elif why == "modified" and path in committed and path not in unlike:
             aside[path] = "modified, yet git would store what the commit has"
@@ -298,7 +300,7 @@ _ASIDE = re.compile(rf"(?:^|/)(?:(?:{re.escape(OWN_FOLDER)}|\.git|__pycache__)(?
 def _never(path: str, exclude: tuple[str, ...]) -> bool:
     """What is not code wherever it stands: reprolock's own, git's own, secrets, bytecode, and what the caller excludes."""
     return (
-        path in ("repro.toml", "repro.lock")
+        path in _PROJECT_FILES
         or _ASIDE.search(path) is not None
         or path.endswith((TEMPORARY, ".pyc"))
         or f"{path}/".startswith(_folders(exclude))

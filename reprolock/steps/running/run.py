@@ -41,6 +41,7 @@ from reprolock.steps.running.mlflow_compat import has_mlflow
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.prepare import Ready, make_ready
 from reprolock.steps.running.send_openlineage import forwarding
+from reprolock.steps.running.unnamed import unnamed_datasets
 from reprolock.tracker import open_offline, open_tracker, warm
 from reprolock.tracker.permission import check_credentials
 from reprolock.tracker.protocol import Tracker
@@ -103,6 +104,8 @@ def run(
             what_if=options.what_if,
             pinned=options.part.pins if options.part else (),
         )
+        for sentence in unnamed_datasets(ready.context.spec, ready.materials.snapshot, root):
+            watcher.warn(sentence)
         stack.enter_context(ready.materials.interpreter.in_use())
         tracker = stack.enter_context(closing(_tracker(place, ready, machine, offline=options.offline)))
         reporter = Reporter(root, tracker, online=not options.offline, warn=watcher.warn)

@@ -292,6 +292,14 @@ def test_what_differs_is_named_with_what_git_says_of_it(project: Path) -> None:
     assert state.aside == ("repro.toml modified",)
 
 
+def test_a_spec_and_a_lock_that_git_does_not_track_are_named(project: Path) -> None:
+    git(project, "rm", "-q", "--cached", "repro.toml", "repro.lock")
+    git(project, "commit", "-q", "-m", "Without repro.toml")
+    write(project, {"notes.txt": ""})
+    state = snapshot(project, ("train.py",)).state
+    assert (state.dirty, state.aside) == (False, ("repro.lock untracked", "repro.toml untracked"))
+
+
 def test_a_mode_that_git_ignores_changes_neither_state_nor_digest(project: Path) -> None:
     before = snapshot(project, None)
     git(project, "config", "core.fileMode", "false")
