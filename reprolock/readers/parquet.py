@@ -104,9 +104,16 @@ def _type(type: Any, leaves: Iterator[int], parquet: Any) -> Any:
 def _check_pages(source: Source, file: DataFile, metadata: Any) -> None:
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         for column in map(group.column, range(group.num_columns)):
-            odd = {column.compression} & _UNREAD_CODECS or set(column.encodings) & _UNREAD_ENCODINGS
-            if odd:
-                raise source.refusal(f"{file.path.name}, whose values are written as {odd.pop()}")
+            if column.compression in _UNREAD_CODECS:
+                raise source.unreadable(
+                    f"{file.path.name}, whose values are packed by {column.compression}",
+                    "write it again packed by zstd or snappy",
+                )
+            if odd := set(column.encodings) & _UNREAD_ENCODINGS:
+                raise source.unreadable(
+                    f"{file.path.name}, whose values are encoded as {odd.pop()}",
+                    "write it again in Parquet's default encodings",
+                )
 
 
 def _check_writer(source: Source, file: DataFile, notes: dict[bytes, bytes], schema: Any) -> None:

@@ -27,6 +27,13 @@ class Source(NamedTuple):
             hint=f'use run.dataset("{self.name}").spark(), or open the files below .path',
         )
 
+    def unreadable(self, what: str, instead: str) -> UsageError:
+        """The error for something that Spark does not read either; `instead` says what its writer can do."""
+        return UsageError(
+            f'dataset "{self.name}": neither Spark nor .pandas() and .arrow() read {what}',
+            hint=f"{instead}, or open the files below .path",
+        )
+
     def same_as(self, name: str) -> str:
         """What two columns' names share that are one to Spark: as a run reads, it does not tell upper from lower case."""
         return name.lower()

@@ -85,7 +85,7 @@ def test_a_run_and_the_table_of_runs_fit_80_columns(project: Project, cli: Cli) 
     narrow, remarks = results_at(80, project.root, "runs")
     assert max(map(len, narrow)) <= 80
     assert narrow[0].split() == ["RUN", "NAME", "STARTED", "STATUS", "CHANGED", "depth", "rate", "REPLAYED"]
-    assert (
-        narrow[-1] == "No room for regularisation_strength_of_the_model: a wider terminal, --json and --html show them"
+    assert remarks == (
+        "No room for regularisation_strength_of_the_model: a wider terminal, --json and --html show them\n"
     )
     assert "depth 1 → 2, rate 0.25 → 0.5, regularisation_strength_of_the_model 1 → 3" in cli("runs").out

@@ -11,13 +11,17 @@ from reprolock.readers.source import Source
 
 
 class TableSource(Source):
-    """A table's files. What a reader refuses, Spark alone reads."""
+    """A table's files. What a reader refuses, Spark alone reads, or nothing does."""
 
     __slots__ = ()
 
     def refusal(self, what: str) -> UsageError:
         """The error for something that only Spark reads as Spark does."""
         return UsageError(f"only Spark reads {what}; declare [spark]")
+
+    def unreadable(self, what: str, instead: str) -> UsageError:
+        """The error for something that no engine compares, for Spark does not read it either."""
+        return UsageError(f"Spark does not read {what}; {instead}")
 
     def same_as(self, name: str) -> str:
         """Digests are made with spark.sql.caseSensitive."""
