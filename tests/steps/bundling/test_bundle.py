@@ -359,6 +359,22 @@ def test_thin(mail: Mail, tmp_path: Path) -> None:
     assert done.verdict is not None and done.verdict.kind == "REPRODUCED"
 
 
+def test_packages_for_other_platforms(mail: Mail, tmp_path: Path) -> None:
+    """Which files those are is held by tests of package_files; a wheel that suits them all is there once."""
+    made, names = mail.made, ("linux-aarch64", "macos-arm64")
+    bundle = reprolock.bundle(
+        tmp_path,
+        str(made.artifacts),
+        tmp_path / "other.zip",
+        platforms=names,
+        lake=f"file:{made.lake}",
+        machine=made.machine(),
+    )
+    there = members(bundle.file)
+    assert b"Reprolock-Platforms: linux-aarch64,macos-arm64\n" in there["bag-info.txt"]
+    assert [name for name in there if name.endswith(".whl")] == ["data/packages/alpha-1.0-py3-none-any.whl"]
+
+
 def test_a_killed_writer_leaves_nothing_that_counts(mail: Mail, tmp_path: Path) -> None:
     made, target = mail.made, tmp_path / "killed.zip"
     script = f"""
