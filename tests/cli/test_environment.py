@@ -517,6 +517,27 @@ def test_an_sdist_whose_build_requirements_another_platform_did_not_pin(project:
     )
 
 
+def test_a_dry_run_runs_no_build_code(project: Project, house: Path, cli, tmp_path: Path) -> None:
+    """A package's build code is as foreign as the command."""
+    built = tmp_path / "built"
+    wheel(house, "maker"), sdist(house, "raw", requires=["maker"], body=f"open({str(built)!r}, 'w')")
+    project.script("import raw; print(raw.made_with)")
+    locked(project, cli, "raw")
+    for rehearsal in (["run", "--dry-run"], ["run", "--dry-run", "--offline"]):
+        fails(
+            cli(*rehearsal),
+            8,
+            "error: raw 1.0 has no wheel for this machine, and a dry run does not run its build code\n"
+            "hint: leave out --dry-run to build it; `reprolock show` shows what would run\n",
+        )
+    said = cli("verify")
+    assert said.out.splitlines()[1] == "environment  of 1 package  absent  not on this machine; a run builds it"
+    assert not built.exists()
+    assert cli("run", "-q").out == "a build\n"
+    assert built.exists()
+    assert cli("run", "--dry-run").code == 0
+
+
 @pytest.mark.parametrize("program", [sys.executable, "python3.99"], ids=["by its path", "by a name"])
 def test_python_from_elsewhere_is_refused(
     project: Project,

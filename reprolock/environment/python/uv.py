@@ -77,12 +77,14 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Uv:
-    """uv with a caller's settings. `progress` is given what takes its time, as it begins: "Building pyspark==4.2.0"."""
+    """uv with a caller's settings. `progress` is given what takes its time, as it begins: "Building pyspark==4.2.0".
+    With `no_build` it runs no package's build code."""
 
     environ: Mapping[str, str]
     offline: bool = False
     progress: Callable[[str], None] | None = None
     indexes: Indexes = Indexes()
+    no_build: bool = False
 
     def run(
         self,
@@ -140,7 +142,8 @@ class Uv:
     def _write_settings(self, folder: Path, settings: Mapping[str, Any], project: Mapping[str, Any]) -> None:
         import tomlkit  # only where uv is run
 
-        table = {"tool": {"uv": {**self.indexes.settings, **settings}}} | ({"project": project} if project else {})
+        own = {**self.indexes.settings, "no-build": self.no_build, **settings}
+        table = {"tool": {"uv": own}} | ({"project": project} if project else {})
         (folder / "pyproject.toml").write_text(tomlkit.dumps(table), encoding="utf-8")
 
     def _lines(self, process: subprocess.Popen[str]) -> list[str]:

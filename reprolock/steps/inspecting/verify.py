@@ -18,6 +18,7 @@ from reprolock.environment.caches import cache_folder
 from reprolock.environment.jvm.jar_store import JarStore
 from reprolock.environment.jvm.java import check_pinned, find_java
 from reprolock.environment.python.installed.drift import TO_INSTALL, drift
+from reprolock.environment.python.installed.env_build import BuildForbidden
 from reprolock.environment.python.installed.env_store import ANEW, changes_of, ensure, find
 from reprolock.errors import Damaged, LockError, MachineError, NotFound, PinError, ServiceError
 from reprolock.lake.open import open_lake
@@ -217,12 +218,14 @@ def _jar(jar: JarPin, path: Path) -> Verified:
 def _environment(pin: EnvironmentPin, machine: Machine) -> Verified:
     name, store = f"of {_packages(pin)}", cache_folder(machine.environ)
     try:
-        built = find(pin, store, environ=machine.environ) or ensure(pin, store, offline=True, environ=machine.environ)
+        built = find(pin, store, environ=machine.environ)
+        if built is None:
+            built = ensure(pin, store, offline=True, no_build=True, environ=machine.environ)
     except Damaged as error:
         return Verified("environment", name, "changed", error.message, hint=error.hints)
     except PinError as error:
         return Verified("environment", name, "gone", error.message, hint=error.hints)
-    except ServiceError:
+    except (ServiceError, BuildForbidden):
         return Verified("environment", name, "absent", "not on this machine; a run builds it")
     except (MachineError, LockError) as error:
         return Verified("environment", name, "absent", error.message)

@@ -22,9 +22,10 @@ class RunContext(NamedTuple):
     """Where a run stands, what it is made from, and what it may ask.
 
     `root` is the project's folder: outputs go there, and runs have their folders below it. `spec` and `pins` are
-    those of the run, with what --set and --data changed. `offline` asks no service. `objects` is where data is kept, None: in
-    this user's cache. `hashing` hashes what is taken
-    from this user's caches, whatever sizes and times say. `warn` is told what is worth a warning.
+    those of the run, with what --set and --data changed. `offline` asks no service. `rehearsing` (--dry-run) executes
+    nothing foreign, no package's build code either. `hashing` hashes what is taken from this user's caches, whatever
+    sizes and times say. `objects` is where data is kept, None: in this user's cache. `warn` is told what is worth a
+    warning.
     """
 
     root: Path
@@ -33,6 +34,7 @@ class RunContext(NamedTuple):
     machine: Machine
     progress: Progress = SILENT
     offline: bool = False
+    rehearsing: bool = False
     hashing: bool = False
     objects: ObjectCache | None = None
     warn: Callable[[str], None] = _ignore

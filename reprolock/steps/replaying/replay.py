@@ -111,7 +111,14 @@ def replay(
         if not options.dry_run:
             close_abandoned(root, machine)
         context = RunContext(
-            root, recorded.spec, recorded.lock.dataset, machine, progress, hashing=True, warn=watcher.warn
+            root,
+            recorded.spec,
+            recorded.lock.dataset,
+            machine,
+            progress,
+            rehearsing=options.dry_run,
+            hashing=True,
+            warn=watcher.warn,
         )
         if fetched.packed is not None:
             context = fetched.packed.around(context)

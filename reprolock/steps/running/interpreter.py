@@ -63,6 +63,7 @@ def ready_environment(context: RunContext, pin: EnvironmentPin | None) -> Interp
         pin,
         cache_folder(machine.environ),
         offline=context.offline,
+        no_build=context.rehearsing,
         hashing=context.hashing,
         environ=machine.environ,
         indexes=project_indexes(context.spec, context.root, machine),

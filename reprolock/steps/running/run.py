@@ -95,7 +95,16 @@ def run(
         lake = stack.enter_context(closing(_lake(root, spec, machine))) if _uses_lake(spec) else None
         if lake is not None and not options.publishing_off:
             check_targets(lake, spec, options.tag, outputs_with_branches_to_make(declared, to=options.publish_to))
-        context = RunContext(root, spec, locked.dataset, machine, progress, offline=options.offline, warn=watcher.warn)
+        context = RunContext(
+            root,
+            spec,
+            locked.dataset,
+            machine,
+            progress,
+            offline=options.offline,
+            rehearsing=options.dry_run,
+            warn=watcher.warn,
+        )
         ready = make_ready(
             context,
             locked,

@@ -41,6 +41,10 @@ class BuildFailed(MachineError):
     """A package that has no wheel for this machine, and whose own build failed here."""
 
 
+class BuildForbidden(MachineError):
+    """A package that has no wheel for this machine, where no build code may be run."""
+
+
 class CacheUnsure(MachineError):
     """A file is not what its package lists, and the wheel that would tell why cannot be fetched."""
 
@@ -241,6 +245,11 @@ def _understood(complaint: Complaint) -> ReprolockError:
             f"{named} is gone: the index that uv asks does not have it",
             hint="name the index that has it in UV_INDEX",
             owner_hint=f"{upgrade} pins another version",
+        )
+    if "building from source is disabled" in text or "Building source distributions is disabled" in text:
+        return BuildForbidden(
+            f"{named} has no wheel for this machine, and a dry run does not run its build code",
+            hint="leave out --dry-run to build it; `reprolock show` shows what would run",
         )
     if complaint.head.startswith("Failed to") and "build" in complaint.head:
         return BuildFailed(

@@ -74,6 +74,7 @@ def ensure(
     store: Path,
     *,
     offline: bool = False,
+    no_build: bool = False,
     hashing: bool = False,
     environ: Mapping[str, str] = os.environ,
     indexes: Indexes | None = None,
@@ -82,14 +83,14 @@ def ensure(
 ) -> Environment:
     """The environment of a lock, built where it is not there yet, and again where it was changed.
 
-    `store` is the cache folder; `indexes` are a project's, beside its user's own; `hashing`: every file is read, whatever sizes and times say. `remark` is given a sentence
+    `store` is the cache folder; `indexes` are a project's, beside its user's own; `no_build`: no package's build code is run; `hashing`: every file is read, whatever sizes and times say. `remark` is given a sentence
     for a change that was found, and for packages that bring the same file.
     Errors: PinError (a pinned file is gone from the index, or its bytes have changed), LockError (no
     build requirements are pinned for a package that this platform must build), ServiceError (the
     index is down, or offline and not cached), MachineError (no such Python, no wheel for this
     machine, a build that fails, a cache that cannot be written).
     """
-    uv = Uv(environ, offline, progress, (indexes or read_indexes(environ)).for_pinned)
+    uv = Uv(environ, offline, progress, (indexes or read_indexes(environ)).for_pinned, no_build)
     with tempfile.TemporaryDirectory(prefix="reprolock-") as temporary:
         plan = _plan(pin, uv, Path(temporary))
         for folder in _list_places(store / FOLDER / plan.digest):

@@ -94,7 +94,7 @@ def resolve(
     kept = _Kept(old.package, old.intact, with_other_hashes(declaration.lines, old.requirements)) if old else _Kept()
     question = _Question(python, as_of, _parse_upgrades(upgrade_packages, keep), no_build)
     builds = _Builds(progress)
-    uv = Uv(environ, offline, builds.step, indexes or read_indexes(environ, root, declaration.index_options))
+    uv = Uv(environ, offline, builds.step, indexes or read_indexes(environ, root, declaration.index_options), no_build)
     tell = remark or (lambda sentence: None)
     for sentence in uv.indexes.remarks:
         tell(sentence)
@@ -257,7 +257,7 @@ class _Resolver:
                 name = f"{option.strip('-')}.in"
                 (self.folder / name).write_text("".join(f"{line}\n" for line in lines))
                 given += [option, name]
-        return [*given, *(["--no-build"] if self.question.no_build else [])]
+        return given
 
     def _pinned(
         self,
