@@ -72,8 +72,6 @@ def audit(
     there; 7, with the first reason, when it is not.
     """
     from reprolock.steps.evidence.audit import refusal  # the library is loaded when a command runs
-    from reprolock.steps.inspecting.report.html import audit_page, write_report
-    from reprolock.steps.project.machine import Machine
 
     found = reprolock.audit(
         settings.root,
@@ -86,6 +84,9 @@ def audit(
         lake=lake,
     )
     if html is not None:
+        from reprolock.steps.inspecting.report.html import audit_page, write_report  # jinja2, where a page is wanted
+        from reprolock.steps.project.machine import Machine
+
         write_report(html, audit_page(found), Machine.here())
         settings.remark(f"Wrote {html}")
     settings.result(json.loads(found.model_dump_json()))
