@@ -110,11 +110,12 @@ def _value(run: PastRun, name: str, kind: str) -> str:
 
 
 def _write_page(settings: Settings, html: Path, found: History, tracking_uri: str | None) -> None:
+    from reprolock.steps.inspecting.read_curves import read_curves
     from reprolock.steps.inspecting.report.html import runs_page, write_report  # jinja2, where a page is wanted
-    from reprolock.steps.inspecting.runs import read_curves
     from reprolock.steps.project.machine import Machine
 
-    curves = read_curves(settings.root, found, tracking_uri=tracking_uri, warn=settings.warning)
+    logged = {run.run_id: run.metrics for run in found.runs}
+    curves = read_curves(settings.root, logged, found.shown_metrics, tracking_uri=tracking_uri, warn=settings.warning)
     title = f"Runs of {found.project}" if found.project else "Runs"
     write_report(html, runs_page(title, found, curves), Machine.here())
     settings.remark(f"Wrote {html}")

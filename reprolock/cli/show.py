@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 from reprolock.cli.record_rows import closing_rows, lineage_rows, opening_rows
 from reprolock.cli.width import of_stdout
 
+_MOST_CURVES, _MOST_PICTURES = 8, 24
+"""How many runs of the command's own, and how many metrics, a page draws."""
+
 
 @click.command()
 @click.argument("target", metavar="[RUN]", type=RUN, required=False)
@@ -38,7 +41,7 @@ def show(settings: Settings, target: str | None, tracking_uri: str | None, of_lo
     """
     found = reprolock.show(settings.root, target, tracking_uri=tracking_uri, of_lock=of_lock)
     if html is not None:
-        _write_page(settings, html, found)
+        _write_page(settings, html, found, tracking_uri)
     settings.result(_document(found))
     if hasattr(found, "run_id"):
         settings.rows(record_rows(found))
@@ -46,14 +49,18 @@ def show(settings: Settings, target: str | None, tracking_uri: str | None, of_lo
         settings.rows(lock_rows(found))
 
 
-def _write_page(settings: Settings, html: Path, found: Record | Lock) -> None:
+def _write_page(settings: Settings, html: Path, found: Record | Lock, tracking_uri: str | None) -> None:
     from reprolock.model.record import Record  # the library is loaded when a command runs
+    from reprolock.steps.inspecting.read_curves import read_curves
     from reprolock.steps.inspecting.report.html import report, write_report
     from reprolock.steps.project.machine import Machine
 
     if not isinstance(found, Record):
         raise click.UsageError("--html shows a run, and there is none yet; it has no page for a lock")
-    write_report(html, report(found), Machine.here())
+    logged = {found.run_id: found.metrics} | {child.run_id: child.metrics for child in found.children[:_MOST_CURVES]}
+    names = sorted({name for metrics in logged.values() for name in metrics})[:_MOST_PICTURES]
+    curves = read_curves(settings.root, logged, names, tracking_uri=tracking_uri, warn=settings.warning)
+    write_report(html, report(found, curves=curves), Machine.here())
     settings.remark(f"Wrote {html}")
 
 

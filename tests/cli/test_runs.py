@@ -101,6 +101,19 @@ def test_the_table(history: Project, here: Cli) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("name", "curves"), [("#2", ["auc by step"]), ("#4", [])])
+def test_the_page_of_a_run_has_its_curves(history: Project, here: Cli, name: str, curves: list[str]) -> None:
+    """As the page of all runs has them; a run that MLflow has not got has none, and a page all the same."""
+    file = history.root / "run.html"
+    said = here("show", name, "--html", str(file))
+    assert (said.code, said.err) == (0, f"Wrote {file}\n")
+    page = checked(file.read_text())
+    drawn = [value for key, value in page.attributes if key == "aria-label" and " by step" in (value or "")]
+    lines = [value for key, value in page.attributes if key == "points" and value != "0,4 32,4"]
+    assert (drawn, [len(line.split()) for line in lines if line]) == (curves, [2] * len(curves))
+    assert f"auc by step {name}" in " ".join(page.text.split()) or not curves
+
+
 def test_side_by_side(history: Project, here: Cli) -> None:
     """As a page with MLflow's curves, and as a table of what differs between more than two."""
     said = here("runs", "--html", str(history.root / "runs.html"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -38,10 +38,6 @@ class History(NamedTuple):
         """Of the declared metrics those that some run has; where there are none, the first few that were logged."""
         logged = {name for run in self.runs for name in run.metrics}
         return [name for name in self.metrics if name in logged] or sorted(logged)[:_MOST_METRICS]
-
-
-Curves = Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]
-"""Metric → run → its values with their steps, of runs that have more than one step."""
 
 
 def runs(
@@ -92,30 +88,6 @@ def runs(
 
 def _is_wanted(head: RunHead, parent: str, *, replays: bool) -> bool:
     return (head.parent or "").startswith(parent) and (replays or head.replay_of is None)
-
-
-def read_curves(
-    root: Path,
-    history: History,
-    *,
-    tracking_uri: str | None = None,
-    warn: Callable[[str], object] = lambda sentence: None,
-    machine: Machine | None = None,
-) -> Curves:
-    """The shown metrics of the shown runs, step by step, where MLflow has them. One that is away is a warning."""
-    machine = machine or Machine.here()
-    curves: dict[str, dict[str, Sequence[tuple[int, float]]]] = {}
-    try:
-        place = which_mlflow(root.resolve(), machine, tracking_uri)
-        with closing(open_tracker(place, machine.environ, machine.home)) as tracker:
-            for metric in history.shown_metrics:
-                for run in history.runs:
-                    values = tracker.curve(run.run_id, metric) if metric in run.metrics else []
-                    if len({step for step, _ in values}) > 1:
-                        curves.setdefault(metric, {})[run.run_id] = values
-    except ServiceError as error:
-        warn(f"the page has no curves of metrics: {error.message}")
-    return curves
 
 
 def _of_row(row: Row) -> PastRun:

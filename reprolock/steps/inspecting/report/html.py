@@ -7,7 +7,7 @@ text of one becomes an address that could be followed, and a policy in the page 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -25,12 +25,13 @@ from reprolock.model.lineage import Lineage
 from reprolock.model.record import Record
 from reprolock.model.verdict import Verdict
 from reprolock.model.words import counted, size
+from reprolock.steps.inspecting.read_curves import Curves
 from reprolock.steps.inspecting.report.chart import HEIGHT as CHART_HEIGHT
 from reprolock.steps.inspecting.report.chart import WIDTH as CHART_WIDTH
 from reprolock.steps.inspecting.report.chart import Chart
-from reprolock.steps.inspecting.report.curves import Series, curve_chart
+from reprolock.steps.inspecting.report.curves import CurveChart, Series, curve_chart
 from reprolock.steps.inspecting.report.lineage_graph import HEIGHT, WIDTH, picture
-from reprolock.steps.inspecting.runs import Curves, History
+from reprolock.steps.inspecting.runs import History
 from reprolock.steps.project.machine import Machine
 
 _TEMPLATE = "report.html.jinja"
@@ -45,16 +46,28 @@ _UNSHOWN = re.compile(
 )
 
 
-def report(record: Record, *, replay: Record | None = None, verdict: Verdict | None = None) -> str:
-    """The page of a run, or of its replay; without a verdict a replay is a what-if, and the page a comparison."""
+def report(record: Record, *, replay: Record | None = None, verdict: Verdict | None = None, curves: Curves = {}) -> str:
+    """The page of a run, or of its replay; without a verdict a replay is a what-if, and the page a comparison. `curves` are of the
+    run and of those that its command started beside it."""
+    names = {child.run_id: child.name or child.run_id[:8] for child in record.children}
+    names[record.run_id] = record.run_name or record.run_id[:8]
     return _render(
-        record=record, replay=replay, verdict=verdict, picture=picture(record), refused=None, problems=(), hint=None
+        record=record,
+        replay=replay,
+        verdict=verdict,
+        picture=picture(record),
+        refused=None,
+        problems=(),
+        hint=None,
+        charts=_curve_charts(curves, names),
     )
 
 
 def refusal(run: str, verdict: Verdict, problems: tuple[str, ...] = (), hint: str | None = None) -> str:
     """The page of a run that could not even be tried; `problems` and `hint` as errors have them."""
-    return _render(record=None, replay=None, verdict=verdict, picture=None, refused=run, problems=problems, hint=hint)
+    return _render(
+        record=None, replay=None, verdict=verdict, picture=None, refused=run, problems=problems, hint=hint, charts=[]
+    )
 
 
 def audit_page(audit: Audit) -> str:
@@ -102,25 +115,26 @@ def sweep_page(
 
 def runs_page(title: str, history: History, curves: Curves) -> str:
     """The page of past runs: a picture of each metric, and a table that is a list of cards where it is narrow."""
-    order = {run.run_id: number for number, run in enumerate(history.runs)}
-    names = {run.run_id: run.name or run.run_id[:8] for run in history.runs}
-    charts = [
-        curve_chart(
-            metric, [Series(names[run], curves[metric][run]) for run in sorted(found, key=order.__getitem__)], _KINDS
-        )
-        for metric, found in curves.items()
-    ]
     template = _environment().get_template("runs.html.jinja")
     return template.render(
         title=title,
         runs=history.runs,
         params=varying(history.runs),
         metrics=history.shown_metrics,
-        charts=[chart for chart in charts if chart],
+        charts=_curve_charts(curves, {run.run_id: run.name or run.run_id[:8] for run in history.runs}),
         width=CHART_WIDTH,
         height=CHART_HEIGHT,
         version=__version__,
     ).lstrip()
+
+
+def _curve_charts(curves: Curves, names: Mapping[str, str]) -> list[CurveChart]:
+    """A picture of each metric, its runs in the order of `names`, by which they are called."""
+    charts = [
+        curve_chart(metric, [Series(told, found[run]) for run, told in names.items() if run in found], _KINDS)
+        for metric, found in curves.items()
+    ]
+    return [chart for chart in charts if chart]
 
 
 def write_report(path: Path, page: str, machine: Machine) -> None:
@@ -131,7 +145,15 @@ def write_report(path: Path, page: str, machine: Machine) -> None:
 
 def _render(**values: Any) -> str:
     template = _environment().get_template(_TEMPLATE)
-    return template.render(**values, version=__version__, most=_MOST, box_width=WIDTH, box_height=HEIGHT).lstrip()
+    return template.render(
+        **values,
+        version=__version__,
+        most=_MOST,
+        box_width=WIDTH,
+        box_height=HEIGHT,
+        width=CHART_WIDTH,
+        height=CHART_HEIGHT,
+    ).lstrip()
 
 
 @cache
