@@ -34,6 +34,7 @@ BY_NAME = "what run.code names"
 BY_WALK = "all but hidden folders, virtual environments and caches, for there is no git here"
 
 _NO_KEYS = Scanner({})
+_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # one for all: there may be 100,000 files
 _PROJECT_FILES = ("repro.toml", "repro.lock")
 """Never code, and yet they belong into git."""
 _CACHES = ("__pycache__", "node_modules", "spark-warehouse", "metastore_db")
@@ -82,15 +83,15 @@ def snapshot(
     """
     with_git = git.is_work_tree(root)
     paths = _paths(root, code, exclude, with_git)
-    _refuse_large(root, paths)
+    refuse_large({path: os.lstat(f"{root}/{path}").st_size for path in paths})
     modes = git.ignored_modes(root, paths) if with_git else {}
     committed = git.list_committed(root) if with_git else None
     files, unlike = [], {}
     with ThreadPoolExecutor(1, thread_name_prefix="git-status") as pool:
         asked = pool.submit(git.changes, root, filters=filters) if committed is not None else None
         for path in paths:
-            mode, data = _read(root, path, modes)
-            _refuse_keys(scanner, data, path)
+            mode, data = read_file(root, path, modes)
+            check_file(scanner, data, path)
             files.append(CodeFile(path, mode, len(data), hashlib.sha256(data).hexdigest()))
             if committed is not None and path in committed and not committed[path].holds(data):
                 unlike[path] = committed[path]
@@ -112,9 +113,12 @@ def snapshot(
     return Snapshot(state, tuple(files), BY_NAME if code is not None else BY_GIT if with_git else BY_WALK, modes)
 
 
-def chosen_paths(root: Path, code: tuple[str, ...] | None, exclude: tuple[str, ...]) -> list[str]:
-    """Which files are the code, without a look into them; errors as of `snapshot` for names alone."""
-    return _paths(root, code, exclude, git.is_work_tree(root))
+def chosen_paths(
+    root: Path, code: tuple[str, ...] | None, exclude: tuple[str, ...], *, with_git: bool | None = None
+) -> list[str]:
+    """Which files are the code, without a look into them; errors as of `snapshot` for names alone. `with_git`: what
+    `git.is_work_tree` says, where it was asked already."""
+    return _paths(root, code, exclude, git.is_work_tree(root) if with_git is None else with_git)
 
 
 def _paths(root: Path, code: tuple[str, ...] | None, exclude: tuple[str, ...], with_git: bool) -> list[str]:
@@ -174,15 +178,14 @@ def digest_of(files: Iterable[CodeFile]) -> str:
     """SHA-256 over one JSON line a file, in the order given: path, mode, SHA-256 of its bytes."""
     state = hashlib.sha256()
     for file in files:
-        line = json.dumps([file.path, file.mode, file.sha256], ensure_ascii=False, separators=(",", ":"))
-        state.update(line.encode() + b"\n")
+        state.update(_line([file.path, file.mode, file.sha256]).encode() + b"\n")
     return state.hexdigest()
 
 
 def contents(taken: Snapshot, root: Path) -> Iterator[tuple[CodeFile, bytes]]:
     """Each file with its bytes, read again. MachineError when it is not what the snapshot saw."""
     for file in taken.files:
-        mode, data = _read(root, file.path, taken.modes)
+        mode, data = read_file(root, file.path, taken.modes)
         if (mode, hashlib.sha256(data).hexdigest()) != (file.mode, file.sha256):
             raise MachineError(f"{file.path} was changed while the run was being prepared", hint="start the run again")
         yield file, data
@@ -191,7 +194,7 @@ def contents(taken: Snapshot, root: Path) -> Iterator[tuple[CodeFile, bytes]]:
 def check_keys(taken: Snapshot, root: Path, scanner: Scanner) -> None:
     """UsageError for a file that contains a secret which was not known yet when the snapshot was taken."""
     for file, data in contents(taken, root):
-        _refuse_keys(scanner, data, file.path)
+        check_file(scanner, data, file.path)
 
 
 def place(taken: Snapshot, root: Path, work: Path) -> None:
@@ -319,7 +322,7 @@ def _in_scope(path: str, code: tuple[str, ...] | None) -> bool:
     return code is None or any(is_under(path, name) or is_under(name, path) for name in names)
 
 
-def _read(root: Path, path: str, modes: Mapping[str, str]) -> tuple[str, bytes]:
+def read_file(root: Path, path: str, modes: Mapping[str, str]) -> tuple[str, bytes]:
     """A file's mode and bytes; UsageError for a name or link that no other machine could rebuild.
 
     `modes` has git's mode where git ignores that of the disk; a link may stand there as a file that holds its target.
@@ -373,7 +376,8 @@ def _refuse_links_to_no_code(
         raise UsageError(f"{sentence}which is not part of the code", hint=hint)
 
 
-def _refuse_keys(scanner: Scanner, data: bytes, path: str) -> None:
+def check_file(scanner: Scanner, data: bytes, path: str) -> None:
+    """UsageError for a file of code that contains a secret."""
     try:
         scanner.check(data, path)
     except UsageError as error:
@@ -383,12 +387,13 @@ def _refuse_keys(scanner: Scanner, data: bytes, path: str) -> None:
         raise UsageError(error.message, hint=hint) from error
 
 
-def _refuse_large(root: Path, paths: Iterable[str]) -> None:
-    sizes = sorted((os.lstat(f"{root}/{path}").st_size, path) for path in paths)
-    total = sum(size for size, _ in sizes)
+def refuse_large(sizes: Mapping[str, int]) -> None:
+    """UsageError for more code than a run is logged with; `sizes` has every file's."""
+    total = sum(sizes.values())
     if total > LARGEST:
-        largest = ", ".join(f"{path} ({size / 1e6:.0f} MB)" for size, path in sizes[:-4:-1])
+        largest = sorted(sizes.items(), key=lambda file: (file[1], file[0]))[:-4:-1]
+        named = ", ".join(f"{path} ({size / 1e6:.0f} MB)" for path, size in largest)
         raise UsageError(
-            f"the code is {total / 1e6:.0f} MB, more than {LARGEST // 10**6} MB: {largest}",
+            f"the code is {total / 1e6:.0f} MB, more than {LARGEST // 10**6} MB: {named}",
             hint="name what the command needs in run.code, or have git ignore the rest; data belongs in a lake",
         )

@@ -16,7 +16,7 @@ from reprolock.model.lock import EnvironmentPin, Lock
 from reprolock.model.record import Record
 from reprolock.model.sections import digests, pinned_sections
 from reprolock.model.spec import Spec
-from reprolock.steps.project.code import project_code
+from reprolock.steps.project.code import look_at_code
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_folders import latest_of_command, runs_folder
 from reprolock.steps.recording.build import dataset_record
@@ -36,10 +36,11 @@ def since_last_run(root: Path, spec: Spec, lock: Lock, machine: Machine) -> Sinc
     if record is None:
         return None
     before = _as_declared(record, runs_folder(root) / record.run_id)
-    tree, digest, problems = before.code.tree, before.code.digest, []
+    code, problems = before.code, []
     try:
-        code = project_code(root, spec, machine)
-        tree, digest = dict(code.tree), code.state.digest
+        found = look_at_code(root, spec, machine)
+        if found.digest != code.digest:
+            code = code.replaced({"digest": found.digest, "tree": dict(found.tree)})
     except ReprolockError as error:
         problems.append(f"code: {error.message}")
     now = before.replaced(
@@ -50,10 +51,10 @@ def since_last_run(root: Path, spec: Spec, lock: Lock, machine: Machine) -> Sinc
             "command": spec.run.command,
             "env": spec.run.env,
             "pass_env": spec.run.pass_env,
-            "code": before.code.replaced({"digest": digest, "tree": tree}),
+            "code": code,
             "datasets": tuple(dataset_record(spec, pin) for pin in lock.dataset if pin.name in spec.datasets),
             "environment": before.environment.replaced({"packages": _versions(lock.environment)}),
-            "pinned": digests(pinned_sections(spec, lock.dataset, lock.environment, lock.jars, digest)),
+            "pinned": digests(pinned_sections(spec, lock.dataset, lock.environment, lock.jars, code.digest)),
         }
     )
     same = now.pinned == before.pinned

@@ -12,8 +12,10 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from reprolock.environment.code.look import Look, look
 from reprolock.environment.code.snapshot import Snapshot, chosen_paths, snapshot
 from reprolock.errors import UsageError
+from reprolock.files.atomic_write import own_folder
 from reprolock.model.spec import Spec
 from reprolock.model.spec_rules import OWN_FILES
 from reprolock.model.uri import is_under
@@ -23,6 +25,8 @@ from reprolock.tracker.tracking_uri import find_place
 _PYTHON = re.compile(r"(?:python|pypy|graalpy)w?[\d.]*t?(?:\.exe)?", re.IGNORECASE)
 _SCRIPT = re.compile(r".\.(?:py|ipynb|sh|bash|R|r|Rmd|qmd|jl|js|pl|rb|scala)$")
 """What ends so is the script of a command whose program is no Python: `bash train.sh`, `papermill nb.ipynb`."""
+_MEMORY = "code.json"
+"""What was read of the code, in `.reprolock`, and when."""
 _FLAG_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 
 
@@ -38,6 +42,15 @@ def project_code(root: Path, spec: Spec, machine: Machine, *, filters: bool = Fa
     )
     refuse_missing_script(root, spec, taken.state.files, may_be_absent=False)
     return taken
+
+
+def look_at_code(root: Path, spec: Spec, machine: Machine) -> Look:
+    """What the code holds now, for a question: files that did not change since the last look are not read. UsageError as of
+    `project_code`."""
+    never = never_code(root, spec, machine)
+    found = look(root, spec.run.code, never, machine.scanner(spec.run.pass_env), own_folder(root) / _MEMORY)
+    refuse_missing_script(root, spec, found.tree, may_be_absent=False)
+    return found
 
 
 def check_script(root: Path, spec: Spec, machine: Machine) -> None:
@@ -84,7 +97,7 @@ def _holds(root: Path, code: Collection[str], place: str) -> bool:
         return False
     real = Path(os.path.realpath(root / place))
     names = {posixpath.normpath(place), os.path.relpath(real, os.path.realpath(root)).replace(os.sep, "/")}
-    return any(path in names or any(is_under(path, name) for name in names) for path in code)
+    return any(name in code for name in names) or any(is_under(path, name) for path in code for name in names)
 
 
 def _scripts(command: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
