@@ -19,6 +19,7 @@ from contextlib import suppress
 from importlib.machinery import ModuleSpec, PathFinder
 from urllib.parse import urlsplit
 
+_CONNECT_PORT = 15002
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -60,8 +61,8 @@ def _wrap_session(module) -> None:  # type: ignore[no-untyped-def]
     @functools.wraps(create)
     def __init__(self, *args, **kwargs):  # type: ignore[no-untyped-def]  # whatever pyspark's own takes
         create(self, *args, **kwargs)
-        # Credentials are for this server alone.
-        if self.client.host == urlsplit(os.environ.get("SPARK_REMOTE", "")).hostname:
+        # Credentials are for this server alone, not for another one on the same host.
+        if getattr(self.client._builder, "endpoint", None) == _endpoint(os.environ.get("SPARK_REMOTE", "")):
             for name, value in json.loads(os.environ.get("REPROLOCK_CONNECT_SETTINGS", "{}")).items():
                 with suppress(Exception):  # what a session cannot change is asked for before the command
                     self.conf.set(name, value)
@@ -70,6 +71,12 @@ def _wrap_session(module) -> None:  # type: ignore[no-untyped-def]
                 self.addArtifacts(os.path.join(_HERE, "reprolock-variables"), file=True)
 
     module.SparkSession.__init__ = __init__
+
+
+def _endpoint(address: str) -> str:
+    """Host and port of a Connect server, as pyspark's channel builders write them."""
+    found = urlsplit(address)
+    return found.netloc.lower() if found.port else f"{found.netloc.lower()}:{_CONNECT_PORT}"
 
 
 _WRAPPERS = {"pyspark.java_gateway": _wrap_gateway, "pyspark.sql.connect.session": _wrap_session}
