@@ -299,7 +299,7 @@ def _program_version(program: str) -> str:
 
 @dataclass
 class SparkCluster:
-    """A standalone master and its workers, from pyspark's own wheel; each worker has an empty environment and its own folder."""
+    """A standalone master and its workers, from pyspark's own wheel; each worker has its own folder, and none of our variables."""
 
     master: Server
     workers: list[Server]
@@ -315,20 +315,24 @@ class SparkCluster:
             server.stop()
 
 
-def start_spark_cluster(folder: Path, workers: int = 2, cores: int = 1) -> SparkCluster:
-    """A master and `workers` workers of `cores` cores each, on loopback."""
+def start_spark_cluster(folder: Path, *variables: str, workers: int = 2, cores: int = 1) -> SparkCluster:
+    """A master and `workers` workers of `cores` cores each, on loopback; they have the `variables`, NAME=VALUE, alone."""
     import pyspark  # where a test asks for a cluster
 
     program = str(Path(pyspark.__file__).parent / "bin" / "spark-class")
     port = free_port()
 
     def server(name: str, kind: str, arguments: list[str]) -> Server:
-        page = free_port()
+        page, scratch = free_port(), folder / "scratch"
+        scratch.mkdir(parents=True, exist_ok=True)  # what a killed executor leaves there is large
         argv = [
             "env",
             "-i",
             "SPARK_LOCAL_IP=127.0.0.1",
             "SPARK_NO_DAEMONIZE=1",
+            f"SPARK_LOCAL_DIRS={scratch}",
+            f"JAVA_TOOL_OPTIONS=-Djava.io.tmpdir={scratch}",
+            *variables,
             program,
             f"org.apache.spark.deploy.{kind}",
         ]

@@ -3,56 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import services
-from cluster_story import SPEC, TRAIN, holds, make_repository, watched_processes
+from cluster_story import holds, watched_processes
 from command_line import Cli
 from project import Project
-from spark_session import DELTA, SparkParts
 
 from reprolock.model.executors import executor_differences
 
 pytestmark = [pytest.mark.live, pytest.mark.spark, pytest.mark.long]
 
-DELTA_SETTINGS = {
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, spark_parts: SparkParts) -> Iterator[services.Server]:
-    """A Connect server that has the jars of S3A and Delta, and nobody's credentials."""
-    started = services.start_spark_connect(tmp_path_factory.mktemp("connect"), spark_parts.files, **DELTA_SETTINGS)
-    yield started
-    started.stop()
-
-
-@pytest.fixture(scope="module")
-def repository(lakefs: services.LakeFS, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A repository with one small table in three formats on main."""
-    return make_repository(lakefs, tmp_path_factory.mktemp("tree"))
-
 
 @pytest.fixture
-def on_server(
-    project: Project,
-    repository: str,
-    server: services.Server,
-    lakefs: services.LakeFS,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Project:
-    """The project with its script."""
-    monkeypatch.delenv("REPROLOCK_CACHE_DIR")
-    for name, value in lakefs.lakectl.items():
-        monkeypatch.setenv(name, value)
-    engine = f'remote = "{address(server)}"\nshared = ["{project.root}"]'  # the server is on this machine
-    (project.root / "repro.toml").write_text(SPEC.format(repository=repository, engine=engine, delta=DELTA, more=""))
-    project.script(TRAIN)
-    return project
+def on_server(on_engine: Callable[..., Project], tmp_path: Path, connect_server: services.Server) -> Project:
+    """The project with its script; the server is on this machine, and sees its folder."""
+    return on_engine(f'remote = "{address(connect_server)}"\nshared = ["{tmp_path}"]')
 
 
 def address(server: services.Server) -> str:
@@ -72,7 +42,7 @@ def pages(server: services.Server) -> str:
 
 
 def test_a_run_on_a_connect_server(
-    on_server: Project, server: services.Server, lakefs: services.LakeFS, cli: Cli
+    on_server: Project, connect_server: services.Server, lakefs: services.LakeFS, cli: Cli
 ) -> None:
     assert cli("lock").code == 0
     with watched_processes(lakefs.secret_access_key) as exposed:
@@ -81,7 +51,7 @@ def test_a_run_on_a_connect_server(
     record = on_server.record
     assert json.loads((on_server.root / "seen.json").read_text()) == {"version": ["2.0.0 wide UTC"], "rows": 9}
     assert record.spark is not None and record.spark.server is not None
-    assert (record.spark.master, record.spark.server.version) == (address(server), "4.2.0")
+    assert (record.spark.master, record.spark.server.version) == (address(connect_server), "4.2.0")
     assert record.spark.server.master == "local[2]"
     assert "org.apache.hadoop_hadoop-aws-3.5.0.jar" in record.spark.server.jars
     [executor] = record.spark.executors
@@ -95,8 +65,8 @@ def test_a_run_on_a_connect_server(
     assert exposed == set()
     for secret in (lakefs.secret_access_key, lakefs.access_key_id):
         assert holds(on_server.root, secret) == []
-        assert holds(server.folder, secret) == []  # its log and its event log
-        assert secret not in pages(server)
+        assert holds(connect_server.folder, secret) == []  # its log and its event log
+        assert secret not in pages(connect_server)
 
     jars = f"Spark 4.2.0 and {len(record.spark.server.jars)} jars of a Connect server, not locked"
     said = cli("replay", record.run_id)
@@ -105,11 +75,24 @@ def test_a_run_on_a_connect_server(
     said = cli("replay", record.run_id, "--master", "local[2]")
     assert said.code == 0, said.out + said.err
     assert "REPRODUCED   3 of 3 compared   " in said.out
-    assert f"on local[2], recorded on {address(server)}" in said.out
+    assert f"on local[2], recorded on {address(connect_server)}" in said.out
     assert f"recorded on {jars}" in said.out
 
 
-def test_a_server_that_is_not_as_it_is_declared(on_server: Project, server: services.Server, cli: Cli) -> None:
+def test_a_run_of_this_machine_replayed_on_the_server(
+    on_engine: Callable[..., Project], tmp_path: Path, connect_server: services.Server, cli: Cli
+) -> None:
+    project = on_engine(f'master = "local[2]"\nshared = ["{tmp_path}"]')
+    assert cli("lock").code == 0
+    said = cli("run")
+    assert said.code == 0, said.err
+    said = cli("replay", project.record.run_id, "--master", address(connect_server))
+    assert said.code == 0, said.out + said.err
+    verdict = rf"REPRODUCED   3 of 3 compared   on {address(connect_server)}, recorded on local\[2\]   "
+    assert re.search(verdict + r"Spark 4\.2\.0 and \d+ jars of a Connect server, not locked$", said.out, re.M), said.out
+
+
+def test_a_server_that_is_not_as_it_is_declared(on_server: Project, connect_server: services.Server, cli: Cli) -> None:
     assert cli("lock").code == 0
     on_server.edit("[spark]", '[spark]\nserver = "4.1.1"')
     said = cli("run")
@@ -117,7 +100,7 @@ def test_a_server_that_is_not_as_it_is_declared(on_server: Project, server: serv
         4,
         "",
         [
-            f"error: the Spark Connect server {address(server)} runs Spark 4.2.0, and spark.server says 4.1.1",
+            f"error: the Spark Connect server {address(connect_server)} runs Spark 4.2.0, and spark.server says 4.1.1",
             'hint: use a server of that version; lock pyspark 4.2.0, or declare it: server = "4.2.0" in [spark]',
         ],
     )
@@ -127,7 +110,7 @@ def test_a_server_that_is_not_as_it_is_declared(on_server: Project, server: serv
     error, problem, hint = said.err.splitlines()[-3:]
     assert (said.code, error, hint) == (
         4,
-        f"error: sessions of the Spark Connect server {address(server)} do not take the settings of this run",
+        f"error: sessions of the Spark Connect server {address(connect_server)} do not take the settings of this run",
         "hint: start the server with them; or declare in [spark] conf what the server has",
     )
     assert problem.startswith('  spark.sql.warehouse.dir is "') and problem.endswith(
@@ -135,7 +118,9 @@ def test_a_server_that_is_not_as_it_is_declared(on_server: Project, server: serv
     )
 
 
-def test_doctor_asks_the_server(on_server: Project, server: services.Server, cli: Cli) -> None:
-    assert ["ok", "spark", "connect", address(server)] in [line.split() for line in cli("doctor").out.splitlines()]
-    on_server.edit(address(server), "sc://127.0.0.1:1")
+def test_doctor_asks_the_server(on_server: Project, connect_server: services.Server, cli: Cli) -> None:
+    assert ["ok", "spark", "connect", address(connect_server)] in [
+        line.split() for line in cli("doctor").out.splitlines()
+    ]
+    on_server.edit(address(connect_server), "sc://127.0.0.1:1")
     assert "no answer from the Spark Connect server at sc://127.0.0.1:1: Connection refused" in cli("doctor").out

@@ -82,9 +82,10 @@ def test_what_executors_see_or_the_driver_writes_is_taken(tmp_path: Path) -> Non
 
 def test_a_replay_publishes_nothing(tmp_path: Path) -> None:
     published = {"sums": {**TABLE["sums"], "publish": "lakefs://example-repo/main/sums/"}}
-    assert refused(tmp_path, spec(outputs=published, lake=LAKE), replay=True)[2] == (
-        "replay in a folder that spark.shared names, or on this machine alone: `reprolock replay --master 'local[*]'`"
-    )
+    for master in ("spark://127.0.0.1:1", "sc://127.0.0.1:1"):
+        assert refused(tmp_path, spec(master, outputs=published, lake=LAKE), replay=True)[2] == (
+            "replay in a folder that spark.shared names, or on this machine alone: `reprolock replay --master 'local[*]'`"
+        )
 
 
 def test_a_connect_server_sees_no_disk_of_ours_either(tmp_path: Path) -> None:
