@@ -3,7 +3,9 @@
 Part of a run on a cluster: copied as sitecustomize.py into a folder of the run that PYTHONPATH names, and imported by
 each Python that the command starts. Only the standard library may be used here. Where pyspark starts its JVM, each
 variable that REPROLOCK_EXECUTOR_VARIABLES names becomes the property `spark.executorEnv.NAME` of that JVM; Spark
-reads such properties as settings, and passes them to the executors that it starts. Where pyspark opens a session on the
+reads such properties as settings, and passes them to the executors that it starts. Spark itself waits without end for an
+executor: jobs that have had none for REPROLOCK_EXECUTOR_PATIENCE seconds are cancelled, which `reprolock-no-executor`
+beside this file then says. Where pyspark opens a session on the
 Connect server of SPARK_REMOTE, the session is given the settings of REPROLOCK_CONNECT_SETTINGS and the archive that
 REPROLOCK_CONNECT_ARCHIVE names.
 """
@@ -15,6 +17,8 @@ import importlib.util
 import json
 import os
 import sys
+import threading
+import time
 from contextlib import suppress
 from importlib.machinery import ModuleSpec, PathFinder
 from urllib.parse import urlsplit
@@ -50,9 +54,31 @@ def _wrap_gateway(module) -> None:  # type: ignore[no-untyped-def]
         for name in os.environ.get("REPROLOCK_EXECUTOR_VARIABLES", "").split():
             if name in os.environ:
                 gateway.jvm.java.lang.System.setProperty(f"spark.executorEnv.{name}", os.environ[name])
+        if patience := os.environ.get("REPROLOCK_EXECUTOR_PATIENCE"):
+            threading.Thread(target=_watch_executors, args=(float(patience),), daemon=True).start()
         return gateway
 
     module.launch_gateway = launch_gateway
+
+
+def _watch_executors(patience: float) -> None:
+    """Until Python ends: cancel what waits, where no executor was there for so many seconds."""
+    alone = 0.0
+    period = min(5.0, patience / 4)
+    while True:
+        time.sleep(period)
+        with suppress(Exception):  # between two sessions, or as the JVM ends
+            context = sys.modules["pyspark"].SparkContext._active_spark_context
+            if context is None or not context.statusTracker().getActiveJobsIds():
+                alone = 0.0
+                continue
+            executors = context._jsc.sc().statusTracker().getExecutorInfos()  # the driver is one of them
+            alone = alone + period if len(executors) < 2 else 0.0
+            if alone >= patience:
+                alone = 0.0
+                with open(os.path.join(_HERE, "reprolock-no-executor"), "w", encoding="utf-8") as file:
+                    file.write(f"{patience:.0f}")
+                context.cancelAllJobs()
 
 
 def _wrap_session(module) -> None:  # type: ignore[no-untyped-def]

@@ -21,6 +21,10 @@ SHIPPED = "reprolock-python"
 """The folder that the locked environment has in an executor's working folder."""
 EXECUTOR_VARIABLES = "REPROLOCK_EXECUTOR_VARIABLES"
 """Names, separated by blanks, of the driver's variables that executors are given. hook.py reads it."""
+PATIENCE_SECONDS = 300
+"""How long a job of the command's may wait without an executor, until it is given up."""
+_PATIENCE = "REPROLOCK_EXECUTOR_PATIENCE"
+_NO_EXECUTOR = "reprolock-no-executor"
 VARIABLES = "reprolock-variables"
 """The file beside the hook that sessions on a Connect server ship: lines of a shell."""
 _PORTS = {"spark": 7077, "sc": 15002}
@@ -58,7 +62,9 @@ def executor_variables(env: Mapping[str, str]) -> dict[str, str]:
 
 def environ(cluster: Cluster, secrets: tuple[str, ...]) -> dict[str, str]:
     """Variables of the driver. `secrets` names those of its variables that executors are given as well."""
-    found = {EXECUTOR_VARIABLES: " ".join(secrets)} if secrets else {}
+    found = {_PATIENCE: str(PATIENCE_SECONDS)}
+    if secrets:
+        found[EXECUTOR_VARIABLES] = " ".join(secrets)
     if cluster.archive is not None:
         found["PYSPARK_PYTHON"] = f"./{SHIPPED}/bin/python"
     return found
@@ -73,6 +79,14 @@ def write_hook(folder: Path, variables: Mapping[str, str] | None = None) -> Path
         (folder / VARIABLES).write_text("".join(lines), "utf-8")
     shutil.copyfile(Path(__file__).with_name("hook.py"), folder / "sitecustomize.py")
     return folder
+
+
+def waited_in_vain(hook: Path) -> int | None:
+    """The seconds after which jobs of the command's were given up for want of an executor; None where that was not so."""
+    try:
+        return int((hook / _NO_EXECUTOR).read_text("utf-8"))
+    except (OSError, ValueError):  # the command may write there, too
+        return None
 
 
 def master_address(spec: SparkSpec) -> tuple[str, int] | None:

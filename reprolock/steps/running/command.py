@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
+from reprolock.engine.cluster.settings import waited_in_vain
 from reprolock.engine.process import execute
 from reprolock.environment.python.installed.bytecode import note_bytecode, remove_unknown_bytecode
 from reprolock.files.os_errors import cannot_write
 from reprolock.files.outputs import find_outputs, set_aside
 from reprolock.model.outcome import Ending, Outcome, Output
-from reprolock.model.workspace import Workspace
+from reprolock.model.workspace import SparkPlan, Workspace
 from reprolock.steps.publishing.run_branches import Publication
 from reprolock.steps.running.attempt import Attempt
 from reprolock.steps.running.opening import output_paths
@@ -54,7 +55,16 @@ def _execute(attempt: Attempt, workspace: Workspace) -> Ending:
     )
     if built is not None:
         note_bytecode(built.folder)
+    if ending.status == "FAILED" and (reason := _no_executor(workspace.spark)):
+        ending = ending._replace(reason=f"{ending.reason}, after {reason}")
     return ending
+
+
+def _no_executor(plan: SparkPlan | None) -> str | None:
+    """What of the cluster ended the command's jobs."""
+    if plan is None or plan.hook is None or (seconds := waited_in_vain(plan.hook)) is None:
+        return None
+    return f"{plan.master} gave no executor for {seconds} s"
 
 
 def _not_written(outputs: tuple[Output, ...]) -> str:
