@@ -12,7 +12,7 @@ FAST := tests/test_architecture.py tests/model tests/files tests/property tests/
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(CACHE)/bin:$(PATH)
 
-.PHONY: help install minio check dist test test-long test-fast test-laws test-matrix test-store docs reference large demo demo-stack campaign bench schemas relock clean
+.PHONY: help install minio check dist test test-long test-fast test-laws test-matrix test-store docs reference large demo demo-stack demo-cluster campaign bench schemas relock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ demo: install ## Lock, train, let the branch move, run again, replay: the main j
 
 demo-stack: install minio ## The same story on a real lakeFS, MinIO and MLflow server, where their programs are here
 	@$(BIN)/python examples/demo/demo.py --stack
+
+demo-cluster: install minio ## The same story on a Spark master with two workers, which read a real lakeFS
+	@$(BIN)/python examples/demo/demo.py --cluster
 
 campaign: install minio ## Mutate, kill, stop services, fill the disk, write eight at once; many minutes (CAMPAIGN_ARGS=--write)
 	@$(BIN)/python tests/campaign/campaign.py $(CAMPAIGN_ARGS)

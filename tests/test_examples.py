@@ -93,6 +93,20 @@ def test_pictures_and_an_unmodified_script(tmp_path: Path, bare: None) -> None:
     assert replay.data.tags["reprolock.replay_of"] == day.info.run_id
 
 
+def test_the_demo_on_a_cluster_says_what_it_needs(tmp_path: Path) -> None:
+    demo = subprocess.run(
+        [sys.executable, EXAMPLES / "demo" / "demo.py", "--cluster"],
+        env={**os.environ, "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (demo.returncode, demo.stdout, demo.stderr) == (
+        1,
+        "",
+        "error: demo-cluster needs minio and lakefs on PATH\nhint: `make demo` needs no server\n",
+    )
+
+
 @pytest.mark.live
 @pytest.mark.spark
 @pytest.mark.long

@@ -1,7 +1,8 @@
 """The main job on real data: lock, train, let the branch move, train again on the same bytes, replay the first run.
 
 Works in a folder of its own below .cache; every command that it runs is printed first, and can be typed by hand.
-With --stack the same story runs on a real lakeFS and an MLflow server, which are ended with it.
+With --stack the same story runs on a real lakeFS and an MLflow server, with --cluster also on a Spark master with two workers.
+All of them are ended with it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from pathlib import Path
 from sklearn.datasets import load_breast_cancer
 
 HERE = Path(__file__).parent
-ON_STACK = "--stack" in sys.argv[1:]
-PROJECT = HERE.parents[1] / ".cache" / ("demo-stack" if ON_STACK else "demo")
+ON_CLUSTER = "--cluster" in sys.argv[1:]
+ON_STACK = ON_CLUSTER or "--stack" in sys.argv[1:]
+NAME = "demo-cluster" if ON_CLUSTER else "demo-stack" if ON_STACK else "demo"
+PROJECT = HERE.parents[1] / ".cache" / NAME
 
 
 def say(text: str) -> None:
@@ -60,6 +63,26 @@ def stack() -> Iterator[None]:
         command("stack", "down", "--purge")
 
 
+@contextmanager
+def cluster() -> Iterator[None]:
+    """A Spark master with two workers, while the body runs. Predictions go to the lake; a replay writes them to the project's
+    folder, which the workers see, for they are on this machine."""
+    sys.path.insert(0, str(HERE.parents[1] / "tests"))
+    import services  # which starts servers for the tests, too
+
+    say("A Spark master, and two workers that have none of this shell's variables")
+    started = services.start_spark_cluster(PROJECT / ".cluster", f"PATH={os.environ['PATH']}")
+    try:
+        spec = PROJECT / "repro.toml"
+        text = spec.read_text().replace('"local[*]"', f'"{started.address}"\nshared = ["{PROJECT}"]')
+        text = text.replace('"parquet"\n', '"parquet"\npublish = "lakefs://clinic/main/predictions/"\n')
+        spec.write_text(text)
+        print(f"{started.address} is up", flush=True)
+        yield
+    finally:
+        started.stop()
+
+
 def story() -> None:
     say("Real data (scikit-learn's breast cancer measurements) goes into the lake")
     frame = load_breast_cancer(as_frame=True).frame
@@ -95,15 +118,14 @@ def story() -> None:
 def main() -> None:
     missing = [program for program in ("minio", "lakefs") if ON_STACK and not shutil.which(program)]
     if missing:
-        print(f"The demo on the stack is skipped: {' and '.join(missing)} would have to be on PATH.")
-        return
+        sys.exit(f"error: {NAME} needs {' and '.join(missing)} on PATH\nhint: `make demo` needs no server")
     if (PROJECT / ".reprolock" / "stack").exists():
         command("stack", "down", quiet=True)  # of a demo that was killed
     shutil.rmtree(PROJECT, ignore_errors=True)
     PROJECT.mkdir(parents=True)
     for name in ("repro.toml", "train.py"):
         shutil.copy(HERE / name, PROJECT)
-    with stack() if ON_STACK else nullcontext():
+    with stack() if ON_STACK else nullcontext(), cluster() if ON_CLUSTER else nullcontext():
         story()
 
 

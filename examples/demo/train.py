@@ -31,5 +31,5 @@ predictions = model.transform(testing)
 area = BinaryClassificationEvaluator(labelCol="target").evaluate(predictions)
 
 mlflow.log_metrics({"area_under_roc": area, "rows": data.count()})
-predictions.select("target", "prediction").write.parquet(str(run.output("predictions").path))
+predictions.select("target", "prediction").write.parquet(run.output("predictions").url)
 print(f"area under ROC {area:.4f} on {testing.count()} of {data.count()} rows")

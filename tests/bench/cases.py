@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -203,12 +204,16 @@ def spark() -> Iterator[Case]:
     )
 
 
-def lineage() -> Iterator[Case]:
-    """The demo's training script with and without those who look on."""
+def demo_run(name: str, *changes: tuple[str, str]) -> tuple[Path, Path]:
+    """The demo's project with changes to its repro.toml, locked and run once: its folder, and that of the run, in which it can run again."""
     demo = Path(__file__).parents[2] / "examples" / "demo"
-    folder = fresh("lineage")
-    for name in ("repro.toml", "train.py"):
-        shutil.copy(demo / name, folder)
+    folder = fresh(name)
+    for file in ("repro.toml", "train.py"):
+        shutil.copy(demo / file, folder)
+    text = (folder / "repro.toml").read_text()
+    for old, new in changes:
+        text = text.replace(old, new.format(folder=folder))
+    (folder / "repro.toml").write_text(text)
     from sklearn.datasets import load_breast_cancer
 
     load_breast_cancer(as_frame=True).frame.to_csv(folder / "data.csv", index=False)
@@ -224,25 +229,51 @@ def lineage() -> Iterator[Case]:
     shutil.rmtree(folder / "out", ignore_errors=True)
     (run,) = (folder / ".reprolock" / "runs").iterdir()
     (run / "spark-events").mkdir()
+    return folder, run
+
+
+def demo_training(folder: Path, run: Path, conf: Path) -> Command:
+    """The demo's script as that run was given it, with settings of Spark from a folder."""
+
+    def clear() -> None:
+        shutil.rmtree(run / "work" / "out", ignore_errors=True)
+
+    (run / "work").mkdir(exist_ok=True)
+    return Command(
+        [sys.executable, str(folder / "train.py"), "--max-iter", "20"],
+        run / "work",
+        {
+            "REPROLOCK_CONTEXT": str(run / "context.json"),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/bench.db",
+            "SPARK_CONF_DIR": str(conf),
+        },
+        clear,
+    )
+
+
+def lineage() -> Iterator[Case]:
+    """The demo's training script with and without those who look on."""
+    folder, run = demo_run("lineage")
     unwatched = fresh("lineage-unwatched")
     lines = (run / "spark-conf" / "spark-defaults.conf").read_text().splitlines()
     lookers = ("spark.openlineage.", "spark.eventLog.", "spark.extraListeners", "spark.driver.extraClassPath")
     (unwatched / "spark-defaults.conf").write_text("\n".join(line for line in lines if not line.startswith(lookers)))
-    given = {"REPROLOCK_CONTEXT": str(run / "context.json"), "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/bench.db"}
+    watched, alone = (demo_training(folder, run, conf) for conf in (run / "spark-conf", unwatched))
+    yield Case("the demo's training, observed", watched, alone, "not observed", 1.15)
 
-    def trained(conf: Path) -> Command:
-        def clear() -> None:
-            shutil.rmtree(run / "work" / "out", ignore_errors=True)
 
-        (run / "work").mkdir(exist_ok=True)
-        return Command(
-            [sys.executable, str(folder / "train.py"), "--max-iter", "20"],
-            run / "work",
-            {**given, "SPARK_CONF_DIR": str(conf)},
-            clear,
-        )
+def cluster() -> Iterator[Case]:
+    """The demo's training script on two executors of one core, against `local[2]`."""
+    import services
 
-    yield Case("the demo's training, observed", trained(run / "spark-conf"), trained(unwatched), "not observed", 1.15)
+    started = services.start_spark_cluster(fresh("cluster"), f"PATH={os.environ['PATH']}")
+    try:
+        one = demo_run("cluster-local", ("local[*]", "local[2]"))
+        two = demo_run("cluster-two", ('"local[*]"', f'"{started.address}"\nshared = ["{{folder}}"]'))
+        ours, theirs = (demo_training(folder, run, run / "spark-conf") for folder, run in (two, one))
+        yield Case("the demo's training on two executors", ours, theirs, "local[2]", 1.3)
+    finally:
+        started.stop()
 
 
 def evidence() -> Iterator[Case]:
@@ -512,6 +543,7 @@ CASES: dict[str, Callable[[], Iterator[Case | list[str]]]] = {
     "environment": environment,
     "spark": spark,
     "lineage": lineage,
+    "cluster": cluster,
     "evidence": evidence,
     "bundles": bundles,
     "lakefs": lakefs,
