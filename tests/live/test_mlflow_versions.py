@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,3 +120,65 @@ def test_runs_and_what_becomes_of_a_deleted_one(
         said = cli(*command.split(), record.run_id, *more)
         assert (said.code, said.err.splitlines()[0]) == gone, command
     assert cli("runs").code == 0
+
+
+FORGET = """
+    import os
+    import mlflow
+    import reprolock
+    client = mlflow.MlflowClient()
+    client.log_metric(os.environ["MLFLOW_RUN_ID"], "loss", 0.5)
+    reprolock.current().output("o").path.write_text("1")
+    client.delete_run(os.environ["MLFLOW_RUN_ID"])
+"""
+
+
+def test_a_run_that_is_deleted_while_it_is_recorded(
+    installed: Installed,
+    project: Project,
+    cli,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Nothing of it is lost: the record waits on the disk, says why, and what is signed of it stays beside it."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", installed.uri)
+    monkeypatch.setenv("REPROLOCK_SIGNING_KEY", str(tmp_path_factory.mktemp("keys") / "key.pem"))
+    assert cli("key", "new", os.environ["REPROLOCK_SIGNING_KEY"]).code == 0
+    project.script(FORGET)
+    project.add('[outputs.o]\npath = "o"\n')
+    assert cli("lock").code == 0
+    said = cli("run")
+    record = project.record
+    short, place = record.run_id[:8], f"{installed.uri} (MLFLOW_TRACKING_URI)"
+    deleted = f"run {short} is deleted in MLflow at {place}"
+    assert said.code == 0, said.err
+    assert lines_of(said.err, "warning") == [
+        f"warning: the record is kept in .reprolock/outbox until `reprolock sync`: {deleted}"
+    ]
+    hint = f"hint: restore it with `mlflow runs restore --run-id {record.run_id}`"
+    said = cli("sync")
+    assert (said.code, said.err.splitlines()) == (
+        2,
+        [f"warning: run {short} stays: {deleted}", f"error: {deleted}", hint],
+    )
+    said = cli("sign", record.run_id, "--name", "Ann", "--meaning", "approved")
+    assert (said.code, said.err) == (0, f"warning: the statement is not in MLflow: {deleted}\n")
+
+    installed.collect_garbage()
+    said = cli("sign", record.run_id, "--name", "Bob", "--meaning", "approved")
+    assert (said.code, said.err) == (0, "")
+    outbox = project.root / ".reprolock/outbox" / record.run_id
+    removed = f"run {short} was removed from MLflow at {place} before all of its record was sent"
+    said = cli("sync")
+    assert (said.code, said.err.splitlines()) == (
+        2,
+        [
+            f"warning: run {short} stays: {removed}",
+            f"error: {removed}",
+            f"hint: its record is in {outbox}; remove that folder to forget it",
+        ],
+    )
+    assert (outbox / "record.json").is_file()
+    signed = (project.run_folder(record.run_id) / "attestations.jsonl").read_bytes().splitlines()
+    assert len(signed) == 4  # the rules, the record, and two reviews
+    assert cli("show", record.run_id).code == 0
