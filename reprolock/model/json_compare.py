@@ -4,7 +4,8 @@ In: bytes. Out: `document:<hex>`, or a list of differences with their paths. Ord
 escapes and the way of writing a number (1, 1.0, 1e0) are no part of a document; the order of a list is.
 Numbers are decimals of any length: 1e-400 is not 0, though a double cannot tell them apart.
 NaN and infinities, as Python writes them, are taken. ValueError, with a sentence, for what is not a document:
-a key that stands twice in an object, or a number that is too large for a double, would be lost in silence.
+a key that stands twice in an object, or a number that is too large for a double, would be lost in silence. So would
+another encoding than UTF-8 and a byte order mark, which the standard (RFC 8259) forbids and most readers stumble over.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _DEEPEST = 200  # levels; Python's own limit is met at some 1,000, and not every
 _SHOWN = 80  # characters of a value
 _SMALLEST = -10_000  # exponent; a fraction of more digits would fill the memory
 _PLAIN_KEY = re.compile(r"[\w-]+")
+_MARK = "\ufeff"
 
 
 class JsonDifference(NamedTuple):
@@ -76,7 +78,10 @@ def compare_json(
 def parse_document(data: bytes | str, ignore: Sequence[str] = ()) -> Any:
     """The document, its numbers in one form, without what is ignored."""
     try:
-        parsed = json.loads(data, object_pairs_hook=_object, parse_float=_decimal)
+        text = data if isinstance(data, str) else data.decode()  # json.loads would take UTF-16 for the same document
+        if text.startswith(_MARK):
+            raise _Refused("no JSON document: it begins with a byte order mark")
+        parsed = json.loads(text, object_pairs_hook=_object, parse_float=_decimal)
     except _Refused:
         raise
     except RecursionError:

@@ -102,6 +102,11 @@ class JarsPin(Sealed):
         return any(re.match(rf"[^:]+:{re.escape(artifact)}(_[\d.]+)?:", jar.coordinate) for jar in self.jar)
 
     @property
+    def reads_avro(self) -> bool:
+        """Whether a reader of Avro is in the set, or in Spark itself, as since 4.2."""
+        return self.brings("spark-avro") or tuple(map(int, re.findall(r"\d+", self.spark)[:2])) >= (4, 2)
+
+    @property
     def bytes(self) -> int:
         """The files' sizes, added up."""
         return sum(jar.bytes for jar in self.jar)

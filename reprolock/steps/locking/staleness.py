@@ -97,6 +97,8 @@ def jars_problem(spec: Spec, environment: EnvironmentPin | None, pin: JarsPin | 
         return f"pyspark is pinned at {pyspark}, and the jars for Spark {pin.spark}"
     if spec.uses_gateway and not pin.brings("hadoop-aws"):
         return "the jars lack hadoop-aws, which reads from a lakeFS lake"
+    if any(dataset.format == "avro" for dataset in spec.datasets.values()) and not pin.reads_avro:
+        return "the jars lack spark-avro, which reads a dataset's Avro files"
     if not pin.brings("openlineage-spark"):
         return "the jars lack openlineage-spark, which sees what Spark reads"
     if not pin.intact:
