@@ -14,15 +14,9 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from reprolock.environment.code.snapshot import (
-    LARGEST,
-    CodeFile,
-    Snapshot,
-    contents,
-    digest_of,
-    stays_inside,
-    write_tree,
-)
+from reprolock.environment.code.choose import LARGEST
+from reprolock.environment.code.code_file import CodeFile, digest_of, stays_inside, write_tree
+from reprolock.environment.code.snapshot import Snapshot, contents
 from reprolock.errors import NotReplayable
 from reprolock.model.uri import check_path
 from reprolock.model.workspace import CodeState

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reprolock.environment.code import git
-from reprolock.environment.code.snapshot import CodeFile, check_file, chosen_paths, digest_of, read_file, refuse_large
+from reprolock.environment.code.choose import chosen_paths, refuse_large
+from reprolock.environment.code.code_file import CodeFile, check_file, digest_of, read_file
 from reprolock.errors import ReprolockError
 from reprolock.files.atomic_write import write_whole
 from reprolock.files.secrets import Scanner

@@ -12,8 +12,9 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from reprolock.environment.code.choose import chosen_paths
 from reprolock.environment.code.look import Look, look
-from reprolock.environment.code.snapshot import Snapshot, chosen_paths, snapshot
+from reprolock.environment.code.snapshot import Snapshot, snapshot
 from reprolock.errors import UsageError
 from reprolock.files.atomic_write import own_folder
 from reprolock.model.spec import Spec
