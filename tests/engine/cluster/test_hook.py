@@ -1,4 +1,4 @@
-"""The hook in the command's Python: which Connect server is given the lake's credentials."""
+"""The hook in the command's Python: which Connect server is given the lake's credentials, and which jobs are given up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from spark_session import run_script
 
 from reprolock.engine.cluster.connect import SETTINGS
-from reprolock.engine.cluster.settings import write_hook
+from reprolock.engine.cluster.settings import waited_in_vain, write_hook
 
 SECRET = "s3cr3t-of-the-lake"
 OPEN = """\
@@ -24,6 +24,20 @@ from pyspark.sql.connect.session import SparkSession
 for address in os.environ["OPENED"].split():
     SparkSession(address)
 print(json.dumps(None))
+"""
+WAIT = """\
+import json
+from pyspark.sql import SparkSession
+
+spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+try:
+    spark.sparkContext._jvm.java.lang.Thread.sleep(4000)  # no job, and so nothing to give up
+    spark.range(1, 2, 1, 1).selectExpr("java_method('java.util.concurrent.locks.LockSupport', 'parkNanos', 300000000000L)").collect()
+    answer = "done"
+except Exception as error:
+    answer = str(error)
+spark.stop()
+print(json.dumps(answer))
 """
 
 
@@ -63,3 +77,13 @@ def test_only_the_named_server_is_given_credentials(tmp_path: Path, form: str) -
         run_script(OPEN, environ, tmp_path)
     assert [SECRET.encode() in request for request in given] == [True]
     assert not any(SECRET.encode() in request for request in kept)
+
+
+@pytest.mark.spark
+def test_jobs_without_an_executor_are_given_up(tmp_path: Path) -> None:
+    """A local master has none but the driver: its job stands for one that waits on a cluster."""
+    hook = write_hook(tmp_path / "hook")
+    assert waited_in_vain(hook) is None
+    answer = run_script(WAIT, {"PYTHONPATH": str(hook), "REPROLOCK_EXECUTOR_PATIENCE": "3"}, tmp_path)
+    assert "cancelled" in answer
+    assert waited_in_vain(hook) == 3
