@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from reprolock.readers import csv_shape
-from reprolock.readers.csv_lines import Irregular, header_tokens, tables_of_lines
+from reprolock.readers.csv_lines import MOST_COLUMNS, Irregular, header_tokens, tables_of_lines
 from reprolock.readers.csv_settings import Settings, settings_of
 from reprolock.readers.files import DataFile, content, find_files, is_compressed
 from reprolock.readers.infer import Unclear, infer
@@ -88,6 +88,8 @@ def _first_line(settings: Settings, file: DataFile, data: Any, begin: int) -> _P
                 raise Irregular("a byte order mark before its names")
             end = match.end() if settings.header else match.start()
             return _Part(file, data, header_tokens(settings, line), begin + end)
+        if settings.multiline and (line or begin):  # there Spark passes over empty lines alone
+            raise Irregular("nothing but blanks, with multiLine")
     return None
 
 
@@ -106,7 +108,7 @@ def _names(source: Source, settings: Settings, parts: list[_Part]) -> list[str]:
         if (part.first if settings.header else len(part.first)) != (first if settings.header else len(first)):
             both = f"{parts[0].file.path.name} and {part.file.path.name}"
             raise source.refusal(f"parts with different {'headers' if settings.header else 'widths'} ({both})")
-    if len(first) > 20480:
+    if len(first) > MOST_COLUMNS:
         raise source.refusal(f"{len(first)} columns")
     if not settings.header:
         return [f"_c{index}" for index in range(len(first))]

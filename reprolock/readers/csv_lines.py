@@ -13,6 +13,8 @@ from reprolock.readers.types import STRING
 
 _LINE_ENDS = re.compile("\r\n|\n|\r")
 _AT_ONCE = 50_000
+MOST_COLUMNS = 20_480
+"""Of a line that Spark's parser takes."""
 
 
 class Irregular(ValueError):
@@ -42,6 +44,8 @@ def _rows(settings: Settings, lines: list[str], width: int) -> Iterator[list[str
         if not settings.counts(line):
             continue
         values = _tokens(settings, line)
+        if len(values) > MOST_COLUMNS:
+            raise Irregular(f"a row of more than {MOST_COLUMNS} values")
         if len(values) != width:
             if settings.fail:
                 raise Irregular("rows of another width than the header, where mode is FAILFAST")

@@ -19,11 +19,14 @@ from reprolock.readers.source import Source
 from reprolock.readers.text import decoded, lines_of
 from reprolock.readers.types import STRING, same_name
 
+_BOM = "\ufeff"
 _BLANKS = "".join(map(chr, range(33)))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_LONG = 2**63
 _MOST_DIGITS = 1000
 """Of a number that Spark's parser takes."""
+_LONG_NAME, _LONG_TEXT = 25_000, 10_000_000
+"""Characters. Spark's parser takes a key of 50,000 units of UTF-16 and a text of 20 millions, of which a character has up to two."""
 
 
 class Disagreement(ValueError):
@@ -78,7 +81,9 @@ def _check_cases(source: Source, struct: Any) -> None:
 def _records(source: Source, file: DataFile) -> Iterator[dict[str, Any]]:
     text = decoded(source, file)
     if source.flag("multiline"):
-        documents = [("", text.removeprefix("\ufeff"))] if text else []
+        documents = [("", text.removeprefix(_BOM))] if text else []
+        if text.startswith(_BOM) and not documents[0][1].strip(_BLANKS):
+            raise Disagreement(f"{file.path.name}, which is a byte order mark alone")
     else:
         documents = [(f"line {number} of ", line) for number, line in enumerate(lines_of(text), 1)]
     for where, document in documents:
@@ -102,9 +107,23 @@ def _parsed(where: str, document: str) -> Any:
         raise Disagreement(f"{where}, which has {disagreement}") from None
     except ValueError as error:
         raise Disagreement(f"{where}, which is not JSON ({error})") from None
+    if len(document) > _LONG_NAME:
+        _check_lengths(where, record)
     if "\\u" in document and _SURROGATE.search(json.dumps(record, ensure_ascii=False)):
         raise Disagreement(f"{where}, which has half a surrogate pair")
     return record
+
+
+def _check_lengths(where: str, value: Any) -> None:
+    if isinstance(value, dict):
+        if any(len(name) > _LONG_NAME for name in value):
+            raise Disagreement(f"{where}, which has a key of more than {_LONG_NAME} characters")
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            _check_lengths(where, item)
+    elif isinstance(value, str) and len(value) > _LONG_TEXT:
+        raise Disagreement(f"{where}, which has a text of more than {_LONG_TEXT} characters")
 
 
 def _float(text: str) -> float:

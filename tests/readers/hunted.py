@@ -20,6 +20,8 @@ from written import HEADER, INFER, avro_bytes, one, table_bytes
 
 OLD = [dt.date(1500, 1, 1)]
 OLD_TIMES = pa.array([dt.datetime(1500, 1, 1)], pa.timestamp("us", "UTC"))
+MULTI = {**HEADER, "multiLine": "true"}
+BOM = b"\xef\xbb\xbf"
 CALENDAR = "calendar of Spark 2"
 
 
@@ -40,6 +42,26 @@ def text_files() -> list[Case]:
         Case("packed, and empty", "text", {"a.gz": gzip.compress(b""), "b": b"x", "c": b""}, {"wholetext": "true"}),
         one("zones beyond Java's", "csv", "t\n2020-01-01T00:00:00+18:30\n", INFER, "Spark alone knows"),
         one("the last zones", "csv", "t\n2020-01-01T00:00:00+18:00\n2020-01-01T00:00:00-18:00\n", INFER),
+        one("a blank first line and multiLine", "csv", "  \na,b\n1,2\n", MULTI, "blanks, with multiLine"),
+        one("empty first lines and multiLine", "csv", "\n\na,b\n1,2\n", MULTI),
+        Case("a byte order mark alone", "csv", {"a.csv": BOM, "b.csv": b"a,b\n3,4\n"}, HEADER),
+        Case(
+            "a byte order mark alone and multiLine",
+            "csv",
+            {"a.csv": BOM, "b.csv": b"a,b\n3,4\n"},
+            MULTI,
+            refused="blanks, with multiLine",
+        ),
+        one("a row of too many values", "csv", "a,b\n" + "1," * 20480 + "\n", HEADER, "20480 values"),
+        one("a row of very many values", "csv", "a,b\n" + "1," * 20479 + "\n", HEADER),
+        Case(
+            "a byte order mark alone and multiLine",
+            "json",
+            {"a": b'{"a":1}', "b": BOM},
+            {"multiLine": "true"},
+            refused="mark alone",
+        ),
+        one("a key of 50001 letters", "json", '{"' + "k" * 50001 + '":1}', refused="25000 characters"),
         one("a number of 1200 digits", "json", '{"a":0.' + "1" * 1200 + "}", refused="1000 digits"),
     ]
 

@@ -25,7 +25,7 @@ from reprolock.environment.jvm.java import Java
 from reprolock.environment.jvm.spark_home import spark_home
 from reprolock.environment.python.installed.ship import packed_environment
 from reprolock.environment.python.interpreters.kernels import kernel_of, kernels_in, write_kernels
-from reprolock.environment.python.interpreters.module_path import refuse_unrecorded_modules
+from reprolock.environment.python.interpreters.module_path import refuse_other_python, refuse_unrecorded_modules
 from reprolock.environment.python.interpreters.script_runtime import write_runtime
 from reprolock.errors import ServiceError
 from reprolock.files.atomic_write import own_folder, write_whole
@@ -138,12 +138,14 @@ def rebuild(
     }
     write_whole(folder / PINS, _json(asked_for))
     runtime = folder / "runtime"
+    set_env = {name: expand(text, values) for name, text in spec.run.env.items()}
+    refuse_other_python({name: machine.environ.get(name, "") for name in spec.run.pass_env} | set_env)
     composed = variables(
         machine.environ,
         programs=[str(materials.interpreter.programs), *([str(materials.java.home / "bin")] if materials.java else [])],
         modules=_modules(plan, write_runtime(runtime) if materials.interpreter.built else None),
         seed=spec.run.seed,
-        set_env={name: expand(text, values) for name, text in spec.run.env.items()},
+        set_env=set_env,
         pass_env=spec.run.pass_env,
         extra={
             "REPROLOCK_CONTEXT": str(context_file),

@@ -1,12 +1,25 @@
-"""PYTHONPATH of a command: what it names is searched before the locked packages, so that it must be the run's own."""
+"""Variables of a command by which Python imports from elsewhere than the locked packages: what they name must be the run's own."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from reprolock.errors import UsageError
+
+_OTHER_PYTHON = ("PYTHONHOME", "PYTHONPLATLIBDIR", "PYTHONUSERBASE", "PYTHONPYCACHEPREFIX")
+
+
+def refuse_other_python(given: Mapping[str, str]) -> None:
+    """UsageError for a variable, of those that the spec gives or lets pass, that names another standard library, other
+    packages or other compiled modules."""
+    for name in _OTHER_PYTHON:
+        if given.get(name):
+            raise UsageError(
+                f"{name} is given to the command: what Python imports from there is neither locked nor recorded",
+                hint="take it out of run.env and run.pass_env",
+            )
 
 
 def refuse_unrecorded_modules(python_path: str, work: Path, known: Collection[Path]) -> None:

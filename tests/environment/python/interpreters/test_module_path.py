@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reprolock.environment.python.interpreters.module_path import refuse_unrecorded_modules
+from reprolock.environment.python.interpreters.module_path import refuse_other_python, refuse_unrecorded_modules
 from reprolock.errors import UsageError
 
 
@@ -33,3 +33,15 @@ def test_a_folder_outside_is_refused(tmp_path: Path, entry: str) -> None:
         caught.value.hint
         == "declare it among environment.packages, or copy it below the project and name it relative to repro.toml"
     )
+
+
+@pytest.mark.parametrize("name", ["PYTHONHOME", "PYTHONPLATLIBDIR", "PYTHONUSERBASE", "PYTHONPYCACHEPREFIX"])
+def test_another_python_is_refused(name: str) -> None:
+    refuse_other_python({name: "", "PYTHONPATH": "src"})
+    with pytest.raises(UsageError) as caught:
+        refuse_other_python({name: "/elsewhere"})
+    assert (
+        caught.value.message
+        == f"{name} is given to the command: what Python imports from there is neither locked nor recorded"
+    )
+    assert caught.value.hint == "take it out of run.env and run.pass_env"
