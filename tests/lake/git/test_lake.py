@@ -108,7 +108,7 @@ def test_a_folder_that_is_no_repository(lake: GitLake, tmp_path: Path) -> None:
 
 def test_nothing_is_left_of_a_repository_that_was_not_made(lake: GitLake, weather: str, tmp_path: Path) -> None:
     problem(LakeRefused, lake.create_repository, "weather")
-    assert os.listdir(tmp_path / "lake") == ["weather.git"]
+    assert sorted(os.listdir(tmp_path / "lake")) == [".gitignore", "weather.git"]
 
 
 def test_spark_has_no_address_here(lake: GitLake) -> None:
