@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import linecache
 import os
+import subprocess
+import sys
 
 import pytest
 from command_line import Cli
@@ -22,6 +24,11 @@ compare = "bytes"
 
 [metrics]
 auc = { rel = 1e-6 }
+"""
+
+SPARK = """
+[spark]
+conf = { "spark.ui.enabled" = "false", "spark.driver.memory" = "512m", "spark.sql.shuffle.partitions" = "3" }
 """
 
 
@@ -139,3 +146,26 @@ def test_in_a_run_it_is_a_part_of_that_run(explored: Project, cli: Cli) -> None:
     assert cli("run").code == 0
     assert (explored.record.mode, explored.record.metrics) == ("isolated", {"auc": 0.9})
     assert len(explored.all_stored()) == 1
+
+
+@pytest.mark.spark
+def test_a_block_reads_with_spark_at_the_pinned_commit(project: Project, cli: Cli) -> None:
+    """In a process of its own, as a notebook's kernel is one; a JVM ends with it."""
+    project.add(SPARK)
+    project.script("""
+        import mlflow
+        import reprolock
+        with reprolock.record("look") as run:
+            rows = run.dataset("train").spark()
+            mlflow.log_metric("rows", rows.count())
+            print(sorted(rows.columns), rows.sparkSession.conf.get("spark.sql.shuffle.partitions"))
+    """)
+    assert cli("lock").code == 0
+    pinned = project.commit("train/more.csv", b"x,y\n7,8\n")
+    done = subprocess.run([sys.executable, "train.py"], cwd=project.root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    record = project.record
+    assert done.stdout == "['x', 'y'] 3\n"
+    assert (record.mode, record.status, record.metrics) == ("interactive", "FINISHED", {"rows": 1})
+    assert record.datasets[0].commit != pinned
+    assert record.spark is not None and record.spark.master.startswith("local[")
