@@ -31,6 +31,10 @@ def read(source: Source) -> Any:
     if not merged and any(schema != schemas[0] for schema in schemas):
         raise source.refusal("files of several schemas without mergeSchema, for Spark takes one of them")
     schema = target(source, files, schemas, merged=merged)
+    if any(found.names != schema.names[: len(found.names)] for found in schemas):
+        raise source.refusal(
+            "files of which none has the columns of all others first, for Spark merges them in any order"
+        )
     tables = [
         conform(source, file, opened(source, file, lambda _, orc=orc: orc.read()), schema)  # type: ignore[misc]
         for file, orc in zip(files, opens, strict=True)
@@ -42,7 +46,11 @@ def read(source: Source) -> Any:
 
 def orc_schema(source: Source, file: DataFile, schema: Any) -> Any:
     """The columns in Spark's types. UsageError for one that Spark wrote as a number and notes to be something else."""
+    if not len(schema):
+        raise source.refusal(f"{file.path.name}, which has no columns")
     for field in schema:
+        if not field.name or "`" in field.name:
+            raise source.refusal(f'{file.path.name}, which has a column of the name "{field.name}"')
         if (noted := _noted(field)) is not None:
             raise source.refusal(f'{file.path.name}, whose column "{field.name}" is {noted} for Spark')
     return spark_schema(source, file, schema)

@@ -73,6 +73,8 @@ def _parquet_schema(source: Source, file: DataFile, parquet: Any) -> Any:
             fields.append(pa.field(field.name, _type(field.type, leaves, parquet.schema)))
         except NoSparkType as unknown:
             raise source.refusal(f'{file.path.name}, whose column "{field.name}" is {unknown}') from None
+    if not fields:
+        raise source.refusal(f"{file.path.name}, which has no columns")
     check_cases(source, file, pa.schema(fields))
     return pa.schema(fields)
 

@@ -54,7 +54,7 @@ class Source(NamedTuple):
     def check_encoding(self) -> None:
         """UsageError for an encoding other than UTF-8."""
         for option in ("encoding", "charset"):
-            if self.options.get(option, "utf-8").lower() not in ("utf-8", "utf8"):
+            if self.options.get(option, "utf-8").lower() != "utf-8":
                 raise self.refusal(f'the option "{option}" with the value "{self.options[option]}"')
 
 

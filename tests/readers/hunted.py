@@ -62,6 +62,7 @@ def text_files() -> list[Case]:
             refused="mark alone",
         ),
         one("a key of 50001 letters", "json", '{"' + "k" * 50001 + '":1}', refused="25000 characters"),
+        one("utf8", "json", '{"a":1}', {"encoding": "utf8"}, refused='"utf8"'),
         one("a number of 1200 digits", "json", '{"a":0.' + "1" * 1200 + "}", refused="1000 digits"),
     ]
 
@@ -109,6 +110,7 @@ def parquet() -> list[Case]:
     assert enum.count(text) == 1
     default = "ALTER TABLE with_default ADD COLUMN d INT DEFAULT 7"
     return [
+        one("no columns", "parquet", table_bytes(pa.table({})), refused="no columns"),
         Case("old dates of Spark 2", "parquet", noted(version="2.4.8"), refused=CALENDAR),
         Case("old dates of Spark 3", "parquet", noted(version="3.5.0")),
         Case("an interval of DuckDB", "parquet", interval, refused="an interval"),
@@ -131,6 +133,7 @@ def orc() -> list[Case]:
         query = f"INSERT OVERWRITE DIRECTORY '{{folder}}' USING orc SELECT {value} AS i"
         return Case(name, "orc", {}, refused=refused, make=(query,))
 
+    merge = {"mergeSchema": "true"}
     twice = pa.MapArray.from_arrays([0, 2], ["k", "k"], [1, 2])
     return [
         spark("an interval", "interval '1' day", "interval day"),
@@ -138,6 +141,23 @@ def orc() -> list[Case]:
         spark("intervals in a list", "array(interval '1-2' year to month)", "interval year to month"),
         one("old dates in a list", "orc", _orc({"l": [OLD]}), refused="1582"),
         one("old dates in a struct", "orc", _orc({"s": [{"d": OLD[0]}]}), refused="1582"),
+        one("no columns", "orc", _orc(pa.table({})), refused="no columns"),
+        one("no name", "orc", _orc({"": [1], "b": [2]}), refused='name ""'),
+        one("a name with a backtick", "orc", _orc({"a`": [1]}), refused='name "a`"'),
+        Case(
+            "mergeSchema by place",
+            "orc",
+            {"a": _orc({"_col0": [1]}), "b": _orc({"id": [2]})},
+            merge,
+            refused="any order",
+        ),
+        Case(
+            "mergeSchema in any order",
+            "orc",
+            {"a": _orc({"a": [1], "b": [1]}), "b": _orc({"a": [2], "c": [2]})},
+            merge,
+            refused="any order",
+        ),
         one("a key twice", "orc", _orc({"m": twice}), refused="a key twice"),
     ]
 
