@@ -17,7 +17,7 @@ from reprolock.cli.main import reprolock as command_line
 from reprolock.files.spec_file import parse_spec
 
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in documents()}
-LONG = ("docs/guides/first-hour.md",)
+LONG = ("docs/guides/first-hour.md", "docs/guides/pandas-and-sklearn.md")
 SESSIONS = [
     pytest.param(name, session, marks=pytest.mark.long if name in LONG else ())
     for name, text in TEXTS.items()
