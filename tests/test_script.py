@@ -358,6 +358,18 @@ def test_an_option_that_only_spark_has(script: Script) -> None:
     assert error.message == 'datasets.train.options: "Header" is given twice'
 
 
+@pytest.mark.parametrize("depth", [65, 900, 5000])
+def test_json_that_is_nested_without_end(script: Script, depth: int) -> None:
+    (script.data / "a.json").write_text('{"a":' + "[" * 63 + "]" * 63 + "}")
+    assert len(script.pandas("json")) == 1
+    (script.data / "a.json").write_text('{"a":' + "[" * depth + '"x"' + "]" * depth + "}")
+    error = script.refusal("json")
+    what = (
+        "records that are nested so deeply" if depth > 1000 else "line 1 of a.json, which is nested more than 64 deep"
+    )
+    assert error.message == f'dataset "train": .pandas() and .arrow() do not read {what}'
+
+
 def test_partitions_come_behind_the_columns(script: Script) -> None:
     (script.data / "day=1").mkdir()
     (script.data / "day=1" / "a.csv").write_text("x\n")

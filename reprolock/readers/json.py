@@ -25,6 +25,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_LONG = 2**63
 _MOST_DIGITS = 1000
 """Of a number that Spark's parser takes."""
+_MOST_DEEP = 64
+"""Spark's parser takes a thousand, and what Spark hands on to Arrow ends earlier."""
 _LONG_NAME, _LONG_TEXT = 25_000, 10_000_000
 """Characters. Spark's parser takes a key of 50,000 units of UTF-16 and a text of 20 millions, of which a character has up to two."""
 
@@ -107,21 +109,23 @@ def _parsed(where: str, document: str) -> Any:
         raise Disagreement(f"{where}, which has {disagreement}") from None
     except ValueError as error:
         raise Disagreement(f"{where}, which is not JSON ({error})") from None
-    if len(document) > _LONG_NAME:
-        _check_lengths(where, record)
+    if len(document) > _LONG_NAME or document.count("[") + document.count("{") > _MOST_DEEP:
+        _check_size(where, record)
     if "\\u" in document and _SURROGATE.search(json.dumps(record, ensure_ascii=False)):
         raise Disagreement(f"{where}, which has half a surrogate pair")
     return record
 
 
-def _check_lengths(where: str, value: Any) -> None:
+def _check_size(where: str, value: Any, depth: int = 0) -> None:
+    if depth > _MOST_DEEP:
+        raise Disagreement(f"{where}, which is nested more than {_MOST_DEEP} deep")
     if isinstance(value, dict):
         if any(len(name) > _LONG_NAME for name in value):
             raise Disagreement(f"{where}, which has a key of more than {_LONG_NAME} characters")
         value = list(value.values())
     if isinstance(value, list):
         for item in value:
-            _check_lengths(where, item)
+            _check_size(where, item, depth + 1)
     elif isinstance(value, str) and len(value) > _LONG_TEXT:
         raise Disagreement(f"{where}, which has a text of more than {_LONG_TEXT} characters")
 
