@@ -91,12 +91,14 @@ WHOLE = {"README": b"about", "predictions/a.csv": b"one", "predictions/deep/b.cs
 @contextmanager
 def meanwhile(site: Site, act: Callable[[], object]) -> Iterator[None]:
     """What somebody else does while the command runs; the command writes its outputs after it."""
-    gate = site.project.root / "gate"
-    wait = f"import time\nfrom pathlib import Path\nwhile not Path({str(gate)!r}).exists():\n    time.sleep(0.05)\n"
-    site.project.script(wait + SCRIPT)
+    begun, gate = site.project.root / "begun", site.project.root / "gate"
+    site.project.script(
+        f"import time\nfrom pathlib import Path\nPath({str(begun)!r}).touch()\n"
+        f"while not Path({str(gate)!r}).exists():\n    time.sleep(0.05)\n" + SCRIPT
+    )
 
     def other() -> None:
-        wait_for(lambda: site.own_branches)
+        wait_for(begun.exists)
         act()
         gate.touch()
 

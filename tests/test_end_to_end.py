@@ -168,7 +168,7 @@ def on_lakefs(
     return Scene(tmp_path, repository, lakefs.endpoint, mlflow_server.endpoint, keys, [mlflow_server.folder])
 
 
-@pytest.fixture(params=["git", "lakefs"])
+@pytest.fixture(params=["git", pytest.param("lakefs", marks=[pytest.mark.live, pytest.mark.long])])
 def scene(request: pytest.FixtureRequest) -> Scene:
     """Both lakes, one after the other."""
     return request.getfixturevalue(f"on_{request.param}")

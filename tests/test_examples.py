@@ -49,6 +49,7 @@ def test_a_readme_names_every_file(name: str) -> None:
     assert named == {path.name for path in (EXAMPLES / name).iterdir() if path.is_file()} - {"README.md"}
 
 
+@pytest.mark.long
 def test_one_change_and_all_else_constant(tmp_path: Path, bare: None) -> None:
     said = follow("what_if", tmp_path)
     assert len(re.findall(r"^One input changed, and \w+ results?\.$", said, re.M)) == 2

@@ -157,6 +157,7 @@ def _delta(url: str, options: Mapping[str, str], gateway: Gateway | None) -> Sha
 def _parquet(look: _Look) -> Shape:
     import pyarrow.parquet  # see read_shape
 
+    from reprolock.readers.columnar import target
     from reprolock.readers.parquet import schema_of
 
     def footer(file: DataFile) -> tuple[Any, int]:
@@ -167,13 +168,14 @@ def _parquet(look: _Look) -> Shape:
     look.source.check_options(("mergeschema",))
     if not look.few and not look.source.flag("mergeschema"):
         return Shape(_of_schema(look, footer(look.files[0])[0]))
-    return _of_footers(look, footer)
+    merged = look.source.flag("mergeschema")
+    return _of_footers(look, footer, lambda schemas: target(look.source, look.files, schemas, merged=merged))
 
 
 def _orc(look: _Look) -> Shape:
     import pyarrow.orc  # see read_shape
 
-    from reprolock.readers.orc import orc_schema
+    from reprolock.readers.orc import common_schema, orc_schema
 
     def footer(file: DataFile) -> tuple[Any, int]:
         with look.open(file) as stream:
@@ -181,22 +183,18 @@ def _orc(look: _Look) -> Shape:
             return _told(lambda: orc_schema(look.source, file, orc.schema)), orc.nrows
 
     look.source.check_options(("mergeschema",))
-    return _of_footers(look, footer)
+    return _of_footers(look, footer, lambda schemas: common_schema(look.source, look.files, schemas))
 
 
-def _of_footers(look: _Look, footer: Callable[[DataFile], tuple[Any, int]]) -> Shape:
+def _of_footers(
+    look: _Look, footer: Callable[[DataFile], tuple[Any, int]], common: Callable[[list[Any]], Any]
+) -> Shape:
     """Columns and rows by the footers of all files. One that cannot be read leaves both unknown, as it does the run."""
-    from reprolock.readers.columnar import target  # pyarrow: see read_shape
-
     if not look.few:
         return Shape()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         schemas, rows = zip(*pool.map(footer, look.files), strict=True)
-    merged = look.source.flag("mergeschema")
-    if None in schemas or (look.source.format == "orc" and not merged and any(one != schemas[0] for one in schemas)):
-        schema = None
-    else:
-        schema = _told(lambda: target(look.source, look.files, list(schemas), merged=merged))
+    schema = None if None in schemas else _told(lambda: common(list(schemas)))
     return Shape(_of_schema(look, schema), rows=sum(rows))
 
 

@@ -27,6 +27,18 @@ def read(source: Source) -> Any:
     files = find_files(source)
     opens = [opened(source, file, lambda file: pyarrow.orc.ORCFile(file.path)) for file in files]
     schemas = [orc_schema(source, file, orc.schema) for file, orc in zip(files, opens, strict=True)]
+    schema = common_schema(source, files, schemas)
+    tables = [
+        conform(source, file, opened(source, file, lambda _, orc=orc: orc.read()), schema)  # type: ignore[misc]
+        for file, orc in zip(files, opens, strict=True)
+    ]
+    for file, table in zip(files, tables, strict=True):
+        _check_values(source, file, table)
+    return joined(source, files, tables)
+
+
+def common_schema(source: Source, files: list[DataFile], schemas: list[Any]) -> Any:
+    """The columns of the table, by those of each file. UsageError where Spark takes them in the order of a listing."""
     merged = source.flag("mergeschema")
     if not merged and any(schema != schemas[0] for schema in schemas):
         raise source.refusal("files of several schemas without mergeSchema, for Spark takes one of them")
@@ -35,13 +47,7 @@ def read(source: Source) -> Any:
         raise source.refusal(
             "files of which none has the columns of all others first, for Spark merges them in any order"
         )
-    tables = [
-        conform(source, file, opened(source, file, lambda _, orc=orc: orc.read()), schema)  # type: ignore[misc]
-        for file, orc in zip(files, opens, strict=True)
-    ]
-    for file, table in zip(files, tables, strict=True):
-        _check_values(source, file, table)
-    return joined(source, files, tables)
+    return schema
 
 
 def orc_schema(source: Source, file: DataFile, schema: Any) -> Any:

@@ -83,6 +83,7 @@ def test_what_is_declared(watched: Project, cli) -> None:
 
 
 @pytest.mark.spark
+@pytest.mark.long
 def test_reads_that_nobody_declared_and_settings_past_the_lock(
     watched: Project, cli, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -158,6 +159,7 @@ def test_undeclared_reads_that_are_an_error(watched: Project, cli, tmp_path_fact
 
 
 @pytest.mark.spark
+@pytest.mark.long
 def test_a_session_that_turns_its_listener_off(watched: Project, cli) -> None:
     watched.edit("[run]", '[run]\nundeclared_reads = "error"')
     off = '.config("spark.extraListeners", "").config("spark.eventLog.enabled", "false").getOrCreate()'
@@ -193,6 +195,7 @@ def catalogue() -> Iterator[http.server.ThreadingHTTPServer]:
 
 
 @pytest.mark.spark
+@pytest.mark.long
 def test_events_are_sent_on(watched: Project, cli, catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENLINEAGE_API_KEY", "k3y-0f-the-catalogue")
     address = f"http://127.0.0.1:{catalogue.server_port}"

@@ -794,7 +794,7 @@ def test_a_run_that_failed(project: Project, cli: Cli) -> None:
     )
 
 
-@pytest.mark.parametrize("options", [(), ("--dry-run",), ("--times", "2")])
+@pytest.mark.parametrize("options", [(), ("--times", "2")])
 def test_a_run_with_nothing_to_compare_is_refused_before_it_runs(
     project: Project, cli: Cli, options: tuple[str, ...]
 ) -> None:

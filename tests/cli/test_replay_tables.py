@@ -9,6 +9,7 @@ from project import Project, lines_of
 pytestmark = pytest.mark.spark
 
 
+@pytest.mark.long
 def test_other_part_files_row_order_and_compression(
     project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

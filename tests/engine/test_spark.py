@@ -511,6 +511,7 @@ def test_a_cluster_is_given_secrets_by_reference_alone(tmp_path: Path) -> None:
     }
     assert environ == {
         "PYSPARK_PYTHON": "./reprolock-python/bin/python",
+        "REPROLOCK_EXECUTOR_PATIENCE": "300",
         "REPROLOCK_EXECUTOR_VARIABLES": "REPROLOCK_S3A_ACCESS_KEY_ID REPROLOCK_S3A_SECRET_ACCESS_KEY",
         "REPROLOCK_S3A_ACCESS_KEY_ID": "the-key-id",
         "REPROLOCK_S3A_SECRET_ACCESS_KEY": "the-secret",

@@ -13,7 +13,7 @@ from project import Project
 
 from reprolock.lake.open import open_lake
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.long]
 
 FOREIGN = [
     "HF_TOKEN",

@@ -106,8 +106,6 @@ def replay(
         tracker = finder.tracker
         fetched = fetch(run, finder, trust, progress, stack)
         recorded = fetched.recorded
-        if not options.what_if:
-            _require_comparison(recorded)
         if not options.dry_run:
             close_abandoned(root, machine)
         context = RunContext(
@@ -159,6 +157,8 @@ def _replay_once(
     folder.mkdir()
     spec = _on_master(_on_lake(recorded.spec, root, options.lake), options.master)
     spec = with_params(spec, options.what_if.params)
+    if not options.what_if and not options.dry_run:
+        _require_comparison(recorded)
     for name in (SPEC, LOCK):
         shutil.copy(recorded.folder / name, folder / name)
     machine = context.machine._replace(cores=_cores(recorded.record, context.machine.cores))

@@ -31,7 +31,7 @@ from reprolock.model.spec import OutputSpec
 from reprolock.model.spec_spark import SparkSpec
 from reprolock.model.table import TableDigest, TableProblem, table_differences, table_digest
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.long]
 
 ROWS = "select id, cast(id as string) name, id / 7D as x from range(50)"
 
