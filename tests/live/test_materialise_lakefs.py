@@ -41,15 +41,6 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module")
-def storage(
-    object_store: services.ObjectStore, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[services.ObjectStore]:
-    own = services.start_store(tmp_path_factory.mktemp("store-materialise"))
-    yield own
-    own.server.stop()
-
-
 def lakefs_on(storage: services.MinIO, folder: Path, **settings: str) -> services.LakeFS:
     """A lakeFS with settings of its blockstore changed."""
     own = services.start_lakefs(folder, storage)

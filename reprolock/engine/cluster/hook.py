@@ -5,9 +5,8 @@ each Python that the command starts. Only the standard library may be used here.
 variable that REPROLOCK_EXECUTOR_VARIABLES names becomes the property `spark.executorEnv.NAME` of that JVM; Spark
 reads such properties as settings, and passes them to the executors that it starts. Spark itself waits without end for an
 executor: jobs that have had none for REPROLOCK_EXECUTOR_PATIENCE seconds are cancelled, which `reprolock-no-executor`
-beside this file then says. Where pyspark opens a session on the
-Connect server of SPARK_REMOTE, the session is given the settings of REPROLOCK_CONNECT_SETTINGS and the archive that
-REPROLOCK_CONNECT_ARCHIVE names.
+beside this file then says. Where pyspark opens a session on the Connect server of SPARK_REMOTE, the session is given the
+settings of REPROLOCK_CONNECT_SETTINGS and the archive that REPROLOCK_CONNECT_ARCHIVE names.
 """
 
 from __future__ import annotations

@@ -27,7 +27,9 @@ def unnamed_datasets(spec: Spec, code: Snapshot, root: Path) -> Iterator[str]:
     left = {name for name in spec.datasets if not any(name in word for word in words)}
     if not left or not any(file.path in spec.run.command for file in code.files):
         return  # what a package's own program reads is not known
-    for _, data in contents(code, root):
+    # The script first: where it names them all, no other file is read.
+    script_first = sorted(code.files, key=lambda file: file.path not in spec.run.command)
+    for _, data in contents(code._replace(files=tuple(script_first)), root):
         if b"\0" in data or _ANY_NAME.search(data):
             return
         left = {name for name in left if not any(text.encode() in data for text in _traces(spec, name))}

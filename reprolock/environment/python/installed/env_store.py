@@ -83,8 +83,9 @@ def ensure(
 ) -> Environment:
     """The environment of a lock, built where it is not there yet, and again where it was changed.
 
-    `store` is the cache folder; `indexes` are a project's, beside its user's own; `no_build`: no package's build code is run; `hashing`: every file is read, whatever sizes and times say. `remark` is given a sentence
-    for a change that was found, and for packages that bring the same file.
+    `store` is the cache folder; `indexes` are a project's, beside its user's own; `no_build`: no package's build code is
+    run; `hashing`: every file is read, whatever sizes and times say. `remark` is given a sentence for a change that was
+    found, and for packages that bring the same file.
     Errors: PinError (a pinned file is gone from the index, or its bytes have changed), LockError (no
     build requirements are pinned for a package that this platform must build), ServiceError (the
     index is down, or offline and not cached), MachineError (no such Python, no wheel for this

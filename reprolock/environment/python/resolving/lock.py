@@ -49,7 +49,6 @@ class _Question:
     python: str
     as_of: datetime | None
     upgrade_packages: tuple[str, ...]
-    no_build: bool = False
 
     @property
     def free(self) -> frozenset[str]:
@@ -92,7 +91,7 @@ def resolve(
     _check_requires_python(declaration, python)
     old = keep if keep and keep.python == python and not upgrade else None
     kept = _Kept(old.package, old.intact, with_other_hashes(declaration.lines, old.requirements)) if old else _Kept()
-    question = _Question(python, as_of, _parse_upgrades(upgrade_packages, keep), no_build)
+    question = _Question(python, as_of, _parse_upgrades(upgrade_packages, keep))
     builds = _Builds(progress)
     uv = Uv(environ, offline, builds.step, indexes or read_indexes(environ, root, declaration.index_options), no_build)
     tell = remark or (lambda sentence: None)
@@ -123,7 +122,7 @@ def _pin_builds(
     same = old is not None and sources == [package for package in old.package if package.source]
     if old and old.intact and same and not again and (old.build or not sources):
         return old.build
-    if sources and question.no_build:
+    if sources and resolver.uv.no_build:
         names = ", ".join(f"{package.name} {package.version}" for package in sources)
         remark(
             f"what {names} is built with where it has no wheel is not pinned: asking its build code is what --no-build forbids"

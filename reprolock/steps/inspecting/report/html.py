@@ -51,7 +51,8 @@ def report(record: Record, *, replay: Record | None = None, verdict: Verdict | N
     run and of those that its command started beside it."""
     names = {child.run_id: child.name or child.run_id[:8] for child in record.children}
     names[record.run_id] = record.run_name or record.run_id[:8]
-    return _render(
+    return _page(
+        _TEMPLATE,
         record=record,
         replay=replay,
         verdict=verdict,
@@ -65,19 +66,27 @@ def report(record: Record, *, replay: Record | None = None, verdict: Verdict | N
 
 def refusal(run: str, verdict: Verdict, problems: tuple[str, ...] = (), hint: str | None = None) -> str:
     """The page of a run that could not even be tried; `problems` and `hint` as errors have them."""
-    return _render(
-        record=None, replay=None, verdict=verdict, picture=None, refused=run, problems=problems, hint=hint, charts=[]
+    return _page(
+        _TEMPLATE,
+        record=None,
+        replay=None,
+        verdict=verdict,
+        picture=None,
+        refused=run,
+        problems=problems,
+        hint=hint,
+        charts=[],
     )
 
 
 def audit_page(audit: Audit) -> str:
     """The page of an audit, for a reader who never saw the project."""
-    return _environment().get_template("audit.html.jinja").render(audit=audit, version=__version__, most=_MOST).lstrip()
+    return _page("audit.html.jinja", audit=audit)
 
 
 def demands_page(answers: Answers) -> str:
     """The page of what a regulation asks for."""
-    return _environment().get_template("demands.html.jinja").render(answers=answers, version=__version__).lstrip()
+    return _page("demands.html.jinja", answers=answers)
 
 
 def demands_text(answers: Answers) -> str:
@@ -95,37 +104,27 @@ def sweep_page(
     charts: Sequence[Chart],
 ) -> str:
     """The page of a sweep: a table, of whose rows one may be the best, and its pictures."""
-    return (
-        _environment()
-        .get_template("sweep.html.jinja")
-        .render(
-            title=title,
-            parent=parent,
-            head=head,
-            rows=[{"cells": cells, "best": best} for cells, best in rows],
-            metric=metric,
-            charts=charts,
-            width=CHART_WIDTH,
-            height=CHART_HEIGHT,
-            version=__version__,
-        )
-        .lstrip()
+    return _page(
+        "sweep.html.jinja",
+        title=title,
+        parent=parent,
+        head=head,
+        rows=[{"cells": cells, "best": best} for cells, best in rows],
+        metric=metric,
+        charts=charts,
     )
 
 
 def runs_page(title: str, history: History, curves: Curves) -> str:
     """The page of past runs: a picture of each metric, and a table that is a list of cards where it is narrow."""
-    template = _environment().get_template("runs.html.jinja")
-    return template.render(
+    return _page(
+        "runs.html.jinja",
         title=title,
         runs=history.runs,
         params=varying(history.runs),
         metrics=history.shown_metrics,
         charts=_curve_charts(curves, {run.run_id: run.name or run.run_id[:8] for run in history.runs}),
-        width=CHART_WIDTH,
-        height=CHART_HEIGHT,
-        version=__version__,
-    ).lstrip()
+    )
 
 
 def _curve_charts(curves: Curves, names: Mapping[str, str]) -> list[CurveChart]:
@@ -143,17 +142,8 @@ def write_report(path: Path, page: str, machine: Machine) -> None:
     write_whole(path, page.encode())
 
 
-def _render(**values: Any) -> str:
-    template = _environment().get_template(_TEMPLATE)
-    return template.render(
-        **values,
-        version=__version__,
-        most=_MOST,
-        box_width=WIDTH,
-        box_height=HEIGHT,
-        width=CHART_WIDTH,
-        height=CHART_HEIGHT,
-    ).lstrip()
+def _page(template: str, **values: Any) -> str:
+    return _environment().get_template(template).render(**values).lstrip()
 
 
 @cache
@@ -166,6 +156,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: _UNSHOWN.sub("\ufffd", value) if type(value) is str else value,
     )
+    environment.globals |= {
+        "version": __version__,
+        "most": _MOST,
+        "width": CHART_WIDTH,
+        "height": CHART_HEIGHT,
+        "box_width": WIDTH,
+        "box_height": HEIGHT,
+    }
     environment.filters |= {
         "size": size,
         "number": _number,
