@@ -32,10 +32,11 @@ _AT_ONCE = 8
 _DELETION_VECTORS = "deletionVectors"
 """Delta's feature by which a file holds more rows than the table."""
 
-_FIXED = {
-    "text": (("value", "string"),),
-    "binary": (("path", "string"), ("modificationTime", "timestamp"), ("length", "long"), ("content", "binary")),
-}
+
+def _column(name: str, type: Any) -> dict[str, Any]:
+    return {"name": name, "type": type, "nullable": True, "metadata": {}}
+
+
 _IMAGE = (
     ("origin", "string"),
     ("height", "integer"),
@@ -44,7 +45,12 @@ _IMAGE = (
     ("mode", "integer"),
     ("data", "binary"),
 )
-"""What Spark's sources of these names always give."""
+_FIXED = {
+    "text": (("value", "string"),),
+    "binary": (("path", "string"), ("modificationTime", "timestamp"), ("length", "long"), ("content", "binary")),
+    "image": (("image", {"type": "struct", "fields": [_column(*one) for one in _IMAGE]}),),
+}
+"""What Spark's sources of these names give, whatever their files hold."""
 
 
 class DataObject(NamedTuple):
@@ -92,10 +98,7 @@ def read_shape(
     log add up to.
     """
     if format in _FIXED:
-        return Shape(tuple(_column(name, type) for name, type in _FIXED[format]))
-    if format == "image":
-        image = {"type": "struct", "fields": [_column(name, type) for name, type in _IMAGE]}
-        return Shape((_column("image", image),))
+        return _fixed(url, format, options, objects)
     # Loaded here: formats above need neither library, and a run without datasets loads none.
     try:
         import deltalake.exceptions
@@ -120,22 +123,41 @@ def _look(
     objects: Sequence[DataObject] | None,
     gateway: Gateway | None,
 ) -> _Look:
-    local = url.startswith("file:")  # whose address is percent-encoded, where Hadoop takes s3a:// literally
-    root = Path(unquote(urlsplit(url).path) if local else url.removeprefix("s3a://"))
-    source = declared("", format, root, options, None)
+    source = _source(url, format, options)
+    files = _files(source, objects)
     if objects is None:
-        files = find_files(source)
         sizes = {file.path: file.path.stat().st_size for file in files}
     else:
-        names = [tuple(item.name.split("/")) if item.name else () for item in objects]
-        if any(part in ("", ".", "..") for name in names for part in name):
-            raise source.refusal("objects whose names are not paths")
-        files = select_files(source, names) if names != [()] else [DataFile(root)]
-        sizes = {root.joinpath(*name): item.size for name, item in zip(names, objects, strict=True)}
+        sizes = {source.path / item.name: item.size for item in objects}
     if not (holding := [file for file in files if sizes[file.path]]):
         raise source.refusal("files without data")
     few = max(len(holding), len(objects or ())) <= MOST_FILES
     return _Look(source, holding, few, sizes, opener(gateway))
+
+
+def _source(url: str, format: str, options: Mapping[str, str]) -> Source:
+    """A local address is percent-encoded, where Hadoop takes s3a:// literally."""
+    local = url.startswith("file:")
+    path = Path(unquote(urlsplit(url).path) if local else url.removeprefix("s3a://"))
+    return declared("", format, path, options, None)
+
+
+def _files(source: Source, objects: Sequence[DataObject] | None) -> list[DataFile]:
+    if objects is None:
+        return find_files(source)
+    names = [tuple(item.name.split("/")) if item.name else () for item in objects]
+    if any(part in ("", ".", "..") for name in names for part in name):
+        raise source.refusal("objects whose names are not paths")
+    return select_files(source, names) if names != [()] else [DataFile(source.path)]
+
+
+def _fixed(url: str, format: str, options: Mapping[str, str], objects: Sequence[DataObject] | None) -> Shape:
+    """Of formats whose columns do not depend on what is in the files; their folders may name one all the same."""
+    source = _source(url, format, options)
+    try:
+        return Shape(_columns(_files(source, objects), _FIXED[format]))
+    except (UsageError, OSError):
+        return Shape()
 
 
 def _delta(url: str, options: Mapping[str, str], gateway: Gateway | None) -> Shape:
@@ -214,7 +236,7 @@ def _csv(look: _Look) -> Shape:
         for copy in copies:
             if len(data := copy.path.read_bytes()) == _HEADER:  # it may end in the midst of a line
                 copy.path.write_bytes(data[: data.rfind(b"\n") + 1])
-        return Shape(_columns(look, [(name, "string") for name in header(source, copies)]))
+        return Shape(_columns(look.files, [(name, "string") for name in header(source, copies)]))
 
 
 def _json(look: _Look) -> Shape:
@@ -258,17 +280,13 @@ def _told(schema: Callable[[], Any]) -> Any:
 def _of_schema(look: _Look, schema: Any) -> tuple[dict[str, Any], ...] | None:
     from reprolock.readers.types import spark_json  # pyarrow: see read_shape
 
-    return None if schema is None else _columns(look, [(item.name, spark_json(item.type)) for item in schema])
+    return None if schema is None else _columns(look.files, [(item.name, spark_json(item.type)) for item in schema])
 
 
-def _columns(look: _Look, found: Sequence[tuple[str, Any]]) -> tuple[dict[str, Any], ...] | None:
+def _columns(files: list[DataFile], found: Sequence[tuple[str, Any]]) -> tuple[dict[str, Any], ...] | None:
     """None where a folder names a column that the files have too: Spark then takes its type from the folders."""
-    folders = {name.lower() for file in look.files for name, _ in file.partition}
+    folders = {name.lower() for file in files for name, _ in file.partition}
     return None if folders & {name.lower() for name, _ in found} else tuple(_column(*one) for one in found)
 
 
 _LOOKS: dict[str, Callable[[_Look], Shape]] = {"parquet": _parquet, "orc": _orc, "csv": _csv, "json": _json}
-
-
-def _column(name: str, type: Any) -> dict[str, Any]:
-    return {"name": name, "type": type, "nullable": True, "metadata": {}}

@@ -38,7 +38,7 @@ def checked_glob(text: str) -> str:
 def compile_glob(glob: str) -> re.Pattern[str]:
     """The regular expression that a whole name must match. ValueError says what is wrong with the glob."""
     try:
-        return re.compile(_expression(glob))
+        return re.compile(_expression(glob), re.DOTALL)
     except re.error as error:
         raise ValueError(f'"{glob}" is not a glob that Hadoop takes: {error.msg}') from None
 
@@ -85,6 +85,8 @@ def _escaped(glob: str, character: str) -> str:
 def _in_set(glob: str, index: int, character: str) -> str:
     if character == "[":
         raise ValueError(f'"{glob}" has a "[" inside of a set; write \\[ for the sign')
+    if character == "]" and (glob[index - 1] == "[" or glob[index - 2 : index] in ("[^", "[!")):
+        raise ValueError(f'"{glob}" has a set that is empty or begins with "]"; write \\] for the sign')
     if character == "^" and glob[index - 1] != "[":
         return "\\^"
     if character in "{}*?" or (character == "," and _inside_group(glob, index)):

@@ -6,7 +6,7 @@ import pytest
 
 from reprolock.model.glob import is_glob, matches
 
-NAMES = ("a.csv", "b.tsv", "_old.csv", "ab", "a", "b", "^", "a,b", "a{b}", "}", "[a]", "A", "é")
+NAMES = ("a.csv", "b.tsv", "_old.csv", "ab", "a", "b", "^", "a,b", "a{b}", "}", "[a]", "A", "é", "a\nb")
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,7 @@ NAMES = ("a.csv", "b.tsv", "_old.csv", "ab", "a", "b", "^", "a,b", "a{b}", "}", 
         ("{a,{b,c}}*.?sv", ("a.csv", "b.tsv")),
         ("?", ("a", "b", "^", "}", "A", "é")),
         ("[a-b]", ("a", "b")),
+        ("a?b", ("a,b", "a\nb")),
         ("a,b", ("a,b",)),
         ("\\[a\\]", ("[a]",)),
         ("a\\{b\\}", ("a{b}",)),
@@ -40,6 +41,8 @@ def test_names_that_match(glob: str | None, matched: tuple[str, ...]) -> None:
         ("a\\", '"a\\" has a backslash before nothing; it escapes signs only'),
         ("\\d", '"\\d" has a backslash before a d; it escapes signs only'),
         ("[[]", '"[[]" has a "[" inside of a set; write \\[ for the sign'),
+        ("[]a]", '"[]a]" has a set that is empty or begins with "]"; write \\] for the sign'),
+        ("[^]a]", '"[^]a]" has a set that is empty or begins with "]"; write \\] for the sign'),
         ("[*]", '"[*]" has a "*" inside of a set, which Hadoop does not take literally'),
         ("[b-a]", '"[b-a]" is not a glob that Hadoop takes: bad character range b-a'),
     ],

@@ -92,6 +92,9 @@ def partitions() -> list[Case]:
         folders("hidden files beyond the glob", "a.csv", "p=1/a.csv", "p=x/_b.csv"),
         folders("a file above, beyond the glob", "*.csv", "p=1/a.csv", "README.md"),
         folders("other columns beyond the glob", "a.csv", "p=1/a.csv", "q=2/b.csv", refused="same partition"),
+        Case("partitions: over the column of text", "text", {"VALUE=1/a": b"x\n"}, refused='column "VALUE"'),
+        Case("partitions: over a column of binary", "binary", {"length=1/a": b"x\n"}, refused="binary"),
+        folders("a name of two lines", "*.csv", "a\nb.csv"),
         Case("partitions: a file without a line", "csv", {"p=1/a.csv": b"x\n1\n", "p=x/b.csv": b"\n"}, HEADER),
     ]
 

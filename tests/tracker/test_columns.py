@@ -214,9 +214,21 @@ def test_json_lines(folder: Path) -> None:
 
 
 def test_formats_of_fixed_columns(folder: Path) -> None:
+    (folder / "day=1").mkdir()
+    (folder / "day=1" / "a").write_bytes(b"x")
     assert types(read(folder, "text")) == {"value": "string"}
     assert list(types(read(folder, "binary")) or ()) == ["path", "modificationTime", "length", "content"]
     assert list(types(read(folder, "image")) or ()) == ["image"]
+
+
+@pytest.mark.parametrize(("format", "name"), [("text", "Value=1"), ("binary", "length=x"), ("image", "image=1")])
+def test_a_column_of_a_format_that_folders_name_has_their_type(folder: Path, format: str, name: str) -> None:
+    """And Spark alone knows which."""
+    (folder / name).mkdir()
+    (folder / name / "a").write_bytes(b"x")
+    assert read(folder, format) == Shape()
+    listed = [DataObject(f"{name}/a", 1)]
+    assert read_shape("s3a://example-repo/main/train", format, {}, objects=listed) == Shape()
 
 
 @pytest.mark.parametrize("format", ["parquet", "orc", "delta", "json", "avro"])
