@@ -81,13 +81,21 @@ def conform(source: Source, file: DataFile, table: Any, schema: Any) -> Any:
             columns.append(cast(table.column(index), field.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
             raise source.refusal(f'{file.path.name}, whose column "{field.name}" {error}') from None
-        if _holds(field.type, pa.types.is_string) and not _is_utf8(columns[-1]):
-            raise source.refusal(f'{file.path.name}, whose column "{field.name}" has text that is not UTF-8')
+        _check_values(source, file, field, columns[-1])
     return pa.table(columns, schema=schema)
 
 
-def _is_utf8(column: Any) -> bool:
-    """Arrow's readers take any bytes for text."""
+def _check_values(source: Source, file: DataFile, field: Any, column: Any) -> None:
+    """Arrow's readers take any bytes for text, and any number for a decimal of the declared digits."""
+    for kind, what in (
+        (pa.types.is_string, "text that is not UTF-8"),
+        (pa.types.is_decimal, "a number of more digits than its type"),
+    ):
+        if _holds(field.type, kind) and not _is_valid(column):
+            raise source.refusal(f'{file.path.name}, whose column "{field.name}" has {what}')
+
+
+def _is_valid(column: Any) -> bool:
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:

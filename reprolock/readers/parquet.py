@@ -19,6 +19,14 @@ _UNREAD_CODECS = {"BROTLI", "LZO"}
 _UNREAD_ENCODINGS = {"BYTE_STREAM_SPLIT"}
 """What Spark has no decoder for, without jars that it does not bring."""
 _SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
+_PHYSICAL = {
+    "BOOLEAN": pa.bool_(),
+    "INT32": pa.int32(),
+    "INT64": pa.int64(),
+    "FLOAT": pa.float32(),
+    "DOUBLE": pa.float64(),
+    "BYTE_ARRAY": pa.binary(),
+}
 
 
 class Footer(NamedTuple):
@@ -41,13 +49,19 @@ def read(source: Source) -> Any:
 def open_file(source: Source, file: DataFile) -> Footer:
     """A file's footer. UsageError for what is no Parquet, and for columns that Spark reads in a way of its own."""
     parquet = opened(
-        source, file, lambda file: pq.ParquetFile(file.path, coerce_int96_timestamp_unit="us", memory_map=True)
+        source,
+        file,
+        lambda file: pq.ParquetFile(
+            file.path, coerce_int96_timestamp_unit="us", memory_map=True, arrow_extensions_enabled=False
+        ),
     )
     return Footer(file, parquet, schema_of(source, file, parquet))
 
 
 def schema_of(source: Source, file: DataFile, parquet: Any) -> Any:
     """The columns in Spark's types, as the file and Spark's own notes in it agree. UsageError where they do not."""
+    if "(Variant(" in str(parquet.schema):  # the groups of a schema are told by its text alone
+        raise source.refusal(f"{file.path.name}, which has a column of the type variant")
     schema = _parquet_schema(source, file, parquet)
     _check_pages(source, file, parquet.metadata)
     _check_writer(source, file, parquet.metadata.metadata or {}, schema)
@@ -96,11 +110,20 @@ def _type(type: Any, leaves: Iterator[int], parquet: Any) -> Any:
         raise NoSparkType("an interval")
     if leaf.converted_type == "ENUM":
         return STRING
-    if kinds.is_null(type):  # Spark knows no column without a type: it takes the one that holds the nulls
-        return {"INT32": pa.int32(), "INT64": pa.int64()}.get(leaf.physical_type, pa.null())
+    if kinds.is_null(type):
+        return _of_nulls(leaf.physical_type)
+    if leaf.logical_type.type in ("UNKNOWN", "UUID"):
+        raise NoSparkType(f"of the type {leaf.logical_type}")
     if kinds.is_duration(type):
         return pa.int64()
     return spark_type(type)
+
+
+def _of_nulls(physical: str) -> Any:
+    """Spark knows no column without a type: it takes the one that holds the nulls."""
+    if physical not in _PHYSICAL:
+        raise NoSparkType(f"without a type, in {physical}")
+    return _PHYSICAL[physical]
 
 
 def _check_pages(source: Source, file: DataFile, metadata: Any) -> None:

@@ -105,8 +105,18 @@ def parquet() -> list[Case]:
         table = pa.table({"d": OLD, "t": OLD_TIMES}).replace_schema_metadata(named)
         return {"a": table_bytes(table)}
 
-    def interval(folder: Path) -> None:
-        duckdb.execute(f"copy (select interval 1 day a) to '{folder}/a' (format parquet)")
+    def duck(value: str) -> Callable[[Path], None]:
+        return lambda folder: duckdb.execute(f"copy (select {value} a) to '{folder}/a' (format parquet)")
+
+    nulls = table_bytes({"n": pa.nulls(2)}, store_schema=False)
+    for of_int, of_bytes in (
+        (b"\x15\x02%\x02\x18\x01n", b"\x15\x0c%\x02\x18\x01n"),
+        (b"\x1c\x15\x02", b"\x1c\x15\x0c"),
+    ):
+        assert nulls.count(of_int) == 1
+        nulls = nulls.replace(of_int, of_bytes)
+    number = pa.py_buffer((1234567).to_bytes(16, "little"))
+    long = pa.Array.from_buffers(pa.decimal128(5, 2), 1, [None, number])
 
     enum = table_bytes({"e": ["x", "y", None]})
     text, kind = bytes.fromhex("25004c1c0000"), bytes.fromhex("25084c4c0000")
@@ -116,7 +126,12 @@ def parquet() -> list[Case]:
         one("no columns", "parquet", table_bytes(pa.table({})), refused="no columns"),
         Case("old dates of Spark 2", "parquet", noted(version="2.4.8"), refused=CALENDAR),
         Case("old dates of Spark 3", "parquet", noted(version="3.5.0")),
-        Case("an interval of DuckDB", "parquet", interval, refused="an interval"),
+        Case("an interval of DuckDB", "parquet", duck("interval 1 day"), refused="an interval"),
+        Case("a variant of DuckDB", "parquet", duck("1::variant"), refused="variant"),
+        Case("a UUID of DuckDB", "parquet", duck("uuid()"), refused="UUID"),
+        Case("JSON of DuckDB", "parquet", duck("'[1]'::json")),
+        one("nulls in a column of bytes", "parquet", nulls),
+        one("a decimal of more digits than its type", "parquet", table_bytes({"d": long}), refused="more digits"),
         one("an enumeration", "parquet", enum.replace(text, kind)),
         Case("a default", "parquet", {}, refused="has a default", make=(
             "CREATE TABLE with_default (c INT) USING parquet LOCATION '{folder}'", "INSERT INTO with_default VALUES (1)",
