@@ -129,6 +129,7 @@ def test_a_table(tmp_path: Path, bare: None, lakefs: services.LakeFS) -> None:
     assert re.search(r"\n +\d+ kB  predictions/  \d+ objects\n", said)
 
 
+@pytest.mark.long
 def test_a_notebook_on_the_locked_kernel(
     tmp_path: Path, bare: None, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

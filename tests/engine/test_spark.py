@@ -422,6 +422,7 @@ except reprolock.errors.UsageError as error:
 
 
 @pytest.mark.spark
+@pytest.mark.long
 def test_a_delta_table_without_its_package_and_a_jar_in_an_odd_folder(spark_parts: SparkParts, tmp_path: Path) -> None:
     jar = tmp_path / "blank ünïcode %20" / spark_parts.files[0].name
     jar.parent.mkdir()

@@ -13,7 +13,7 @@ from spark_session import run_script
 from reprolock.engine.tables.run import Pair, Spark, Table, compare_tables, digest_tables
 from reprolock.model.table import TableComparison, TableProblem
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.long]
 
 NEAR = {
     "one": "select * from values ('a', 1D, 10D, 5), ('b', 2D, 20D, 6), ('b', 3D, 30D, 6), ('c', double('NaN'), null, 7) as t(k, x, y, n)",

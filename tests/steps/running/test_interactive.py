@@ -149,6 +149,7 @@ def test_in_a_run_it_is_a_part_of_that_run(explored: Project, cli: Cli) -> None:
 
 
 @pytest.mark.spark
+@pytest.mark.long
 def test_a_block_reads_with_spark_at_the_pinned_commit(project: Project, cli: Cli) -> None:
     """In a process of its own, as a notebook's kernel is one; a JVM ends with it."""
     project.add(SPARK)

@@ -104,6 +104,7 @@ def test_types_that_mlflow_has_no_name_for(dataset: DatasetRecord) -> None:
 
 
 @pytest.mark.spark
+@pytest.mark.long
 def test_columns_have_the_types_that_mlflow_gives_a_spark_frame(dataset: DatasetRecord) -> None:
     from pyspark.sql import SparkSession  # a JVM for this test alone
 
