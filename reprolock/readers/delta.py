@@ -47,7 +47,7 @@ def read(source: Source) -> Any:
     schema = pa.schema([pa.field(field["name"], _type(source, field)) for field in _fields(table)])
     partitions = table.metadata().partition_columns
     _check_partitions(source, table, schema)
-    adds = sorted(pa.table(table.get_add_actions(flatten=False)).to_pylist(), key=lambda add: add["path"])
+    adds = sorted(_adds(table), key=lambda add: add["path"])
     defaults = {field["name"] for field in _fields(table) if "EXISTS_DEFAULT" in field["metadata"]}
     tables = [_rows(source, add, schema, partitions, defaults) for add in adds]
     return pa.concat_tables([schema.empty_table(), *tables])
@@ -61,6 +61,18 @@ def _opened(source: Source) -> deltalake.DeltaTable:
         return deltalake.DeltaTable(str(source.path), version=None if version is None else int(version))
     except (deltalake.exceptions.DeltaError, OSError, ValueError) as error:
         raise source.refusal(f"this as a Delta table ({str(error).splitlines()[0][:120]})") from None
+
+
+def _adds(table: deltalake.DeltaTable) -> list[dict[str, Any]]:
+    """The files of the table. `partition` stays Arrow's, for Python does not have every date."""
+    actions = pa.table(table.get_add_actions(flatten=False))
+    plain = [name for name in ("path", "deletion_vector") if name in actions.column_names]
+    name = next((name for name in ("partition", "partition_values") if name in actions.column_names), None)
+    partitions = list(actions.column(name)) if name else [None] * actions.num_rows
+    return [
+        {**add, "partition": partition}
+        for add, partition in zip(actions.select(plain).to_pylist(), partitions, strict=True)
+    ]
 
 
 def _check_features(source: Source, table: deltalake.DeltaTable) -> None:
@@ -124,9 +136,8 @@ def _rows(source: Source, add: dict[str, Any], schema: Any, partitions: list[str
             raise source.refusal(f'{file.path.name}, whose column "{field.name}" is {field.type}')
     _check_missing(source, footer, stored, defaults)
     table = read_columns(source, footer, stored)
-    values = add.get("partition") or add.get("partition_values") or {}
     columns = [
-        _constant(source, field, values.get(field.name), table.num_rows)
+        _constant(source, field, add["partition"][field.name], table.num_rows)
         if field.name in partitions
         else table.column(field.name)
         for field in schema
@@ -153,6 +164,6 @@ def _below(source: Source, path: str) -> str:
 
 def _constant(source: Source, field: Any, value: Any, rows: int) -> Any:
     try:
-        return pa.repeat(pa.scalar(value).cast(field.type) if value is not None else pa.scalar(None, field.type), rows)
+        return pa.repeat(value.cast(field.type), rows)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise source.refusal(f"a Delta table with the partition {field.name}={value}") from None

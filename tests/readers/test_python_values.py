@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import deltalake
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -34,3 +35,12 @@ def test_a_value_that_python_does_not_have_is_refused(tmp_path: Path, name: str)
     assert error.value.message.startswith('dataset "train": .pandas() has no form for a value of the column "c": ')
     assert told in error.value.message
     assert error.value.hint == 'use .arrow() or run.dataset("train").spark()'
+
+
+@pytest.mark.parametrize("partition", [None, "c"])
+def test_what_a_delta_log_says_of_such_values_is_read(tmp_path: Path, partition: str | None) -> None:
+    """The log has the least and the greatest of a column, and the values of a partition."""
+    table = pa.table({"c": pa.array([3_000_000, None], pa.date32()), "id": [1, 2]})
+    deltalake.write_deltalake(tmp_path, table, partition_by=partition)
+    found = read_arrow(declared("train", "delta", tmp_path, {}, None)).sort_by("id")
+    assert found.select(["c", "id"]).equals(table)
