@@ -1,12 +1,14 @@
 """What reprolock writes stays in the project: a link that leads out of it is refused by its name, never followed.
 
 In: a project's folder and paths in it. Out: silence, or a UsageError before anything is written. A repository may hold
-links to anywhere, and so may a folder that another user handed over.
+links to anywhere, and so may a folder that another user handed over, of which `read_regular` reads files alone.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 from reprolock.errors import UsageError
@@ -21,6 +23,14 @@ def check_inside(project: Path, *paths: str | Path) -> None:
             here = here / part
             if here.is_symlink():
                 _check_link(here, project, root)
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a file in a foreign folder. OSError also for a link, which may lead anywhere, and for a pipe or a device,
+    which may never end."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise OSError(errno.EINVAL, "It is a link, a pipe or a device, and no file", str(path))
+    return path.read_bytes()
 
 
 def check_folder(project: Path, folder: str | Path) -> None:

@@ -81,7 +81,7 @@ def parse_document(data: bytes | str, ignore: Sequence[str] = ()) -> Any:
         text = data if isinstance(data, str) else data.decode()  # json.loads would take UTF-16 for the same document
         if text.startswith(_MARK):
             raise _Refused("no JSON document: it begins with a byte order mark")
-        parsed = json.loads(text, object_pairs_hook=_object, parse_float=_decimal)
+        parsed = json.loads(text, object_pairs_hook=unique_keys, parse_float=_decimal)
     except _Refused:
         raise
     except RecursionError:
@@ -99,7 +99,8 @@ class _Refused(ValueError):
     """A document that would lose something when it is read."""
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a document, for `json.loads`. ValueError for a key that stands twice."""
     table = dict(pairs)
     if len(table) != len(pairs):
         keys = [key for key, _ in pairs]

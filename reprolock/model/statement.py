@@ -133,6 +133,8 @@ def parse(payload: bytes) -> Statement:
         if len(subjects) != len(document["subject"]):
             raise ValueError("it names a subject twice")
         kind, predicate = document["predicateType"], document["predicate"]
+        if encode(subjects, kind, predicate) != payload:  # a key that stands twice is read otherwise elsewhere
+            raise ValueError("its payload is not written as reprolock writes it")
         if kind == PROVENANCE:
             link = Link.model_validate_json(json.dumps(predicate["buildDefinition"]["internalParameters"]["reprolock"]))
             return Statement(subjects, link, None, document)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reprolock.errors import MachineError
 from reprolock.files.atomic_write import write_whole
+from reprolock.files.containment import read_regular
 from reprolock.files.os_errors import cannot_read
 from reprolock.model.digest import sha256
 from reprolock.tracker.protocol import ATTESTATIONS
@@ -18,9 +19,9 @@ def read_lines(folder: Path, name: str = ATTESTATIONS) -> list[bytes]:
     """The lines of the file in a folder, oldest first; none where there is no file. MachineError where it cannot be read."""
     path = folder / name
     try:
-        if path.stat().st_size > _LARGEST:
+        if path.lstat().st_size > _LARGEST:
             raise MachineError(f"{path} is larger than {_LARGEST >> 20} MiB", hint="a file of statements is smaller")
-        return lines_of(path.read_bytes())
+        return lines_of(read_regular(path))
     except FileNotFoundError:
         return []
     except OSError as error:

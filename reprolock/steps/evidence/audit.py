@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -127,9 +127,9 @@ def _audited(folder: Path, trust: Trust, demand: Demand, more: Sequence[bytes]) 
     unsigned = [found.unsigned] if found.unsigned else []
     reasons = [*unsigned, *found.reasons, *_contradictions(found, record, folder, recorded), *broken]
     intent, run = _pair(found)
-    author = run.key if run else None
-    verdicts = _by_others(found, "verdict", trust, author)
-    reviews = _by_others(found, "review", trust, author)
+    authors = {line.key for line in (intent, run) if line}
+    verdicts = _by_others(found, "verdict", trust, authors)
+    reviews = _by_others(found, "review", trust, authors)
     reasons += _against(found, trust)
     if intent and run:
         reasons += [*_unknown(intent, run, trust), *check_times(intent, run, record, needed=trust.policy.stamped)]
@@ -142,7 +142,7 @@ def _audited(folder: Path, trust: Trust, demand: Demand, more: Sequence[bytes]) 
         reasons=tuple(reasons),
         claims=tuple(_claims(record, recorded, intent, run, verdicts, reviews, found)) if not reasons else (),
         author_alone=tuple(_author_alone(intent, verdicts, record)) if not reasons else (),
-        remarks=(*found.remarks, *_own_words(found, trust, author), *_unlocked(verdicts)),
+        remarks=(*found.remarks, *_own_words(found, trust, authors), *_unlocked(verdicts)),
         statements=tuple(map(_row, found.lines)),
         asked=_asked(demand, verdicts, reviews, trust),
     )
@@ -183,13 +183,13 @@ def _unknown(intent: Line, run: Line, trust: Trust) -> Iterator[str]:
             yield f"what was signed {what} is by {line.signer}, which {role}"
 
 
-def _by_others(found: Statements, kind: str, trust: Trust, author: str | None) -> tuple[Line, ...]:
-    """The newest good word of each key that has the role and is not the author's."""
+def _by_others(found: Statements, kind: str, trust: Trust, authors: Set[str]) -> tuple[Line, ...]:
+    """The newest good word of each key that has the role and signed nothing of the run itself."""
     role: Literal["replay", "review"] = "replay" if kind == "verdict" else "review"
     words = {
         line.key: line
         for line in found.lines
-        if line.kind == kind and line.key != author and trust.has_role(line.key, role) and _is_good(line)
+        if line.kind == kind and line.key not in authors and trust.has_role(line.key, role) and _is_good(line)
     }
     return tuple(words.values())
 
@@ -220,11 +220,11 @@ def _too_few(demand: Demand, verdicts: Sequence[Line], reviews: Sequence[Line]) 
             yield f"{what} by {counted(needed, 'key')} other than the author's are required, and there {'is' if len(there) == 1 else 'are'} {len(there) or 'none'}"
 
 
-def _own_words(found: Statements, trust: Trust, author: str | None) -> Iterator[str]:
+def _own_words(found: Statements, trust: Trust, authors: Set[str]) -> Iterator[str]:
     """Statements that count for nothing, with the reason."""
     for line in found.lines:
         said = line.statement.predicate
-        if line.kind in ("verdict", "review") and line.key == author:
+        if line.kind in ("verdict", "review") and line.key in authors:
             yield f"line {line.number}: a {line.kind} by the author's own key does not count"
         elif isinstance(said, ReplayVerdict) and said.verdict.kind == "NOT REPLAYABLE" and line.name:
             yield f"{line.name} could not replay it: {plain(said.verdict.reason)}"

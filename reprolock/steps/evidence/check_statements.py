@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reprolock.errors import NotReplayable
+from reprolock.files.containment import read_regular
 from reprolock.model.digest import sha256
 from reprolock.model.record import Record
 from reprolock.model.sections import SECTIONS
@@ -33,8 +34,10 @@ def check_intent(line: Line, record: Record, folder: Path) -> Iterator[str]:
             yield f"{name}: what record.json says is pinned is not what was signed before the run"
     if signed.pinned.total != record.pinned.total or signed.project != record.project:
         yield "record.json is of another project, or of other pins, than what was signed before the run"
-    for name in sorted({*subjects, *statements.DECLARED}):
-        if _sha256(folder / name) != subjects.get(name, {}).get("sha256"):
+    if subjects.keys() != set(statements.DECLARED):  # foreign names, none of which is opened
+        yield f"what {line.signer} signed before the run is about other files than {', '.join(statements.DECLARED)}"
+    for name in statements.DECLARED:
+        if subjects.get(name) != {"sha256": _sha256(folder / name)}:
             yield f"{name} is not the one that was signed before the run"
 
 
@@ -49,7 +52,7 @@ def check_run(line: Line, folder: Path, recorded: Recorded | None) -> Iterator[s
     expected = json.loads(
         statements.run(recorded.record, found, recorded.lock.environment, recorded.lock.jars, line.statement.link)
     )
-    if expected != line.statement.document:
+    if _written(expected) != _written(line.statement.document):
         different = ", ".join(_different(expected, line.statement.document)) or "something"
         yield f"the statement on the run and {RECORD} say different things of {different}"
 
@@ -119,13 +122,18 @@ def _different(expected: Mapping[str, Any], found: Mapping[str, Any]) -> Iterato
         "when and by what it ran": ("runDetails", "metadata"),
     }
     for what, (one, two) in parts.items():
-        if expected["predicate"][one].get(two) != found["predicate"].get(one, {}).get(two):
+        if _written(expected["predicate"][one].get(two)) != _written(found["predicate"].get(one, {}).get(two)):
             yield what
+
+
+def _written(value: Any) -> str:
+    """A value as JSON has it: 2, 2.0 and true differ."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _sha256(path: Path) -> str:
     try:
-        return sha256(path.read_bytes())
+        return sha256(read_regular(path))
     except OSError:
         raise NotReplayable(f"{path.name} is not there, and was signed", hint="get all artifacts of the run") from None
 

@@ -22,12 +22,14 @@ from pydantic import ValidationError
 from reprolock.environment.code.archive import unarchive
 from reprolock.environment.code.snapshot import Snapshot
 from reprolock.errors import NotReplayable, ReprolockError
+from reprolock.files.containment import read_regular
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.lock_file import parse_lock
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.spec_file import parse_spec
 from reprolock.model.changes import flattened
 from reprolock.model.digest import sha256
+from reprolock.model.json_compare import unique_keys
 from reprolock.model.lock import DatasetPin, Lock
 from reprolock.model.placeholders import expand, names_in
 from reprolock.model.record import DatasetRecord, Digests, Record
@@ -61,6 +63,7 @@ def read_recorded(folder: Path, code: Path, tags: Mapping[str, str] | None) -> R
     NotReplayable (exit 7) names what is missing, what differs, or why the run cannot serve: it failed, or was killed.
     """
     record = read_record(folder / RECORD)
+    _require_unique_keys(folder / RECORD)
     check_seal(record, tags)
     if record.mode == "interactive":
         raise NotReplayable(
@@ -144,9 +147,17 @@ def read_record(path: Path) -> Record:
         raise NotReplayable(sentence, hint=_HINT) from None
 
 
+def _require_unique_keys(path: Path) -> None:
+    """NotReplayable for a record in which a key stands twice: others read the first value, and this reprolock the last."""
+    try:
+        json.loads(_bytes(path), object_pairs_hook=unique_keys)
+    except ValueError as error:
+        raise NotReplayable(f"{path.name} is {error}", hint=_HINT) from None
+
+
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         hint = "a run that reprolock recorded has it under the artifact folder reprolock/"
         raise NotReplayable(
