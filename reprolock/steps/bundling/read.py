@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple, Protocol
 
 from reprolock.errors import NotReplayable
@@ -28,17 +29,25 @@ from reprolock.model.uri import check_path, is_under
 from reprolock.model.words import counted
 from reprolock.steps.bundling import layout
 from reprolock.steps.inputs.opaque import note_opaque
+from reprolock.steps.recording.load import Recorded
+from reprolock.tracker.protocol import ATTESTATIONS, RECORD
 
 _HINT = "get the bundle again from its author"
 _LARGEST_ARTIFACT = 1 << 30
 
 
 class Unpacked(NamedTuple):
-    """What was read, and is what the manifests and repro.lock say: objects are counted once each."""
+    """What was read, and is what the manifests and repro.lock say: objects are counted once each.
+
+    `held`: the names of the packages of which there is a file. `unproven`: how many objects of a dataset nothing but the bundle
+    itself names, for their checksum in the lake says nothing about their bytes.
+    """
 
     objects: int
     packages: int
     jars: int
+    held: frozenset[str] = frozenset()
+    unproven: Mapping[str, int] = MappingProxyType({})
 
 
 class Places(NamedTuple):
@@ -71,12 +80,15 @@ class Bundle:
                         self._copy(member, [target])
         return folder
 
-    def unpack(self, lock: Lock, places: Places | None) -> Unpacked:
+    def unpack(self, recorded: Recorded, places: Places | None) -> Unpacked:
         """Read every byte, and check it against manifests and lock; `places` None: nothing is written.
 
-        NotReplayable with the first file that is not what is said of it.
+        NotReplayable with the first file that is not what is said of it, or of which nothing is said.
         """
-        objects = self._named_objects(lock, places)
+        lock = recorded.lock
+        artifacts = {layout.ARTIFACTS + name for name in (*recorded.record.artifacts, RECORD, ATTESTATIONS)}
+        unproven: dict[str, int] = {}
+        objects = self._named_objects(lock, places, unproven)
         packages = _packages(lock)
         jars = {pin.file_name: pin.sha256 for pin in (lock.jars.jar if lock.jars else ())}
         found = {name: digest for name, digest in self._digests.items() if name in self._members}
@@ -95,6 +107,8 @@ class Bundle:
                 if jars.get(short) != found[name]:
                     raise _bad(self.path, f"{name} is not a jar that repro.lock pins")
                 self._file_to(member, places and places.jars / short)
+            elif layout.is_artifact(name) and name not in artifacts:
+                raise _bad(self.path, f"{name} is not an artifact of the run")
             else:
                 self._copy(member, [])
         held = [name for name in jars if layout.JARS + name not in self._members]
@@ -102,9 +116,13 @@ class Bundle:
         if lost or held:
             what = layout.object_name(lost[0]) if lost else layout.JARS + held[0]
             raise _bad(self.path, f"{what} is missing, which repro.lock pins")
-        return Unpacked(len(objects), sum(name.startswith(layout.PACKAGES) for name in found), len(jars))
+        files = {digest for name, digest in found.items() if name.startswith(layout.PACKAGES)}
+        pins = lock.environment.package if lock.environment else ()
+        named = frozenset(pin.name for pin in pins if not files.isdisjoint(pin.hashes))
+        count = sum(name.startswith(layout.PACKAGES) for name in found)
+        return Unpacked(len(objects), count, len(jars), named, unproven)
 
-    def _named_objects(self, lock: Lock, places: Places | None) -> dict[str, set[Content]]:
+    def _named_objects(self, lock: Lock, places: Places | None, unproven: dict[str, int]) -> dict[str, set[Content]]:
         """SHA-256 → how lakes name the object. The listings are put into the cache, where they prove themselves."""
         objects: dict[str, set[Content]] = defaultdict(set)
         for pin in lock.dataset:
@@ -123,6 +141,9 @@ class Bundle:
             for item, line in zip(items, lines, strict=True):
                 named, _, opaque = line.partition("  ")
                 if opaque == layout.OPAQUE:
+                    if item.content(scheme).algorithm not in (None, "md5"):  # an ETag may be no MD5 of the bytes
+                        raise _bad(self.path, f"the object {item.path} is not named by its own checksum")
+                    unproven[pin.name] = unproven.get(pin.name, 0) + 1
                     known = Content("sha256", named, item.size)
                     objects[named].add(known)
                     if places is not None:

@@ -54,7 +54,7 @@ def sign(
             recorded = read_recorded(found.folder, Path(place) / "code", None)
         require_consistent(found.folder, recorded.record, recorded)
         if found.bundle is not None:
-            found.bundle.unpack(recorded.lock, None)
+            found.bundle.unpack(recorded, None)
         before = read_lines(found.folder)
         link = attestor.link(recorded.record.run_id, before)
         digest = line_digest(before[-1])

@@ -93,7 +93,7 @@ def _unpack(bundle: Bundle, recorded: Recorded, place: Path, machine: Machine, p
             folder.mkdir(parents=True)
     except OSError as error:
         raise cannot_write(place, error) from error
-    bundle.unpack(recorded.lock, places)
+    bundle.unpack(recorded, places)
     if recorded.lock.jars is not None:
         store = jar_store(recorded.spec, machine)
         for jar in recorded.lock.jars.jar:

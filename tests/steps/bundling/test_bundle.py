@@ -26,9 +26,12 @@ from reprolock.model.digest import sha256
 from reprolock.model.secrecy import SIGNING_KEY
 from reprolock.signing.keys import new_key
 from reprolock.steps.bundling.layout import MANIFEST
-from reprolock.steps.bundling.read import Unpacked, open_bundle
+from reprolock.steps.bundling.read import Bundle, Places, Unpacked, open_bundle
 from reprolock.steps.bundling.write import Written
-from reprolock.steps.recording.load import read_recorded
+from reprolock.steps.evidence.audit import audit_folder
+from reprolock.steps.evidence.check_bundle import check_bundle
+from reprolock.steps.evidence.trust import read_trust
+from reprolock.steps.recording.load import Recorded, read_recorded
 from reprolock.steps.replaying.replay import ReplayOptions
 
 
@@ -185,14 +188,14 @@ def read(mail: Mail, tmp_path: Path) -> Callable[[Path], Unpacked]:
 
     def look(path: Path) -> Unpacked:
         with open_bundle(path) as bundle:
-            return bundle.unpack(recorded.lock, None)
+            return bundle.unpack(recorded, None)
 
     return look
 
 
 def test_each_flipped_byte_is_found(mail: Mail, read: Callable[[Path], Unpacked], tmp_path: Path) -> None:
     whole = mail.bundle.read_bytes()
-    assert read(mail.bundle) == Unpacked(2, 1, 0)
+    assert read(mail.bundle) == Unpacked(2, 1, 0, frozenset({"alpha"}), {})
     path = tmp_path / "flipped.zip"
     for at in range(0, len(whole), 11):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x20]) + whole[at + 1 :])
@@ -214,6 +217,8 @@ def test_what_somebody_changes_is_named(mail: Mail, read: Callable[[Path], Unpac
     item = next(name for name in files if name.startswith("data/objects/"))
     other = f"data/objects/{sha256(b'other')}"
     digests = "data/datasets/train.sha256"
+    listed = [json.loads(line)[0] for line in files["data/datasets/train.jsonl"].splitlines()]
+    named = listed[files[digests].decode().splitlines().index(item[-64:])]
 
     def renamed(old: str, new: str) -> dict[str, bytes]:
         return {new if name == old else name: data for name, data in files.items()}
@@ -239,6 +244,10 @@ def test_what_somebody_changes_is_named(mail: Mail, read: Callable[[Path], Unpac
         f"{item} is missing, which repro.lock pins": list_again(without(item)),
         f"{other} is not the object that its dataset lists": list_again(swapped),
         "the listing of dataset train is not the one that": list_again({**files, "data/datasets/train.jsonl": b""}),
+        f"the object {named} is not named by its own checksum": list_again(
+            {**swapped, digests: swapped[digests].replace(other[-64:].encode(), other[-64:].encode() + b"  opaque")}
+        ),
+        "data/summary.html is not an artifact of the run": list_again({**files, "data/summary.html": b"REPRODUCED"}),
         f"{packed} is not a file that repro.lock pins": list_again({**files, packed: b"other"}),
         "data/jars/a.jar is not a jar that repro.lock pins": list_again({**files, "data/jars/a.jar": b"other"}),
     }
@@ -249,6 +258,38 @@ def test_what_somebody_changes_is_named(mail: Mail, read: Callable[[Path], Unpac
                 bundle.artifacts(tmp_path / f"artifacts-{len(list(tmp_path.iterdir()))}")
             read(path)
         assert reason in error.value.message, error.value.message
+
+
+def test_what_an_audit_says_of_what_is_missing(mail: Mail, tmp_path: Path) -> None:
+    """With manifests that fit: a package that every platform needs, and bytes that nothing but the bundle names."""
+    files = members(mail.bundle)
+    [packed] = [name for name in files if name.startswith("data/packages/")]
+    path = write(tmp_path / "run.zip", list_again({name: files[name] for name in files if name != packed}).items())
+    trust = mail.keys / "alone.toml"
+    trust.write_text(f'[keys.author]\npublic = "{mail.keys}/author.pem.pub"\nroles = ["run"]\n')
+    found = reprolock.audit(tmp_path, str(path), trust, machine=mail.made.machine())
+    assert found.reasons == (f"{path} is not taken: it has no file of alpha, which repro.lock pins",)
+
+    class Opaque(Bundle):
+        """A bundle of a lake that encrypts with keys of its own."""
+
+        def unpack(self, recorded: Recorded, places: Places | None) -> Unpacked:
+            return super().unpack(recorded, places)._replace(unproven={"train": 1})
+
+    whole = reprolock.audit(tmp_path, str(mail.bundle), trust, machine=mail.made.machine())
+    assert whole.outcome == "TRUSTED", whole.reasons
+    assert "ro-crate-metadata.json, by which other programs read the bundle, is signed by nobody" in whole.remarks
+    with open_bundle(mail.bundle) as bundle:
+        recorded = read_recorded(bundle.artifacts(tmp_path / "artifacts"), tmp_path / "code", None)
+        alone = audit_folder(tmp_path / "artifacts", read_trust(trust))
+        bundle.__class__ = Opaque
+        found = check_bundle(alone, bundle, recorded)
+    [data] = [claim for claim in found.claims if claim.topic == "data"]
+    assert data.by == "2 objects, 20 B, pinned before the run, 1 object by the bundle's word alone"
+    assert (
+        "1 object of train: the lake's checksum says nothing about the bytes, "
+        "and whoever wrote the bundle may have put others there"
+    ) in found.remarks
 
 
 def hostile(path: Path, name: str, data: bytes = b"x", mode: int = 0o100644, method: int = zipfile.ZIP_STORED) -> Path:
