@@ -93,7 +93,9 @@ def test_a_number_of_another_type(case: Case, folder: Path, look: Callable[..., 
     _sign(case, folder, intent)
     assert look(folder).outcome == "TRUSTED"
     _sign(case, folder, intent, (b'"factor":2', b'"factor":2.0'))
-    assert look(folder).reasons == ("the statement on the run and record.json say different things of what was asked for",)
+    assert look(folder).reasons == (
+        "the statement on the run and record.json say different things of what was asked for",
+    )
 
 
 def test_a_record_that_says_something_twice(case: Case, folder: Path, look: Callable[..., Audit]) -> None:
