@@ -187,6 +187,22 @@ def database_not_writable(place: Place, file: Path) -> MachineError:
     )
 
 
+def database_too_deep(place: Place, file: Path, most: int) -> MachineError:
+    """SQLite opens no file whose path is so long."""
+    return MachineError(
+        f"{file} ({place.declared}) has a path longer than the {most} bytes that SQLite takes",
+        hint="work in a folder with a shorter path, or name another file in mlflow.tracking_uri",
+    )
+
+
+def database_not_named(place: Place, file: Path) -> MachineError:
+    """An address holds text, and this path is none."""
+    return MachineError(
+        f"{file} ({place.declared}) has a name that is not UTF-8, which MLflow cannot open",
+        hint="rename that folder, or name another file in mlflow.tracking_uri",
+    )
+
+
 def database_unreadable(place: Place, file: Path) -> MachineError:
     """The disk itself reports an error, or a limit."""
     return MachineError(

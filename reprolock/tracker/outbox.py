@@ -89,6 +89,10 @@ class Outbox:
         found = [self._read(file.parent) for file in self.folder.glob(f"*/{ENTRY}")]
         yield from sorted(found, key=lambda entry: (entry.record.started, entry.record.run_id))
 
+    def has(self, run_id: str) -> bool:
+        """Whether the record of a run waits here."""
+        return (self.folder / run_id).is_dir()
+
     def drop(self, run_id: str) -> None:
         """Forget a record that MLflow has now."""
         entry = self.folder / run_id

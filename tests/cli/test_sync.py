@@ -60,6 +60,16 @@ def test_an_offline_run_is_sent_once(offline: Project, cli) -> None:
     )
 
 
+def test_what_waits_to_be_sent_is_replayed_from_here(project: Project, cli) -> None:
+    """`runs` lists it and `show` shows it: MLflow has nothing to be asked for."""
+    project.add('[metrics]\nloss = "exact"\n')
+    project.script('import mlflow\nmlflow.log_metric("loss", 0.5)\n')
+    cli("lock")
+    assert cli("run", "-q", "--offline").code == 0
+    said = cli("replay", "@latest")
+    assert (said.code, "REPRODUCED   1 of 1 compared" in said.out) == (0, True)
+
+
 def test_several_are_sent_oldest_first(offline: Project, cli) -> None:
     first = offline.record.run_id
     assert cli("run", "-q", "--offline", "--set", "rate=0.25").code == 0

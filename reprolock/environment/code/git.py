@@ -65,9 +65,18 @@ def is_work_tree(root: Path) -> bool:
     if answer.returncode == 0:
         ignored = answer.stdout.strip() == b"true" and _git(root, "check-ignore", "-q", ".").returncode == 0
         return answer.stdout.strip() == b"true" and not ignored
-    if b"not a git repository" in answer.stderr:
+    if b"not a git repository" in answer.stderr and (
+        b"filesystem boundary" in answer.stderr or not _is_broken_repository(root)
+    ):
         return False
     raise _git_error(root, answer.stderr)
+
+
+def _is_broken_repository(root: Path) -> bool:
+    """Whether a repository is meant to be here that git cannot read, as in a work tree whose repository is elsewhere. An
+    empty folder `.git` is none."""
+    places = (folder / ".git" for folder in (root, *root.parents))
+    return any(place.is_file() and place.stat().st_size or (place / "HEAD").exists() for place in places)
 
 
 def facts(root: Path) -> Facts:
@@ -308,9 +317,8 @@ def _line(root: Path, *arguments: str) -> str | None:
 
 
 def _git_error(root: Path, stderr: bytes) -> MachineError:
-    sentence = (stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"])[0].removeprefix(
-        "fatal: "
-    )
+    lines = stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+    sentence = next((line for line in lines if line.startswith("fatal: ")), lines[0]).removeprefix("fatal: ")
     hint = f"see what `git -C {root} status` says"
     if "dubious ownership" in sentence:
         hint = f"if you trust it: `git config --global --add safe.directory {root}`"
@@ -320,8 +328,11 @@ def _git_error(root: Path, stderr: bytes) -> MachineError:
 def _git(
     root: Path, *arguments: str, settings: tuple[str, ...] = (), given: str = ""
 ) -> subprocess.CompletedProcess[bytes]:
-    # Variables such as GIT_DIR, which stand in the environment of a hook, would point elsewhere.
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | _VARIABLES
+    # Variables such as GIT_DIR, which stand in the environment of a hook, would point elsewhere. Those of GIT_CONFIG_* are
+    # their user's settings, as the files are: safe.directory often stands there in containers.
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith("GIT_") or "GIT_CONFIG_" in name
+    } | _VARIABLES
     options = [part for setting in (*_NEUTRAL, *settings) for part in ("-c", setting)]
     return subprocess.run(
         ["git", *options, *arguments],

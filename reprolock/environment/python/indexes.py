@@ -10,7 +10,6 @@ the user's environment holds go to no address that a project alone names, unless
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from packaging.utils import canonicalize_name
 
+from reprolock.environment.python.declared.pyproject_types import load_pyproject, load_uv_toml
 from reprolock.environment.python.declared.requirement_line import IndexOption
 from reprolock.errors import UsageError
 from reprolock.files.trusted import origin, trusted
@@ -32,6 +32,12 @@ _NOT_TAKEN = (
     *("UV_FORK_STRATEGY", "UV_NO_BINARY", "UV_NO_BINARY_PACKAGE", "UV_BUILD_CONSTRAINT", "UV_TORCH_BACKEND"),
 )
 """uv's variables that would decide versions beside repro.toml."""
+_KEYS_NOT_TAKEN = (
+    *("exclude-newer", "exclude-newer-package", "resolution", "prerelease", "fork-strategy", "torch-backend"),
+    *("no-binary", "no-binary-package", "no-build", "no-build-package", "dependency-metadata"),
+    *("extra-build-dependencies", "config-settings"),
+)
+"""Settings of uv that would decide versions, files or builds beside repro.toml."""
 
 
 class Indexes(NamedTuple):
@@ -63,7 +69,7 @@ def read_indexes(environ: Mapping[str, str], root: Path | None = None, options: 
     folder = Path()
     if named:
         folder = Path(named).expanduser().absolute().parent
-        settings = _load(Path(named).expanduser(), "UV_CONFIG_FILE")
+        settings = _load_named(Path(named).expanduser())
     elif root is not None:
         folder = root
         settings, sources = _of_project(root)
@@ -75,10 +81,17 @@ def read_indexes(environ: Mapping[str, str], root: Path | None = None, options: 
         for name in _NOT_TAKEN
         if environ.get(name)
     ]
+    given = {**settings, **settings.get("pip", {})}
+    remarks += [
+        f"uv's setting {key} is not honoured: what decides versions stands in repro.toml"
+        for key in _KEYS_NOT_TAKEN
+        if given.get(key)
+    ]
     for option in options:
         found.add_option(option)
+        elsewhere = "the folder in UV_FIND_LINKS" if option.option == "--find-links" else "the index in UV_INDEX"
         remarks.append(
-            f"{option.place}: {option.option} is used and not recorded: on another machine, name the index in UV_INDEX or uv.toml"
+            f"{option.place}: {option.option} is used and not recorded: on another machine, name {elsewhere} or uv.toml"
         )
     return Indexes(found.settings, found.variables, sources, tuple(remarks))
 
@@ -113,9 +126,9 @@ def _prefix(name: str) -> str:
 
 def _of_project(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings of uv.toml, or of `[tool.uv]` where there is none, and the sources that are indexes."""
-    pyproject = _load(root / "pyproject.toml", "pyproject.toml") if (root / "pyproject.toml").is_file() else {}
+    pyproject = load_pyproject(root / "pyproject.toml", "pyproject.toml") if (root / "pyproject.toml").is_file() else {}
     tool = pyproject.get("tool", {}).get("uv", {})
-    settings = _load(root / "uv.toml", "uv.toml") if (root / "uv.toml").is_file() else tool
+    settings = load_uv_toml(root / "uv.toml", "uv.toml") if (root / "uv.toml").is_file() else tool
     sources: dict[str, Any] = {}
     for name, given in tool.get("sources", {}).items():
         tables = given if isinstance(given, list) else [given]
@@ -124,13 +137,13 @@ def _of_project(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return settings, sources
 
 
-def _load(path: Path, name: str) -> dict[str, Any]:
+def _load_named(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        return load_uv_toml(path, "UV_CONFIG_FILE")
     except FileNotFoundError:
-        raise UsageError(f"{name} names {path}, which is not there", hint=f"correct {name}, or unset it") from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{name} cannot be read: {str(error).splitlines()[0]}", hint="check the file") from None
+        raise UsageError(
+            f"UV_CONFIG_FILE names {path}, which is not there", hint="correct UV_CONFIG_FILE, or unset it"
+        ) from None
 
 
 class _Collected:

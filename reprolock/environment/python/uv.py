@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from reprolock.environment.python.indexes import Indexes
-from reprolock.errors import MachineError, ReprolockError, ServiceError
+from reprolock.errors import MachineError, ReprolockError, ServiceError, UsageError
 from reprolock.model.secrecy import SIGNING_KEY, redacted
 
 WHERE_FROM = (
@@ -127,6 +127,7 @@ class Uv:
                 f"uv cannot be started: {(error.strerror or str(error)).lower()}",
                 hint="reinstall reprolock; it brings uv along",
             ) from error
+        _refuse_unread_settings(lines)
         warnings, complaint = _understood(lines)
         if process.returncode == 0:
             return Answer(answer, warnings, None)
@@ -187,6 +188,19 @@ def _environment(environ: Mapping[str, str], variables: Mapping[str, str]) -> di
         **kept,
         "UV_NO_WRAP": "1",
     }  # its sentences are taken apart, and where COLUMNS is set it breaks them
+
+
+def _refuse_unread_settings(lines: Sequence[str]) -> None:
+    """UsageError where uv could not read the settings that it was given: it warns and goes on without all of them, so that
+    packages would come from another index than the project names."""
+    if not any(line.startswith("warning: ") and "settings discovery" in line for line in lines):
+        return
+    found = [match[1] for line in lines if (match := re.match(r"\s+\d+ \| (.+)", line))]
+    where = f' "{found[0].strip()}"' if found else ""
+    raise UsageError(
+        f"uv does not understand{where} among the settings that say where packages come from",
+        hint="correct [tool.uv] in pyproject.toml, uv.toml, or what UV_CONFIG_FILE names",
+    )
 
 
 def _understood(lines: Sequence[str]) -> tuple[tuple[str, ...], Complaint]:

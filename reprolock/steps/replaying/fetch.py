@@ -27,9 +27,10 @@ from reprolock.steps.locking.jars import jar_store
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import Progress
 from reprolock.steps.project.run_context import RunContext
-from reprolock.steps.project.run_folders import REPLAYS
+from reprolock.steps.project.run_folders import REPLAYS, runs_folder
 from reprolock.steps.recording.find_run import RunFinder, given_folder
 from reprolock.steps.recording.load import Recorded, read_record, read_recorded
+from reprolock.tracker.outbox import Outbox
 from reprolock.tracker.protocol import ATTESTATIONS, RECORD, Tracker
 
 
@@ -105,12 +106,15 @@ def _unpack(bundle: Bundle, recorded: Recorded, place: Path, machine: Machine, p
 
 def _artifacts(run: str, given: Path | None, finder: RunFinder) -> tuple[Path, Mapping[str, str] | None]:
     """A copy of the run's artifacts, and its tags where MLflow has the run. A run of this folder comes from MLflow all the
-    same, for what its tags repeat."""
+    same, for what its tags repeat, unless its record still waits for `reprolock sync`."""
     tracker = finder.tracker
     replays = own_folder(finder.root) / REPLAYS
     if given is not None:
         run_id = read_record(given / RECORD).run_id
         return _copy(given, _fresh(replays, run_id) / "recorded"), _tags(tracker, run_id)
+    if (own := finder.own(run)) is not None and Outbox(own_folder(finder.root) / "outbox").has(own.run_id):
+        kept = runs_folder(finder.root) / own.run_id
+        return _copy(kept, _fresh(replays, own.run_id) / "recorded"), None
     run_id = finder.tracked(run)
     return tracker.download(run_id, _fresh(replays, run_id) / "recorded"), tracker.tags(run_id)
 

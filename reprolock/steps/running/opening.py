@@ -12,7 +12,7 @@ from reprolock.engine.command_environment import Variables
 from reprolock.engine.process import find_program
 from reprolock.environment.code.archive import archive
 from reprolock.environment.code.snapshot import check_keys
-from reprolock.environment.python.installed.foreign_interpreter import refuse_foreign_python
+from reprolock.environment.python.installed.foreign_interpreter import launcher_of, refuse_foreign_python
 from reprolock.errors import UsageError
 from reprolock.files.atomic_write import write_whole
 from reprolock.files.containment import check_inside
@@ -68,6 +68,8 @@ def check_command(attempt: Attempt, workspace: Workspace) -> None:
     program = find_program(workspace.argv[0], path, workspace.work)
     if (built := attempt.ready.materials.interpreter.built) is not None:
         refuse_foreign_python((program, *workspace.argv[1:]), built, path, workspace.work)
+    elif (launcher := launcher_of(workspace.argv)) is not None:
+        attempt.watcher.warn(f"`{launcher}` takes an environment of its own, of which nothing is locked or recorded")
 
 
 def begin(

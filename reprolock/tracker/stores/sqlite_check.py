@@ -15,6 +15,8 @@ from reprolock.files.os_errors import cannot_write
 from reprolock.tracker import errors
 from reprolock.tracker.tracking_uri import Place
 
+_LONGEST_PATH = 500
+"""SQLite takes 512 bytes, for the journal beside the file too."""
 _WAIT_SECONDS = 20.0
 """How long another writer may hold the file; MLflow itself waits as long."""
 
@@ -24,6 +26,12 @@ def check(place: Place, file: Path, *, writing: bool) -> None:
 
     With `writing` the file and its folder are made where they are missing. Without, the file must be there.
     """
+    try:
+        named = str(file.absolute()).encode()
+    except UnicodeEncodeError:
+        raise errors.database_not_named(place, file) from None
+    if len(named) > _LONGEST_PATH:
+        raise errors.database_too_deep(place, file, _LONGEST_PATH)
     if writing:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)

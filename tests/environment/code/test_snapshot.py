@@ -449,6 +449,32 @@ def without_git(root: Path) -> None:
     os.mkfifo(root / "pipe")
 
 
+def test_settings_in_the_callers_variables_are_the_callers(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As containers do it: GIT_CONFIG_COUNT says what is a safe.directory, or what to ignore."""
+    (project / "local.py").write_text("1")
+    (project.parent / "ignore").write_text("local.py\n")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.excludesFile")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(project.parent / "ignore"))
+    assert "local.py" not in files(snapshot(project, None))
+
+
+@pytest.mark.parametrize("broken", ["worktree", "head"])
+def test_a_repository_that_is_not_whole_is_no_folder_without_git(project: Path, broken: str) -> None:
+    """A work tree that was mounted without its repository would give all that it ignores as code."""
+    if broken == "head":
+        (project / ".git" / "HEAD").write_text("nothing\n")
+    else:
+        shutil.move(project / ".git", project.parent / "elsewhere")
+        (project / ".git").write_text("gitdir: /nowhere/worktrees/a\n")
+    with pytest.raises(MachineError) as caught:
+        snapshot(project, None)
+    assert str(caught.value).startswith(f"git does not read {project}: not a git repository")
+    shutil.rmtree(project / ".git") if broken == "head" else (project / ".git").unlink()
+    (project / ".git").mkdir()  # an empty one is none for git either
+    assert snapshot(project, None).state.commit is None
+
+
 def test_without_git_all_but_what_is_hidden_made_or_cached(tmp_path: Path) -> None:
     without_git(tmp_path)
     taken = snapshot(tmp_path, None)

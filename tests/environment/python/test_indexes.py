@@ -231,3 +231,32 @@ def test_no_variable_is_sent_to_an_address_that_a_requirements_file_names(tmp_pa
     (tmp_path / "r.txt").write_text("--extra-index-url ${MINE}\n")
     found = read_declared(spec, tmp_path, given | {"MINE": "https://mine.example/simple"})
     assert found.index_options == (IndexOption("r.txt:1", "--extra-index-url", "https://mine.example/simple"),)
+
+
+def test_settings_that_uv_cannot_read_are_not_left_out(tmp_path: Path, house: Path) -> None:
+    """uv warns and goes on without any of them: packages would come from another index than the project names."""
+    wheel(house, "tool")
+    with index_server(house) as index:
+        text = f"[tool.uv]\nno-index = 'x'\n[[tool.uv.index]]\nurl = '{index.url}'\n"
+        (tmp_path / "pyproject.toml").write_text(text)
+        with pytest.raises(UsageError) as caught:
+            lock(tmp_path, variables(tmp_path), "tool")
+    assert str(caught.value) == (
+        'uv does not understand "no-index = "x"" among the settings that say where packages come from'
+    )
+
+
+def test_what_a_project_tells_uv_of_versions_is_not_honoured_and_said(tmp_path: Path, house: Path) -> None:
+    for version in ("1.0", "2.0"):
+        wheel(house, "tool", version)
+    with index_server(house) as index:
+        (tmp_path / "pyproject.toml").write_text("[tool.uv]\nresolution = 'lowest'\nprerelease = 'allow'\n")
+        remarks: list[str] = []
+        given = variables(tmp_path, UV_DEFAULT_INDEX=index.url)
+        found = lock(tmp_path, given, "tool[fast]", remark=remarks.append)
+    assert [pin.version for pin in found.package] == ["2.0"]
+    assert remarks == [
+        "uv's setting resolution is not honoured: what decides versions stands in repro.toml",
+        "uv's setting prerelease is not honoured: what decides versions stands in repro.toml",
+        "The package tool 2.0 does not have an extra named fast",
+    ]

@@ -7,7 +7,6 @@ refused with where they stand.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ from packaging.dependency_groups import resolve_dependency_groups
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from reprolock.environment.python.declared.elsewhere import NAME, dynamic, mapping, missing_file, no_group, no_project
+from reprolock.environment.python.declared.pyproject_types import load_pyproject
 from reprolock.environment.python.declared.requirement_line import Kind, Line
 from reprolock.errors import UsageError
 
-NAME = "pyproject.toml"
 _DECLARED = re.compile(r"(?P<folder>[^\[\]]*)(?:\[(?P<extras>[^\[\]]*)\])?")
 _BOUNDS: Mapping[str, Kind] = {
     "constraint-dependencies": "-c",
@@ -28,6 +28,14 @@ _BOUNDS: Mapping[str, Kind] = {
     "build-constraint-dependencies": "--build-constraint",
 }
 """Keys of `[tool.uv]` that decide versions, and what their lines are called in the lock."""
+_BY_CODE = (
+    "take it out here, name what it depends on, and bring it by run.code, with its folder in PYTHONPATH of run.env"
+)
+_SOURCE_HINTS = {
+    "workspace": _BY_CODE,
+    "path": _BY_CODE,
+    "git": 'name an archive of one commit, as "NAME @ https://HOST/OWNER/REPOSITORY/archive/COMMIT.tar.gz"',
+}
 
 
 def folder_of(declared: str) -> str:
@@ -44,12 +52,12 @@ def read_pyproject(declared: str, groups: Sequence[str], root: Path) -> Iterator
     project = tables.get("project")
     if not isinstance(project, dict):
         if not groups or [extra for extra in extras if extra]:
-            raise _elsewhere(tables, root / folder_of(declared))
+            raise no_project(tables, root / folder_of(declared))
         project = {}
     if "dependencies" in project.get("dynamic", ()):
-        raise _dynamic(tables)
-    uv = _mapping(_mapping(tables.get("tool")).get("uv"))
-    sources: dict[str, Any] = {canonicalize_name(name): source for name, source in _mapping(uv.get("sources")).items()}
+        raise dynamic(tables)
+    uv = mapping(mapping(tables.get("tool")).get("uv"))
+    sources: dict[str, Any] = {canonicalize_name(name): source for name, source in mapping(uv.get("sources")).items()}
     for line in _packages(project, [extra for extra in extras if extra], tables, groups):
         yield from _from_source(line, sources)
     if isinstance(asked := project.get("requires-python"), str):
@@ -61,16 +69,10 @@ def read_pyproject(declared: str, groups: Sequence[str], root: Path) -> Iterator
 
 def read_tables(folder: Path, shown: str) -> dict[str, Any]:
     """The whole file. UsageError where it is not there or not TOML."""
-    try:
-        return tomllib.loads((folder / NAME).read_bytes().decode("utf-8-sig"))
-    except FileNotFoundError:
-        raise UsageError(
-            f'no {NAME} in "{shown}"',
-            hint='name the folder that holds it in environment.pyproject, such as "."',
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = (str(error).splitlines() or ["unreadable"])[0].rstrip(".:")
-        raise UsageError(f"{NAME} cannot be read: {reason[:1].lower()}{reason[1:]}", hint="check the file") from None
+    path = folder / NAME
+    if not path.is_file():
+        raise missing_file(folder, shown)
+    return load_pyproject(path, NAME)
 
 
 def _packages(
@@ -105,19 +107,18 @@ def _packages(
 
 def _group(tables: Mapping[str, Any], group: str) -> tuple[str, ...]:
     """The requirements of a dependency group (PEP 735), included groups resolved; `[tool.uv] dev-dependencies` is "dev"."""
-    known = dict(_mapping(tables.get("dependency-groups")))
-    uv = _mapping(_mapping(tables.get("tool")).get("uv"))
+    known = dict(mapping(tables.get("dependency-groups")))
+    uv = mapping(mapping(tables.get("tool")).get("uv"))
     if "dev-dependencies" in uv:
         known["dev"] = [*known.get("dev", ()), *uv["dev-dependencies"]]
     if canonicalize_name(group) not in {canonicalize_name(name) for name in known}:
-        raise UsageError(
-            f'{NAME} has no dependency group "{group}"',
-            hint=f"it has {', '.join(sorted(known))}" if known else "it has none",
-        )
+        raise no_group(tables, group, known)
     try:
         return resolve_dependency_groups(known, group)
     except (ValueError, TypeError, LookupError, ExceptionGroup) as error:
-        raise UsageError(f"{NAME}: dependency-groups.{group}: {error}", hint="check the group") from None
+        reasons = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
+        found = "; ".join(dict.fromkeys(f"{str(reason)[:1].lower()}{str(reason)[1:]}" for reason in reasons))
+        raise UsageError(f"{NAME}: dependency-groups.{group}: {found}", hint="check the group") from None
 
 
 def _own_extras(own: str, text: str) -> list[str] | None:
@@ -134,7 +135,7 @@ def _from_source(line: Line, sources: Mapping[str, Any]) -> Iterator[Line]:
     match = re.match(r"[\w.-]+", line.text)
     given = sources.get(canonicalize_name(match[0])) if match else None
     for source in given if isinstance(given, list) else [given]:
-        table = _mapping(source)
+        table = mapping(source)
         if source is None or "index" in table:
             yield line
         elif match and isinstance(url := table.get("url"), str) and not {"subdirectory", "marker"} & set(table):
@@ -144,50 +145,8 @@ def _from_source(line: Line, sources: Mapping[str, Any]) -> Iterator[Line]:
             raise UsageError(
                 f"{line.place}: [tool.uv.sources] gives {match[0] if match else line.text} "
                 f"a source of its own ({kind}), which a lock cannot repeat",
-                hint="publish it to an index, and name that index in UV_INDEX or uv.toml",
+                hint=_SOURCE_HINTS.get(kind, "publish it to an index, and name that index in UV_INDEX or uv.toml"),
             )
-
-
-def _elsewhere(tables: Mapping[str, Any], folder: Path) -> UsageError:
-    """A file without `[project]`: where its dependencies stand, and what to do."""
-    tool = _mapping(tables.get("tool"))
-    write = "write them into [project] dependencies"
-    if "poetry" in tool:
-        where = "its dependencies are in [tool.poetry.dependencies], which is Poetry's own format"
-        hint = (
-            "run `poetry export -f requirements.txt -o requirements.txt` (plugin poetry-plugin-export) and declare "
-            f'requirements = "requirements.txt", or {write}, which Poetry 2 reads, too'
-        )
-    elif "flit" in tool or "pdm" in tool and "dependencies" in _mapping(tool["pdm"]):
-        name = "flit" if "flit" in tool else "pdm"
-        where, hint = f"its dependencies are in [tool.{name}]", write
-    elif setup := next((name for name in ("setup.cfg", "setup.py") if (folder / name).is_file()), None):
-        where = f"its dependencies are in {setup} (install_requires), which only running it would tell"
-        hint = f'{write}, or into a requirements file and declare requirements = "requirements.txt"'
-    elif file := next(
-        (name for name in ("Pipfile", "environment.yml", "requirements.txt") if (folder / name).is_file()), None
-    ):
-        where = f"its dependencies seem to be in {file}"
-        hint = 'declare requirements = "requirements.txt"' if file == "requirements.txt" else write
-    else:
-        only = "only [build-system]" if set(tables) == {"build-system"} else "no dependencies"
-        where, hint = f"it has {only}", f'{write}, or declare packages = ["…"] in repro.toml'
-    return UsageError(f"{NAME} has no [project] table: {where}", hint=hint)
-
-
-def _dynamic(tables: Mapping[str, Any]) -> UsageError:
-    """`dynamic = ["dependencies"]`: the build backend says them, often from a file."""
-    setuptools = _mapping(_mapping(tables.get("tool")).get("setuptools"))
-    named = _mapping(_mapping(setuptools.get("dynamic")).get("dependencies")).get("file")
-    files = [named] if isinstance(named, str) else list(named or ())
-    hint = "write the dependencies into pyproject.toml, or name a requirements file"
-    if files:
-        hint = f'declare requirements = "{files[0]}" in repro.toml, which [tool.setuptools.dynamic] names'
-    return UsageError(f"{NAME}: project.dependencies is dynamic, and a lock needs it written down", hint=hint)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _text(value: Any, key: str) -> str:

@@ -31,6 +31,14 @@ class IndexOption(NamedTuple):
     value: str
 
 
+class Refused(NamedTuple):
+    """A line that cannot be locked: why, in a sentence, and what to do."""
+
+    place: str
+    problem: str
+    hint: str
+
+
 def without_hashes(lines: tuple[str, ...]) -> tuple[str, ...]:
     """Lines of repro.lock as they would be if no hash were declared."""
     return tuple(line.partition(HASHES)[0] for line in lines)

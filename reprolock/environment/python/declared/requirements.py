@@ -9,26 +9,22 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from reprolock.environment.python.declared.pyproject_file import read_pyproject
-from reprolock.environment.python.declared.requirement_line import HASHES, IndexOption, Kind, Line
+from reprolock.environment.python.declared.refusals import AS_PIP, line_refusal
+from reprolock.environment.python.declared.requirement_line import HASHES, IndexOption, Kind, Line, Refused
 from reprolock.environment.python.declared.requirements_file import read_requirements_file
 from reprolock.errors import UsageError
 from reprolock.files.spec_file import NAME as SPEC
 from reprolock.files.spec_file import read_text
-from reprolock.model.secrecy import has_userinfo, looks_secret
 from reprolock.model.spec import EnvironmentSpec
-
-_REPOSITORY = ("git+", "hg+", "svn+", "bzr+")
-_NO_HASH = "a lock takes only what has a SHA-256"
-_ARCHIVE = 'name an archive of one commit, as "NAME @ https://HOST/OWNER/REPOSITORY/archive/COMMIT.tar.gz"'
 
 
 class Declaration(NamedTuple):
@@ -79,23 +75,23 @@ def read_declared(spec: EnvironmentSpec, root: Path, environ: Mapping[str, str] 
     """
     lines: dict[str, None] = {}
     hashes: dict[str, set[str]] = {}
-    options, problems = [], []
+    options, refusals = list[IndexOption](), list[Refused]()
     for line in _lines(spec, root, environ):
         if isinstance(line, IndexOption):
             options.append(line)
             continue
-        if problem := _line_problem(line):
-            problems.append(f"{line.place}: {problem}")
+        if isinstance(line, Refused):
+            refusals.append(line)
+            continue
+        if refused := line_refusal(line):
+            refusals.append(refused)
             continue
         lines[_to_lock_line(line)] = None
         for value in line.hashes:
             name = canonicalize_name(Requirement(line.text).name)
             hashes.setdefault(name, set()).add(value.removeprefix("sha256:").lower())
-    if problems:
-        hint = 'write it as pip would take it from an index, such as "pandas>=2,<3"'
-        if len(problems) == 1:
-            raise UsageError(problems[0], hint=hint)
-        raise UsageError(f"{len(problems)} requirements cannot be locked", problems=tuple(problems), hint=hint)
+    if refusals:
+        raise _refusal_error(refusals)
     given = {name: frozenset(values) for name, values in hashes.items()}
     return Declaration(tuple(lines), given, tuple(options))
 
@@ -107,18 +103,21 @@ def _to_lock_line(line: Line) -> str:
     return f"{line.kind} {normal}".strip() + (f"{HASHES}{digest}" if line.hashes else "")
 
 
-def _line_problem(line: Line) -> str | None:
-    if line.kind == "--requires-python":
-        try:
-            SpecifierSet(line.text)
-        except InvalidSpecifier:
-            return f'"{line.text}" is not a set of versions'
-        return None
-    wrong = (f'hash "{value}" is not a SHA-256' for value in line.hashes if not value.startswith("sha256:"))
-    return _problem(line.text) or next(wrong, None)
+def _refusal_error(refusals: Sequence[Refused]) -> UsageError:
+    """All that is wrong at once."""
+    told = tuple(f"{refused.place}: {refused.problem}" for refused in refusals)
+    hints = list(dict.fromkeys(refused.hint for refused in refusals))
+    if len(told) == 1:
+        return UsageError(told[0], hint=hints[0])
+    hint = (
+        hints[0]
+        if len(hints) == 1
+        else f"change these lines or take them out; {AS_PIP.replace('write it', 'write a package')}"
+    )
+    return UsageError(f"{len(told)} requirements cannot be locked", problems=told, hint=hint)
 
 
-def _lines(spec: EnvironmentSpec, root: Path, environ: Mapping[str, str]) -> Iterator[Line | IndexOption]:
+def _lines(spec: EnvironmentSpec, root: Path, environ: Mapping[str, str]) -> Iterator[Line | IndexOption | Refused]:
     if spec.packages is not None:
         for index, text in enumerate(spec.packages):
             yield Line(_spec_place(root, index), text)
@@ -137,32 +136,3 @@ def _spec_place(root: Path, index: int) -> str:
     from reprolock.files.toml_positions import line_of  # a parser with positions: this module is small without it
 
     return f"{SPEC}:{line_of(text, ('environment', 'packages', index))}: {key}"
-
-
-def _problem(text: str) -> str | None:
-    """Why a requirement cannot be locked, None when it can. A sentence without file and line."""
-    if looks_secret(text) or any(
-        has_userinfo(word) or has_userinfo(word.removeprefix("git+")) for word in text.split()
-    ):
-        return "an address must not contain a user name or password; credentials come from the environment"
-    if re.match(r"(\.{0,2}/|\.\.?$|file:|[A-Za-z]:\\)", text):
-        return f'"{text}" is a path on this machine, which no other machine has; build a wheel, publish it, and name it by version'
-    if text.startswith(_REPOSITORY):
-        return f'"{text}" is a repository, and {_NO_HASH}; {_ARCHIVE}'
-    if re.match(r"https?:", text):
-        return f'"{text}" names no package; write "NAME @ {text}"'
-    try:
-        requirement = Requirement(text)
-    except InvalidRequirement as error:
-        return f'"{text}" is not a requirement: {_first_line(str(error))}'
-    url = requirement.url or ""
-    if url.startswith(_REPOSITORY):
-        return f"{requirement.name} comes from a repository, and {_NO_HASH}; {_ARCHIVE}"
-    if url.startswith("file:") or (url and "://" not in url):
-        return f"{requirement.name} is a path on this machine, which no other machine has; publish it and name it by version"
-    return None
-
-
-def _first_line(text: str) -> str:
-    line = text.splitlines()[0].rstrip(".:") if text else "unreadable"
-    return line[:1].lower() + line[1:]

@@ -12,7 +12,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from reprolock.environment.python.declared.requirement_line import IndexOption, Kind, Line
+from reprolock.environment.python.declared.refusals import VARIABLE, option_refusal, other_format, shown, unset_refusal
+from reprolock.environment.python.declared.requirement_line import IndexOption, Kind, Line, Refused
 from reprolock.errors import UsageError
 from reprolock.files.trusted import origin, trusted
 
@@ -22,7 +23,6 @@ _LONG_NAMES = {"-i": "--index-url", "-f": "--find-links"}
 _WITHOUT_EFFECT = ("--require-hashes", "--prefer-binary")
 """A lock pins hashes in any case, and its resolver prefers wheels."""
 _HASH = re.compile(r"\s--hash(?:=|\s+)(\S+)")
-_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _ADDRESS = re.compile(r"[\w+.-]+://\S*\$\{[A-Z0-9_]+\}\S*")
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _CODING = re.compile(rb"coding[:=]\s*([-\w.]+)")
@@ -37,23 +37,34 @@ _MARKS = (
 
 def read_requirements_file(
     path: Path, root: Path, environ: Mapping[str, str], *, kind: Kind = "", above: tuple[Path, ...] = ()
-) -> Iterator[Line | IndexOption]:
-    """The lines of a requirements file and of those that it names with -r and -c.
+) -> Iterator[Line | IndexOption | Refused]:
+    """The lines of a requirements file and of those that it names with -r and -c; what a lock cannot repeat is refused by name.
 
-    UsageError names the file, the line and the option that a lock cannot repeat.
+    UsageError for a file that cannot be read, or is no requirements file.
     """
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
     if path.resolve() in above:
         raise UsageError(f"{name} names itself by -r or -c", hint="take out one of the -r lines")
+    if other := other_format(name):
+        raise UsageError(f"{name} is no requirements file: it is {other[0]}", hint=other[1])
     for number, text in _logical_lines(_decode(path, name)):
         place = f"{name}:{number}"
         text = _expand(text, environ, place)
+        if unset := unset_refusal(place, text):
+            yield unset
+            continue
         if not text.startswith("-"):
             yield _requirement(place, text, kind, name)
             continue
         option, value = _split_option(text)
-        if option in _NESTED:
-            nested = path.parent / _local(value, place, name)
+        if option in _NESTED and re.match(r"(https?|ftp):", value):
+            yield Refused(
+                place,
+                f"{shown(value)} may be another file each time that it is read, and a lock repeats what is in the project",
+                f"save it beside {name} and name it there",
+            )
+        elif option in _NESTED:
+            nested = path.parent / value.removeprefix("file://")
             inner = _NESTED[option] or kind
             yield from read_requirements_file(
                 nested, root, environ, kind="-c" if inner == "-c" else "", above=(*above, path.resolve())
@@ -61,7 +72,7 @@ def read_requirements_file(
         elif option in _INDEX:
             yield IndexOption(place, _LONG_NAMES.get(option, option), _relative(value, option, path.parent))
         elif option not in _WITHOUT_EFFECT:
-            raise UsageError(f"{place}: {_explain(option)}", hint=f"take the line out of {name}")
+            yield option_refusal(place, option, value, name)
 
 
 def _expand(text: str, environ: Mapping[str, str], place: str) -> str:
@@ -74,27 +85,25 @@ def _expand(text: str, environ: Mapping[str, str], place: str) -> str:
         return environ.get(found[1], found[0])
 
     for address in _ADDRESS.findall(text):
-        expanded = _VARIABLE.sub(value, address)
+        expanded = VARIABLE.sub(value, address)
         if expanded == address:
             continue
         where = origin(expanded)
         if where is None or where not in trusted(environ):
-            names = ", ".join(name for name in _VARIABLE.findall(address) if name in environ)
+            names = ", ".join(name for name in VARIABLE.findall(address) if name in environ)
             raise UsageError(
                 f"{place}: the value of {names} would be sent to {where or 'an address'}, which only this file names",
                 hint=f"`reprolock trust {where or 'URL'}` confirms that address, once",
             )
-    return _VARIABLE.sub(value, text)
+    return VARIABLE.sub(value, text)
 
 
-def _requirement(place: str, text: str, kind: Kind, name: str) -> Line:
+def _requirement(place: str, text: str, kind: Kind, name: str) -> Line | Refused:
     hashes = tuple(_HASH.findall(text))
     rest = _HASH.sub("", text).strip()
     if option := re.search(r"\s(--[a-z-]+)", rest):
-        raise UsageError(
-            f"{place}: {option[1]} is not understood after a requirement; only --hash is",
-            hint=f"take it out of {name}",
-        )
+        told = f"{option[1]} is not understood after a requirement; only --hash is"
+        return Refused(place, told, f"take it out of {name}")
     return Line(place, rest, kind, hashes)
 
 
@@ -111,26 +120,11 @@ def _split_option(text: str) -> tuple[str, str]:
     return match[1] or match[2], " ".join(words)
 
 
-def _local(value: str, place: str, name: str) -> str:
-    if re.match(r"(https?|ftp):", value):
-        raise UsageError(
-            f"{place}: {value} may be another file each time that it is read, and a lock repeats what is in the project",
-            hint=f"save it beside {name} and name it there",
-        )
-    return value.removeprefix("file://")
-
-
 def _relative(value: str, option: str, folder: Path) -> str:
     """A folder of wheels, or an index in one, is relative to the file that names it."""
     if option in ("--no-index", "--trusted-host") or "://" in value or not value:
         return value
     return str((folder / value).resolve())
-
-
-def _explain(option: str) -> str:
-    if option in ("-e", "--editable"):
-        return f"{option} names a path on this machine, which no other machine has; name code in run.code instead"
-    return f"{option} is not understood here; -r, -c, --hash and options that name an index are"
 
 
 def _decode(path: Path, name: str) -> str:
@@ -142,6 +136,8 @@ def _decode(path: Path, name: str) -> str:
             f"no requirements file {name}",
             hint="check environment.requirements in repro.toml, and -r and -c in the file",
         ) from None
+    except IsADirectoryError:
+        raise UsageError(f"{name} is a folder, and no requirements file", hint="name a file in it") from None
     except OSError as error:
         raise UsageError(f"{name} cannot be read: {error.strerror}", hint="check the file") from None
     encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)

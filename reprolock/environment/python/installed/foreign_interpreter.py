@@ -17,6 +17,19 @@ from reprolock.environment.python.installed.env_store import Environment
 from reprolock.errors import UsageError
 
 _PYTHON_PROGRAM = re.compile(r"(?:python|pypy|graalpy)w?[\d.]*(?:t|d)?(?:\.exe)?", re.IGNORECASE)
+_LAUNCHERS = {
+    "uv": ("run", "tool", "x"),
+    "uvx": (),
+    "pipx": ("run",),
+    "poetry": ("run",),
+    "pipenv": ("run",),
+    "pdm": ("run",),
+    "hatch": ("run",),
+    "rye": ("run",),
+    "pixi": ("run",),
+    **dict.fromkeys(("conda", "mamba", "micromamba"), ("run",)),
+}
+"""Programs that start a command in an environment of their own, with the words that ask for it; no word: always."""
 _DEEPEST = 12
 """How far `#!` lines that name one another are followed, `env` included; no kernel goes further."""
 _LONGEST = 4096
@@ -29,11 +42,26 @@ def is_inside(program: Path, environment: Environment) -> bool:
     return Path(os.path.realpath(program.parent)) == Path(os.path.realpath(environment.programs))
 
 
+def launcher_of(argv: Sequence[str | Path]) -> str | None:
+    """The launcher that a command begins with, as in `uv run train.py`: it takes another environment than the run's."""
+    name = Path(argv[0]).name.removesuffix(".exe")
+    words = _LAUNCHERS.get(name)
+    if words is None:
+        return None
+    asked = next((str(word) for word in argv[1:] if not str(word).startswith("-")), "")
+    return f"{name} {asked}" if asked in words else None if words else name
+
+
 def refuse_foreign_python(argv: Sequence[str | Path], environment: Environment, path: str, cwd: Path) -> None:
     """UsageError when a command comes to be run by a Python from elsewhere. What is not a Python passes.
 
     `argv` begins with the program as it was found; `path` is the run's PATH, `cwd` its folder.
     """
+    if (launcher := launcher_of(argv)) is not None:
+        raise UsageError(
+            f"run.command starts `{launcher}`, which takes an environment of its own and not the locked one",
+            hint="write the command without it; its packages belong to [environment]",
+        )
     script = None
     for program in _find_started(argv, path, cwd):
         if is_inside(program, environment):

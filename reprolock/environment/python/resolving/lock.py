@@ -237,7 +237,7 @@ class _Resolver:
         if undated:
             remark(f"--as-of leaves out {shorten(undated)}: the index does not say when it was uploaded")
         for warning in answer.warnings:
-            if "is yanked" in warning:
+            if "is yanked" in warning or "does not have an extra" in warning:
                 remark(warning.replace("`", "").replace("==", " "))
         return _read_pylock(output)
 

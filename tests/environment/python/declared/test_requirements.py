@@ -3,9 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import tomlkit
 
 from reprolock.environment.python.declared.requirement_line import IndexOption, without_hashes
 from reprolock.environment.python.declared.requirements import Declaration, read_declared, with_other_hashes
+from reprolock.environment.python.indexes import read_indexes
 from reprolock.errors import UsageError
 from reprolock.files.trusted import trust
 from reprolock.model.spec import EnvironmentSpec
@@ -81,6 +83,16 @@ def test_a_pyproject_with_the_extras_that_are_named(tmp_path: Path) -> None:
             "./wheels/x.whl",
             '"./wheels/x.whl" is a path on this machine, which no other machine has; '
             "build a wheel, publish it, and name it by version",
+        ),
+        (
+            "./wheels/my_lib-1.0-py3-none-any.whl",
+            '"./wheels/my_lib-1.0-py3-none-any.whl" is the path of a wheel; write "my-lib==1.0", and name its folder as '
+            '"--find-links wheels" in a requirements file, or as find-links = ["wheels"] in uv.toml',
+        ),
+        (
+            "my-lib @ file:///srv/w/my_lib-1.0-py3-none-any.whl",
+            '"my-lib @ file:///srv/w/my_lib-1.0-py3-none-any.whl" is the path of a wheel; write "my-lib==1.0", and name its '
+            'folder as "--find-links /srv/w" in a requirements file, or as find-links = ["/srv/w"] in uv.toml',
         ),
         (
             "x @ file:///tmp/x",
@@ -174,12 +186,48 @@ def test_every_faulty_requirement_is_named_at_once(tmp_path: Path) -> None:
             "write the dependencies into pyproject.toml, or name a requirements file",
         ),
         (
+            {"pyproject.toml": '[project]\nname = "x"\nrequires-python = "^3.11"\n'},
+            {"pyproject": "."},
+            'pyproject.toml: project.requires-python: "^3.11" is not a set of versions',
+            'write it as in ">=3.11,<3.14"',
+        ),
+        (
+            {"lib/pyproject.toml": '[project]\nname = "x"\n'},
+            {"pyproject": "lib/pyproject.toml"},
+            'environment.pyproject names the file "lib/pyproject.toml", and takes the folder that holds it',
+            'write pyproject = "lib"',
+        ),
+        (
+            {"setup.cfg": "[options]\ninstall_requires = six\n"},
+            {"pyproject": "."},
+            'no pyproject.toml in ".": its dependencies are in setup.cfg (install_requires), which only running it would tell',
+            'write them into [project] dependencies, or into a requirements file and declare requirements = "requirements.txt"',
+        ),
+        (
+            {"pyproject.toml": '[project]\nname = "x"\n[tool.poetry.group.train.dependencies]\nsix = "*"\n'},
+            {"pyproject": ".", "groups": ("train",)},
+            'pyproject.toml has no dependency group "train" in [dependency-groups]: [tool.poetry.group.train.dependencies] is a format of its own',
+            'write it as `train = ["…"]` below [dependency-groups], which Poetry 2, PDM and Hatch read, too',
+        ),
+        (
+            {"pyproject.toml": '[dependency-groups]\na = [{ include-group = "b" }]\nb = [{ include-group = "a" }]\n'},
+            {"pyproject": ".", "groups": ("a",)},
+            "pyproject.toml: dependency-groups.a: cyclic dependency group include while resolving a: a -> b, b -> a",
+            "check the group",
+        ),
+        (
+            {"requirements/base.txt": "six\n"},
+            {"requirements": "requirements"},
+            "requirements is a folder, and no requirements file",
+            "name a file in it",
+        ),
+        (
             {
                 "pyproject.toml": '[project]\nname = "x"\ndependencies = ["My.Lib"]\n[tool.uv.sources]\nmy-lib = { path = "../lib" }\n'
             },
             {"pyproject": "."},
             "pyproject.toml: project.dependencies[0]: [tool.uv.sources] gives My.Lib a source of its own (path), which a lock cannot repeat",
-            "publish it to an index, and name that index in UV_INDEX or uv.toml",
+            "take it out here, name what it depends on, and bring it by run.code, with its folder in PYTHONPATH of run.env",
         ),
     ],
 )
@@ -190,6 +238,105 @@ def test_a_faulty_file_says_what_and_where(
     with pytest.raises(UsageError) as caught:
         read_declared(EnvironmentSpec(**spec), tmp_path)
     assert (str(caught.value), caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("environment.yml", "conda's"),
+        ("conda/env.yaml", "conda's"),
+        ("Pipfile", "Pipenv's"),
+        ("poetry.lock", "Poetry's lock"),
+        ("uv.lock", "uv's lock"),
+        ("pylock.dev.toml", "a lock of its own (PEP 751)"),
+        ("pyproject.toml", "a project's own settings"),
+    ],
+)
+def test_a_file_of_another_tool_is_named_as_such(tmp_path: Path, name: str, kind: str) -> None:
+    write(tmp_path, {name: "[packages]\nsix = 1\n"})
+    with pytest.raises(UsageError) as caught:
+        read_declared(EnvironmentSpec(requirements=name), tmp_path)
+    assert str(caught.value) == f"{name} is no requirements file: it is {kind}"
+    assert caught.value.hint is not None and "take the line out" not in caught.value.hint
+
+
+_PLACES = [
+    *("project", "project.name", "project.dynamic", "project.dependencies", "project.requires-python"),
+    *("project.optional-dependencies", "project.optional-dependencies.a", "dependency-groups", "dependency-groups.g"),
+    *("tool", "tool.uv", "tool.uv.index", "tool.uv.index-url", "tool.uv.extra-index-url", "tool.uv.find-links"),
+    *("tool.uv.pip", "tool.uv.pip.index-url", "tool.uv.sources", "tool.uv.sources.six", "tool.uv.dev-dependencies"),
+    *("tool.uv.constraint-dependencies", "tool.uv.override-dependencies", "tool.uv.build-constraint-dependencies"),
+]
+
+
+@pytest.mark.parametrize("place", _PLACES)
+@pytest.mark.parametrize("value", [3, "x", True, [3], [[]], {"z": 3}, [{"url": 3}], {"six": "*"}])
+def test_a_value_of_any_type_is_taken_or_refused(tmp_path: Path, place: str, value: object) -> None:
+    tables: dict = {"project": {"name": "p", "dependencies": ["six"], "optional-dependencies": {"a": ["idna"]}}}
+    tables |= {"dependency-groups": {"g": ["attrs"]}, "tool": {"uv": {"pip": {}, "sources": {}}}}
+    *above, last = place.split(".")
+    table = tables
+    for name in above:
+        table = table[name]
+    table[last] = value
+    (tmp_path / "pyproject.toml").write_text(tomlkit.dumps(tables))
+    for read in (
+        lambda: read_declared(EnvironmentSpec(pyproject=".[a]", groups=("g",)), tmp_path),
+        lambda: read_indexes({"UV_INDEX_X_PASSWORD": "y"}, tmp_path),
+    ):
+        try:
+            read()
+        except UsageError as error:
+            assert str(error).startswith("pyproject.toml")
+
+
+def test_dependencies_that_are_a_table_or_text_are_not_read_letter_by_letter(tmp_path: Path) -> None:
+    for given, shown in (("'six'", '"six"'), ("{ six = '*' }", "a table")):
+        write(tmp_path, {"pyproject.toml": f"[project]\nname = 'p'\ndependencies = {given}\n"})
+        with pytest.raises(UsageError) as caught:
+            read_declared(EnvironmentSpec(pyproject="."), tmp_path)
+        assert str(caught.value) == f"pyproject.toml:3: project.dependencies: write a list, not {shown}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-c https://me:hunter2@example.com/c.txt",
+        "-r https://hunter2@example.com/c.txt",
+        "-e git+https://hunter2@example.com/x.git#egg=x",
+        "git+https://me:hunter2@example.com/x.git",
+        "six=https://me:hunter2@example.com/x",
+        "six @ https://me:hunter2@example.com/x.whl ; x",
+        "six${UNSET} @ https://me:hunter2@example.com/x.whl",
+        "--mirror https://me:hunter2@example.com",
+    ],
+)
+def test_no_refusal_repeats_a_password(tmp_path: Path, line: str) -> None:
+    write(tmp_path, {"r.in": f"{line}\n"})
+    with pytest.raises(UsageError) as caught:
+        read_declared(EnvironmentSpec(requirements="r.in"), tmp_path, {})
+    assert "hunter2" not in f"{caught.value} {caught.value.problems} {caught.value.hint}"
+
+
+def test_all_that_a_lock_cannot_repeat_is_said_at_once(tmp_path: Path) -> None:
+    write(
+        tmp_path, {"r.in": "--pre\n-e .\n-e git+https://example.com/x\nsix==${SIX}\n-r more.in\n", "more.in": "a b\n"}
+    )
+    with pytest.raises(UsageError) as caught:
+        read_declared(EnvironmentSpec(requirements="r.in"), tmp_path, {})
+    assert caught.value.message == "5 requirements cannot be locked"
+    assert [line.split(": ")[0] for line in caught.value.problems] == [
+        "r.in:1",
+        "r.in:2",
+        "r.in:3",
+        "r.in:4",
+        "more.in:1",
+    ]
+    assert caught.value.problems[2] == f"r.in:3: -e names a repository, and {GIT}"
+    assert caught.value.problems[3] == 'r.in:4: "six==${SIX}" needs the variable SIX, which is not set'
+    assert caught.value.hint == (
+        'change these lines or take them out; write a package as pip would take it from an index, such as "pandas>=2,<3"'
+    )
 
 
 # --- as pip reads a requirements file ---------------------------------------------------------------

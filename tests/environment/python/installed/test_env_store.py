@@ -18,7 +18,7 @@ from wheelhouse import PYTHON, environ, sdist, wheel
 from reprolock.environment.python.installed.drift import Difference, drift, refuse_drift
 from reprolock.environment.python.installed.env_build import remove
 from reprolock.environment.python.installed.env_store import Environment, changes_of, check, ensure, find, in_use, prune
-from reprolock.environment.python.installed.foreign_interpreter import is_inside, refuse_foreign_python
+from reprolock.environment.python.installed.foreign_interpreter import is_inside, launcher_of, refuse_foreign_python
 from reprolock.environment.python.installed.manifest import LISTING, MANIFEST
 from reprolock.environment.python.interpreters.find_python import install_hint
 from reprolock.environment.python.interpreters.interpreter import list_installed
@@ -538,6 +538,28 @@ def test_python_from_elsewhere_is_refused(bench: Bench, tmp_path: Path) -> None:
             str(caught.value) == f"run.command starts {tmp_path / name}, which is not the locked environment's Python"
         )
         assert caught.value.hint == f'write "python", {INSTEAD}'
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        (("uv", "run", "--no-project", "train.py"), "uv run"),
+        (("/opt/bin/uv", "--quiet", "run", "train.py"), "uv run"),
+        (("uvx", "ruff"), "uvx"),
+        (("poetry", "run", "python", "train.py"), "poetry run"),
+        (("conda", "run", "-n", "ml", "python", "train.py"), "conda run"),
+    ],
+)
+def test_a_launcher_that_takes_another_environment_is_refused(
+    bench: Bench, tmp_path: Path, command: tuple[str, ...], named: str
+) -> None:
+    environment = bench.ensure(bench.pin())
+    with pytest.raises(UsageError) as caught:
+        refuse_foreign_python(command, environment, str(environment.programs), tmp_path)
+    assert str(caught.value) == (
+        f"run.command starts `{named}`, which takes an environment of its own and not the locked one"
+    )
+    assert launcher_of(("uv", "--version")) is launcher_of(("python", "run")) is launcher_of(("poetry",)) is None
 
 
 def test_python_from_elsewhere_in_a_first_line_is_refused(bench: Bench, tmp_path: Path) -> None:
