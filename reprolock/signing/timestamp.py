@@ -23,13 +23,15 @@ from reprolock.lake.proxies import proxy_for
 
 _SECONDS = 10.0
 _LARGEST = 1 << 20
-_SKEW = timedelta(seconds=2)
+_BEHIND = timedelta(seconds=2)
 """How far this machine's clock may be behind the authority's: a run would else seem to end before its rules were stamped."""
+_AHEAD = timedelta(minutes=1)
+"""And how far before it: a run would else seem to end after its result was stamped."""
 
 
 def request_token(address: str, data: bytes, environ: Mapping[str, str], now: datetime) -> bytes:
     """The authority's answer (DER) that `data` existed at its time. ServiceError where it gives none; MachineError where
-    this machine's clock, `now` in UTC, is behind it."""
+    this machine's clock, `now` in UTC, is behind it, or far ahead."""
     request = TimestampRequestBuilder().data(data).hash_algorithm(HashAlgorithm.SHA256).build()
     answer = _post(address, request.as_bytes(), environ)
     try:
@@ -40,9 +42,10 @@ def request_token(address: str, data: bytes, environ: Mapping[str, str], now: da
         raise _no_token(address, "its answer is not a time stamp") from None
     if response.status != 0 or not fits:
         raise _no_token(address, "it refused, or stamped something else")
-    if (behind := time_of(response) - now) > _SKEW:
+    behind = time_of(response) - now
+    if behind > _BEHIND or behind < -_AHEAD:
         raise MachineError(
-            f"this machine's clock is {behind.total_seconds():.0f} s behind that of {address} (evidence.timestamp)",
+            f"this machine's clock is {abs(behind.total_seconds()):.0f} s {'behind' if behind > _BEHIND else 'ahead of'} that of {address} (evidence.timestamp)",
             hint="set the clock right (NTP): a time stamp is evidence only beside a right clock",
         )
     return answer

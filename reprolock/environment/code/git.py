@@ -23,6 +23,7 @@ _NEUTRAL = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "core.quoteP
 _VARIABLES = {
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_LAZY_FETCH": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",  # a commit is what its ID says, whatever refs/replace puts in its place
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C",
 }

@@ -23,7 +23,7 @@ from reprolock.steps.evidence.artifacts import artifacts_of
 from reprolock.steps.evidence.attestations import lines_of
 from reprolock.steps.evidence.check_bundle import check_bundle
 from reprolock.steps.evidence.check_statements import check_intent, check_review, check_run, check_times, check_verdict
-from reprolock.steps.evidence.online import ask_world
+from reprolock.steps.evidence.online import ask_mlflow, ask_world
 from reprolock.steps.evidence.read_statements import Line, Statements, read_statements
 from reprolock.steps.evidence.trust import Trust, read_trust
 from reprolock.steps.project.machine import Machine
@@ -63,13 +63,13 @@ def audit(
     believed = read_trust(root / trust)
     more = [line for path in statements for line in _lines(root / path)]
     with artifacts_of(root, run, machine, tracking_uri) as found:
+        recorded = _recorded(found.folder)[0] if online or found.bundle else None
+        asked = ask_mlflow(recorded, root, machine, tracking_uri) if online and recorded else None
+        more += asked.statements if asked else ()  # one that speaks against the run may have been left out here
         answer = audit_folder(found.folder, believed, threshold=threshold, more=more)
         if found.bundle is not None:
-            answer = check_bundle(answer, found.bundle, _recorded(found.folder)[0])
-        recorded = _recorded(found.folder)[0] if online else None
-        if recorded is None:
-            return answer
-        return ask_world(answer, recorded, root, machine, tracking_uri, lake)
+            answer = check_bundle(answer, found.bundle, recorded)
+        return ask_world(answer, asked, recorded, root, machine, lake) if asked and recorded else answer
 
 
 def _lines(path: Path) -> list[bytes]:

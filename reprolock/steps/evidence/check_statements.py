@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from reprolock.steps.evidence import statements
 from reprolock.steps.evidence.read_statements import Line
 from reprolock.steps.recording.load import Recorded
 from reprolock.tracker.protocol import RECORD
+
+_CLOCKS = timedelta(minutes=2)
+"""How far the author's clock may be ahead of the authority's; no time stamp is taken where it is far ahead when signing."""
 
 
 def check_intent(line: Line, record: Record, folder: Path) -> Iterator[str]:
@@ -90,6 +93,11 @@ def check_times(intent: Line, run: Line, record: Record, *, needed: bool) -> Ite
         )
     if intent.stamped is not None and run.stamped is not None and run.stamped < intent.stamped:
         yield "the result was time-stamped before the rules"
+    if run.stamped is not None and record.ended is not None and record.ended > run.stamped + _CLOCKS:
+        yield (
+            f"the result was time-stamped {_time(run.stamped)}, "
+            f"and record.json says that the command ended {_time(record.ended)}, after that"
+        )
 
 
 def _rule(name: str, before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from reprolock.errors import NotFound, PinError, UsageError
 from reprolock.lake.open import open_lake
@@ -21,19 +22,19 @@ from reprolock.tracker.protocol import ATTESTATIONS, RECORD
 
 
 def ask_world(
-    found: Audit, recorded: Recorded, root: Path, machine: Machine, tracking_uri: str | None, lake: str | None
+    found: Audit, mlflow: MLflowSays, recorded: Recorded, root: Path, machine: Machine, lake: str | None
 ) -> Audit:
-    """The audit with what MLflow and the lake say. ServiceError where one of them does not answer."""
-    reasons, remarks, claims = list(found.reasons), list(found.remarks), list(found.claims)
-    said, against = _ask_mlflow(recorded, root, machine, tracking_uri)
-    remarks += said
-    reasons += against
+    """The audit with what MLflow has said, and what the lake says. ServiceError where it does not answer."""
+    reasons, remarks, claims = [*found.reasons, *mlflow.reasons], [*found.remarks, *mlflow.remarks], list(found.claims)
+    same = ["MLflow"] if mlflow.has_run else []
     if recorded.spec.datasets:
+        same.insert(0, "lake")
         held, lost = _ask_lake(recorded, root, machine, lake)
         remarks += held
         reasons += lost
-    if not reasons:
-        claims.append(Claim(topic="online", says="lake and MLflow say the same today", by="asked now"))
+    if same and not reasons:
+        says = f"{' and '.join(same)} {'say' if len(same) > 1 else 'says'} the same today"
+        claims.append(Claim(topic="online", says=says, by="asked now"))
     return Audit(
         run=found.run,
         project=found.project,
@@ -47,24 +48,34 @@ def ask_world(
     )
 
 
-def _ask_mlflow(
-    recorded: Recorded, root: Path, machine: Machine, tracking_uri: str | None
-) -> tuple[list[str], list[str]]:
-    """Remarks, and reasons: does MLflow have the same record, and statements that are not here?"""
+class MLflowSays(NamedTuple):
+    """Whether MLflow has the run and the same record of it, and its statements that are not here."""
+
+    has_run: bool
+    reasons: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    statements: tuple[bytes, ...] = ()
+
+
+def ask_mlflow(recorded: Recorded, root: Path, machine: Machine, tracking_uri: str | None) -> MLflowSays:
+    """What MLflow says of a run. ServiceError where it does not answer."""
     record = recorded.record
     with closing(open_mlflow(root, machine, tracking_uri)) as mlflow:
         try:
             run_id = mlflow.find(record.run_id)
         except UsageError:
-            return [f"MLflow at {mlflow.place.shown} does not have the run"], []
+            return MLflowSays(False, remarks=(f"MLflow at {mlflow.place.shown} does not have the run",))
         there = mlflow.artifact(run_id, RECORD) or b""
         lines = lines_of(mlflow.artifact(run_id, ATTESTATIONS) or b"")
     reasons = []
     if sha256(there) != sha256((recorded.folder / RECORD).read_bytes()):
         reasons.append(f"MLflow at {mlflow.place.shown} has another {RECORD} of this run")
     known = set(read_lines(recorded.folder))
-    more = [line for line in lines if line not in known]
-    return ([f"MLflow has {counted(len(more), 'statement')} more, not here"] if more else []), reasons
+    more = tuple(line for line in lines if line not in known)
+    remarks = (
+        f"{counted(len(more), 'statement')} of these {'is' if len(more) == 1 else 'are'} in MLflow alone, and not here",
+    )
+    return MLflowSays(True, tuple(reasons), remarks if more else (), more)
 
 
 def _ask_lake(recorded: Recorded, root: Path, machine: Machine, given: str | None) -> tuple[list[str], list[str]]:

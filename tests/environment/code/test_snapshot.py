@@ -382,6 +382,18 @@ def test_what_git_was_told_not_to_look_at_is_dirty_all_the_same(project: Path, t
     )
 
 
+def test_a_commit_is_what_its_id_says(project: Path) -> None:
+    """`git replace` shows another commit under the same ID, and git alone would call the other one's files clean."""
+    told = git(project, "rev-parse", "HEAD").strip()
+    write(project, {"train.py": "print(2)\n"})
+    git(project, "commit", "-q", "-a", "-m", "another")
+    git(project, "replace", told, git(project, "rev-parse", "HEAD").strip())
+    git(project, "reset", "-q", "--soft", told)
+    assert status(project) == ""
+    state = snapshot(project, None).state
+    assert (state.commit, state.differs) == (told, ("train.py modified",))
+
+
 @pytest.mark.parametrize("attribute", ["text eol=crlf", "working-tree-encoding=UTF-16LE", "ident"])
 def test_attributes_that_change_a_file_on_disk_are_no_change(project: Path, attribute: str) -> None:
     write(project, {".gitattributes": f"*.txt {attribute}\n", "a.txt": "x"})

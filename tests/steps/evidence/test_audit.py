@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from reprolock.errors import NotReplayable, UsageError
 from reprolock.model.claims import Audit
 from reprolock.model.verdict import Comparison, Verdict
 from reprolock.signing.keys import open_key
+from reprolock.steps.evidence.artifacts import open_mlflow
 from reprolock.steps.evidence.attest import Attestor
 from reprolock.steps.evidence.attestations import append, read_lines, write_lines
 from reprolock.steps.evidence.verdicts import verdict_line
@@ -259,7 +261,13 @@ def test_one_who_found_otherwise(folder: Path, case: Case, look: Callable[..., A
 
 def test_a_reviewer_who_rejects(case: Case, folder: Path, look: Callable[..., Audit], tmp_path: Path) -> None:
     reprolock.sign(
-        tmp_path, str(folder), name="Ada", meaning="rejected", comment="too few rows", machine=case.machine("reviewer")
+        tmp_path,
+        str(folder),
+        name="Ada",
+        meaning="rejected",
+        comment="too few rows",
+        tracking_uri=f"sqlite:///{tmp_path}/none.db",
+        machine=case.machine("reviewer"),
     )
     assert look(folder).reasons == ("reviewer rejected it: too few rows",)
 
@@ -347,10 +355,32 @@ def test_lake_and_mlflow_are_asked(case: Case, folder: Path, tmp_path: Path) -> 
     )
     write_lines(folder, read_lines(folder)[:3])
     trust = case.trust(tmp_path / "trust", "[require]\nreview = 0\n")
-    remarks = reprolock.audit(tmp_path, str(folder), trust, **asked).remarks
-    assert [remark for remark in remarks if remark.endswith("not here")]  # the review is in MLflow alone now
+    found = reprolock.audit(tmp_path, str(folder), trust, **asked)
+    assert "1 statement of these is in MLflow alone, and not here" in found.remarks
+    assert found.statements[-1].kind == "review"
     elsewhere = reprolock.audit(tmp_path, str(folder), trust, **asked | {"tracking_uri": f"sqlite:///{tmp_path}/no.db"})
     assert any(remark.endswith("does not have the run") for remark in elsewhere.remarks)
+    assert elsewhere.claims[-1].says == "lake says the same today"
+
+
+def test_a_verdict_that_was_left_out_of_what_was_sent(case: Case, folder: Path, tmp_path: Path) -> None:
+    """Who sends the artifacts leaves out the verdict of one who found otherwise; MLflow has it."""
+    trust = case.trust(tmp_path / "two", **ROLES, stranger=["replay"])
+    asked = {"tracking_uri": case.tracking, "lake": f"file:{case.project}/lake", "machine": case.machine()}
+    with closing(open_mlflow(tmp_path, case.machine(), asked["tracking_uri"])) as tracker:
+        there = tracker.artifact(case.record.run_id, "attestations.jsonl")
+        try:
+            tracker.attach(
+                case.record.run_id,
+                "attestations.jsonl",
+                there + _verdict(case, folder, "stranger", "DIVERGED") + b"\n",
+            )
+            assert reprolock.audit(tmp_path, str(folder), trust, machine=case.machine()).outcome == "TRUSTED"
+            found = reprolock.audit(tmp_path, str(folder), trust, online=True, **asked)
+        finally:
+            tracker.attach(case.record.run_id, "attestations.jsonl", there)
+    assert found.reasons == ("stranger replayed it and found otherwise: DIVERGED, 2 of 2 compared",)
+    assert "1 statement of these is in MLflow alone, and not here" in found.remarks
 
 
 def test_the_page(case: Case, folder: Path, cli: Callable[..., object], tmp_path: Path) -> None:

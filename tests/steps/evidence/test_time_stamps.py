@@ -11,7 +11,7 @@ import pytest
 from command_line import Cli
 from evidence import Case, make_case, sign_again
 from project import Project
-from replaying import edit, forge
+from replaying import edit, edit_record, forge
 from time_authority import Authority, authority
 
 import reprolock
@@ -93,6 +93,21 @@ def test_rules_that_were_signed_after_the_result(case: Case, tsa: Authority, tmp
     )
 
 
+def test_a_run_that_says_it_ended_after_its_result_was_stamped(case: Case, tsa: Authority, tmp_path: Path) -> None:
+    folder = case.copy(tmp_path / "artifacts")
+    edit_record(folder, lambda record: record.update(ended="2036-11-27T07:31:02Z"))
+    forge(folder)
+    record = Record.model_validate_json((folder / "record.json").read_bytes())
+    key = open_key({"REPROLOCK_SIGNING_KEY": str(case.keys / "ci.pem")})
+    assert key is not None
+    attestor = Attestor(key, tsa.address, Machine.here().now, {})
+    intent = attestor.intent(record)
+    write_lines(folder, [intent, attestor.run(record, None, None, [intent])])
+    [reason] = look(case, folder, tsa, tmp_path / "a").reasons
+    assert reason.startswith("the result was time-stamped ")
+    assert reason.endswith("Z, and record.json says that the command ended 2036-11-27 07:31:02Z, after that")
+
+
 def test_another_authority(case: Case, tmp_path: Path) -> None:
     with authority(tmp_path / "other") as other:
         reasons = look(case, case.artifacts, other, tmp_path / "trust").reasons
@@ -111,6 +126,10 @@ def test_a_token_fits_what_was_stamped(tsa: Authority) -> None:
     with pytest.raises(MachineError) as caught:
         request_token(tsa.address, b"signature", {}, now() - timedelta(hours=1))
     assert str(caught.value).startswith("this machine's clock is 3")
+    assert f" s behind that of {tsa.address} (evidence.timestamp)" in str(caught.value)
+    with pytest.raises(MachineError) as caught:
+        request_token(tsa.address, b"signature", {}, now() + timedelta(hours=1))
+    assert f" s ahead of that of {tsa.address} (evidence.timestamp)" in str(caught.value)
 
 
 def test_an_authority_that_is_not_there(
