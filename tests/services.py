@@ -41,6 +41,11 @@ STORES = {
         "versitygw",
         "no `versitygw` on PATH: `go install github.com/versity/versitygw/cmd/versitygw@latest` gets it",
     ),
+    "seaweedfs": (
+        "SeaweedFS",
+        "weed",
+        "no `weed` on PATH: a release from https://github.com/seaweedfs/seaweedfs/releases has it",
+    ),
 }
 
 
@@ -194,7 +199,7 @@ def missing_store() -> str | None:
 
 def start_store(folder: Path) -> ObjectStore:
     """The store with random keys and a bucket named `lake`."""
-    return {"minio": _start_minio, "versitygw": _start_versitygw}[STORE](folder)
+    return {"minio": _start_minio, "versitygw": _start_versitygw, "seaweedfs": _start_seaweedfs}[STORE](folder)
 
 
 def _start_minio(folder: Path) -> ObjectStore:
@@ -236,6 +241,47 @@ def _start_versitygw(folder: Path) -> ObjectStore:
     server.start()
     used["VersityGW"] = ""
     return ObjectStore(server, access_key, secret_key)
+
+
+def _start_seaweedfs(folder: Path) -> ObjectStore:
+    """Master, volume server, filer and S3 gateway in one process, on ports of their own."""
+    access_key, secret_key = "test" + secrets.token_hex(6), secrets.token_hex(20)
+    data = folder / "data"
+    data.mkdir(parents=True)
+    port, volume = free_port(), free_port()
+    argv = [
+        "weed",
+        "-logtostderr=true",
+        "server",
+        f"-dir={data}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-filer",
+        "-s3",
+    ]
+    argv += [f"-s3.port={port}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false"]
+    argv += [f"-volume.port={volume}", f"-volume.publicUrl=127.0.0.1:{volume}", "-volume.max=0"]
+    argv += ["-volume.preStopSeconds=0", "-master.volumeSizeLimitMB=256", "-master.telemetry=false"]
+    argv += [f"-{part}.port={free_port()}" for part in ("master", "filer")]
+    argv += [f"-{part}.port.grpc={free_port()}" for part in ("master", "volume", "filer", "s3")]
+    environ = {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key}
+    server = Server("SeaweedFS", argv, environ, port, "/healthz", folder)
+    server.start()
+    used["SeaweedFS"] = ""
+    _make_bucket(f"http://127.0.0.1:{port}", access_key, secret_key)
+    return ObjectStore(server, access_key, secret_key)
+
+
+def _make_bucket(endpoint: str, access_key: str, secret_key: str) -> None:
+    """Whose first object waits for the volume server, which joins a little later than the gateway answers."""
+    import boto3
+    from botocore.config import Config
+
+    keys = {"aws_access_key_id": access_key, "aws_secret_access_key": secret_key}
+    retries = Config(s3={"addressing_style": "path"}, retries={"mode": "standard", "max_attempts": 10})
+    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", config=retries, **keys)
+    client.create_bucket(Bucket="lake")
+    client.put_object(Bucket="lake", Key="first", Body=b"-")
 
 
 def start_lakefs(folder: Path, store: ObjectStore) -> LakeFS:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reprolock.stack.verbs import Stack
 
 NAMES = ("store", "lakefs", "mlflow")
-STORES = ("minio", "versitygw")
+STORES = ("minio", "versitygw", "seaweedfs")
 PORT = click.IntRange(1, 65535)
 
 

@@ -55,9 +55,9 @@ class Tree:
         ended = {process.pid for process in self.alive()}
         for process in self.alive():
             _tell(process.terminate)
-        deadline = time.monotonic() + _KILL_SECONDS
         for process in self.settle(seconds, hurry):
             _tell(process.kill)
+        deadline = time.monotonic() + _KILL_SECONDS
         # A process may have been born between the look and the signal.
         while (alive := self.alive()) and time.monotonic() < deadline:
             ended |= {process.pid for process in alive}

@@ -25,7 +25,9 @@ MODULES = {
     "minio": "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c",
     "versitygw": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
 }
-"""Of the object stores, what `go install` builds: the documented way of each."""
+"""Of the object stores, what `go install` builds: the documented way of those two."""
+_RELEASES = {"seaweedfs": "https://github.com/seaweedfs/seaweedfs/releases"}
+"""Where the others are downloaded: `go install` refuses a module with replacements of its own."""
 
 
 def find_programs(
@@ -39,26 +41,36 @@ def find_programs(
         raise missing_part("stack", "boto3", "MLflow's server, which keeps artifacts in an object store,")
     places = [machine.environ.get("PATH", ""), *(str(folder) for folder in _folders(machine))]
     path = os.pathsep.join(place for place in places if place)
-    if install and shutil.which(store, path=path) is None:
+    program = STORES[store].program
+    if install and store in MODULES and shutil.which(program, path=path) is None:
         _get_store(store, machine, tell)
     if install and shutil.which("lakefs", path=path) is None:
         _get_lakefs(machine, tell)
-    found = {program: shutil.which(program, path=path) for program in (store, "lakefs")}
-    missing = [program for program in found if found[program] is None]
+    found = {name: shutil.which(name, path=path) for name in (program, "lakefs")}
+    missing = [name for name in found if found[name] is None]
     if missing:
         by_hand = {
-            store: f"{STORES[store].title} (`go install {MODULES[store].partition('@')[0]}@latest`)",
+            program: f"{STORES[store].title} ({_by_hand(store)})",
             "lakefs": "lakeFS (`python -m lakefs.download`, or a release from https://docs.lakefs.io)",
         }
-        names = " and ".join(f"`{program}`" for program in missing)
+        names = " and ".join(f"`{name}`" for name in missing)
+        installed = (
+            ", or let `reprolock stack up --install` do it" if program not in missing or store in MODULES else ""
+        )
         raise MachineError(
             f"{names} {'is' if len(missing) == 1 else 'are'} not on PATH",
-            hint=f"install {' and '.join(by_hand[program] for program in missing)}, or let `reprolock stack up --install` do it",
+            hint=f"install {' and '.join(by_hand[name] for name in missing)}{installed}",
         )
-    programs = {"store": found[store], "lakefs": found["lakefs"]}
+    programs = {"store": found[program], "lakefs": found["lakefs"]}
     return {name: Path(program).absolute() for name, program in programs.items() if program} | {
         "python": machine.python
     }
+
+
+def _by_hand(store: str) -> str:
+    if store in _RELEASES:
+        return f"a release from {_RELEASES[store]}"
+    return f"`go install {MODULES[store].partition('@')[0]}@latest`"
 
 
 def _folders(machine: Machine) -> list[Path]:
@@ -78,7 +90,12 @@ def _get_store(store: str, machine: Machine, tell: Callable[[str], None]) -> Non
             hint=f"install Go from https://go.dev/dl, or {title} by another way, and try again",
         )
     tell(f"Building {title} with `go install` (some minutes, once)")
-    _get([go, "install", MODULES[store]], {**machine.environ, "GOBIN": str(_own_folder(machine))}, "go install", store)
+    _get(
+        [go, "install", MODULES[store]],
+        {**machine.environ, "GOBIN": str(_own_folder(machine))},
+        "go install",
+        STORES[store].program,
+    )
 
 
 def _get_lakefs(machine: Machine, tell: Callable[[str], None]) -> None:

@@ -7,14 +7,14 @@ variables: every user can read arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from reprolock.stack.files import Keys
 
 HOST = "127.0.0.1"
-_BUCKETS = ("lakefs", "mlflow")
+BUCKETS = frozenset({"lakefs", "mlflow"})
 REGION = "us-east-1"
 _ATTRIBUTES = "attributes"
 """Where VersityGW keeps what S3 knows of an object, beside its data: a file system need not keep extended attributes."""
@@ -24,13 +24,14 @@ STORAGE = "s3://lakefs/"
 
 class Site(NamedTuple):
     """What the servers' arguments are made of. `ports` and `programs` by server name; `folder` is the stack's, `store` one
-    of `STORES`."""
+    of `STORES`. `inner` are the ports by which the parts of the store speak to each other."""
 
     folder: Path
     store: str
     ports: Mapping[str, int]
     keys: Keys
     programs: Mapping[str, Path]
+    inner: Sequence[int] = ()
 
     @property
     def data(self) -> Path:
@@ -43,15 +44,19 @@ class Site(NamedTuple):
 
 
 class Server(NamedTuple):
-    """`name` is that of options and folders, `title` the one for people. `health` answers 200 when it is ready. `folders`, below
-    the stack's, have to be there before it starts."""
+    """`name` is that of options and folders, `title` the one for people, `program` the one on PATH. `health` answers 200 when it
+    is ready. `folders`, below the stack's, have to be there before it starts. `inner` counts the ports that it needs beside its own;
+    `makes_buckets`: of a store, that they are made by S3, and are no folders."""
 
     name: str
     title: str
+    program: str
     health: str
     arguments: Callable[[Site], list[str]]
     variables: Callable[[Site], dict[str, str]]
     folders: tuple[str, ...] = ()
+    inner: int = 0
+    makes_buckets: bool = False
 
 
 def endpoint(port: int) -> str:
@@ -85,6 +90,41 @@ def _versitygw_arguments(site: Site) -> list[str]:
 def _versitygw_variables(site: Site) -> dict[str, str]:
     keys = {"ROOT_ACCESS_KEY": site.keys.store_user, "ROOT_SECRET_KEY": site.keys.store_password}
     return {"HOME": str(site.folder / "store"), **keys}
+
+
+_SEAWEEDFS_PARTS = ("master", "volume", "filer")
+
+
+def _seaweedfs_arguments(site: Site) -> list[str]:
+    """Master, volume server and filer beside the S3 gateway, in one process. Iceberg and Lance are switched off."""
+    http, grpc = site.inner[:3], site.inner[3:]
+    options = [f"-dir={site.data}", f"-ip={HOST}", f"-ip.bind={HOST}", "-filer", "-s3", "-s3.iam=false"]
+    options += [f"-{part}.port={port}" for part, port in zip(_SEAWEEDFS_PARTS, http, strict=True)]
+    options += [f"-{part}.port.grpc={port}" for part, port in zip((*_SEAWEEDFS_PARTS, "s3"), grpc, strict=True)]
+    options += [
+        f"-s3.port={site.ports['store']}",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+    ]
+    options += [
+        f"-volume.publicUrl={HOST}:{http[1]}",
+        "-volume.max=0",  # as many as fit; and each bucket wants seven, which of 30 GB would not
+        "-master.volumeSizeLimitMB=256",
+        "-volume.preStopSeconds=0",
+        "-master.telemetry=false",
+    ]
+    return [str(site.programs["store"]), "-logtostderr=true", "server", *options]
+
+
+def _seaweedfs_variables(site: Site) -> dict[str, str]:
+    """Its parts answer each other alone: without such a token the volume server and the filer refuse what is asked over HTTP."""
+    tokens = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
+    return {
+        "HOME": str(site.folder / "store"),
+        "AWS_ACCESS_KEY_ID": site.keys.store_user,
+        "AWS_SECRET_ACCESS_KEY": site.keys.store_password,
+        **{f"WEED_JWT_{token}_KEY": site.keys.store_password for token in tokens},
+    }
 
 
 def _lakefs_arguments(site: Site) -> list[str]:
@@ -143,22 +183,36 @@ def _mlflow_variables(site: Site) -> dict[str, str]:
 
 
 def _buckets(store: str) -> tuple[str, ...]:
-    """Of both stores, a folder below their data is a bucket."""
-    return tuple(f"store/{store}/{bucket}" for bucket in _BUCKETS)
+    """Of MinIO and VersityGW, a folder below their data is a bucket."""
+    return tuple(f"store/{store}/{bucket}" for bucket in sorted(BUCKETS))
 
 
 STORES = {
-    "minio": Server("store", "MinIO", "/minio/health/ready", _minio_arguments, _minio_variables, _buckets("minio")),
+    "minio": Server(
+        "store", "MinIO", "minio", "/minio/health/ready", _minio_arguments, _minio_variables, _buckets("minio")
+    ),
     "versitygw": Server(
         "store",
         "VersityGW",
+        "versitygw",
         "/health",
         _versitygw_arguments,
         _versitygw_variables,
         (*_buckets("versitygw"), f"store/{_ATTRIBUTES}"),
     ),
+    "seaweedfs": Server(
+        "store",
+        "SeaweedFS",
+        "weed",
+        "/healthz",
+        _seaweedfs_arguments,
+        _seaweedfs_variables,
+        ("store/seaweedfs",),
+        inner=2 * len(_SEAWEEDFS_PARTS) + 1,
+        makes_buckets=True,
+    ),
 }
-"""The object stores, by the name of their program."""
+"""The object stores, by the names of `--store`."""
 NAMES = ("store", "lakefs", "mlflow")
 
 
@@ -166,6 +220,6 @@ def servers_on(store: str) -> tuple[Server, ...]:
     """The servers of a stack on that store, in the order in which they are started; they are ended the other way round."""
     return (
         STORES[store],
-        Server("lakefs", "lakeFS", "/api/v1/healthcheck", _lakefs_arguments, _lakefs_variables),
-        Server("mlflow", "MLflow", "/health", _mlflow_arguments, _mlflow_variables),
+        Server("lakefs", "lakeFS", "lakefs", "/api/v1/healthcheck", _lakefs_arguments, _lakefs_variables),
+        Server("mlflow", "MLflow", "python", "/health", _mlflow_arguments, _mlflow_variables),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -17,6 +17,7 @@ from reprolock.errors import MachineError, ReprolockError, ServiceError, UsageEr
 from reprolock.files.atomic_write import guard
 from reprolock.files.os_errors import cannot_write
 from reprolock.lake.lakefs.credentials import ENDPOINT, KEY_ID, SECRET
+from reprolock.stack.buckets import make_buckets
 from reprolock.stack.files import (
     FOLDER,
     LOG,
@@ -31,7 +32,7 @@ from reprolock.stack.files import (
     write_seen,
 )
 from reprolock.stack.ports import choose_ports
-from reprolock.stack.process import answers, end, is_running, launch, tail
+from reprolock.stack.process import answers, end, free_ports, is_running, launch, tail
 from reprolock.stack.programs import find_programs
 from reprolock.stack.servers import NAMES, STORES, Server, Site, endpoint, servers_on
 from reprolock.steps.project.machine import Machine
@@ -120,7 +121,7 @@ def down(root: Path, *, purge: bool = False) -> Stack:
                 shutil.rmtree(folder)
             except OSError as error:
                 raise cannot_write(folder, error) from error
-    return _status(folder)._replace(changed=ran)
+    return _status(folder, servers)._replace(changed=ran)
 
 
 def status(root: Path) -> Stack:
@@ -185,10 +186,11 @@ def _alone(root: Path) -> AbstractContextManager[bool]:
     return guard(root / FOLDER, "starting or ending the stack", seconds=3 * START_SECONDS)
 
 
-def _status(folder: Path) -> Stack:
+def _status(folder: Path, known: Sequence[Server] = ()) -> Stack:
+    """`known`: the servers of a stack whose data may be gone, and with them what tells its store."""
     seen = read_seen(folder)
     servers = []
-    for server in _servers(folder):
+    for server in known or _servers(folder):
         entry = seen.get(server.name)
         log = folder / server.name / LOG
         if entry is None or not is_running(entry):
@@ -222,7 +224,7 @@ def _start_missing(
     keys = known or make_keys(root)
     for path in (path for server in servers for path in server.folders):
         make_folder(root, path)
-    site = Site(folder, store, chosen, keys, programs)
+    site = Site(folder, store, chosen, keys, programs, free_ports(STORES[store].inner))
     begun: list[Server] = []
     try:
         for server in missing:
@@ -232,6 +234,8 @@ def _start_missing(
             write_seen(folder, seen)
             if server.name == "store":
                 _wait(server, seen, site)  # the others need it; they themselves come up side by side
+                if server.makes_buckets:
+                    make_buckets(site)
         for server in begun:
             _wait(server, seen, site)
     except BaseException:

@@ -18,7 +18,7 @@ import pytest
 
 import reprolock.errors
 from reprolock.engine.process import execute, find_program
-from reprolock.engine.process_tree import MARKER, end_leftovers
+from reprolock.engine.process_tree import MARKER, Tree, end_leftovers
 from reprolock.errors import UsageError
 from reprolock.model.outcome import Ending
 
@@ -362,3 +362,29 @@ def test_in_a_terminal_the_command_reads_the_keyboard_and_gets_one_ctrl_c(run_id
     finally:
         os.close(keyboard)
         os.close(terminal)
+
+
+class _SlowToDie(Tree):
+    """Seen three times more when it is dead, as one that holds much memory is."""
+
+    looks = 3
+
+    def alive(self) -> list[psutil.Process]:
+        alive = super().alive()
+        if alive or self.looks == 0:
+            return alive
+        self.looks -= 1
+        return [psutil.Process()]  # a signal to this one would end the tests
+
+
+def test_what_is_killed_is_waited_for_however_long_it_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reprolock.engine.process_tree._KILL_SECONDS", 0.4)
+    monkeypatch.setattr(
+        "reprolock.engine.process_tree._tell", lambda order: None if order.__self__.pid == os.getpid() else order()
+    )
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(300)"
+    with subprocess.Popen([sys.executable, "-c", deaf], env={MARKER: "slow"}, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"\n"
+        tree = _SlowToDie("slow")
+        tree.end(0.6)
+        assert (process.wait(), tree.looks) == (-signal.SIGKILL, 0)

@@ -217,19 +217,19 @@ def test_an_up_that_fails_halfway_ends_what_it_started(project: Path, cli: Cli) 
     assert not stack_folder(project).exists()
 
 
-def test_another_store(cli: Cli, tmp_path: Path) -> None:
-    """VersityGW, whose objects are plain files: what was put there comes back by lakeFS after a restart."""
-    absent = services.missing(*services.STORES["versitygw"]) or services.missing(
-        "lakeFS", "lakefs", services.LAKEFS_ABSENT
-    )
+@pytest.mark.parametrize("store", ["versitygw", "seaweedfs"])
+def test_another_store(cli: Cli, tmp_path: Path, store: str) -> None:
+    """What was put there comes back by lakeFS after a restart."""
+    title = services.STORES[store][0]
+    absent = services.missing(*services.STORES[store]) or services.missing("lakeFS", "lakefs", services.LAKEFS_ABSENT)
     if absent:
         pytest.skip(absent)
     root = tmp_path / "a project"
     root.mkdir()
     try:
-        said = cli("stack", "up", "--store", "versitygw", root=root)
+        said = cli("stack", "up", "--store", store, root=root)
         assert [row[:2] for row in rows(said.out)[:3]] == [
-            ["VersityGW", "started"],
+            [title, "started"],
             ["lakeFS", "started"],
             ["MLflow", "started"],
         ]
@@ -243,10 +243,13 @@ def test_another_store(cli: Cli, tmp_path: Path) -> None:
                 ("put", str(tmp_path / "a.csv"), "lakefs://shop/main/"),
             ):
                 assert cli("data", *words).code == 0
-            assert cli("stack", "down", root=root) == (0, "Ended VersityGW, lakeFS, MLflow\n", "")
+            assert cli("stack", "down", root=root) == (0, f"Ended {title}, lakeFS, MLflow\n", "")
             assert cli("stack", "up", root=root).code == 0  # of the store that holds the data
             assert cli("data", "get", "lakefs://shop/main/a.csv", str(tmp_path / "back.csv")).code == 0
         assert (tmp_path / "back.csv").read_text() == "x\n1\n"
+        assert (
+            cli("stack", "down", "--purge", root=root).out == f"Ended {title}, lakeFS, MLflow\nIts data was removed.\n"
+        )
     finally:
         down(root, purge=True)
 

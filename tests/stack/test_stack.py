@@ -77,6 +77,23 @@ def test_no_programs(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not stack_folder(tmp_path).exists()
 
 
+def test_a_store_that_is_downloaded(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    lakefs = tmp_path / "bin" / "lakefs"
+    lakefs.write_text("")
+    lakefs.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("REPROLOCK_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for options in ([], ["--install"]):
+        assert cli("stack", "up", "--store", "seaweedfs", *options) == (
+            8,
+            "",
+            "error: `weed` is not on PATH\n"
+            "hint: install SeaweedFS (a release from https://github.com/seaweedfs/seaweedfs/releases)\n",
+        )
+
+
 def test_a_way_of_installing_that_fails(tmp_path: Path) -> None:
     """`go install` itself, kept from every network and cache."""
     go = shutil.which("go")
@@ -232,6 +249,7 @@ def test_no_argument_carries_a_key(store: str) -> None:
         {"store": 1, "lakefs": 2, "mlflow": 3},
         keys,
         {name: Path(name) for name in ("store", "lakefs", "python")},
+        range(4, 4 + STORES[store].inner),
     )
     for server in servers_on(store):
         assert "key-" not in " ".join(server.arguments(site))
