@@ -51,7 +51,10 @@ def json_digest(data: bytes, ignore: Sequence[str] = ()) -> str:
     An entry of `ignore` is a key's name (`time`), which leaves it out wherever it stands, or its dotted path
     from the top (`meta.time`), in which lists do not count (`runs.time` is in every run).
     """
-    return f"{SCHEME}:{sha256(canonical_text(parse_document(data, ignore)).encode())}"
+    document = parse_document(data, ignore)
+    if ignore and _is_bare(document) and not _is_bare(parse_document(data)):
+        raise ValueError("ignore leaves nothing of it to compare")
+    return f"{SCHEME}:{sha256(canonical_text(document).encode())}"
 
 
 def canonical_text(value: Any) -> str:
@@ -93,6 +96,12 @@ def parse_document(data: bytes | str, ignore: Sequence[str] = ()) -> Any:
     except ValueError as error:  # an integer of thousands of digits
         raise ValueError(f"no JSON document: {str(error)[:_SHOWN]}") from None
     return _plain(parsed, frozenset(ignore), "", 0)
+
+
+def _is_bare(value: Any) -> bool:
+    """Whether there is no value in a document, but lists and objects alone."""
+    inner = value.values() if isinstance(value, dict) else value
+    return isinstance(value, (dict, list)) and all(map(_is_bare, inner))
 
 
 class _Refused(ValueError):

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from reprolock.readers import csv_shape
-from reprolock.readers.csv_lines import MOST_COLUMNS, Irregular, header_tokens, tables_of_lines
+from reprolock.readers.csv_lines import MOST_COLUMNS, Irregular, PassedOver, counts, header_tokens, tables_of_lines
 from reprolock.readers.csv_settings import Settings, settings_of
 from reprolock.readers.files import DataFile, content, find_files, is_compressed
 from reprolock.readers.infer import Unclear, infer
@@ -78,12 +78,14 @@ def _opened(source: Source, settings: Settings, file: DataFile) -> _Part | None:
         raise _no_utf8(source, file) from None
     except Irregular as irregular:
         raise source.refusal(f"{file.path.name}, whose first line has {irregular}") from None
+    except PassedOver as line:
+        raise _passed_over(source, file, line) from None
 
 
 def _first_line(settings: Settings, file: DataFile, data: Any, begin: int) -> _Part | None:
     for match in re.finditer(rb"([^\r\n]*)(\r\n|\r|\n|\Z)", memoryview(data)[begin:]):
         line = match[1].decode()
-        if settings.counts(line):
+        if counts(settings, line):
             if settings.header and line.startswith("\ufeff"):
                 raise Irregular("a byte order mark before its names")
             end = match.end() if settings.header else match.start()
@@ -143,6 +145,8 @@ def _table(source: Source, settings: Settings, part: _Part, names: list[str]) ->
         raise _no_utf8(source, part.file) from None
     except Irregular as irregular:
         raise source.refusal(f"{part.file.path.name}, which has {irregular}") from None
+    except PassedOver as line:
+        raise _passed_over(source, part.file, line) from None
 
 
 def _by_arrow(settings: Settings, part: _Part, columns: list[str]) -> Any:
@@ -215,3 +219,7 @@ def _inferred(source: Source, table: Any, width: int) -> Any:
 
 def _no_utf8(source: Source, file: DataFile) -> Exception:
     return source.refusal(f"{file.path.name}, which is not UTF-8")
+
+
+def _passed_over(source: Source, file: DataFile, line: PassedOver) -> Exception:
+    return source.unreadable(f"{line} in {file.path.name}", "put its value in quotes")

@@ -21,13 +21,24 @@ class Irregular(ValueError):
     """A line that only Spark's own parser reads; the text says what is in it."""
 
 
+class PassedOver(ValueError):
+    """A line that Spark leaves out and other readers do not; the text says what it is."""
+
+
+def counts(settings: Settings, line: str) -> bool:
+    """Whether a line is a row or a header. PassedOver for one that other readers take for a row."""
+    if settings.blanks and line and not line.strip(BLANKS):
+        raise PassedOver("a line of blanks alone")
+    return settings.counts(line)
+
+
 def header_tokens(settings: Settings, line: str) -> list[str | None]:
     """The values of one line; None stands for a missing one."""
     return _tokens(settings, line)
 
 
 def tables_of_lines(settings: Settings, data: bytes, columns: list[str]) -> Any:
-    """All rows, cut or filled up to the width of the columns. Irregular names a line that is not read."""
+    """All rows, cut or filled up to the width of the columns. Irregular or PassedOver names a line that is not."""
     lines = _LINE_ENDS.split(bytes(data).decode())
     schema = pa.schema([(name, STRING) for name in columns])
     tables = [schema.empty_table()]
@@ -41,7 +52,7 @@ def tables_of_lines(settings: Settings, data: bytes, columns: list[str]) -> Any:
 
 def _rows(settings: Settings, lines: list[str], width: int) -> Iterator[list[str | None]]:
     for line in lines:
-        if not settings.counts(line):
+        if not counts(settings, line):
             continue
         values = _tokens(settings, line)
         if len(values) > MOST_COLUMNS:
@@ -64,8 +75,16 @@ def _tokens(settings: Settings, line: str) -> list[str | None]:
     if settings.trim_left:
         values = [value.lstrip(BLANKS) for value in values]
     if settings.trim_right:
-        values = [value.rstrip(BLANKS) for value in values]
+        values = [_trimmed_right(settings, value) for value in values]
     return [None if value in ("", settings.null) else value for value in values]
+
+
+def _trimmed_right(settings: Settings, value: str) -> str:
+    """Of blanks alone Spark's parser makes nothing, an empty text, or an error, unless those on the left are taken away first."""
+    text = value.rstrip(BLANKS)
+    if value and not text and not settings.trim_left:
+        raise Irregular("a value of blanks alone, with ignoreTrailingWhiteSpace and without ignoreLeadingWhiteSpace")
+    return text
 
 
 def _quoted_tokens(settings: Settings, line: str) -> list[str | None]:
@@ -85,7 +104,7 @@ def _quoted_tokens(settings: Settings, line: str) -> list[str | None]:
             end = line.find(settings.separator, at)
             end = len(line) if end < 0 else end
             text = line[at if settings.trim_left else start : end]
-            text = text.rstrip(BLANKS) if settings.trim_right else text
+            text = _trimmed_right(settings, text) if settings.trim_right else text
             at = end
             if not text:
                 values.append(None)

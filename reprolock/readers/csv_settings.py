@@ -31,7 +31,8 @@ BLANKS = "".join(map(chr, range(33)))
 class Settings(NamedTuple):
     """`quote`, `escape` and `comment` are "" where they are turned off; `null` and `empty` are nullValue and emptyValue.
 
-    `enforce` is enforceSchema: without it, a column must have the name that stands in the header.
+    `enforce` is enforceSchema: without it, a column must have the name that stands in the header. `blanks`: whether a line
+    of blanks alone is more than nothing.
     """
 
     header: bool
@@ -48,6 +49,7 @@ class Settings(NamedTuple):
     enforce: bool
     trim_left: bool
     trim_right: bool
+    blanks: bool
 
     @property
     def is_simple(self) -> bool:
@@ -83,6 +85,7 @@ def settings_of(source: Source) -> Settings:
         enforce=source.flag("enforceschema", "true"),
         trim_left=source.flag("ignoreleadingwhitespace"),
         trim_right=source.flag("ignoretrailingwhitespace"),
+        blanks=source.counts_blanks,
     )
     _check(source, settings)
     return settings

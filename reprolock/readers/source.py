@@ -38,6 +38,11 @@ class Source(NamedTuple):
         """What two columns' names share that are one to Spark: as a run reads, it does not tell upper from lower case."""
         return name.lower()
 
+    @property
+    def counts_blanks(self) -> bool:
+        """Whether a line of blanks alone, which Spark passes over in CSV, is one too many."""
+        return False
+
     def check_options(self, known: Collection[str]) -> None:
         """UsageError for the first option, by its name, that is not among those that this format honours."""
         for option in sorted(self.options):

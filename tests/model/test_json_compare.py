@@ -111,6 +111,13 @@ def test_what_is_no_document_says_why(data: bytes, sentence: str) -> None:
     assert str(caught.value) == sentence
 
 
+@pytest.mark.parametrize("data", [b'{"time": 1}', b'[{"time": 1}, {"time": 2}]', b'{"a": {"time": 1}, "b": []}'])
+def test_a_document_of_which_ignore_leaves_nothing_is_not_compared(data: bytes) -> None:
+    with pytest.raises(ValueError, match="^ignore leaves nothing of it to compare$"):
+        json_digest(data, ["time"])
+    assert json_digest(b'{"a": []}', ["time"]) != json_digest(b"{}", ["time"])
+
+
 def test_a_documents_digest_is_pinned() -> None:
     assert (
         json_digest(b'{"b": [1.5, null], "a": "x"}')

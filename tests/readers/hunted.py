@@ -21,6 +21,7 @@ from written import HEADER, INFER, avro_bytes, one, table_bytes
 OLD = [dt.date(1500, 1, 1)]
 OLD_TIMES = pa.array([dt.datetime(1500, 1, 1)], pa.timestamp("us", "UTC"))
 MULTI = {**HEADER, "multiLine": "true"}
+TRIM = {"ignoreLeadingWhiteSpace": "true", "ignoreTrailingWhiteSpace": "true"}
 BOM = b"\xef\xbb\xbf"
 CALENDAR = "calendar of Spark 2"
 
@@ -52,6 +53,14 @@ def text_files() -> list[Case]:
             MULTI,
             refused="blanks, with multiLine",
         ),
+        one(
+            "blanks to the right",
+            "csv",
+            "a,b\nx ,y\nx,  \n",
+            {**HEADER, "ignoreTrailingWhiteSpace": "true"},
+            "value of blanks",
+        ),
+        one("blanks on both sides", "csv", "a,b\n x ,y\nx,  \n", {**HEADER, **TRIM, "nullValue": "NA"}),
         one("a row of too many values", "csv", "a,b\n" + "1," * 20480 + "\n", HEADER, "20480 values"),
         one("a row of very many values", "csv", "a,b\n" + "1," * 20479 + "\n", HEADER),
         Case(

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from reprolock.engine.tables.arrow_encoding import NoForm, bits, encode_rows, hash64, is_scalar, type_name
 from reprolock.engine.tables.arrow_pairs import pair_rows
+from reprolock.engine.tables.reading import NO_VALUE
 from reprolock.engine.tables.source import TableSource, unread
 from reprolock.model.table import Column, ColumnDeviation, TableComparison, TableDigest, table_digest
 from reprolock.readers import parquet
@@ -30,7 +31,7 @@ from reprolock.readers.files import DataFile, find_files
 
 _BATCH = 1 << 16
 _STRICT = {"csv": {"mode": "FAILFAST", "enforceschema": "false"}}
-"""A line that cannot be read is an error, and a header that does not name its columns, as in `script`; the options may say otherwise."""
+"""A line that cannot be read is an error, and a header that does not name its columns, as in `reading`; the options may say otherwise."""
 
 
 class Unreadable(Exception):
@@ -74,9 +75,8 @@ class _Sums(NamedTuple):
 
 def digest_table(source: TableSource, ignore: Sequence[str]) -> TableDigest:
     """The digest that Spark gives. Unreadable or UsageError with the reason why there is none."""
-    options = {name: value for name, value in source.options.items() if source.format != "csv" or name != "inferschema"}
     with _explained():
-        rows = _without(_open(source._replace(options=options)), ignore)
+        rows = _without(_open(_as_written(source)), ignore)
         names = [type_name(field.type) for field in rows.schema]
         sums = _summed(rows)
     columns = tuple(
@@ -96,13 +96,23 @@ def compare_pair(
 ) -> TableComparison:
     """Two tables whose digests are known side by side, in memory: what is kept of a recorded table is small."""
     with _explained():
-        opened = [_without(_open(source), ignore) for source in (recorded, found)]
+        typed = recorded.format == "csv" and recorded.flag("inferschema")
+        sides = (recorded, found) if typed else map(_as_written, (recorded, found))
+        opened = [_without(_open(source), ignore) for source in sides]
         one, other = (pa.Table.from_batches(list(rows.batches), rows.schema) for rows in opened)
         if one.schema != other.schema:
             return TableComparison(*digests, digests[0].rows, digests[1].rows, ())
         paired = pair_rows(one, other, rel, abs_)
     columns = tuple(ColumnDeviation(*column) for column in paired.columns)
     return TableComparison(*digests, paired.only_recorded, paired.only_found, columns)
+
+
+def _as_written(source: TableSource) -> TableSource:
+    """As `reading.as_written`."""
+    if source.format != "csv":
+        return source
+    options = {name: value for name, value in source.options.items() if name != "inferschema"}
+    return source._replace(options={"nullvalue": NO_VALUE} | options)
 
 
 def _read(source: TableSource) -> Any:

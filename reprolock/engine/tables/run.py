@@ -29,7 +29,7 @@ from reprolock.model.table import Column, ColumnDeviation, TableComparison, Tabl
 from reprolock.model.uri import percent_encoded
 from reprolock.script import SPARK_FORMATS, literal_path
 
-_SCRIPTS = [Path(__file__).with_name(name) for name in ("script.py", "row_encoding.py", "sums.py")]
+_SCRIPTS = [Path(__file__).with_name(name) for name in ("script.py", "reading.py", "row_encoding.py", "sums.py")]
 _CONNECT = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED")
 _FILES = ("binary", "image")
 _NEEDS = {"avro": ("fastavro",), "delta": ("deltalake",)}

@@ -8,7 +8,7 @@ rel and abs, compared. Out: ANSWER, `{NAME: {"digests": […], "comparison": …
 sums.py makes them (`machine`: the table itself may be well), or `{"problem": …}` alone where there is
 no Spark. All that Spark says goes to LOG.
 
-row_encoding.py and sums.py stand beside this file; nothing else of reprolock is imported.
+reading.py, row_encoding.py and sums.py stand beside this file; nothing else of reprolock is imported.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ import posixpath
 import re
 import sys
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
 SETTINGS = {
     # Sums wrap around, and numbers may be cast to bytes.
@@ -49,23 +48,6 @@ SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
 }
 """Laid over the run's own settings, so that a digest depends on the table alone."""
-
-_WHOLE = {
-    "csv": {
-        "mode": "FAILFAST",
-        "enforceSchema": "false",
-    },  # the latter compares each file's header with the first one's
-    "json": {"mode": "FAILFAST"},
-    "parquet": {"mergeSchema": "true"},
-    "orc": {"mergeSchema": "true"},
-}
-"""Without these, lines that cannot be read are dropped, and columns that the first file does not have."""
-
-_EVERY_BYTE = {"iso-8859-1", "iso8859-1", "iso_8859-1", "latin1", "latin-1", "l1"}
-"""Encodings that have a sign of its own for each byte."""
-
-_LISTING = {"pathglobfilter", "modifiedbefore", "modifiedafter"}
-"""Options by which a user leaves files out."""
 
 _MACHINE = re.compile(
     r"OutOfMemory|out of memory|No space left on device|Disk quota exceeded|Too many open files|Py4JNetworkError|"
@@ -118,6 +100,7 @@ def _on_server() -> bool:
 
 def answer(spark: SparkSession, task: dict[str, Any]) -> dict[str, Any]:
     """One task's digests and comparison, or what is wrong with its tables."""
+    from reading import as_written, has_types, read
     from sums import Refused, compare, digest, without  # these need pyspark
 
     try:
@@ -128,7 +111,7 @@ def answer(spark: SparkSession, task: dict[str, Any]) -> dict[str, Any]:
         comparison = None
         if len(digests) == 2 and same_columns(*digests):
             frames = [
-                frame if as_written(table) == table else without(read(spark, table), table["ignore"])
+                without(read(spark, table), table["ignore"]) if has_types(table) else frame
                 for frame, table in zip(written, task["tables"], strict=True)
             ]
             comparison = compare(*frames, task["rel"], task["abs"])
@@ -168,90 +151,6 @@ def _copy_from_server(spark: SparkSession, url: str, to: str) -> dict[str, Any]:
         with open(os.path.join(to, name) if name != "." else to, "wb") as stream:
             stream.write(row.content)
     return {}
-
-
-def as_written(table: dict[str, Any]) -> dict[str, Any]:
-    """The table as its digest sees it: of CSV the text, since 0.1 and 0.1000000000000000055 are one double."""
-    if table["format"] != "csv":
-        return table
-    return table | {"options": {name: text for name, text in table["options"].items() if name.lower() != "inferschema"}}
-
-
-def read(spark: SparkSession, table: dict[str, Any]) -> DataFrame:
-    """The table, of all its files, columns and lines: what Spark would pass over in silence is an error.
-
-    The options may say otherwise of columns and lines (mergeSchema, enforceSchema, mode).
-    """
-    options = _WHOLE.get(table["format"], {}) | table["options"]
-    frame = spark.read.format(table["format"]).options(**options).load(table["url"])
-    if table["format"] != "delta":  # it says itself which files are its own
-        _refuse_unread(spark, frame, table)
-    if table["format"] == "csv":
-        _refuse_other_bytes(spark, table)
-    return frame
-
-
-def _refuse_other_bytes(spark: SparkSession, table: dict[str, Any]) -> None:
-    """Refused for CSV with bytes that its encoding does not have: Spark reads each of them as one and the same sign."""
-    from pyspark.sql import functions as F  # this and the next need pyspark
-    from row_encoding import Refused
-
-    given = {name.lower(): value for name, value in table["options"].items()}
-    encoding = given.get("encoding", given.get("charset", "UTF-8"))
-    if encoding.lower() in _EVERY_BYTE:
-        return
-    if encoding.lower() not in ("utf-8", "utf8"):
-        raise Refused(f"the encoding {encoding} may read different bytes as one sign; write UTF-8 or ISO-8859-1")
-    kept = {name: given[name] for name in (*_LISTING, "recursivefilelookup") if name in given}
-    value = F.col("value").cast("binary")
-    again = F.encode(F.decode(value, "UTF-8"), "UTF-8")  # Spark 3 has no is_valid_utf8, and Spark 4's decode refuses
-    other = ~F.is_valid_utf8(F.col("value")) if hasattr(F, "is_valid_utf8") else again != value
-    if not spark.read.format("text").options(**kept).load(table["url"]).where(other).isEmpty():
-        raise Refused('it has bytes that are not UTF-8; write options = { encoding = "ISO-8859-1" }')
-
-
-def _refuse_unread(spark: SparkSession, frame: DataFrame, table: dict[str, Any]) -> None:
-    """Refused for a file below the table's folder that Spark leaves out. Hidden ones are no data: names with `_` or `.` first.
-
-    1. Of folders Spark reads the top one, and those called NAME=VALUE: what is in others is not among `inputFiles`.
-    2. Where there are such folders, files above them are among `inputFiles`, and not read either.
-    """
-    from row_encoding import Refused  # this needs pyspark
-
-    given = {name.lower(): value for name, value in table["options"].items()}
-    listing = {name: given[name] for name in _LISTING & given.keys()} | {"recursivefilelookup": "true"}
-    there = sorted(spark.read.format("binaryFile").options(**listing).load(table["url"]).inputFiles())
-    known = set(frame.inputFiles())
-    root = posixpath.commonpath([posixpath.dirname(file) for file in there]) if there else ""
-    depth = {file: posixpath.dirname(posixpath.relpath(file, root)).count("=") for file in there}
-    if given.get("recursivefilelookup", "").lower() == "true":
-        depth = dict.fromkeys(there, 0)
-    else:
-        _refuse_hidden_columns(spark, table, there)
-    deepest = max(depth.values(), default=0)
-    if left_out := [file for file in there if file not in known or depth[file] < deepest]:
-        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
-        raise Refused(
-            f"Spark does not read {unquote(posixpath.relpath(left_out[0], root))}{more}, for its folder is not NAME=VALUE as others are; "
-            "write options = { recursiveFileLookup = true }"
-        )
-
-
-def _refuse_hidden_columns(spark: SparkSession, table: dict[str, Any], files: list[str]) -> None:
-    """Refused where a folder NAME=VALUE stands for a column that the files have too: Spark does not read theirs."""
-    from row_encoding import Refused  # this needs pyspark
-
-    top = len(table["url"].rstrip("/").split("/"))
-    folders = {part.partition("=")[0] for file in files for part in file.split("/")[top:-1] if "=" in part}
-    if not folders:
-        return
-    options = _WHOLE.get(table["format"], {}) | table["options"] | {"recursiveFileLookup": "true"}
-    own = spark.read.format(table["format"]).options(**options).load(table["url"]).columns
-    lower = {unquote(name).lower(): unquote(name) for name in folders}
-    if both := sorted(lower[name.lower()] for name in own if name.lower() in lower):
-        raise Refused(
-            f"the files have a column {both[0]}, which their folders {both[0]}=… hide; name one of them otherwise"
-        )
 
 
 def same_columns(one: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -23,6 +23,11 @@ class TableSource(Source):
         """The error for something that no engine compares, for Spark does not read it either."""
         return UsageError(f"Spark does not read {what}; {instead}")
 
+    @property
+    def counts_blanks(self) -> bool:
+        """To other readers it is a row."""
+        return True
+
     def same_as(self, name: str) -> str:
         """Digests are made with spark.sql.caseSensitive."""
         return name

@@ -56,6 +56,9 @@ def compared(
     run_script(code, plain, folder)
     given = Spark(Path(sys.executable), spark_environ, folder / "own")
     tables = {name: Table(folder / name, "parquet") for name in NEAR}
+    for name, text in {"no text": 'k,x\n"",1\n', "no value": "k,x\n,1\n"}.items():
+        (folder / f"{name}.csv").write_text(text)
+        tables[name] = Table(folder / f"{name}.csv", "csv", {"header": "true"})
     digests = digest_tables(tables, given)
 
     def pair(one: str, other: str, rel: float = 0.0, abs_: float = 0.0) -> Pair:
@@ -82,6 +85,7 @@ def compared(
         "longest": pair("longest", "shortest", 0.9, 1e30),
         "longest, absolutely": pair("longest", "shortest", abs_=1e300),
         "text": pair("text", "other text", 0.9),
+        "no text": pair("no text", "no value", 0.9),
         "schema": pair("one", "text", 0.9),
         "another": pair("one", "near", 1e-6)._replace(digest=digests["far"].digest),  # type: ignore[union-attr]
     }
@@ -127,6 +131,7 @@ def compared(
         ("integer", ("rows that have no partner: 1 recorded, 1 found",)),
         ("nested longer", ("rows that have no partner: 1 recorded, 1 found",)),
         ("text", ("rows that have no partner: 1 recorded, 1 found",)),
+        ("no text", ("rows that have no partner: 1 recorded, 1 found",)),
         ("not a number", ('column "x": 1 of 4 rows are beyond the tolerance, nan apart at most',)),
         ("infinite", ('column "x": 1 of 1 rows are beyond the tolerance, inf apart at most',)),
         ("shorter", ("2 rows, recorded 4",)),

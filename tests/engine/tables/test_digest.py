@@ -296,7 +296,8 @@ def by_hand(place: Path) -> None:
         pyarrow.parquet.write_table(random_table(seed), place / f"random {seed}", row_group_size=11)
     for name, text in {
         "latin e": b"name\nRen\xe9\n", "latin o": b"name\nRen\xf6\n", "digits": b"x\n0.1\n",
-        "more digits": b"x\n0.1000000000000000055\n",
+        "more digits": b"x\n0.1000000000000000055\n", "no text": b'a,b\n"",1\n', "no value": b"a,b\n,1\n",
+        "blanks": b"a\nx\n  \n", "blanks first": b"\t\na\nx\n",
     }.items():  # fmt: skip
         (place / f"{name}.csv").write_bytes(text)
     for name, text in {
@@ -352,7 +353,10 @@ def further(place: Path) -> dict[str, Table]:
         "latin e, said": Table(place / "latin e.csv", "csv", {"header": "true", "encoding": "ISO-8859-1"}),
         "latin o, said": Table(place / "latin o.csv", "csv", {"header": "true", "encoding": "ISO-8859-1"}),
         "windows": Table(place / "latin o.csv", "csv", {"header": "true", "encoding": "windows-1252"}),
-        **{name: Table(place / f"{name}.csv", "csv", header) for name in ("digits", "more digits")},
+        **{
+            name: Table(place / f"{name}.csv", "csv", header)
+            for name in ("digits", "more digits", "no text", "no value")
+        },
         **{
             name: Table(place / f"{name}.json", "json")
             for name in ("one a line", "two a line", "number", "word", "small", "zero", "no key", "null key", "a list")
@@ -399,6 +403,7 @@ def test_text_is_compared_as_text(digests: Digests, name: str) -> None:
     ("one", "other"),
     [
         ("digits", "more digits"),
+        ("no text", "no value"),
         ("zip folders", "other zip folders"),
         ("number", "word"),
         ("small", "zero"),
@@ -500,6 +505,10 @@ FOLDERS = "for its folder is not NAME=VALUE as others are; write options = { rec
             "which has no form that could be compared; name it in ignore",
         ),
         ("empty", "empty cannot be compared as a parquet table: there is no file in it that holds data"),
+        (
+            "blanks",
+            "blanks.csv cannot be compared as a csv table: Spark does not read a line of blanks alone; put its value in quotes",
+        ),
         ("absent", "absent cannot be compared as a csv table: Path does not exist: absent"),
         (
             "nested",
