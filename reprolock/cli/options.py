@@ -71,6 +71,20 @@ def align(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
+def align_blocks(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows whose first column is a head. What follows it is aligned with the rows without a head below it alone."""
+    blocks: list[list[Sequence[str]]] = []
+    for row in rows:
+        if row[0] or not blocks:
+            blocks.append([])
+        blocks[-1].append(row[1:])
+    heads = align([[row[0], "|"] for row in rows])
+    return [
+        f"{head[:-1]}{text}"
+        for head, text in zip(heads, (line for block in blocks for line in align(block)), strict=True)
+    ]
+
+
 def add_shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the shared options to a command and hands them over as one `Settings` in front of its own."""
 

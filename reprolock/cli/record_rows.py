@@ -10,6 +10,9 @@ from reprolock.model.words import counted, short, size
 if TYPE_CHECKING:
     from reprolock.model.record import CodeRecord, DatasetRecord, Record
 
+_GAP = "   "
+_HEADS = 13
+"""Characters of the widest head of a row, "Unpublished", and the gap after it."""
 _MOST_CHILDREN = 10
 """How many MLflow runs that the command started beside its own are shown."""
 _SHORTEST_ADDRESS = 20
@@ -24,9 +27,7 @@ def opening_rows(record: Record, width: int | None = None) -> list[list[str]]:
         ["Inputs" if index == 0 else "", item.name, _shorten(item.url, item.commit), _extent(item)]
         for index, item in enumerate(record.datasets)
     ]
-    over = table_width(inputs) - width if width and inputs else 0
-    room = max(_SHORTEST_ADDRESS, max((len(row[2]) for row in inputs), default=0) - max(over, 0))
-    rows = [[head, name, cut_start(url, room), extent] for head, name, url, extent in inputs]
+    rows = fit_addresses(inputs, width)
     code = record.code
     state = f" at {code.commit[:7]} ({_git_state(code)})" if code.commit else f", digest {code.digest[:8]}"
     rows.append(["Code", f"{counted(code.files, 'file')}{state}"])
@@ -34,6 +35,13 @@ def opening_rows(record: Record, width: int | None = None) -> list[list[str]]:
     if record.why:
         rows.append(["Why", "; ".join(record.why)])
     return rows
+
+
+def fit_addresses(rows: list[list[str]], width: int | None) -> list[list[str]]:
+    """Rows of head, name, address and more, whose addresses are cut until the rows fit a terminal."""
+    over = table_width(rows) - width if width and rows else 0
+    room = max(_SHORTEST_ADDRESS, max((len(row[2]) for row in rows), default=0) - max(over, 0))
+    return [[head, name, cut_start(address, room), *more] for head, name, address, *more in rows]
 
 
 def _git_state(code: CodeRecord) -> str:
@@ -53,8 +61,8 @@ def _extent(item: DatasetRecord) -> str:
     return ", ".join([counted(item.objects, "object"), size(item.bytes), *rows])
 
 
-def closing_rows(record: Record) -> list[list[str]]:
-    """Outputs and metrics, as rows."""
+def closing_rows(record: Record, width: int | None = None) -> list[list[str]]:
+    """Outputs and metrics, as rows. `width`: the terminal's, beyond which metrics are counted."""
     rows = []
     for index, output in enumerate(record.outputs):
         found = "missing" if output.digest is None else f"{counted(output.files, 'file')}, {size(output.bytes)}"
@@ -69,9 +77,7 @@ def closing_rows(record: Record) -> list[list[str]]:
         ]
         rows.append(["Published" if index == 0 else "", item.name, item.uri, where, ", ".join(filter(None, state))])
     if record.metrics:
-        rows.append(
-            ["Metrics", "   ".join(f"{name} {_number(value)}" for name, value in sorted(record.metrics.items()))]
-        )
+        rows.append(["Metrics", _metrics(record, width)])
     for index, left in enumerate(record.leftovers[:_MOST_NAMED]):
         told = "no output declares it" if left.files == 1 else "no output declares them"
         rows.append(
@@ -85,6 +91,22 @@ def closing_rows(record: Record) -> list[list[str]]:
     if (more := len(record.children) - _MOST_CHILDREN) > 0:
         rows.append(["", f"and {more} more, which `reprolock show --json` lists"])
     return rows
+
+
+def _metrics(record: Record, width: int | None) -> str:
+    """All metrics by name; in a terminal those of `[metrics]` first, and as many others as fit a line."""
+    named = [(name, f"{name} {_number(value)}") for name, value in sorted(record.metrics.items())]
+    if width is None:
+        return _GAP.join(text for _, text in named)
+    named.sort(key=lambda item: f"metrics.{item[0]}" not in record.rules)
+    shown: list[str] = []
+    for at, (name, text) in enumerate(named):
+        more = len(named) - at - 1
+        line = _GAP.join([*shown, text, *([f"and {more} more"] if more else [])])
+        if len(line) > width - _HEADS and f"metrics.{name}" not in record.rules and shown:
+            return _GAP.join([*shown, f"and {more + 1} more"])
+        shown.append(text)
+    return _GAP.join(shown)
 
 
 def lineage_rows(record: Record) -> list[list[str]]:
@@ -103,6 +125,11 @@ def _environment(record: Record) -> str:
         java = f"Java {record.spark.java}" if record.spark.java else ""
         parts = [*parts[:1], *([java] if java else parts[1:]), f"Spark {record.spark.version}", record.spark.master]
     return f"{record.observed.sections.get('packages', '')[:8]} ({', '.join(parts)})"
+
+
+def short_address(item: DatasetRecord) -> str:
+    """Where a dataset is at its commit, with the beginning of that."""
+    return _shorten(item.resolved, item.commit)
 
 
 def _shorten(url: str, commit: str) -> str:

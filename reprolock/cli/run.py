@@ -104,12 +104,13 @@ def run(
         settings.remark(f"Would run  {styled(command_line(record.command), bold=True)}")
         return
     settings.remark(RULE)
-    for line in align(closing_rows(record)):
+    for line in align(closing_rows(record, of_stderr())):
         settings.remark(line)
-    kept = "" if done.sent else ", kept on disk until `reprolock sync`"
     own = time.monotonic() - begun - record.ending.seconds
     took = f"command {duration(record.ending.seconds)}" + (f", reprolock {duration(own)}" if own > 1 else "")
-    settings.remark(f"Recorded run {record.run_id[:8]} ({record.experiment}): {took}{kept}")
+    settings.remark(f"Recorded run {record.run_id[:8]} ({record.experiment}): {took}")
+    if not done.sent:
+        settings.remark("Kept     on disk: `reprolock sync` sends it to MLflow")
     if done.signer is not None:
         settings.remark(f"Signed   by {done.signer[:12]}: rules and pins before the command, the record after it")
     settings.remark(_look(record.run_id, done.tracking if done.sent else None, of_stderr()))

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.options import Settings, add_shared_options, align_blocks
 from reprolock.cli.run_name import RUN
 from reprolock.model.words import command_line, counted, duration, short, size
 
 if TYPE_CHECKING:
     from reprolock.model.lock import Lock
     from reprolock.model.record import Record
-from reprolock.cli.record_rows import closing_rows, lineage_rows, opening_rows
+from reprolock.cli.record_rows import closing_rows, fit_addresses, lineage_rows, opening_rows, short_address
 from reprolock.cli.width import of_stdout
 
+_WIDER_HEADS = len("Unpublished") - len("Inputs")
+"""Characters by which the heads of a whole record are wider than those of a run that begins."""
 _MOST_CURVES, _MOST_PICTURES = 8, 24
 """How many runs of the command's own, and how many metrics, a page draws."""
 
@@ -44,7 +46,8 @@ def show(settings: Settings, target: str | None, tracking_uri: str | None, of_lo
         _write_page(settings, html, found, tracking_uri)
     settings.result(_document(found))
     if hasattr(found, "run_id"):
-        settings.rows(record_rows(found))
+        for text in align_blocks(record_rows(found)):
+            settings.line(text)
     else:
         settings.rows(lock_rows(found))
 
@@ -84,18 +87,25 @@ def record_rows(record: Record) -> list[list[str]]:
         if record.mode == "interactive"
         else ["Command", command_line(record.command)],
     ]
-    rows += opening_rows(record, of_stdout())
-    rows += [
-        ["Commits" if index == 0 else "", item.name, item.resolved, item.digest[:20]]
+    width = of_stdout()
+    rows += opening_rows(record, width and width - _WIDER_HEADS)
+    commits = [
+        [
+            "Commits" if index == 0 else "",
+            item.name,
+            item.resolved if width is None else short_address(item),
+            item.digest[:20],
+        ]
         for index, item in enumerate(record.datasets)
     ]
+    rows += fit_addresses(commits, width and width - _WIDER_HEADS)
     rows += [
         ["Params" if index == 0 else "", f"{name} = {value}"]
         for index, (name, value) in enumerate(record.params.items())
     ]
     if record.seed is not None:
         rows.append(["Seed", str(record.seed)])
-    rows += closing_rows(record)
+    rows += closing_rows(record, width)
     rows += lineage_rows(record)
     rows += [["Unpublished", item.name, item.problem] for item in record.published if item.problem]
     rows.append(["Pinned", record.pinned.total])

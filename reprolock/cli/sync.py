@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 import reprolock
 from reprolock.cli.options import Settings, add_shared_options
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command()
@@ -19,6 +14,7 @@ if TYPE_CHECKING:
 def sync(settings: Settings, tracking_uri: str | None) -> None:
     """Send records that could not reach MLflow."""
     answers = reprolock.sync(settings.root, tracking_uri=tracking_uri)
+    failed = [answer.error for answer in answers if answer.error is not None]
     for answer in answers:
         for remark in answer.remarks:
             settings.warning(f"run {answer.run_id[:8]}: {remark}")
@@ -28,7 +24,9 @@ def sync(settings: Settings, tracking_uri: str | None) -> None:
                 + (f" as {answer.mlflow_run[:8]}" if answer.mlflow_run != answer.run_id else "")
             )
         else:
-            settings.warning(f"run {answer.run_id[:8]} stays: {answer.error.message}")
+            said = answer.error.message
+            why = "" if said == failed[0].message else f": {said}"  # the first is the error that this ends with
+            settings.warning(f"run {answer.run_id[:8]} stays{why}")
     if not answers:
         settings.line("Nothing waits to be sent")
     sent = [
@@ -36,6 +34,5 @@ def sync(settings: Settings, tracking_uri: str | None) -> None:
         for answer in answers
     ]
     settings.result({"sent": sent})
-    failed = [answer.error for answer in answers if answer.error is not None]
     if failed:
         raise failed[0]

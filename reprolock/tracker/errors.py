@@ -112,7 +112,7 @@ def bad_filter(place: Place, where: str, reason: str) -> UsageError:
 
 def several_runs(place: Place, run: str, found: Mapping[str, str]) -> UsageError:
     """More than one run answers to the name. `found` has their names by ID."""
-    listed = ", ".join(f"{run_id} ({name})" for run_id, name in sorted(found.items())[:5])
+    listed = ", ".join(f'{run_id} ("{name}")' for run_id, name in sorted(found.items())[:5])
     return UsageError(f'"{run}" names more than one run in MLflow at {place}', hint=f"write an ID: {listed}")
 
 

@@ -59,7 +59,7 @@ def test_a_name_of_none_and_of_two(named: Project, cli: Cli) -> None:
     assert cli("show", "#2") == (
         2,
         "",
-        f'error: "#2" names 2 runs of this folder\nhint: write an ID: {third[:8]} (#2), {second[:8]} (#2)\n',
+        f'error: "#2" names 2 runs of this folder\nhint: write an ID: {third[:8]} ("#2"), {second[:8]} ("#2")\n',
     )
     assert cli("show", "#9") == (
         2,

@@ -49,6 +49,18 @@ def test_addresses_lose_their_beginning_and_texts_their_end() -> None:
     assert narrowed(rows, None, {0: 6}) == rows
 
 
+def test_metrics_that_decide_come_first_and_the_others_as_they_fit(project: Project, cli: Cli) -> None:
+    project.add("[metrics]\nvalidation_accuracy = 'exact'\n")
+    logged = {f"training_metric_{number}": number for number in range(5)} | {"validation_accuracy": 0.5}
+    project.script(f"import mlflow; mlflow.log_metrics({logged})")
+    assert cli("lock").code == 0
+    assert cli("run").code == 0
+    [narrow] = [line for line in results_at(80, project.root, "show")[0] if line.startswith("Metrics")]
+    assert narrow == "Metrics   validation_accuracy 0.5   training_metric_0 0   and 4 more"
+    [whole] = [line for line in cli("show").out.splitlines() if line.startswith("Metrics")]
+    assert whole.split()[1::2] == sorted(logged)
+
+
 @pytest.mark.parametrize(
     ("tracking", "width", "said"),
     [
@@ -78,6 +90,11 @@ def test_a_run_and_the_table_of_runs_fit_80_columns(project: Project, cli: Cli) 
     assert max(len(line) for line in lines if line.startswith(("Inputs", "Look"))) <= 80
     commit = project.record.datasets[0].commit[:12]
     assert any(line.startswith("Inputs  train  …") and f"{commit}…/train  1 object" in line for line in lines)
+
+    shown, _ = results_at(80, project.root, "show")
+    assert max(map(len, shown)) <= 80
+    assert any(line.startswith("Commits   train  …") and f"/{commit}…/train/  git-sha1-1:" in line for line in shown)
+    assert f"/{project.record.datasets[0].commit}/train/  git" in cli("show").out
 
     values = [("depth", "2"), ("rate", "0.5"), ("regularisation_strength_of_the_model", "3")]
     whatif = [part for name, value in values for part in ("--set", f"{name}={value}")]

@@ -159,7 +159,7 @@ def test_a_run_that_is_deleted_while_it_is_recorded(
     said = cli("sync")
     assert (said.code, said.err.splitlines()) == (
         2,
-        [f"warning: run {short} stays: {deleted}", f"error: {deleted}", hint],
+        [f"warning: run {short} stays", f"error: {deleted}", hint],
     )
     said = cli("sign", record.run_id, "--name", "Ann", "--meaning", "approved")
     assert (said.code, said.err) == (0, f"warning: the statement is not in MLflow: {deleted}\n")
@@ -173,7 +173,7 @@ def test_a_run_that_is_deleted_while_it_is_recorded(
     assert (said.code, said.err.splitlines()) == (
         2,
         [
-            f"warning: run {short} stays: {removed}",
+            f"warning: run {short} stays",
             f"error: {removed}",
             f"hint: its record is in {outbox}; remove that folder to forget it",
         ],

@@ -294,7 +294,7 @@ def test_find_by_name_and_tag(tracker: MlflowTracker, ended: Record, files: File
         tracker.find(name, experiment)
     assert several.value.message == f'"{name}" names more than one run in MLflow at {tracker.place}'
     first, second = sorted((run_id, twin))
-    assert several.value.hint == f"write an ID: {first} ({name}), {second} ({name})"
+    assert several.value.hint == f'write an ID: {first} ("{name}"), {second} ("{name}")'
 
 
 def test_an_ambiguous_beginning(tracker: MlflowTracker, ended: Record, files: Files) -> None:
