@@ -12,7 +12,7 @@ from typing import Literal
 
 from reprolock.errors import MachineError
 
-Part = Literal["mlflow", "spark", "connect", "tables", "export", "stack"]
+Part = Literal["mlflow", "spark", "connect", "tables", "export", "stack", "sigstore"]
 
 
 def missing(part: Part, package: str, asked: str) -> MachineError:

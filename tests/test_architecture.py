@@ -34,6 +34,7 @@ HEAVY = {
     "securesystemslib": {"reprolock.signing"},
     "cryptography": {"reprolock.signing"},
     "rfc3161_client": {"reprolock.signing"},
+    "sigstore": {"reprolock.signing.keyless"},
     "rich": {"reprolock.cli"},
     "click": {"reprolock.cli"},
 }

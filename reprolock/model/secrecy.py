@@ -10,6 +10,8 @@ import re
 
 SIGNING_KEY = "REPROLOCK_SIGNING_KEY"
 """The variable that names the key of a run's evidence. It and all whose names start with it belong to reprolock alone."""
+_IDENTITY_TOKENS = ("SIGSTORE_ID_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+"""Who has one of these can sign by sigstore as the CI job."""
 
 _NAME = re.compile(
     r"(?:^|[._-])(?:secret|passphrase|token|credentials?|api[._-]?key|access[._-]?key(?:[._-]?id)?"
@@ -44,6 +46,11 @@ _SECRET_QUERY = re.compile(
     r"([?&;][\w.-]*(?:password|passwd|pwd|secret|token|api_?key|access_?key|signature|credential)[\w.-]*=)[^&;#\s]+",
     re.IGNORECASE,
 )
+
+
+def signs(name: str) -> bool:
+    """True for a variable that signs evidence, and is neither for the command of a run nor for what builds a package."""
+    return name.startswith(SIGNING_KEY) or name in _IDENTITY_TOKENS
 
 
 def is_secret_name(name: str) -> bool:

@@ -16,7 +16,7 @@ from reprolock.model.glob import matches
 from reprolock.model.periods import DURATION, days, seconds
 from reprolock.model.placeholders import as_argument
 from reprolock.model.python_version import accepts_python, is_python
-from reprolock.model.secrecy import SIGNING_KEY, is_secret_name, looks_secret
+from reprolock.model.secrecy import is_secret_name, looks_secret, signs
 from reprolock.model.spec_rules import (
     SOURCES,
     Loc,
@@ -199,7 +199,7 @@ class RunSpec(Value):
         for name, value in env.items():
             if not _ENV_NAME.fullmatch(name):
                 problems.append(((name,), f'"{name}" is not a variable name'))
-            elif name.startswith(SIGNING_KEY):
+            elif signs(name):
                 problems.append(((name,), _no_signing_key(name)))
             elif is_secret_name(name) or looks_secret(value):
                 problems.append(
@@ -216,7 +216,7 @@ class RunSpec(Value):
         for index, name in enumerate(names):
             if not _ENV_NAME.fullmatch(name):
                 problems.append(((index,), sentence.format(name)))
-            elif name.startswith(SIGNING_KEY):
+            elif signs(name):
                 problems.append(((index,), _no_signing_key(name)))
         refuse(problems)
         return names

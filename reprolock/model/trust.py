@@ -12,12 +12,37 @@ Role = Literal["run", "replay", "review"]
 
 
 class TrustedKey(Value):
-    """`[keys.NAME]`: one public key."""
+    """`[keys.NAME]`: one public key, or one identity that sigstore vouches for."""
 
-    public: str = Field(min_length=1, description="The public key: a PEM file relative to trust.toml, or the PEM text.")
+    public: str | None = Field(
+        None, min_length=1, description="The public key: a PEM file relative to trust.toml, or the PEM text."
+    )
+    identity: str | None = Field(
+        None,
+        min_length=1,
+        description="Instead of a key: who signs by sigstore, as the certificate has it (a workflow's address, a mail address).",
+    )
+    issuer: str | None = Field(
+        None, min_length=1, description="With identity: the address of the identity provider that vouches for it."
+    )
     roles: Annotated[tuple[Role, ...], Strict(False)] = Field(
         min_length=1,
         description="run: may sign what ran and what came out. replay: may sign verdicts. review: may sign approvals.",
+    )
+
+    @model_validator(mode="after")
+    def _one_form(self) -> TrustedKey:
+        if (self.public is None) == (self.identity is None) or (self.identity is None) != (self.issuer is None):
+            raise ValueError("a key has either public, or identity and issuer")
+        return self
+
+
+class Sigstore(Value):
+    """`[sigstore]`: whom an auditor believes who believes identities."""
+
+    trusted_root: str = Field(
+        min_length=1,
+        description="The certificates and keys of Fulcio and Rekor: a trusted_root.json relative to trust.toml.",
     )
 
 
@@ -44,6 +69,7 @@ class TrustPolicy(Value):
     keys: dict[str, TrustedKey] = Field(
         min_length=1, description="The keys that are believed, by the names of their owners."
     )
+    sigstore: Sigstore | None = Field(None, description="What identities among the keys rest on.")
     timestamps: dict[str, Authority] = Field({}, description="The authorities whose time is believed, by name.")
     require: Require = Field(Require(), description="What must be there.")
 
@@ -54,6 +80,10 @@ class TrustPolicy(Value):
         for role in ("replay", "review"):
             if (needed := self.needed(role)) > (there := len(self.named(role))):
                 raise ValueError(f"require.{role} asks for {needed} keys, and {there} have the role")
+        if any(key.identity for key in self.keys.values()) and self.sigstore is None:
+            raise ValueError(
+                "a key has an identity, and sigstore.trusted_root does not name the trusted_root.json to verify it by"
+            )
         if self.require.timestamp and not self.timestamps:
             raise ValueError("require.timestamp asks for time stamps, and [timestamps] names no authority")
         return self

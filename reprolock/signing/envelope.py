@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from securesystemslib.dsse import Envelope
@@ -22,19 +22,22 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 
 class Signed(NamedTuple):
-    """One line taken apart; nothing of it is verified. `token`: the answer of a time-stamping authority to the signature, DER."""
+    """One line taken apart; nothing of it is verified. `token`: the answer of a time-stamping authority to the signature, DER.
+    `bundle`: what sigstore says of a signature by an identity."""
 
     payload: bytes
     key_id: str
     signature: bytes
     token: bytes | None
+    bundle: Mapping[str, Any] | None = None
 
 
 def seal(payload: bytes, key: SigningKey, stamp: Callable[[bytes], bytes] | None = None) -> bytes:
     """The envelope over a payload, as a line without its end. `stamp` gets a time stamp for the signature."""
-    signature = key.sign(_envelope(payload).pae())
+    made = key.sign(_envelope(payload).pae())
+    signature = bytes.fromhex(made.signature)
     token = stamp(signature) if stamp else None
-    return _line(Signed(payload, key.public.id, signature, token))
+    return _line(Signed(payload, key.public.id, signature, token, made.unrecognized_fields.get("bundle")))
 
 
 def open_line(line: bytes) -> Signed:
@@ -52,8 +55,9 @@ def open_line(line: bytes) -> Signed:
             str(signature["keyid"]),
             base64.b64decode(signature["sig"], validate=True),
             token,
+            signature.get("bundle"),
         )
-    except (KeyError, TypeError, UnicodeDecodeError, RecursionError, binascii.Error) as error:
+    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, RecursionError, binascii.Error) as error:
         raise ValueError("it is no DSSE envelope with one signature") from error
     except json.JSONDecodeError as error:
         raise ValueError("it is no JSON") from error
@@ -65,7 +69,7 @@ def open_line(line: bytes) -> Signed:
 def is_signed_by(signed: Signed, key: PublicKey) -> bool:
     """Whether the signature is that key's over this payload."""
     envelope = _envelope(signed.payload)
-    envelope.signatures[key.id] = Signature(key.id, signed.signature.hex())
+    envelope.signatures[key.id] = Signature(key.id, signed.signature.hex(), {"bundle": signed.bundle})
     try:
         envelope.verify([key.key], 1)
     except (VerificationError, UnverifiedSignatureError):
@@ -78,10 +82,13 @@ def _envelope(payload: bytes) -> Envelope:
 
 
 def _line(signed: Signed) -> bytes:
+    signature: dict[str, Any] = {"keyid": signed.key_id, "sig": _text(signed.signature)}
+    if signed.bundle is not None:
+        signature["bundle"] = signed.bundle
     document: dict[str, Any] = {
         "payload": _text(signed.payload),
         "payloadType": PAYLOAD_TYPE,
-        "signatures": [{"keyid": signed.key_id, "sig": _text(signed.signature)}],
+        "signatures": [signature],
     }
     if signed.token is not None:
         document["timestamp"] = _text(signed.token)

@@ -1,7 +1,7 @@
 """Keys: made, read and shown. Private keys stay in memory; errors name the file or the variable, never what is in it.
 
 `REPROLOCK_SIGNING_KEY` is a PEM file, or a signer URI of securesystemslib (KMS, PKCS#11, Vault), whose public key
-stands in the PEM file that `REPROLOCK_SIGNING_KEY_PUBLIC` names.
+stands in the PEM file that `REPROLOCK_SIGNING_KEY_PUBLIC` names; `sigstore:` needs none (see `keyless`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
-from securesystemslib.signer import CryptoSigner, Signer, SSlibKey
+from securesystemslib.signer import CryptoSigner, Key, Signature, Signer, SSlibKey
 
 from reprolock.errors import MachineError, ReprolockError, ServiceError, UsageError
 from reprolock.files.atomic_write import write_new
@@ -48,12 +48,12 @@ _ACCEPTED = "ECDSA P-256, Ed25519 and RSA keys of 2048 bits or more are taken"
 
 class PublicKey(NamedTuple):
     """A public key. `id` is the SHA-256 of its DER form (SubjectPublicKeyInfo), as
-    `openssl pkey -pubin -outform DER | sha256sum` prints it; `kind` is for people."""
+    `openssl pkey -pubin -outform DER | sha256sum` prints it; `kind` is for people; an identity of sigstore has no `pem`."""
 
     id: str
     kind: str
-    pem: str
-    key: SSlibKey
+    pem: str | None
+    key: Key
 
 
 class SigningKey(NamedTuple):
@@ -62,10 +62,12 @@ class SigningKey(NamedTuple):
     public: PublicKey
     signer: Signer
 
-    def sign(self, data: bytes) -> bytes:
+    def sign(self, data: bytes) -> Signature:
         """The signature over `data`. ServiceError where a key service does not give it."""
         try:
-            return bytes.fromhex(self.signer.sign(data).signature)
+            return self.signer.sign(data)
+        except ReprolockError:
+            raise
         except Exception as error:  # each key service has errors of its own
             raise ServiceError(
                 f"the signer of {SIGNING_KEY} did not sign: {type(error).__name__}",
@@ -89,6 +91,7 @@ def new_key(path: Path, kind: Kind = "ecdsa", passphrase: str | None = None) -> 
         BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
     )
     public = public_key(key.public_key(), str(path))
+    assert public.pem is not None
     write_new(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption), 0o600)
     try:
         write_new(public_path, public.pem.encode(), 0o644)
@@ -130,6 +133,7 @@ def read_private(path: Path, passphrase: str | None, where: str) -> SigningKey:
         )
     key = _parsed(data, passphrase, where)
     public = public_key(key.public_key(), where)
+    assert isinstance(public.key, SSlibKey)  # as every key that is no identity
     return SigningKey(public, CryptoSigner(key, public.key))
 
 
@@ -211,6 +215,10 @@ def _read(path: Path, where: str, *, private: bool = False) -> bytes:
 
 def _by_uri(uri: str, environ: Mapping[str, str]) -> SigningKey:
     scheme = uri.partition(":")[0]
+    if scheme == "sigstore":
+        from reprolock.signing.keyless import open_identity  # loaded where an identity signs
+
+        return open_identity(uri)
     if not (public_path := environ.get(PUBLIC)):
         raise UsageError(
             f"{SIGNING_KEY} is a signer URI ({scheme}:…), and {PUBLIC} does not name its public key",

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from reprolock.environment.python.indexes import Indexes
 from reprolock.errors import MachineError, ReprolockError, ServiceError, UsageError
-from reprolock.model.secrecy import SIGNING_KEY, redacted
+from reprolock.model.secrecy import redacted, signs
 
 WHERE_FROM = (
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_*", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"),
@@ -178,7 +178,7 @@ def _environment(environ: Mapping[str, str], variables: Mapping[str, str]) -> di
     kept = {
         name: value
         for name, value in environ.items()
-        if not name.startswith(("UV_", SIGNING_KEY)) and name not in _OF_A_SESSION
+        if not name.startswith("UV_") and not signs(name) and name not in _OF_A_SESSION
     }
     kept |= {
         name: value for name, value in environ.items() if any(fnmatchcase(name, pattern) for pattern in WHERE_FROM)

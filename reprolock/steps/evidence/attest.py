@@ -88,6 +88,11 @@ def open_attestor(
 
     key = open_key(machine.environ)
     assert key is not None
+    if offline and key.public.pem is None:
+        raise UsageError(
+            f"{SIGNING_KEY} is sigstore:, which asks its services, and --offline asks none",
+            hint="sign with a key file, or leave --offline out",
+        )
     timestamp = None if offline else evidence.timestamp
     return Attestor(key, timestamp, machine.now, machine.environ, evidence.sign)
 

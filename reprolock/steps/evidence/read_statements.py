@@ -99,7 +99,11 @@ def _line(number: int, data: bytes, record: Record, trust: Trust | None, known: 
     if trust is not None and signed.key_id in trust.keys:
         name, key = trust.keys[signed.key_id]
         if not is_signed_by(signed, key):
-            raise Broken(f"it was changed after {name} signed it")
+            raise Broken(
+                f"it was changed after {name} signed it"
+                if key.pem
+                else f"its bundle does not show, by sigstore.trusted_root, that {name} signed it"
+            )
     statement = parse(signed.payload)
     link = statement.link
     if link.signer != signed.key_id:

@@ -41,9 +41,14 @@ def read_trust(path: Path) -> Trust:
     from reprolock.signing.timestamp import read_certificates
 
     keys: dict[str, tuple[str, PublicKey]] = {}
+    identities = _identities(policy, path)
     for name, trusted in policy.keys.items():
-        where = f"{path.name}: keys.{name}.public"
-        key = parse_public(_pem(trusted.public, path, where), where)
+        where = f"{path.name}: keys.{name}"
+        if trusted.public is not None:
+            where += ".public"
+            key = parse_public(_pem(trusted.public, path, where), where)
+        else:
+            key = identities[name]
         if key.id in keys:
             raise UsageError(
                 f"{where} is the key of {keys[key.id][0]} too", hint="give one key one name, with all of its roles"
@@ -73,6 +78,20 @@ def parse_trust(text: str, name: str) -> TrustPolicy:
             f"{name} is not valid TOML: {str(error)[:1].lower()}{str(error)[1:]}",
             hint=f"correct {name}; schemas/trust.schema.json has every key",
         ) from None
+
+
+def _identities(policy: TrustPolicy, path: Path) -> dict[str, PublicKey]:
+    """The keys that are identities, which sigstore's trusted root verifies."""
+    if policy.sigstore is None:
+        return {}
+    from reprolock.signing.keyless import identity_key, read_root  # an extra: loaded only where trust.toml asks for it
+
+    root = read_root(path.parent / policy.sigstore.trusted_root, f"{path.name}: sigstore.trusted_root")
+    return {
+        name: identity_key(key.identity, key.issuer, root)
+        for name, key in policy.keys.items()
+        if key.identity is not None and key.issuer is not None
+    }
 
 
 def _pem(value: str, beside: Path, where: str) -> bytes:
