@@ -171,6 +171,7 @@ def test_a_notebook(tmp_path: Path, cli: Cli) -> None:
 
 
 _BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+_STARTED = "entry_points:\n  main:\n    parameters:\n      a: {default: 1}\n    command: python x\n"
 _MERGES = "a0: &a0 {k: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 40))
 
 
@@ -181,6 +182,8 @@ _MERGES = "a0: &a0 {k: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}
         ("train.py", "parser.add_argument('--half', default='\\ud800')\n"),
         ("dvc.yaml", f"{_BOMB}stages:\n  train:\n    cmd: python x.py\n    params: [*a39]\n    outs: [*a39]\n"),
         ("MLproject", _MERGES),
+        ("MLproject", f"{_STARTED}x: {'[' * 100}{']' * 100}\n"),
+        ("dvc.yaml", f"stages:\n  train:\n    cmd: python x.py --a 1\n    meta: {'{a: ' * 101}1{'}' * 101}\n"),
         *(
             (
                 "MLproject",

@@ -17,6 +17,7 @@ import psutil
 import pytest
 import services
 from breakable_proxy import breakable_proxy
+from command_line import Cli
 from mlflow.tracking import MlflowClient
 from project import Project, in_background, lines_of, wait_for
 
@@ -451,3 +452,19 @@ def test_a_key_in_the_code(project: Project, cli, monkeypatch: pytest.MonkeyPatc
     assert said.err.startswith("error: train.py:3 carries the value of SOME_TOKEN\n")
     assert said.code == 2
     assert project.all_stored() == []
+
+
+def test_a_user_without_a_home(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a container's, whose user ID is a number alone."""
+
+    def unknown(user: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {user}")
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert cli("status") == (
+        8,
+        "",
+        f"error: HOME is not set, and user {os.getuid()} has no home folder on this machine\n"
+        "hint: set HOME to a folder that this user may write to\n",
+    )

@@ -18,6 +18,8 @@ _CHECKOUT = ".lakefs_ref.yaml"
 _LARGEST = 1_000_000
 _LARGEST_YAML = 200_000
 """Reading it takes seconds."""
+_DEEPEST_YAML = 100
+"""PyYAML takes minutes for some thousands of brackets in one another."""
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 _SHELL = re.compile(r"[|;&<>$`*?\n]")
 _NO_SCRIPTS = re.compile(r"(?:test_.*|.*_test|setup|conftest|noxfile|tasks|__\w+__)\.py")
@@ -219,15 +221,18 @@ def _paths(items: object) -> Iterator[str]:
 
 
 def _yaml(path: Path) -> Mapping[str, Any]:
-    """Nothing of a file with aliases: a few lines of those stand for a billion values."""
+    """Nothing of a file with aliases (a few lines of those stand for a billion values), nor of one that is nested too deep."""
     text = _text(path, _LARGEST_YAML)
     if not text:
         return {}
     import yaml  # only where such a file is there
 
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            return {}
+        depth = 0
+        for event in yaml.parse(text):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > _DEEPEST_YAML:
+                return {}
         return _table(yaml.safe_load(text))
     except (yaml.YAMLError, RecursionError, ValueError, ArithmeticError, LookupError, AttributeError, TypeError):
         return {}  # PyYAML lets through what its constructors trip over

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from reprolock.errors import MachineError
 from reprolock.files.secrets import Scanner, keys_in
 from reprolock.lake.lakefs.credentials import secrets_in_use
 
@@ -28,8 +29,15 @@ class Machine(NamedTuple):
 
     @classmethod
     def here(cls) -> Machine:
-        """This process's own."""
-        return cls(dict(os.environ), Path.home(), os.cpu_count() or 1, Path(sys.executable))
+        """This process's own. MachineError where it has no home: a user ID of a container's that no HOME goes with."""
+        try:
+            home = Path.home()
+        except RuntimeError:
+            raise MachineError(
+                f"HOME is not set, and user {os.getuid()} has no home folder on this machine",
+                hint="set HOME to a folder that this user may write to",
+            ) from None
+        return cls(dict(os.environ), home, os.cpu_count() or 1, Path(sys.executable))
 
     def scanner(self, pass_env: Iterable[str] = (), further: Mapping[str, str] = {}) -> Scanner:
         """Looks for every secret that is in use here: variables, lakectl's file, what `pass_env` lets through, and `further`
