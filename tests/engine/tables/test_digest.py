@@ -505,10 +505,6 @@ FOLDERS = "for its folder is not NAME=VALUE as others are; write options = { rec
             "which has no form that could be compared; name it in ignore",
         ),
         ("empty", "empty cannot be compared as a parquet table: there is no file in it that holds data"),
-        (
-            "blanks",
-            "blanks.csv cannot be compared as a csv table: Spark does not read a line of blanks alone; put its value in quotes",
-        ),
         ("absent", "absent cannot be compared as a csv table: Path does not exist: absent"),
         (
             "nested",
