@@ -133,6 +133,9 @@ def _answers(head: RunHead, name: str) -> bool:
 
 def _list(heads: list[RunHead]) -> str:
     """The newest of them, for a hint."""
-    titles = [f'"{head.run_name}"' if head.run_name else f"{head.started:%Y-%m-%d %H:%M}Z" for head in heads]
-    named = [f"{head.run_id[:8]} ({title})" for head, title in zip(heads[:_MOST_NAMED], titles, strict=False)]
+    named = [f"{head.run_id[:8]} ({_title(head)})" for head in heads[:_MOST_NAMED]]
     return ", ".join([*named, *(["…"] if len(heads) > _MOST_NAMED else [])])
+
+
+def _title(head: RunHead) -> str:
+    return f'"{head.run_name}"' if head.run_name else f"{head.started:%Y-%m-%d %H:%M}Z"

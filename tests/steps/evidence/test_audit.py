@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from evidence import ROLES, Case, make_case, sign_again
+from evidence import ROLES, Case, sign_again
 from replaying import edit, edit_record, readmit, reseal
 
 import reprolock
@@ -22,17 +22,6 @@ from reprolock.steps.evidence.attestations import append, read_lines, write_line
 from reprolock.steps.evidence.verdicts import verdict_line
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.replaying.replay import ReplayOptions
-
-
-@pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Case:
-    return make_case(tmp_path_factory.mktemp("case"), empty_mlflow)
-
-
-@pytest.fixture
-def folder(case: Case, tmp_path: Path) -> Path:
-    """A copy of the artifacts, to be changed."""
-    return case.copy(tmp_path / "artifacts")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from command_line import Cli
-from evidence import Case, make_case
+from evidence import Case
 from pydantic import BaseModel
 
 import reprolock
@@ -18,11 +18,6 @@ from reprolock.model.record import Record
 from reprolock.model.statement import Hold, Intent, Link, ReplayVerdict, Review
 
 KINDS = {"record": Record, "intent": Intent, "run": Link, "verdict": ReplayVerdict, "review": Review, "hold": Hold}
-
-
-@pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Case:
-    return make_case(tmp_path_factory.mktemp("case"), empty_mlflow)
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from evidence import Case, make_case
+from evidence import Case
 
 import reprolock
 from reprolock.errors import ReprolockError
@@ -24,16 +24,6 @@ from reprolock.steps.evidence.attest import Attestor
 from reprolock.steps.evidence.attestations import append, read_lines, write_lines
 from reprolock.steps.evidence.verdicts import verdict_line
 from reprolock.steps.project.machine import Machine
-
-
-@pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Case:
-    return make_case(tmp_path_factory.mktemp("case"), empty_mlflow)
-
-
-@pytest.fixture
-def folder(case: Case, tmp_path: Path) -> Path:
-    return case.copy(tmp_path / "artifacts")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import services
-from evidence import Case, make_case
+from evidence import Case
 from google.protobuf import json_format
 from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 from in_toto_attestation.v1 import statement_pb2
@@ -24,11 +24,6 @@ import reprolock.steps.evidence.attestations as attestations
 from reprolock.steps.replaying.replay import ReplayOptions
 
 COSIGN_ABSENT = "no `cosign` on PATH: `go install github.com/sigstore/cosign/v2/cmd/cosign@latest` gets it"
-
-
-@pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Case:
-    return make_case(tmp_path_factory.mktemp("case"), empty_mlflow)
 
 
 def payloads(case: Case) -> list[dict[str, Any]]:
