@@ -355,7 +355,7 @@ def further(place: Path) -> dict[str, Table]:
         "windows": Table(place / "latin o.csv", "csv", {"header": "true", "encoding": "windows-1252"}),
         **{
             name: Table(place / f"{name}.csv", "csv", header)
-            for name in ("digits", "more digits", "no text", "no value")
+            for name in ("digits", "more digits", "no text", "no value", "blanks", "blanks first")
         },
         **{
             name: Table(place / f"{name}.json", "json")
@@ -505,6 +505,14 @@ FOLDERS = "for its folder is not NAME=VALUE as others are; write options = { rec
             "which has no form that could be compared; name it in ignore",
         ),
         ("empty", "empty cannot be compared as a parquet table: there is no file in it that holds data"),
+        (
+            "blanks",
+            "blanks.csv cannot be compared as a csv table: Spark does not read a line of blanks alone; put its value in quotes",
+        ),
+        (
+            "blanks first",
+            "blanks first.csv cannot be compared as a csv table: Spark does not read a line of blanks alone; put its value in quotes",
+        ),
         ("absent", "absent cannot be compared as a csv table: Path does not exist: absent"),
         (
             "nested",
