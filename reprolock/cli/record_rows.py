@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from reprolock.cli.width import cut_start, table_width
 from reprolock.model.words import counted, short, size
+from reprolock.model.workspace import MOST_DIFFERING
 
 if TYPE_CHECKING:
     from reprolock.model.record import CodeRecord, DatasetRecord, Record
@@ -48,7 +49,9 @@ def _git_state(code: CodeRecord) -> str:
     """Clean or dirty, and which files make it so; what git lists beside the code is named, for `git status` does too."""
     aside = ", ".join(code.aside[:_MOST_NAMED])
     if code.dirty:
-        more = f" and {len(code.differs) - _MOST_NAMED} more" if len(code.differs) > _MOST_NAMED else ""
+        count = len(code.differs) - _MOST_NAMED
+        at_least = "at least " if len(code.differs) == MOST_DIFFERING else ""
+        more = f" and {at_least}{count} more" if count > 0 else ""
         named = ", ".join(code.differs[:_MOST_NAMED])
         state = f"dirty: {named}{more}" if named else "dirty"
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -73,6 +74,17 @@ def is_under(path: str, folder: str) -> bool:
     """Whole segments: `train/a` is under `train` and `train/`, `training/a` is not; all is under ""."""
     folder = folder.rstrip("/")
     return not folder or path == folder or path.startswith(folder + "/")
+
+
+def with_folders(path: str) -> Iterator[str]:
+    """A path, and each folder that it is in: to look these up is quick where `is_under` would be asked of many.
+
+    >>> list(with_folders("src/data/a.py"))
+    ['src/data/a.py', 'src/data', 'src']
+    """
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
 
 
 def percent_encoded(path: str) -> str:

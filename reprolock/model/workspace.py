@@ -24,6 +24,10 @@ class Input(NamedTuple):
     unverified: int = 0
 
 
+MOST_DIFFERING = 50
+"""How many files that differ from the commit a record names."""
+
+
 class CodeState(NamedTuple):
     """The code that runs. `digest` is over the sorted (path, executable, SHA-256) of every file.
 

@@ -8,10 +8,12 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from calls import calls_of
 from project import Project
 
 from reprolock.files.atomic_write import own_folder
 from reprolock.steps.project.prune import prune
+from reprolock.steps.running.leftovers import list_leftovers
 
 
 def test_files_that_no_output_declares_are_named_and_kept(project: Project, cli) -> None:
@@ -48,6 +50,20 @@ def test_files_that_no_output_declares_are_named_and_kept(project: Project, cli)
     assert said.out.splitlines()[1].startswith("Removed ") and said.out.endswith("; their records stay\n")
     assert sorted(path.name for path in folder.iterdir()) == before
     assert "record.json" in before
+
+
+def test_what_is_left_is_not_held_against_each_file_of_the_code(tmp_path: Path) -> None:
+    """Five times as much of both takes five times as many calls, and not twenty-five times as many."""
+
+    def look(count: int) -> int:
+        code = {f"src/{number}.py": 0.0 for number in range(count)}
+        for number in range(count):
+            file = tmp_path / str(count) / "logs" / f"{number}.log"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("x")
+        return calls_of(lambda: list_leftovers(tmp_path / str(count), code, ("out",)))
+
+    assert look(500) < 6 * look(100)
 
 
 def test_nothing_is_kept_where_nothing_should_be(project: Project, cli) -> None:

@@ -15,6 +15,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 from project import Project, in_background, lines_of
 
+from reprolock.cli.record_rows import opening_rows
+
 RULE = "─" * 64
 
 
@@ -381,6 +383,11 @@ def test_the_code_is_what_git_tracks_and_what_is_new(project: Project, cli) -> N
     ]
     assert (project.record.code.commit, project.record.code.dirty, project.record.code.branch) == (head, True, "main")
     assert project.stored().data.tags["mlflow.source.git.commit"] == head
+    # A record names no more than fifty.
+    record = project.record
+    code = record.code.replaced({"differs": tuple(f"{number}.py untracked" for number in range(50)), "aside": ()})
+    [row] = [row for row in opening_rows(record.replaced({"code": code})) if row[0] == "Code"]
+    assert row[1].endswith("(dirty: 0.py untracked, 1.py untracked, 2.py untracked and at least 47 more)")
 
 
 UNNAMED = 'warning: dataset "homes" is declared and pinned, and neither the command nor the code names it\n'

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import stat
 import subprocess
 from collections.abc import Collection, Iterable, Iterator
@@ -30,6 +31,8 @@ _VARIABLES = {
 
 _SLASHES = re.compile(r"^((?:git\+)?(?:https?|ssh|git|ftps?)):/*", re.IGNORECASE)
 """A scheme with as many slashes as somebody typed."""
+UNSHALLOW = "this clone has no older commits: fetch them with `git fetch --unshallow`"
+"""A hint for a repository that `is_shallow`."""
 _SUBMODULE = "160000"
 """git's mode of a submodule."""
 
@@ -141,7 +144,7 @@ def changes(root: Path, *, filters: bool) -> dict[str, str]:
     prefix = _line(root, "rev-parse", "--show-prefix") or ""
     arguments = ("status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=all")
     lines = _names(root, *arguments, "--", ".", settings=() if filters else _without_filters(root))
-    found = dict(_change(line) for line in lines)
+    found = dict(_change(line) for line in lines if not line.startswith("#"))  # headers that settings ask for
     found = {path.removeprefix(prefix).rstrip("/"): why for path, why in found.items()}
     for path, identity in _submodules(root):
         if (head := _line(root / path, "rev-parse", "--verify", "--quiet", "HEAD")) != identity:
@@ -190,9 +193,24 @@ def is_revision(root: Path, name: str) -> bool:
         return False
 
 
+def is_shallow(root: Path) -> bool:
+    """Whether older commits of the folder's repository were not fetched."""
+    return _line(root, "rev-parse", "--is-shallow-repository") == "true"
+
+
+def has_commit(root: Path) -> bool | None:
+    """Whether something is committed where a folder is; None without git or a repository."""
+    return None if top_folder(root) is None else is_revision(root, "HEAD")
+
+
 def blob_at(root: Path, revision: str, path: str) -> bytes | None:
     """A file's bytes at a revision, None where it has none; `./` in front makes `path` relative to `root`, as in git."""
     answer = _git(root, "cat-file", "blob", f"{revision}:{path}")
+    if answer.returncode and not re.search(rb"path '.*' (?:does not )?exist|not a valid|invalid", answer.stderr):
+        raise MachineError(
+            f"git lacks {path.removeprefix('./')} of {revision} here: the clone is a partial one, or damaged",
+            hint=f"`git -C {shlex.quote(str(root))} show {revision}:{path}` fetches it where it can be",
+        )
     return None if answer.returncode else answer.stdout
 
 

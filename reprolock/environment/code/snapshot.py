@@ -19,7 +19,7 @@ from reprolock.environment.code.choose import PROJECT_FILES, chosen_paths, in_sc
 from reprolock.environment.code.code_file import CodeFile, check_file, digest_of, read_file, write_tree
 from reprolock.errors import MachineError, UsageError
 from reprolock.files.secrets import Scanner
-from reprolock.model.uri import is_under
+from reprolock.model.uri import with_folders
 from reprolock.model.workspace import CodeState
 
 BY_GIT = "what git tracks, and what is new and not ignored"
@@ -78,6 +78,8 @@ def snapshot(
         found = git.facts(root) if with_git else git.Facts(None, None, None)
         changes = asked.result() if asked else {}
     differs, aside = _compare(root, code, exclude, paths, committed or {}, unlike, changes, filters=filters)
+    if committed is None and found.commit:
+        differs = (f"commit {found.commit[:7]} cannot be read, for git lacks objects of it or they are damaged",)
     state = CodeState(
         digest=digest_of(files),
         files=tuple(paths),
@@ -120,9 +122,10 @@ def _compare(
             differs[path] = why
     if committed:
         for path in paths:
-            if path not in committed and not any(is_under(path, changed) for changed in differs):
+            if path not in committed and differs.keys().isdisjoint(with_folders(path)):
                 differs[path] = "not in the commit, for git ignores it"
-    for path in _unseen(root, {path: entry for path, entry in unlike.items() if path not in changes}, filters):
+    left = {path: unlike[path] for path in unlike if changes.keys().isdisjoint(with_folders(path))}
+    for path in _unseen(root, left, filters):
         differs[path] = "not as the commit has it, which git status does not see"
     return tuple(f"{path} {why}" for path, why in sorted(differs.items())), tuple(
         f"{path} {why}" for path, why in sorted(aside.items())
@@ -172,12 +175,13 @@ def _refuse_links_to_no_code(
     root: Path, code: tuple[str, ...] | None, files: Iterable[CodeFile], exclude: tuple[str, ...]
 ) -> None:
     """UsageError for a link among what `run.code` names whose target the run's folder would not have."""
-    paths = {file.path for file in files}
-    for path in [file.path for file in files if file.mode == "120000"] if code is not None else ():
+    links = [file.path for file in files if file.mode == "120000"] if code is not None else []
+    places = {place for file in files for place in with_folders(file.path)} if links else set()
+    for path in links:
         target = os.path.relpath(os.path.realpath(root / path), os.path.realpath(root)).replace(os.sep, "/")
         there = os.path.lexists(root / target)
         outright = any(path == name.removeprefix("./").rstrip("/") for name in code or ())
-        if any(is_under(name, target) for name in paths) or target == "." or not (there or outright):
+        if target in places or target == "." or not (there or outright):
             continue
         sentence = f'run.code names "{path}", a link to "{target}", '
         if not there:

@@ -23,11 +23,8 @@ from reprolock.model.record import (
 )
 from reprolock.model.sections import digests, observed_sections, pinned_sections
 from reprolock.model.spec import Spec
-from reprolock.model.workspace import Workspace
+from reprolock.model.workspace import MOST_DIFFERING, Workspace
 from reprolock.steps.locking.overrides import WhatIf
-
-_MOST_NAMED = 50
-"""How many files that differ from the commit a record names."""
 
 
 class Sources(NamedTuple):
@@ -94,8 +91,8 @@ def opening_record(
             remote=workspace.code.remote,
             branch=workspace.code.branch,
             dirty=workspace.code.dirty,
-            differs=workspace.code.differs[:_MOST_NAMED],
-            aside=workspace.code.aside[:_MOST_NAMED],
+            differs=workspace.code.differs[:MOST_DIFFERING],
+            aside=workspace.code.aside[:MOST_DIFFERING],
         ),
         environment=environment.replaced({"locale": _locale(workspace.environ, spec.run.pass_env)}),
         spark=SparkRecord(version=plan.version, master=plan.master, conf=conf, jars=len(plan.jars), brought=plan.brought, java=java,

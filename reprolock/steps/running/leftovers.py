@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from reprolock.model.record import LeftoverRecord
-from reprolock.model.uri import is_under
+from reprolock.model.uri import is_under, with_folders
 
 _LITTER = ("__pycache__", ".ipynb_checkpoints", "metastore_db", "derby.log")
 """What Python, Jupyter and Spark leave wherever they run."""
@@ -22,7 +22,7 @@ MOST = 50
 
 def list_leftovers(work: Path, code: Mapping[str, float], outputs: Collection[str]) -> tuple[LeftoverRecord, ...]:
     """Sorted by size. `code` is path → when the file was put there (mtime); one that is newer was written anew."""
-    kept = [*code, *outputs]
+    kept = {place for path in (*code, *outputs) for place in with_folders(path)}
     found: dict[str, tuple[int, int]] = {}
     for path, size, modified in _files(work):
         if any(is_under(path, output) for output in outputs) or code.get(path) == modified:
@@ -55,7 +55,7 @@ def _files(work: Path) -> Iterator[tuple[str, int, float]]:
 
 
 def _group(path: str, kept: Collection[str]) -> str:
-    """The outermost folder around a file in which nothing is code or output, written with a "/" at its end; else the file."""
-    folders = list(PurePosixPath(path).parents)[-2::-1]
-    free = (folder.as_posix() for folder in folders if not any(is_under(name, folder.as_posix()) for name in kept))
-    return f"{first}/" if (first := next(free, None)) else path
+    """The outermost folder around a file in which nothing is code or output, written with a "/" at its end; else the file.
+    `kept` are code and outputs with the folders that they are in."""
+    free = [folder for folder in with_folders(path) if folder != path and folder not in kept]
+    return f"{free[-1]}/" if free else path

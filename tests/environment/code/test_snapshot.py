@@ -9,9 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from calls import calls_of
 
 from reprolock.environment.code.code_file import stays_inside
-from reprolock.environment.code.git import clone_at
+from reprolock.environment.code.git import blob_at, clone_at
 from reprolock.environment.code.snapshot import BY_GIT, BY_NAME, BY_WALK, Snapshot, place, snapshot
 from reprolock.errors import MachineError, UsageError
 from reprolock.files.secrets import Scanner
@@ -354,7 +355,32 @@ def test_a_submodule_that_is_not_checked_out_is_clean(project: Path, tmp_path: P
     assert snapshot(project, None).state.differs == ("lib/lib.py modified",)
     git(project / "lib", "commit", "-q", "-am", "moved on")
     inner = [git(project / "lib", "rev-parse", "--short=7", name) for name in ("HEAD", "HEAD~1")]
-    assert f"lib at {inner[0]}, committed is {inner[1]}" in snapshot(project, None).state.differs
+    assert snapshot(project, None).state.differs == (f"lib at {inner[0]}, committed is {inner[1]}",)
+
+
+def test_settings_that_add_lines_to_git_status_are_no_files(project: Path) -> None:
+    write(project, {"train.py": "print(2)\n"})
+    git(project, "stash", "-q")
+    for name in ("showStash", "branch"):
+        git(project, "config", f"status.{name}", "true")
+    assert snapshot(project, None).state.differs == ()
+
+
+def test_what_a_partial_clone_has_not_fetched_is_not_called_uncommitted(project: Path, tmp_path: Path) -> None:
+    write(project, {"train.py": "print(2)\n"})
+    git(project, "commit", "-q", "-am", "second")
+    git(project, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "--filter=blob:none", f"file://{project}", "partial")
+    partial = tmp_path / "partial"
+    assert snapshot(partial, None).state.differs == ()
+    assert blob_at(partial, "HEAD", "./train.py") == b"print(2)\n"
+    assert blob_at(partial, "HEAD~1", "./nowhere.py") is None
+    with pytest.raises(MachineError) as caught:
+        blob_at(partial, "HEAD~1", "./train.py")
+    assert (caught.value.message, caught.value.hint) == (
+        "git lacks train.py of HEAD~1 here: the clone is a partial one, or damaged",
+        f"`git -C {partial} show HEAD~1:./train.py` fetches it where it can be",
+    )
 
 
 def test_a_clean_filter_runs_where_the_caller_allows_it(project: Path) -> None:
@@ -469,6 +495,25 @@ def test_settings_in_the_callers_variables_are_the_callers(project: Path, monkey
     monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.excludesFile")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(project.parent / "ignore"))
     assert "local.py" not in files(snapshot(project, None))
+
+
+@pytest.mark.parametrize("lost", ["HEAD", "HEAD^{tree}", "HEAD:src"])
+def test_a_commit_whose_objects_are_lost_is_named_as_the_reason(project: Path, lost: str) -> None:
+    commit, name = git(project, "rev-parse", "HEAD"), git(project, "rev-parse", lost)
+    (project / ".git/objects" / name[:2] / name[2:]).unlink()
+    state = snapshot(project, None).state
+    reason = f"commit {commit[:7]} cannot be read, for git lacks objects of it or they are damaged"
+    assert (state.commit, state.dirty, state.differs) == (commit, True, (reason,))
+
+
+def test_untracked_files_are_not_held_against_one_another(project: Path) -> None:
+    """Five times as many take five times as many calls: each with each took a minute for 20,000 files."""
+    write(project, {f"few/{number}.txt": "" for number in range(100)})
+    few = calls_of(lambda: snapshot(project, None))
+    write(project, {f"more/{number}.txt": "" for number in range(400)})
+    many = calls_of(lambda: snapshot(project, None))
+    assert len(snapshot(project, None).state.differs) == 500
+    assert many < 6 * few
 
 
 @pytest.mark.parametrize("broken", ["worktree", "head"])
