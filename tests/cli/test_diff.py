@@ -205,3 +205,30 @@ def test_git_revisions_of_a_lock(project: Project, cli) -> None:
         f'error: no run "no such thing" in MLflow at {project.database} (the default of mlflow.tracking_uri)\n'
         "hint: see `reprolock runs`, or name another MLflow with --tracking-uri\n",
     )
+
+
+def test_a_revision_that_is_not_there_is_no_run_of_mlflow(project: Project, cli, tmp_path: Path) -> None:
+    hint = "name a lock file or a run\n"
+    locked(project, cli)
+    said = cli("diff", "HEAD", "HEAD")
+    assert said == (2, "", f"error: HEAD is a git revision, and this folder is in no git repository\nhint: {hint}")
+    git(project.root, "init", "-q", "--initial-branch=main")
+    for name in ("HEAD", "main", "HEAD~1:repro.lock"):
+        said = cli("diff", name, "repro.lock")
+        assert said == (
+            2,
+            "",
+            f"error: {name} is no run, and no revision: in this git repository nothing is committed yet\n"
+            f"hint: commit repro.lock first, or {hint}",
+        )
+    git(project.root, "add", "repro.lock")
+    git(project.root, "commit", "-q", "-m", "one")
+    assert cli("diff", "HEAD", "repro.lock").code == 0
+    said = cli("diff", "HEAD~1", "HEAD")
+    assert said == (2, "", f"error: this git repository has no revision HEAD~1\nhint: see `git log`, or {hint}")
+    git(project.root, "clone", "-q", "--depth=1", f"file://{project.root}", str(tmp_path / "shallow"))
+    said = cli("diff", "HEAD~1", "HEAD", root=tmp_path / "shallow")
+    assert said.err == (
+        "error: this git repository has no revision HEAD~1\n"
+        f"hint: this clone has no older commits: fetch them with `git fetch --unshallow`, or {hint}"
+    )

@@ -6,6 +6,7 @@ revision: its repro.lock. All else names a run. MLflow is opened only for one th
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -15,7 +16,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from reprolock.environment.code.archive import files_in
-from reprolock.environment.code.git import blob_at, is_revision
+from reprolock.environment.code.git import UNSHALLOW, blob_at, has_commit, is_revision, is_shallow
 from reprolock.errors import NotReplayable, ReprolockError, UsageError
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.lock_file import parse_lock
@@ -27,7 +28,12 @@ from reprolock.model.spec import Spec
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.recording.find_run import RunFinder
 from reprolock.steps.recording.load import CODE, artifacts_in
+from reprolock.tracker.errors import NoRun
 from reprolock.tracker.protocol import RECORD
+
+_HEAD = re.compile(r"(?:HEAD|@)(?:[~^:]|@\{|$)")
+"""What only git has a name like."""
+_OTHER = "name a lock file or a run"
 
 
 class LockSide(NamedTuple):
@@ -91,7 +97,14 @@ class Sides:
                     hint=f'write "{name}:{LOCK}" for the lock, or more of the run\'s ID',
                 )
             return self._read_lock(name, f"./{LOCK}")
-        return self.run(name)
+        if own is None and (_HEAD.match(name) or colon and inside.endswith(".lock")):
+            raise self._no_revision(name, revision)
+        try:
+            return self.run(name)
+        except NoRun:
+            if has_commit(self.root) is False:
+                raise self._no_revision(name, revision) from None
+            raise
 
     def run(self, name: str) -> RunSide:
         """A run that is in MLflow, or on this disk."""
@@ -101,6 +114,19 @@ class Sides:
         assert found.run_id is not None  # one of the two is there
         fresh = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="reprolock-")))
         return _run_side(self._runs.tracker.download(found.run_id, fresh / "run"))
+
+    def _no_revision(self, name: str, revision: str) -> UsageError:
+        """What git would know by that name is not there."""
+        there = has_commit(self.root)
+        if there is None:
+            return UsageError(f"{name} is a git revision, and this folder is in no git repository", hint=_OTHER)
+        if there:
+            look = f"{UNSHALLOW}, or" if is_shallow(self.root) else "see `git log`, or"
+            return UsageError(f"this git repository has no revision {revision}", hint=f"{look} {_OTHER}")
+        return UsageError(
+            f"{name} is no run, and no revision: in this git repository nothing is committed yet",
+            hint=f"commit {LOCK} first, or {_OTHER}",
+        )
 
     def _read_lock(self, revision: str, path: str) -> LockSide:
         shown = path.removeprefix("./")

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.environment.code.git import blob_at, clone_at, facts, merge_base
+from reprolock.environment.code.git import UNSHALLOW, blob_at, clone_at, facts, is_shallow, merge_base
 from reprolock.errors import CommandFailed, Interrupted, ServiceError, UsageError
 from reprolock.files.atomic_write import own_folder
 from reprolock.files.lock_file import NAME as LOCK
@@ -70,10 +70,8 @@ def report(
     require_fresh(project)
     commit = merge_base(root, base)
     if commit is None:
-        raise UsageError(
-            f"{base} is not a commit that this project's history shares",
-            hint="commit first, fetch it (`git fetch origin main`), or name another",
-        )
+        fetch = UNSHALLOW if is_shallow(root) else "commit first, fetch it (`git fetch origin main`)"
+        raise UsageError(f"{base} is not a commit that this project's history shares", hint=f"{fetch}, or name another")
     spec_then = blob_at(root, commit, f"./{SPEC}")
     if spec_then is None or blob_at(root, commit, f"./{LOCK}") is None:
         raise UsageError(
