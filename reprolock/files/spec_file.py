@@ -20,7 +20,7 @@ _NO_PROJECT = "run `reprolock init`, or name the project's folder with -C"
 
 def read_spec(root: Path) -> Spec:
     """The spec of the project in `root`. UsageError names the file, each line and each key at fault."""
-    return parse_spec(read_text(root / NAME))
+    return parse_spec(read_text(root / NAME), root=root)
 
 
 def read_text(path: Path) -> str:
@@ -37,8 +37,8 @@ def read_text(path: Path) -> str:
         raise UsageError(f"{path.name} cannot be read: {error.strerror}", hint="check the file's permissions") from None
 
 
-def parse_spec(text: str, name: str = NAME) -> Spec:
-    """The spec that `text` declares; `name` is what its errors call it."""
+def parse_spec(text: str, name: str = NAME, root: Path | None = None) -> Spec:
+    """The spec that `text` declares; `name` is what its errors call it, and `root` its folder, where that is known."""
     try:
         tables = tomllib.loads(text)
         check_depth(tables)
@@ -49,7 +49,7 @@ def parse_spec(text: str, name: str = NAME) -> Spec:
     except ValueError as error:  # a number of thousands of digits, too
         raise UsageError(f"{name} is not valid TOML: {_lower(str(error))}", hint=_toml_hint(text)) from None
     try:
-        return Spec.model_validate(tables)
+        return Spec.model_validate(tables, context=root and root.absolute())
     except ValidationError as error:
         from reprolock.files.validation_errors import sentences  # a parser with positions: only once there is a problem
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Strict
@@ -46,17 +48,35 @@ def _no_secret(text: str) -> str:
     return text
 
 
-def _project_path(path: str) -> str:
+def _project_path(given: str, root: PurePath | None) -> str:
+    """The path relative to `root`, the project's folder, where that is known."""
+    path = re.sub(r"\A(?:\./+)+", "", given)
+    if given and path in ("", ".") or root is not None and root == PurePath(posixpath.normpath(path)):
+        raise problem(f'"{given}" is the project\'s whole folder; name files or folders in it')
+    if path.startswith("/") or re.match(r"[A-Za-z]:[\\/]", path):
+        raise problem(
+            f'"{given}" starts with "{path[:1] if path.startswith("/") else path[:2]}"; {_relative(path, root)}'
+        )
+    if "\\" in path:
+        raise problem(f'"{given}" contains "\\"; write "/" between a folder and what is in it')
     try:
         check_path(path)
     except ValueError as error:
-        raise problem(
-            str(error).replace("a path in a lake is relative to its repository", "write it relative to repro.toml")
-        ) from None
-    path = path.removeprefix("./").rstrip("/")
+        raise problem(str(error)) from None
+    path = path.rstrip("/")
     if not path:
         raise problem("an empty path; name a file or folder below repro.toml")
     return path
+
+
+def _relative(path: str, root: PurePath | None) -> str:
+    """What to write in place of an absolute path."""
+    place = PurePath(posixpath.normpath(path))
+    if root is not None and place.is_relative_to(root):
+        return f'write "{place.relative_to(root).as_posix()}", for it is relative to repro.toml'
+    name = re.split(r"[\\/]", path.rstrip("\\/"))[-1]
+    example = f', such as "{name}"' if name and not name.endswith(":") else ""
+    return f"write it relative to repro.toml, below whose folder it has to be{example}"
 
 
 def _settings(table: Mapping[str, Any]) -> dict[str, str]:
@@ -91,6 +111,9 @@ def _identifier(name: str) -> str:
 
 
 Address = Annotated[str, BeforeValidator(lambda v: no_userinfo(v) if isinstance(v, str) else v)]
-ProjectPath = Annotated[str, BeforeValidator(lambda v: _project_path(v) if isinstance(v, str) else v)]
+ProjectPath = Annotated[
+    str, BeforeValidator(lambda v, info: _project_path(v, info.context) if isinstance(v, str) else v)
+]
+"""A path below the project's folder. That folder is the context of the validation, where it is known: it helps to say what to write."""
 Settings = Annotated[dict[str, str], BeforeValidator(_settings, json_schema_input_type=dict[str, Scalar])]
 Identifier = Annotated[str, AfterValidator(_identifier)]
