@@ -11,6 +11,7 @@ read the keyboard, and the terminal itself sends it the Ctrl-C; elsewhere it has
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import shutil
@@ -105,14 +106,39 @@ def find_program(name: str, path: str, cwd: Path) -> Path:
         if program.is_dir() or not os.access(program, os.X_OK):
             hint = f"make it executable (`chmod +x {name}`), or name its interpreter first"
             raise UsageError(f'run.command names "{name}", which is not executable', hint=hint)
-        return program
+        return _fit_script(name, program)
     if found := shutil.which(name, path=path):
-        return Path(found)
+        return _fit_script(name, Path(found))
     if (cwd / name).is_file():
         hint = f'write "./{name}", or name its interpreter first'
     else:
         hint = "add the package that brings it to environment.packages, or write its whole path"
     raise UsageError(f'run.command names "{name}", which is not on the PATH of the run', hint=hint)
+
+
+def _fit_script(name: str, program: Path) -> Path:
+    """The program; UsageError for a script whose first line the system takes for another one than people see."""
+    try:
+        with open(program, "rb") as file:
+            first = file.readline(1024)
+    except OSError:
+        return program  # one that may be executed, and not read
+    plain = first.removeprefix(codecs.BOM_UTF8)
+    if os.name == "nt" or not plain.startswith(b"#!") or b"/env -S" in plain:  # -S passes over what is blank
+        return program
+    hint = "save it with LF line ends; for git write `{name} text eol=lf` into .gitattributes".format(
+        name=name.removeprefix("./")
+    )
+    if plain.endswith(b"\r\n"):
+        raise UsageError(
+            f'run.command names "{name}", whose first line ends in CRLF, which no interpreter is named like', hint=hint
+        )
+    if plain != first:
+        raise UsageError(
+            f'run.command names "{name}", which begins with a byte order mark before its "#!"',
+            hint="save it as UTF-8 without one",
+        )
+    return program
 
 
 def _start(

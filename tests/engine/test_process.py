@@ -225,12 +225,23 @@ def test_a_failure_is_recorded_as_what_it_was(code: str, expected: tuple[object,
             'run.command: "./bare" is not a program: its first line names no interpreter',
             'name the interpreter first, such as command = ["bash", "train.sh"]',
         ),
+        (
+            ["./windows.sh"],
+            'run.command names "./windows.sh", whose first line ends in CRLF, which no interpreter is named like',
+            "save it with LF line ends; for git write `windows.sh text eol=lf` into .gitattributes",
+        ),
+        (
+            ["./marked.sh"],
+            'run.command names "./marked.sh", which begins with a byte order mark before its "#!"',
+            "save it as UTF-8 without one",
+        ),
     ],
 )
 def test_a_program_that_cannot_be_executed(argv: list[str], message: str, hint: str, tmp_path: Path) -> None:
     (tmp_path / "plain.sh").write_text("#!/bin/sh\n")
-    for name, text in (("odd.sh", "#!/no/such/interpreter\n"), ("bare", "echo\n")):
-        (tmp_path / name).write_text(text)
+    scripts = {"odd.sh": "#!/no/such/interpreter\n", "bare": "echo\n", "marked.sh": "\ufeff#!/bin/sh\n"}
+    for name, text in (scripts | {"windows.sh": "#!/usr/bin/env python3\r\nprint(1)\r\n"}).items():
+        (tmp_path / name).write_bytes(text.encode())
         (tmp_path / name).chmod(0o755)
     with pytest.raises(UsageError) as error:
         execute(argv, cwd=tmp_path, environ={"PATH": PATH}, timeout_seconds=None, clock=lambda: datetime.now(UTC))
