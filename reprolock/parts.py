@@ -20,9 +20,19 @@ def missing(part: Part, package: str, asked: str) -> MachineError:
     return MachineError(f"{asked} needs {package}, which is not installed beside reprolock", hint=install_hint(part))
 
 
+def missing_other(requirement: str, asked: str) -> MachineError:
+    """The error (exit 8) that `asked` needs a package which is in no part of ours, such as the driver of a database."""
+    package = requirement.partition("[")[0]
+    return MachineError(f"{asked} needs {package}, which is not installed beside reprolock", hint=_install(requirement))
+
+
 def install_hint(part: Part) -> str:
     """The command that brings a part."""
-    return f'run `pip install "reprolock[{part}]"`, or with uv `uv pip install "reprolock[{part}]"`'
+    return _install(f"reprolock[{part}]")
+
+
+def _install(requirement: str) -> str:
+    return f'run `pip install "{requirement}"`, or with uv `uv pip install "{requirement}"`'
 
 
 @contextmanager

@@ -12,9 +12,21 @@ from pathlib import Path
 from reprolock.errors import MachineError, NotReplayable, PinError, ServiceError, UsageError
 from reprolock.files.trusted import origin
 from reprolock.model.secrecy import redacted
+from reprolock.parts import missing_other
 from reprolock.tracker.tracking_uri import Place, without_userinfo
 
 _OFFLINE = "`reprolock run --offline` records on disk and `reprolock sync` sends it later"
+
+
+_BRINGING = {
+    "psycopg": "psycopg[binary]",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+    "databricks": "databricks-sdk",
+    "google": "google-cloud-storage",
+    "azure": "azure-storage-blob",
+}
+"""Modules, by their first name, that a package of another name brings."""
 
 
 class Unreachable(ServiceError):
@@ -74,6 +86,28 @@ def failed(place: Place, what: str, reason: str) -> ServiceError:
         f"MLflow at {place} could not {what}: {first or 'it gave no reason'}",
         hint="look at the server's log and try again",
     )
+
+
+def unknown_address(place: Place) -> UsageError:
+    """MLflow has no store for an address of this kind."""
+    return UsageError(
+        f"{place} is no address that MLflow knows",
+        hint='write "sqlite:///mlflow.db", or the address of an MLflow server',
+    )
+
+
+def no_databricks(place: Place) -> ServiceError:
+    """Nothing says which workspace of Databricks is meant, or with what it is to be opened."""
+    return ServiceError(
+        f"no credentials for MLflow at {place} are here",
+        hint='set DATABRICKS_HOST and DATABRICKS_TOKEN, or name a profile of ~/.databrickscfg: "databricks://PROFILE"',
+    )
+
+
+def driver_missing(place: Place, module: str) -> MachineError:
+    """A module that this kind of database, or of artifacts, is spoken to with."""
+    name = module.partition(".")[0]
+    return missing_other(_BRINGING.get(name, name), f"MLflow at {place}")
 
 
 def experiment_deleted(place: Place, name: str, experiment_id: str) -> UsageError:

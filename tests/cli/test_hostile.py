@@ -159,8 +159,8 @@ ADDRESSES = {
     "http://ann:s3cret-pw/x@127.0.0.1:1": 2,
     "http://127.0.0.1:1/?password=s3cret-pw": 5,
     "ann:s3cret-pw@127.0.0.1:1": 5,
-    "postgresql://ann:s3cret-pw@127.0.0.1:1/x": 5,
-    "mysql+pymysql://ann:s3cret-pw@127.0.0.1:1/x": 5,
+    "postgresql://ann:s3cret-pw@127.0.0.1:1/x": 8,
+    "mysql+pymysql://ann:s3cret-pw@127.0.0.1:1/x": 8,
     "sqlite:///\0": 2,
     "file:ann:s3cret-pw@host": 2,
 }

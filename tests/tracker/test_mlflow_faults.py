@@ -281,11 +281,44 @@ def test_a_locked_file(record: Record, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_unknown_kinds_of_mlflow(record: Record, tmp_path: Path) -> None:
-    message, _, code = problem_of(tracker_at("nonsense://x", tmp_path), record)
-    start = f"MLflow at nonsense://x ({DECLARED}) could not open its database: Model registry functionality is unavailable; "
-    assert (message[: len(start)], code) == (start, 5)
-    message, _, code = problem_of(tracker_at("postgresql://ann:pw-Zq81xx@127.0.0.1:1/x", tmp_path), record)
-    assert (message, code) == (
-        f"MLflow at postgresql://127.0.0.1:1/x ({DECLARED}) could not open its database: No module named 'psycopg'",
+    assert problem_of(tracker_at("nonsense://x", tmp_path), record) == (
+        f"nonsense://x ({DECLARED}) is no address that MLflow knows",
+        'write "sqlite:///mlflow.db", or the address of an MLflow server',
+        2,
+    )
+
+
+def test_databricks_without_credentials(record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("DATABRICKS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
+    assert problem_of(tracker_at("databricks", tmp_path), record) == (
+        f"no credentials for MLflow at databricks ({DECLARED}) are here",
+        'set DATABRICKS_HOST and DATABRICKS_TOKEN, or name a profile of ~/.databrickscfg: "databricks://PROFILE"',
         5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "module", "package", "requirement"),
+    [
+        ("postgresql+psycopg://ann:pw-Zq81xx@127.0.0.1:1/x", "psycopg", "psycopg", "psycopg[binary]"),
+        ("postgresql+psycopg2://ann:pw-Zq81xx@127.0.0.1:1/x", "psycopg2", "psycopg2-binary", "psycopg2-binary"),
+        ("mysql+pymysql://ann:pw-Zq81xx@127.0.0.1:1/x", "pymysql", "pymysql", "pymysql"),
+        ("mysql://ann:pw-Zq81xx@127.0.0.1:1/x", "MySQLdb", "mysqlclient", "mysqlclient"),
+        ("databricks", "databricks", "databricks-sdk", "databricks-sdk"),
+    ],
+)
+def test_a_database_whose_driver_is_not_installed(
+    address: str, module: str, package: str, requirement: str,
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    for name in [name for name in sys.modules if name.partition(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)  # as where it is not installed
+    shown = address.replace("ann:pw-Zq81xx@", "")
+    assert problem_of(tracker_at(address, tmp_path), record) == (
+        f"MLflow at {shown} ({DECLARED}) needs {package}, which is not installed beside reprolock",
+        f'run `pip install "{requirement}"`, or with uv `uv pip install "{requirement}"`',
+        8,
     )

@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
@@ -254,7 +255,10 @@ class ClientStore:
         except SQLAlchemyError as error:
             raise self._database_problem(str(error)) or errors.failed(self._place, what, type(error).__name__) from None
         except ImportError as error:
-            raise errors.failed(self._place, what, str(error)) from None
+            name = "psycopg" if "no pq wrapper" in str(error) else error.name  # it is there, and its library is not
+            raise (
+                errors.driver_missing(self._place, name) if name else errors.failed(self._place, what, str(error))
+            ) from None
         except ReprolockError:
             raise
         except Exception as error:  # each store of artifacts, and each database, has errors of its own
@@ -271,6 +275,11 @@ class ClientStore:
         status = error.get_http_status_code()  # type: ignore[no-untyped-call]  # MLflow gives it no types
         if status in (401, 403):
             return errors.refused(self._place, status)
+        if "unsupported URI" in text:
+            return errors.unknown_address(self._place)
+        if "Databricks credential configuration failed" in text:
+            there = find_spec("databricks") is not None
+            return errors.no_databricks(self._place) if there else errors.driver_missing(self._place, "databricks")
         if text.startswith("API request to") and "exception" in text:
             return errors.no_answer(self._place, self._tries)
         problem = errors.failed(self._place, what, text)
