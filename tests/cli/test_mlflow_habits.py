@@ -114,3 +114,35 @@ def test_what_autologging_begins_and_ends_belongs_to_the_run(project: Project, c
     children = {child.params.get("C"): child for child in record.children}
     assert children["0.5"].metrics["training_accuracy_score"] == 1.0
     assert {child.status for child in record.children} == {"FINISHED"}
+
+
+def test_a_metric_that_went_to_another_mlflow_is_missed_by_name_of_the_call(project: Project, cli) -> None:
+    project.script("""
+        import mlflow
+        # mlflow.set_tracking_uri("http://commented.example.com")
+        mlflow.set_tracking_uri("sqlite:///own.db")
+        mlflow.set_experiment("own")
+        with mlflow.start_run():
+            mlflow.log_metric("loss", 0.5)
+    """)
+    project.add('\n[metrics]\nloss = "exact"\n')
+    assert cli("lock").code == 0
+    said = cli("run")
+    record = project.record
+    assert (said.code, record.status, record.metrics) == (1, "FAILED", {})
+    why = "train.py:4 calls mlflow.set_tracking_uri, and what is logged after that is no part of this run"
+    assert record.ending.reason == (
+        f"exit code 0, but it did not log the declared metric loss: MLflow's run {record.run_id[:8]} "
+        f"in {project.database} has no metric; {why}"
+    )
+    project.edit('\n[metrics]\nloss = "exact"\n', "")
+    said = cli("run")
+    assert (said.code, said.err.count(f"warning: {why}\n")) == (0, 1)
+
+    project.script("""
+        import os, mlflow
+        mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+        mlflow.start_run()
+    """)
+    said = cli("run")
+    assert (said.code, "set_tracking_uri" in said.err) == (0, False)

@@ -43,7 +43,7 @@ from reprolock.steps.running.leftovers import list_leftovers, times
 from reprolock.steps.running.lineage import judge, kept_events, observe
 from reprolock.steps.running.materialise_for_run import count_unverified
 from reprolock.steps.running.metrics import gather_metrics, judge_metrics
-from reprolock.steps.running.mlflow_compat import check_mlflow, for_command, sets_other_experiment
+from reprolock.steps.running.mlflow_compat import check_mlflow, for_command, sets_other_address, sets_other_experiment
 from reprolock.steps.running.opening import (
     artifact_digests,
     begin,
@@ -178,7 +178,10 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
         place = attempt.place.shown
         metrics = gather_metrics(metrics, children)
         wanted = () if workspace.mode == "interactive" else context.spec.metrics
-        ending = judge_metrics(outcome.ending, wanted, metrics, workspace.run_id, place, children)
+        elsewhere = None if metrics and metrics.keys() >= set(wanted) else _logs_elsewhere(attempt)
+        ending = judge_metrics(outcome.ending, wanted, metrics, workspace.run_id, place, children, elsewhere)
+        if elsewhere and ending is outcome.ending:
+            watcher.warn(elsewhere)
         outcome = outcome._replace(ending=ending)
     record = closing_record(
         record, outcome.ending, measured.outputs, lineage, metrics or {}, count_unverified(workspace.folder)
@@ -195,6 +198,11 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     incomplete = incomplete or witnessed.problem
     result = RunResult(record, sent, attempt.place.shown, signer=witnessed.signer, incomplete=incomplete)
     return Performed(result, python, workspace.environ, measured.unmeasured)
+
+
+def _logs_elsewhere(attempt: Attempt) -> str | None:
+    materials = attempt.ready.materials
+    return sets_other_address(materials.snapshot, materials.code_root, attempt.place)
 
 
 def _leftovers(attempt: Attempt, workspace: Workspace, placed: Mapping[str, float]) -> tuple[LeftoverRecord, ...]:

@@ -20,10 +20,12 @@ def judge_metrics(
     run_id: str,
     where: str,
     children: Sequence[ChildRecord] = (),
+    elsewhere: str | None = None,
 ) -> Ending:
     """The ending, FAILED where the command itself ended well and a declared metric is missing.
 
     `logged` is what MLflow has of the run at the address `where`, and of the `children` that its command started.
+    `elsewhere` is a sentence on a script that logs to another MLflow.
     """
     missing = [name for name in declared if name not in logged]
     if ending.status != "FINISHED" or not missing:
@@ -32,4 +34,6 @@ def judge_metrics(
     has = f"has {', '.join(sorted(logged))}" if logged else "has no metric"
     others = f", with {', '.join(child.name or child.run_id[:8] for child in children)}," if children else ""
     reason = f"exit code 0, but it did not log {what}: MLflow's run {run_id[:8]} in {where}{others} {has}"
+    if elsewhere:
+        reason += f"; {elsewhere}"
     return ending._replace(status="FAILED", reason=reason)

@@ -17,6 +17,9 @@ from reprolock.tracker.stores.sqlite_check import revision
 from reprolock.tracker.tracking_uri import Place, for_sqlalchemy
 
 _SET_EXPERIMENT = re.compile(r"(?<!def )\bset_experiment\(\s*(?:experiment_name\s*=\s*)?")
+_SET_ADDRESS = re.compile(
+    r"""(?<!def )\b(?:set_tracking_uri\(\s*(?:uri\s*=\s*)?|environ\[\\?["']MLFLOW_TRACKING_URI\\?["']\]\s*=\s*)"""
+)
 _LITERAL = re.compile(r"(\\?[\"'])(.*?)\1\s*[,)]")
 _VARIABLE = re.compile(r"([A-Za-z_]\w*)\s*[,)]")
 _SCRIPTS = (".py", ".ipynb")
@@ -87,19 +90,40 @@ def sets_other_experiment(code: Snapshot, root: Path, experiment: str) -> bool:
     )
 
 
+def sets_other_address(code: Snapshot, root: Path, place: Place) -> str | None:
+    """A sentence on the first script or notebook that takes MLflow away from `place`; None where none is seen to."""
+    for file in code.files:
+        for text, call in _calls(_SET_ADDRESS, root / file.path) if file.path.endswith(_SCRIPTS) else ():
+            argument = re.match(r"(\\?[\"'])(.*?)\1|[^\n]*", text[call.end() :])
+            assert argument is not None  # it matches nothing, too
+            if argument[2] == place.uri or "MLFLOW_TRACKING_URI" in argument[0]:
+                continue
+            where = "" if file.path.endswith(".ipynb") else f":{text.count(chr(10), 0, call.start()) + 1}"
+            what = "calls mlflow.set_tracking_uri" if "(" in call[0] else "sets MLFLOW_TRACKING_URI"
+            return f"{file.path}{where} {what}, and what is logged after that is no part of this run"
+    return None
+
+
 def _named(file: Path) -> Iterator[str | None]:
     """The name in each call of `set_experiment`; None for one that is not written there."""
-    try:
-        text = file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return
-    for call in _SET_EXPERIMENT.finditer(text):
+    for text, call in _calls(_SET_EXPERIMENT, file):
         if literal := _LITERAL.match(text, call.end()):
             yield literal[2]
             continue
         variable = _VARIABLE.match(text, call.end())
         found = re.search(rf"^\s*{variable[1]}\s*=\s*([\"'])(.*?)\1", text, re.MULTILINE) if variable else None
         yield found[2] if found else None
+
+
+def _calls(pattern: re.Pattern[str], file: Path) -> Iterator[tuple[str, re.Match[str]]]:
+    """The file's text, with each match in it that is in no comment."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    for call in pattern.finditer(text):
+        if "#" not in text[text.rfind("\n", 0, call.start()) + 1 : call.start()]:
+            yield text, call
 
 
 def _sqlalchemy(built: Environment | None) -> str:
