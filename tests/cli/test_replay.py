@@ -204,7 +204,7 @@ def test_a_downloaded_folder(
         f"REPRODUCED   2 of 2 compared   {TURN}   by a record that no MLflow here confirms"
     ]
     assert lines_of(said.err, "warning") == [
-        f'warning: the recorded run does not name its replay: no run "{made.record.run_id}" in MLflow at sqlite:///{tmp_path}/other.db (--tracking-uri)'
+        f'warning: MLflow will not show this replay on the page of the recorded run: no run "{made.record.run_id}" in MLflow at sqlite:///{tmp_path}/other.db (--tracking-uri)'
     ]
 
 

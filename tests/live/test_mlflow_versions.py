@@ -104,7 +104,7 @@ def test_runs_and_what_becomes_of_a_deleted_one(
     said = cli("replay", record.run_id)
     assert said.code == 0, said.err
     assert lines_of(said.err, "warning") == [
-        f"warning: the recorded run does not name its replay: run {short} is deleted in MLflow at {place}"
+        f"warning: MLflow will not show this replay on the page of the recorded run: run {short} is deleted in MLflow at {place}"
     ]
     assert "first" not in {
         row["name"] for row in json.loads(cli("impact", "lakefs://example-repo/main/train/", "--json").out)["runs"]

@@ -280,4 +280,4 @@ def _link(tracker: Tracker, recorded: Record, replayed: Record, verdict: Verdict
     try:
         tracker.tag(tracker.find(recorded.run_id), {f"reprolock.replay.{replayed.run_id}": kind})
     except ReprolockError as error:
-        watcher.warn(f"the recorded run does not name its replay: {error.message}")
+        watcher.warn(f"MLflow will not show this replay on the page of the recorded run: {error.message}")
