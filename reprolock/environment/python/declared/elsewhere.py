@@ -15,6 +15,13 @@ _SETUP = ("setup.cfg", "setup.py")
 _FILES = ("Pipfile", "environment.yml", "environment.yaml", "requirements.txt", "requirements.in")
 
 
+_IN_POETRY = "dependencies are in [tool.poetry.dependencies], which is Poetry's own format"
+_FROM_POETRY = (
+    "run `poetry export -f requirements.txt -o requirements.txt` (plugin poetry-plugin-export) and declare "
+    f'requirements = "requirements.txt", or {_WRITE}, which Poetry 2 reads, too'
+)
+
+
 def mapping(value: Any) -> Mapping[str, Any]:
     """A table as it is; an empty one for what is none."""
     return value if isinstance(value, Mapping) else {}
@@ -39,11 +46,7 @@ def no_project(tables: Mapping[str, Any], folder: Path) -> UsageError:
     """A file without `[project]`: where its dependencies stand, and what to do."""
     tool = mapping(tables.get("tool"))
     if "poetry" in tool:
-        where = "its dependencies are in [tool.poetry.dependencies], which is Poetry's own format"
-        hint = (
-            "run `poetry export -f requirements.txt -o requirements.txt` (plugin poetry-plugin-export) and declare "
-            f'requirements = "requirements.txt", or {_WRITE}, which Poetry 2 reads, too'
-        )
+        where, hint = f"its {_IN_POETRY}", _FROM_POETRY
     elif "flit" in tool or "dependencies" in mapping(tool.get("pdm")):
         where, hint = f"its dependencies are in [tool.{'flit' if 'flit' in tool else 'pdm'}]", _WRITE
     elif found := _file_in(folder, (*_SETUP, *_FILES)):
@@ -52,6 +55,26 @@ def no_project(tables: Mapping[str, Any], folder: Path) -> UsageError:
         only = "only [build-system]" if set(tables) == {"build-system"} else "no dependencies"
         where, hint = f"it has {only}", f'{_WRITE}, or declare packages = ["…"] in repro.toml'
     return UsageError(f"{NAME} has no [project] table: {where}", hint=hint)
+
+
+def check_poetry(tables: Mapping[str, Any]) -> None:
+    """UsageError where `[project]` says nothing of dependencies and Poetry's table has some: Poetry then takes those."""
+    known = mapping(mapping(mapping(tables.get("tool")).get("poetry")).get("dependencies"))
+    if "dependencies" not in mapping(tables.get("project")) and known.keys() - {"python"}:
+        raise UsageError(f"{NAME}: [project] has no dependencies: the {_IN_POETRY}", hint=_FROM_POETRY)
+
+
+def nothing_asked(tables: Mapping[str, Any]) -> str:
+    """A remark that the file asks for no package, with what it has beside."""
+    hatch = mapping(mapping(mapping(tables.get("tool")).get("hatch")).get("envs"))
+    names = {
+        "group": mapping(tables.get("dependency-groups")),
+        "extra": mapping(mapping(tables.get("project")).get("optional-dependencies")),
+        "Hatch environment": [name for name, env in hatch.items() if mapping(env).get("dependencies")],
+    }
+    found = [f"{kind} {name}" for kind, known in names.items() for name in sorted(known)]
+    told = f"; it has the {', the '.join(found)}" if found else ""
+    return f"{NAME}: what is declared of it asks for no package, and none is locked{told}"
 
 
 def no_group(tables: Mapping[str, Any], group: str, known: Mapping[str, Any]) -> UsageError:

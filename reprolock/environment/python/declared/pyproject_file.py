@@ -12,10 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from packaging.dependency_groups import resolve_dependency_groups
+from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from reprolock.environment.python.declared.elsewhere import NAME, dynamic, mapping, missing_file, no_group, no_project
+from reprolock.environment.python.declared.elsewhere import (
+    NAME,
+    check_poetry,
+    dynamic,
+    mapping,
+    missing_file,
+    no_group,
+    no_project,
+)
 from reprolock.environment.python.declared.pyproject_types import load_pyproject
 from reprolock.environment.python.declared.requirement_line import Kind, Line
 from reprolock.errors import UsageError
@@ -56,6 +65,8 @@ def read_pyproject(declared: str, groups: Sequence[str], root: Path) -> Iterator
         project = {}
     if "dependencies" in project.get("dynamic", ()):
         raise dynamic(tables)
+    if not groups:
+        check_poetry(tables)
     uv = mapping(mapping(tables.get("tool")).get("uv"))
     sources: dict[str, Any] = {canonicalize_name(name): source for name, source in mapping(uv.get("sources")).items()}
     for line in _packages(project, [extra for extra in extras if extra], tables, groups):
@@ -78,31 +89,42 @@ def read_tables(folder: Path, shown: str) -> dict[str, Any]:
 def _packages(
     project: Mapping[str, Any], extras: list[str], tables: Mapping[str, Any], groups: Sequence[str]
 ) -> Iterator[Line]:
+    """A requirement of the project itself stands for its own extras, and never for what an index has by that name."""
     own = canonicalize_name(project.get("name", ""))
+    asked = [(extra, "") for extra in extras]
     for index, text in enumerate(project.get("dependencies", ())):
-        yield Line(f"{NAME}: project.dependencies[{index}]", str(text))
+        if (own_extras := _own_extras(own, str(text), "")) is not None:
+            asked += own_extras
+        else:
+            yield Line(f"{NAME}: project.dependencies[{index}]", str(text))
     known = {canonicalize_name(name): items for name, items in project.get("optional-dependencies", {}).items()}
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for group in groups:
         for text in _group(tables, group):
-            if (own_extras := _own_extras(own, text)) is not None:
-                extras += own_extras
+            if (own_extras := _own_extras(own, text, "")) is not None:
+                asked += own_extras
             else:
                 yield Line(f"{NAME}: dependency-groups.{group}", text)
-    while extras:
-        extra = canonicalize_name(extras.pop())
-        if extra in seen:
+    while asked:
+        name, marker = asked.pop()
+        extra = canonicalize_name(name)
+        if (extra, marker) in seen:
             continue
-        seen.add(extra)
+        seen.add((extra, marker))
+        if extra not in known and "optional-dependencies" in project.get("dynamic", ()):
+            raise UsageError(
+                f"{NAME}: project.optional-dependencies is dynamic, and a lock needs it written down",
+                hint=f'write the extra "{extra}" into [project.optional-dependencies], or name a requirements file',
+            )
         if extra not in known:
             raise UsageError(
                 f'{NAME} has no extra "{extra}"', hint=f"it has {', '.join(sorted(known))}" if known else "it has none"
             )
         for index, text in enumerate(known[extra]):
-            if (own_extras := _own_extras(own, str(text))) is not None:
-                extras += own_extras  # proj[all] = ["proj[train]"]
+            if (own_extras := _own_extras(own, str(text), marker)) is not None:
+                asked += own_extras  # proj[all] = ["proj[train]"]
             else:
-                yield Line(f"{NAME}: project.optional-dependencies.{extra}[{index}]", str(text))
+                yield Line(f"{NAME}: project.optional-dependencies.{extra}[{index}]", _where(str(text), marker))
 
 
 def _group(tables: Mapping[str, Any], group: str) -> tuple[str, ...]:
@@ -121,13 +143,29 @@ def _group(tables: Mapping[str, Any], group: str) -> tuple[str, ...]:
         raise UsageError(f"{NAME}: dependency-groups.{group}: {found}", hint="check the group") from None
 
 
-def _own_extras(own: str, text: str) -> list[str] | None:
-    """The extras of the project itself that a requirement asks for; None for another package."""
+def _own_extras(own: str, text: str, marker: str) -> list[tuple[str, str]] | None:
+    """The extras of the project itself that a requirement asks for, each with the marker where it is asked for; None for
+    another package."""
+    try:
+        requirement = Requirement(_where(text, marker))
+    except InvalidRequirement:
+        return None
+    if not own or canonicalize_name(requirement.name) != own:
+        return None
+    return [(extra, str(requirement.marker or "")) for extra in sorted(requirement.extras)]
+
+
+def _where(text: str, marker: str) -> str:
+    """A requirement that also has a marker."""
+    if not marker:
+        return text
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
-        return None
-    return sorted(requirement.extras) if own and canonicalize_name(requirement.name) == own else None
+        return text  # refused by its line
+    both = f"({requirement.marker}) and ({marker})" if requirement.marker else marker
+    requirement.marker = Marker(both)
+    return str(requirement)
 
 
 def _from_source(line: Line, sources: Mapping[str, Any]) -> Iterator[Line]:

@@ -21,6 +21,10 @@ _ARCHIVE = 'name an archive of one commit, as "NAME @ https://HOST/OWNER/REPOSIT
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"']*", re.IGNORECASE)
 _PATH = re.compile(r"(\.{0,2}/|\.\.?$|file:|[A-Za-z]:\\)")
 _WHEEL = re.compile(r"(?:.* @ )?(?:file:(?://)?)?(?P<path>.*\.whl)(?:[?#].*)?", re.IGNORECASE)
+_SINGLE = re.compile(r"([\w.-]+)\s*=\s*([\w.*+!]+)(?:=\w+)?")
+"""As conda writes it: NAME=VERSION=BUILD."""
+_OF_CONDA = re.compile(r"^file:.*(?:/croot/|/conda|feedstock_root/|/work$)")
+"""`pip freeze` gives the folders of conda's own builds."""
 _EXPORTED = "and declare requirements = "
 _FORMATS = {
     "pyproject.toml": ("a project's own settings", 'declare pyproject = "." in place of requirements'),
@@ -100,10 +104,14 @@ def _problem(text: str) -> str | None:
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:
+        if match := _SINGLE.fullmatch(text):
+            return f'"{text}" is not a requirement; pip and uv write "{match[1]}=={match[2]}"'
         return _wheel_problem(text) or f'"{text}" is not a requirement: {_first_line(str(error))}'
     url = requirement.url or ""
     if url.startswith(_REPOSITORY):
         return f"{requirement.name} comes from a repository, and {_NO_HASH}; {_ARCHIVE}"
+    if _OF_CONDA.search(url):
+        return f"{requirement.name} is the folder that conda built it in; `pip list --format=freeze` says which version that is"
     if url.startswith("file:") or (url and "://" not in url):
         return _wheel_problem(text) or (
             f"{requirement.name} is a path on this machine, which no other machine has; publish it and name it by version"

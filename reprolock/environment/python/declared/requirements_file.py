@@ -56,23 +56,23 @@ def read_requirements_file(
         if not text.startswith("-"):
             yield _requirement(place, text, kind, name)
             continue
-        option, value = _split_option(text)
-        if option in _NESTED and re.match(r"(https?|ftp):", value):
-            yield Refused(
-                place,
-                f"{shown(value)} may be another file each time that it is read, and a lock repeats what is in the project",
-                f"save it beside {name} and name it there",
-            )
-        elif option in _NESTED:
-            nested = path.parent / value.removeprefix("file://")
-            inner = _NESTED[option] or kind
-            yield from read_requirements_file(
-                nested, root, environ, kind="-c" if inner == "-c" else "", above=(*above, path.resolve())
-            )
-        elif option in _INDEX:
-            yield IndexOption(place, _LONG_NAMES.get(option, option), _relative(value, option, path.parent))
-        elif option not in _WITHOUT_EFFECT:
-            yield option_refusal(place, option, value, name)
+        for option, value in _split_options(text):
+            if option in _NESTED and re.match(r"(https?|ftp):", value):
+                yield Refused(
+                    place,
+                    f"{shown(value)} may be another file each time that it is read, and a lock repeats what is in the project",
+                    f"save it beside {name} and name it there",
+                )
+            elif option in _NESTED:
+                nested = path.parent / value.removeprefix("file://")
+                inner = _NESTED[option] or kind
+                yield from read_requirements_file(
+                    nested, root, environ, kind="-c" if inner == "-c" else "", above=(*above, path.resolve())
+                )
+            elif option in _INDEX:
+                yield IndexOption(place, _LONG_NAMES.get(option, option), _relative(value, option, path.parent))
+            elif option not in _WITHOUT_EFFECT:
+                yield option_refusal(place, option, value, name)
 
 
 def _expand(text: str, environ: Mapping[str, str], place: str) -> str:
@@ -107,17 +107,24 @@ def _requirement(place: str, text: str, kind: Kind, name: str) -> Line | Refused
     return Line(place, rest, kind, hashes)
 
 
-def _split_option(text: str) -> tuple[str, str]:
-    """`-rbase.txt`, `-r "base file.txt"`, `--requirement=base.txt` as an option and its value without quotes."""
-    match = re.match(r"(--[a-z-]+)(?:=|\s+|$)|(-[A-Za-z])\s*", text)
-    if match is None:
-        return text.split()[0], ""
-    value = text[match.end() :].strip()
+def _split_options(text: str) -> list[tuple[str, str]]:
+    """`-rbase.txt`, `-r "base file.txt"`, `--requirement=base.txt` as an option and its value without quotes; a line may have
+    several, such as `--no-index --find-links wheels`."""
     try:
-        words = shlex.split(value)
-    except ValueError:
-        words = [value]
-    return match[1] or match[2], " ".join(words)
+        words = shlex.split(text)
+    except ValueError:  # a quote that is not closed
+        words = text.split()
+    found: list[tuple[str, list[str]]] = []
+    for word in words:
+        match = re.fullmatch(r"(--[a-z-]+)(?:=(.*))?|(-[A-Za-z])(.*)", word, re.DOTALL)
+        if match is not None:
+            value = match[2] if match[1] else match[4]
+            found.append((match[1] or match[3], [value] if value else []))
+        elif found:
+            found[-1][1].append(word)
+        else:
+            found.append((word, []))
+    return [(option, " ".join(values)) for option, values in found]
 
 
 def _relative(value: str, option: str, folder: Path) -> str:

@@ -25,6 +25,8 @@ from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock, Pylock
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from reprolock.environment.python.declared.elsewhere import nothing_asked
+from reprolock.environment.python.declared.pyproject_file import folder_of, read_tables
 from reprolock.environment.python.declared.requirement_line import Kind
 from reprolock.environment.python.declared.requirements import Declaration, read_declared, with_other_hashes
 from reprolock.environment.python.indexes import Indexes, read_indexes
@@ -97,6 +99,8 @@ def resolve(
     tell = remark or (lambda sentence: None)
     for sentence in uv.indexes.remarks:
         tell(sentence)
+    if spec.pyproject is not None and not declaration.requirements:
+        tell(nothing_asked(read_tables(root / folder_of(spec.pyproject), folder_of(spec.pyproject))))
     with tempfile.TemporaryDirectory(prefix="reprolock-") as temporary:
         resolver = _Resolver(uv, Path(temporary), question)
         packages = resolver.packages(declaration, kept, tell)

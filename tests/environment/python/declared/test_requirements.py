@@ -77,6 +77,12 @@ def test_a_pyproject_with_the_extras_that_are_named(tmp_path: Path) -> None:
             "click=>8",
             '"click=>8" is not a requirement: expected semicolon (after name with no version specifier) or end',
         ),
+        ("six=1.16", '"six=1.16" is not a requirement; pip and uv write "six==1.16"'),
+        ("six=1.16=py311_0", '"six=1.16=py311_0" is not a requirement; pip and uv write "six==1.16"'),
+        (
+            "x @ file:///croot/x_1682520/work",
+            "x is the folder that conda built it in; `pip list --format=freeze` says which version that is",
+        ),
         ("git+https://example.com/x.git", f'"git+https://example.com/x.git" is a repository, and {GIT}'),
         ("x @ git+https://example.com/x.git@main", f"x comes from a repository, and {GIT}"),
         (
@@ -410,6 +416,13 @@ def test_options_that_name_an_index_are_kept_apart(tmp_path: Path) -> None:
         IndexOption("r.in:4", "--trusted-host", "c.example"),
         IndexOption("r.in:6", "--no-index", ""),
     )
+    write(tmp_path, {"r.in": "--no-index --find-links 'my wheels' -ihttps://x --trusted-host c.example\nsix\n"})
+    assert read_declared(EnvironmentSpec(requirements="r.in"), tmp_path).index_options == (
+        IndexOption("r.in:1", "--no-index", ""),
+        IndexOption("r.in:1", "--find-links", str(tmp_path / "my wheels")),
+        IndexOption("r.in:1", "--index-url", "https://x"),
+        IndexOption("r.in:1", "--trusted-host", "c.example"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -525,6 +538,47 @@ def test_a_pyproject_without_a_project_says_where_its_dependencies_are(
         read_declared(EnvironmentSpec(pyproject="."), tmp_path)
     assert str(caught.value) == f"pyproject.toml has no [project] table: {message}"
     assert (caught.value.hint, caught.value.exit_code) == (hint, 2)
+
+
+def test_a_project_table_without_what_poetry_keeps_in_its_own(tmp_path: Path) -> None:
+    """Poetry 2 takes its own table then: to lock nothing would be another environment."""
+    poetry = '[tool.poetry.dependencies]\npython = "^3.11"\n'
+    write(tmp_path, {"pyproject.toml": f'[project]\nname = "p"\n{poetry}six = "^1"\n'})
+    with pytest.raises(UsageError) as caught:
+        read_declared(EnvironmentSpec(pyproject="."), tmp_path)
+    assert str(caught.value) == (
+        "pyproject.toml: [project] has no dependencies: the dependencies are in [tool.poetry.dependencies], which is "
+        "Poetry's own format"
+    )
+    assert caught.value.hint and caught.value.hint.startswith("run `poetry export -f requirements.txt")
+    write(
+        tmp_path,
+        {"pyproject.toml": f'[project]\nname = "p"\ndependencies = ["six"]\n{poetry}six = {{ source = "x" }}\n'},
+    )
+    assert read_declared(EnvironmentSpec(pyproject="."), tmp_path).lines == ("six",)
+
+
+def test_a_project_that_asks_for_itself_asks_for_its_own_extras(tmp_path: Path) -> None:
+    """What an index has by the project's name is another package; where an extra is asked for is a part of the question."""
+    text = (
+        '[project]\nname = "My_Project"\ndependencies = ["my-project[a]", "attrs"]\n[project.optional-dependencies]\n'
+    )
+    text += 'a = ["my.project[b]; sys_platform == \'win32\'"]\nb = ["six; python_version < \'3.12\'", "click"]\n'
+    write(tmp_path, {"pyproject.toml": text})
+    assert read_declared(EnvironmentSpec(pyproject="."), tmp_path).lines == (
+        "attrs",
+        'six; python_version < "3.12" and sys_platform == "win32"',
+        'click; sys_platform == "win32"',
+    )
+
+
+def test_extras_that_are_dynamic(tmp_path: Path) -> None:
+    write(tmp_path, {"pyproject.toml": '[project]\nname = "p"\ndynamic = ["optional-dependencies"]\n'})
+    with pytest.raises(UsageError) as caught:
+        read_declared(EnvironmentSpec(pyproject=".[dev]"), tmp_path)
+    assert str(caught.value) == (
+        "pyproject.toml: project.optional-dependencies is dynamic, and a lock needs it written down"
+    )
 
 
 def test_dynamic_dependencies_that_setuptools_reads_from_a_file(tmp_path: Path) -> None:
