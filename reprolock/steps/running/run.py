@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from reprolock.environment.code.lfs import lfs_pointers
 from reprolock.errors import UsageError
 from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
@@ -115,6 +116,11 @@ def run(
         )
         for sentence in unnamed_datasets(ready.context.spec, ready.materials.snapshot, root):
             watcher.warn(sentence)
+        if pointers := list(lfs_pointers(ready.materials.snapshot, root)):
+            others = f" and {len(pointers) - 1} more" if pointers[1:] else ""
+            watcher.warn(
+                f"{pointers[0]}{others}: git-lfs's pointer stands there, not the file; `git lfs pull` fetches it"
+            )
         stack.enter_context(ready.materials.interpreter.in_use())
         tracker = stack.enter_context(closing(_tracker(place, ready, machine, offline=options.offline)))
         reporter = Reporter(root, tracker, online=not options.offline, warn=watcher.warn)

@@ -13,6 +13,7 @@ from calls import calls_of
 
 from reprolock.environment.code.code_file import stays_inside
 from reprolock.environment.code.git import blob_at, clone_at
+from reprolock.environment.code.lfs import lfs_pointers
 from reprolock.environment.code.snapshot import BY_GIT, BY_NAME, BY_WALK, Snapshot, place, snapshot
 from reprolock.errors import MachineError, UsageError
 from reprolock.files.secrets import Scanner
@@ -189,6 +190,12 @@ def test_a_file_that_git_lfs_fetched_is_no_change(project: Path) -> None:
     assert not snapshot(project, None).state.dirty
     (project / "model.bin").write_bytes(data + b"!")
     assert snapshot(project, None).state.dirty
+
+
+def test_files_that_git_lfs_did_not_fetch_are_found(project: Path) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'1' * 64}\nsize 5\n"
+    write(project, {"model.bin": pointer, "notes.txt": f"of git-lfs:\n{pointer}", "src/w.pt": pointer})
+    assert list(lfs_pointers(snapshot(project, None), project)) == ["model.bin", "src/w.pt"]
 
 
 def test_a_project_in_a_folder_of_a_repository(project: Path) -> None:
