@@ -40,6 +40,11 @@ _KEYS_NOT_TAKEN = (
 """Settings of uv that would decide versions, files or builds beside repro.toml."""
 
 
+_OWN_ADDRESSES = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX_URL")
+_OF_PIP = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX"}
+"""pip's variables that uv does not read, and its own for the same."""
+
+
 class Indexes(NamedTuple):
     """`settings` go below `[tool.uv]`, `variables` into uv's environment; `sources` are the packages that come from one
     index alone, by their normalised names, as `[tool.uv.sources]` has them. `remarks` say what a lock does not repeat."""
@@ -93,6 +98,12 @@ def read_indexes(environ: Mapping[str, str], root: Path | None = None, options: 
         remarks.append(
             f"{option.place}: {option.option} is used and not recorded: on another machine, name {elsewhere} or uv.toml"
         )
+    if not any(environ.get(name) for name in (*_OWN_ADDRESSES, "UV_CONFIG_FILE")) and not found.settings.get("index"):
+        remarks += [
+            f"{name} is set and not read: packages come from where {own} or uv.toml says"
+            for name, own in _OF_PIP.items()
+            if environ.get(name)
+        ]
     return Indexes(found.settings, found.variables, sources, tuple(remarks))
 
 
@@ -113,9 +124,7 @@ def _check_credentials(tables: Iterable[Mapping[str, Any]], environ: Mapping[str
 
 
 def _named_by_user(environ: Mapping[str, str]) -> set[str | None]:
-    named = " ".join(
-        environ.get(name, "") for name in ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX_URL")
-    )
+    named = " ".join(environ.get(name, "") for name in _OWN_ADDRESSES)
     return {origin(word.rpartition("=")[2] if "=" in word.partition("://")[0] else word) for word in named.split()}
 
 

@@ -260,3 +260,15 @@ def test_what_a_project_tells_uv_of_versions_is_not_honoured_and_said(tmp_path: 
         "uv's setting prerelease is not honoured: what decides versions stands in repro.toml",
         "The package tool 2.0 does not have an extra named fast",
     ]
+
+
+def test_an_index_that_only_pip_is_told_of_is_said_not_to_be_read(tmp_path: Path) -> None:
+    """Packages that only such an index has are not found, and nothing else would say why."""
+    given = {"PIP_INDEX_URL": "https://ann:secret@pip.example/simple", "PIP_EXTRA_INDEX_URL": "https://more.example"}
+    assert read_indexes(given, tmp_path).remarks == (
+        "PIP_INDEX_URL is set and not read: packages come from where UV_DEFAULT_INDEX or uv.toml says",
+        "PIP_EXTRA_INDEX_URL is set and not read: packages come from where UV_INDEX or uv.toml says",
+    )
+    assert read_indexes({**given, "UV_DEFAULT_INDEX": "https://pip.example/simple"}, tmp_path).remarks == ()
+    (tmp_path / "uv.toml").write_text('[[index]]\nurl = "https://pip.example/simple"\n')
+    assert read_indexes(given, tmp_path).remarks == ()
