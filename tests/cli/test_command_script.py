@@ -71,3 +71,33 @@ def test_a_link_to_no_code_is_refused_before_a_run_is_made(project: Project, cli
         'hint: name "data" in run.code too, or put the file itself there\n',
     )
     assert not list(project.root.glob(".reprolock/runs/*"))
+
+
+def test_a_package_in_src_that_only_an_editable_install_would_find_is_named(project: Project, cli) -> None:
+    for name in ("src/mypkg/__init__.py", "scripts/fit.py", "helpers.py"):
+        (project.root / name).parent.mkdir(parents=True, exist_ok=True)
+        project.script("" if "fit" not in name else "import json, mypkg, helpers, nowhere", name)
+    project.command("python", "scripts/fit.py")
+    assert cli("lock").code == 0
+    said = cli("run", "--offline")
+    told = [line for line in said.err.splitlines() if line.startswith("warning: scripts/fit.py")]
+    assert (said.code, told) == (
+        1,
+        [
+            "warning: scripts/fit.py imports helpers, which is in the project's folder, where Python does not look for it: "
+            'write env = { PYTHONPATH = "." } below [run]',
+            "warning: scripts/fit.py imports mypkg, which is in src/, where Python does not look for it: "
+            'write env = { PYTHONPATH = "src" } below [run]',
+        ],
+    )
+    project.script("import mypkg, helpers; print('found')", "scripts/fit.py")
+    project.edit(
+        'command = ["python", "scripts/fit.py"]',
+        'command = ["python", "scripts/fit.py"]\nenv = { PYTHONPATH = "src:." }',
+    )
+    assert cli("lock").code == 0
+    said = cli("run", "--offline")
+    assert (said.code, "found" in said.out, "where Python does not look" in said.err) == (0, True, False)
+    project.edit('["python", "scripts/fit.py"]\nenv = { PYTHONPATH = "src:." }', '["python", "-m", "mypkg.fit"]')
+    said = cli("run", "--offline")
+    assert "warning: run.command imports mypkg, which is in src/, where Python does not look for it: " in said.err

@@ -56,7 +56,7 @@ def look_at_code(root: Path, spec: Spec, machine: Machine) -> Look:
 
 def check_script(root: Path, spec: Spec, machine: Machine) -> None:
     """UsageError where `run.command` names a script that is there and is no part of the code."""
-    if any(_scripts(spec.run.command)):
+    if any(scripts_of(spec.run.command)):
         paths = chosen_paths(root, spec.run.code, never_code(root, spec, machine))
         refuse_missing_script(root, spec, paths, may_be_absent=True)
 
@@ -75,7 +75,7 @@ def never_code(root: Path, spec: Spec, machine: Machine) -> tuple[str, ...]:
 
 def refuse_missing_script(root: Path, spec: Spec, code: Collection[str], *, may_be_absent: bool) -> None:
     """UsageError for a script that `code` does not hold. `may_be_absent`: one that is not there at all may yet be written."""
-    for text, places in _scripts(spec.run.command):
+    for text, places in scripts_of(spec.run.command):
         if any(_holds(root, code, place) for place in places):
             continue
         there = any(os.path.lexists(root / place) for place in places)
@@ -101,7 +101,7 @@ def _holds(root: Path, code: Collection[str], place: str) -> bool:
     return any(name in code for name in names) or any(is_under(path, name) for path in code for name in names)
 
 
-def _scripts(command: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def scripts_of(command: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each script that a command names, with the paths where it may stand; none where a placeholder fills it in."""
     program = command[0]
     if "/" in program and not os.path.isabs(program) and "{" not in program:

@@ -54,6 +54,7 @@ from reprolock.steps.running.opening import (
     rebuild_workspace,
 )
 from reprolock.steps.running.outputs import Measured, measure_outputs
+from reprolock.steps.running.unfound import unfound_modules
 from reprolock.steps.running.workspace import s3_access
 from reprolock.tracker.protocol import ATTESTATIONS
 
@@ -165,6 +166,8 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     outcome = run_command(attempt, workspace, publication)
     if (sentence := attempt.ready.materials.interpreter.describe_writes()) is not None:
         watcher.warn(sentence)
+    if outcome.ending.status == "FAILED":
+        _warn_of_unfound(attempt)
     lineage = observe(workspace, context.pins, publication, outcome.ending.started)
     outcome = outcome._replace(ending=judge(outcome.ending, lineage, context.spec, watcher.warn))
     record = reporter.opened(record)
@@ -198,6 +201,14 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     incomplete = incomplete or witnessed.problem
     result = RunResult(record, sent, attempt.place.shown, signer=witnessed.signer, incomplete=incomplete)
     return Performed(result, python, workspace.environ, measured.unmeasured)
+
+
+def _warn_of_unfound(attempt: Attempt) -> None:
+    materials = attempt.ready.materials
+    built = materials.interpreter.built
+    packages = built.packages if built else None
+    for sentence in unfound_modules(attempt.context.spec, materials.snapshot, materials.code_root, packages):
+        attempt.watcher.warn(sentence)
 
 
 def _logs_elsewhere(attempt: Attempt) -> str | None:
