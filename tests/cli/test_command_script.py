@@ -101,3 +101,17 @@ def test_a_package_in_src_that_only_an_editable_install_would_find_is_named(proj
     project.edit('["python", "scripts/fit.py"]\nenv = { PYTHONPATH = "src:." }', '["python", "-m", "mypkg.fit"]')
     said = cli("run", "--offline")
     assert "warning: run.command imports mypkg, which is in src/, where Python does not look for it: " in said.err
+
+
+def test_packages_that_a_script_names_for_itself_are_said_not_to_be_locked(project: Project, cli) -> None:
+    block = '# /// script\n# requires-python = ">=3.11"\n# dependencies = [\n#   "Six>=1",\n#   "rich",\n# ]\n# ///\nprint(1)\n'
+    (project.root / "train.py").write_text(block)
+    said = cli("lock")
+    assert said.code == 0
+    assert said.err.count("warning: ") == 1
+    assert (
+        'warning: train.py names six, rich for itself ("# /// script"), and repro.toml does not: '
+        "what is not among environment.packages is not locked\n"
+    ) in said.err
+    (project.root / "train.py").write_text(block.replace("# ///\n", ""))
+    assert "warning" not in cli("lock").err

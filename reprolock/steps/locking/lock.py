@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from reprolock.engine.tables.run import Table, refuse_table
+from reprolock.environment.python.declared.inline_metadata import inline_packages
 from reprolock.errors import LakeRefused, ServiceError, UsageError
 from reprolock.files.atomic_write import guard
 from reprolock.files.conflict import has_markers
@@ -23,7 +24,7 @@ from reprolock.steps.locking.datasets import is_staged, resolve_datasets
 from reprolock.steps.locking.merge import check_nothing_lost, merged_lock, settle_datasets
 from reprolock.steps.locking.options import LockOptions
 from reprolock.steps.locking.staleness import dataset_problem, jars_problem
-from reprolock.steps.project.code import check_script
+from reprolock.steps.project.code import check_script, scripts_of
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
 
@@ -70,6 +71,7 @@ def lock(
         datasets, remarks = _datasets(root, spec, old, options, machine)
         environment = _environment(root, spec, old.environment, options, machine, remarks.append, progress)
         check_nothing_lost(merged, environment, options)
+        remarks += _inline_packages(root, spec, environment)
         jars = _jars(spec, root, environment, old.jars, options, machine)
         new = Lock(dataset=tuple(sorted(datasets, key=lambda pin: pin.name)), environment=environment, jars=jars)
         changes = changes_between(old, new)
@@ -102,6 +104,22 @@ def _check_tables(spec: Spec) -> None:
                 f"outputs.{name}: no engine can compare it as a table: {reason}",
                 hint='declare [spark], or write compare = "bytes"',
             )
+
+
+def _inline_packages(root: Path, spec: Spec, environment: EnvironmentPin | None) -> Iterator[str]:
+    """A remark on packages that a script names for itself (PEP 723) and that are not locked."""
+    locked = {package.name for package in environment.package} if environment else set()
+    for _, places in scripts_of(spec.run.command):
+        for place in places:
+            try:
+                text = (root / place).read_text(encoding="utf-8")
+            except (OSError, ValueError):
+                continue
+            if left := [name for name in inline_packages(text) if name not in locked]:
+                yield (
+                    f'{place} names {", ".join(left)} for itself ("# /// script"), and repro.toml does not: '
+                    f"what is not among environment.packages is not locked"
+                )
 
 
 def _datasets(
