@@ -152,6 +152,10 @@ def reprolock(ctx: click.Context, directory: str) -> None:
         say_document(f"{ctx.get_help()}\n")
 
 
+_NO_MEMORY = ("failed to map segment from shared object", "Cannot allocate memory")
+"""What the system's loader says of a library for which there is no memory left."""
+
+
 class Failure(NamedTuple):
     """How a command failed, for people and for programs; without a message where nobody is left to read one."""
 
@@ -217,6 +221,9 @@ def _attempt(arguments: Sequence[str]) -> int | Failure:
             2, "what was read is nested too deeply", "look for thousands of brackets in the files that it reads"
         )
     except Exception as error:
+        if isinstance(error, ImportError) and any(words in str(error) for words in _NO_MEMORY):
+            unforeseen = _of_the_machine(MemoryError())
+            return Failure(unforeseen.exit_code, unforeseen.message, unforeseen.hint)
         if os.environ.get("REPROLOCK_TRACEBACK"):
             import traceback  # only for a bug
 

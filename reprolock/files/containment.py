@@ -33,6 +33,14 @@ def read_regular(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def read_linked(path: Path) -> bytes:
+    """The bytes of a file, through links too, of a project that others may have made. OSError for a pipe or a device, which may
+    never end."""
+    if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():  # of a folder the system says what it is
+        raise OSError(errno.EINVAL, "it is a pipe or a device, and no file", str(path))
+    return path.read_bytes()
+
+
 def check_folder(project: Path, folder: str | Path) -> None:
     """`check_inside`, for a folder with what stands directly in it and in its own folders, where there is one.
 

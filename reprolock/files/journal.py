@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from reprolock.files.atomic_write import OWN_FOLDER, own_folder, write_whole
-from reprolock.files.containment import check_folder
+from reprolock.files.containment import check_folder, read_linked
 from reprolock.files.os_errors import cannot_write
 
 OPEN = "open"
@@ -97,7 +97,7 @@ def find_abandoned(root: Path) -> list[Journal]:
 def _read(path: Path, held: FileLock) -> Journal | None:
     """None for one that was closed between the look and the guard, or that is damaged, which is removed."""
     try:
-        entry = json.loads(path.read_bytes())
+        entry = json.loads(read_linked(path))
         started = datetime.fromisoformat(entry["started"])
         if started.tzinfo is None or not RUN_ID.fullmatch(entry["run_id"]):
             raise ValueError("not as this module writes it")

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from reprolock.errors import LockError
 from reprolock.files.atomic_write import write_whole
 from reprolock.files.conflict import has_markers
-from reprolock.files.containment import check_inside
+from reprolock.files.containment import check_inside, read_linked
 from reprolock.files.secrets import Scanner
 from reprolock.model.lock import VERSION, Lock
 from reprolock.model.value import Value, first_problem
@@ -36,7 +36,7 @@ def read_lock(root: Path) -> Lock | None:
 def read_bytes(root: Path) -> bytes | None:
     """The bytes of the project's lock, None when there is none. LockError where they cannot be read."""
     try:
-        return (root / NAME).read_bytes()
+        return read_linked(root / NAME)
     except FileNotFoundError:
         return None
     except OSError as error:

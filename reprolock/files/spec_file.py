@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from reprolock.errors import UsageError
+from reprolock.files.containment import read_linked
 from reprolock.model.spec import Spec
 from reprolock.model.spec_partial import further_problems
 
@@ -26,7 +27,7 @@ def read_spec(root: Path) -> Spec:
 def read_text(path: Path) -> str:
     """The file's text. UsageError when it is not there, not readable, or not UTF-8."""
     try:
-        return path.read_bytes().decode()
+        return read_linked(path).decode()
     except FileNotFoundError:
         above = next((folder for folder in path.absolute().parents[1:] if (folder / path.name).is_file()), None)
         hint = f"name the project's folder: `reprolock -C {shlex.quote(str(above))}`" if above else _NO_PROJECT

@@ -21,6 +21,8 @@ from reprolock.tracker.stores.protocol import Store
 from reprolock.tracker.tracking_uri import Place
 
 _CLIENT = "reprolock.tracker.stores.client"
+_WARMING: list[threading.Thread] = []
+"""The threads that `warm` has started."""
 
 
 def open_tracker(place: Place, environ: Mapping[str, str], home: Path) -> MlflowTracker:
@@ -46,6 +48,8 @@ def _store_opener(place: Place, environ: Mapping[str, str], home: Path) -> Calla
 
             return RestStore(place, rest_auth.find_access(place.uri, environ, home), confirmed=confirmed)
         with needed("mlflow", f"MLflow at {place.shown}"):
+            for loading in _WARMING:  # one that fails at this moment would leave modules without half of their names
+                loading.join()
             from reprolock.tracker.stores.client import ClientStore
 
         return ClientStore(place, rest_auth.tries(environ), confirmed=confirmed)
@@ -60,7 +64,9 @@ def warm(place: Place) -> None:
     failure shows where the tracker is opened.
     """
     if not place.is_server:
-        threading.Thread(target=_load, name="load-mlflow", daemon=True).start()
+        thread = threading.Thread(target=_load, name="load-mlflow", daemon=True)
+        thread.start()
+        _WARMING.append(thread)
 
 
 def _load() -> None:

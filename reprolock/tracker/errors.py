@@ -206,6 +206,14 @@ def not_a_database(place: Place, file: Path) -> MachineError:
     )
 
 
+def another_programs(place: Place, file: Path) -> MachineError:
+    """An SQLite database that has tables, and not MLflow's."""
+    return MachineError(
+        f"{file} ({place.declared}) is the database of another program than MLflow, which would add its tables to it",
+        hint="name another file",
+    )
+
+
 def database_locked(place: Place, file: Path) -> MachineError:
     """Another program has held the file for too long."""
     return MachineError(

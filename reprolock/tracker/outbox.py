@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from reprolock.errors import MachineError, ReprolockError, UsageError
 from reprolock.files.atomic_write import guard, write_whole
+from reprolock.files.containment import read_linked
 from reprolock.files.os_errors import cannot_read, cannot_write
 from reprolock.model.record import Record
 from reprolock.model.uri import check_path
@@ -102,8 +103,8 @@ class Outbox:
 
     def _read(self, entry: Path) -> Pending:
         try:
-            kept = json.loads((entry / ENTRY).read_text(encoding="utf-8"))
-            record = Record.model_validate_json((entry / RECORD).read_bytes())
+            kept = json.loads(read_linked(entry / ENTRY))
+            record = Record.model_validate_json(read_linked(entry / RECORD))
             if record.run_id != entry.name:
                 raise ValueError("another run's record")
             files = {name: _own_file(entry, name) for name in kept["files"]}

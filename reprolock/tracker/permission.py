@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 
 from reprolock.errors import ServiceError, UsageError
 from reprolock.files.trusted import origin, trusted
-from reprolock.tracker.tracking_uri import Place
+from reprolock.tracker.tracking_uri import IN_SPEC, Place, without_userinfo
 
 _VARIABLES = (
     *("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
@@ -24,7 +24,10 @@ _VARIABLES = (
 )
 _OF_DATABASES = ("PGPASSWORD", "MYSQL_PWD")
 _FILES = ("", "file")
-_SERVED = ("http", "https", "mlflow-artifacts")
+_HTTP = ("http", "https")
+_SERVED = (*_HTTP, "mlflow-artifacts")
+_NO_SERVER = ("s3", "gs", "dbfs")
+"""Addresses that name a bucket and no server: whom they reach is the user's own setting."""
 
 
 def is_confirmed(place: Place, environ: Mapping[str, str]) -> bool:
@@ -40,6 +43,7 @@ def check_credentials(place: Place, environ: Mapping[str, str], home: Path) -> N
     """UsageError, before anything is contacted, where credentials that are set would go to an unconfirmed address."""
     if place.file is not None or is_confirmed(place, environ):
         return
+    _check_options(place)
     names = _VARIABLES if place.is_server else (*_VARIABLES, *_OF_DATABASES)
     held = [name for name in names if environ.get(name)]
     if credentials_file(home):
@@ -55,6 +59,16 @@ def check_credentials(place: Place, environ: Mapping[str, str], home: Path) -> N
     )
 
 
+def _check_options(place: Place) -> None:
+    """UsageError for options of a database connection that a repro.toml names: a driver would load a library, or give the
+    database's server any file of this machine."""
+    if place.declared == IN_SPEC and not place.is_server and "?" in place.uri:
+        raise UsageError(
+            f"MLflow at {place} names options of a database connection, which a repro.toml may not",
+            hint="name the whole address in MLFLOW_TRACKING_URI if you trust it",
+        )
+
+
 def check_artifacts(place: Place, uri: str, *, confirmed: bool) -> None:
     """ServiceError or UsageError for a location of a run's files that the user did not name: MLflow gives it, and MLflow's
     client would write to any folder of this machine, and send credentials to any server."""
@@ -67,11 +81,27 @@ def check_artifacts(place: Place, uri: str, *, confirmed: bool) -> None:
     scheme, host = parts
     if scheme in _FILES:
         _check_folder(place, uri, confirmed)
-    elif scheme in _SERVED and host and origin(f"{urlsplit(place.uri).scheme}://{host}") != origin(place.uri):
+    elif scheme in _SERVED and host and not _is_own_server(place, scheme, host):
         raise ServiceError(
             f"MLflow at {place} keeps the run's files on another server, {host}, which gets no credentials of it",
             hint="name that server as MLflow's address, or give the experiment another artifact location",
         )
+    elif place.project is not None and place.file is not None:
+        raise UsageError(
+            f"{place.file.name} ({place.declared}) keeps the run's files at {without_userinfo(uri)}, outside the project",
+            hint="name the database in MLFLOW_TRACKING_URI if you trust it, or move it away",
+        )
+    elif scheme not in (*_SERVED, *_NO_SERVER) and not confirmed:
+        raise UsageError(
+            f"MLflow at {place} keeps the run's files at {without_userinfo(uri)}, a server that it alone names",
+            hint=f"if you trust it, run `reprolock trust {place.shown}` once",
+        )
+
+
+def _is_own_server(place: Place, scheme: str, host: str) -> bool:
+    """Whether an address is on the server that a person named; no database is one, and `https:` is not `http:`."""
+    own = origin(place.uri)
+    return own is not None and origin(f"{scheme if scheme in _HTTP else urlsplit(place.uri).scheme}://{host}") == own
 
 
 def _check_folder(place: Place, uri: str, confirmed: bool) -> None:

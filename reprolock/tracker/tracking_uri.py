@@ -22,7 +22,12 @@ from reprolock.model.secrecy import without_userinfo as without_userinfo
 DEFAULT = "sqlite:///mlflow.db"
 """MLflow's SQLite file beside repro.toml, where nothing else is declared."""
 
+IN_SPEC = "mlflow.tracking_uri in repro.toml"
+"""Who declared an address that a repro.toml names."""
+
 _SQLITE = "sqlite:///"
+_SAME_DRIVER = "sqlite+pysqlite:///"
+"""The same driver by its name, as `for_sqlalchemy` writes it."""
 _DECODING = Version("2.1")
 """The first SQLAlchemy that percent-decodes the path in an address."""
 
@@ -78,7 +83,7 @@ def _found_place(declared: str | None, root: Path, environ: Mapping[str, str], g
     if given:
         return Place(absolute(given, root), "--tracking-uri")
     if declared:
-        return _in_project(Place(absolute(declared, root), "mlflow.tracking_uri in repro.toml"), root)
+        return _in_project(Place(absolute(declared, root), IN_SPEC), root)
     if environ.get("MLFLOW_TRACKING_URI"):
         return Place(absolute(environ["MLFLOW_TRACKING_URI"], root), "MLFLOW_TRACKING_URI")
     return _in_project(Place(absolute(DEFAULT, root), "the default of mlflow.tracking_uri"), root)
@@ -98,6 +103,8 @@ def _in_project(place: Place, root: Path) -> Place:
 
 def absolute(uri: str, root: Path) -> str:
     """A relative SQLite file made absolute; every other address as it is."""
+    if uri.startswith(_SAME_DRIVER):
+        uri = _SQLITE + uri[len(_SAME_DRIVER) :]
     if uri.startswith(_SQLITE):
         path, query = unquote(_sqlite_path(uri)), uri.partition("?")[2]
         if not path:

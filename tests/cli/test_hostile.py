@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -175,3 +178,113 @@ def test_no_error_shows_the_password_of_an_address(address: str, project: Projec
         said = cli("show", "0123456789", "--tracking-uri", address)
     assert "s3cret" not in said.err
     assert (said.code, said.err.count("error: ")) == (ADDRESSES[address], 1), said
+
+
+@pytest.fixture
+def elsewhere(project: Project, catcher: Catcher, home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """`elsewhere(URI)`: a run in the project's database whose files are at an address that the database alone names; the user
+    has a token."""
+    from mlflow.tracking import MlflowClient  # seconds
+
+    def make(uri: str) -> str:
+        client = MlflowClient(project.database)
+        experiment = client.create_experiment(uri, artifact_location="file:///nowhere")
+        run = client.create_run(experiment).info.run_id
+        with closing(sqlite3.connect(project.root / "mlflow.db")) as database, database:
+            database.execute("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", (uri, run))
+        return run
+
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", TOKEN)
+    return make
+
+
+def test_a_projects_database_sends_no_token_anywhere(
+    elsewhere: Callable[[str], str], project: Project, cli: Cli, catcher: Catcher
+) -> None:
+    host = catcher.endpoint.removeprefix("http://")
+    for uri in (f"{catcher.endpoint}/api/2.0/mlflow-artifacts/artifacts/x", f"mlflow-artifacts://{host}/x"):
+        said = cli("show", elsewhere(uri))
+        assert (said.code, said.err) == (
+            5,
+            f"error: MLflow at {project.database} (the default of mlflow.tracking_uri) keeps the run's files on another server, "
+            f"{host}, which gets no credentials of it\n"
+            "hint: name that server as MLflow's address, or give the experiment another artifact location\n",
+        )
+    for uri in (f"ftp://ann:pw@{host}/x", f"sftp://{host}/x", "s3://bucket/x", "models:/m/1", "http+evil://x"):
+        said = cli("show", elsewhere(uri))
+        assert (said.code, said.err) == (
+            2,
+            f"error: mlflow.db (the default of mlflow.tracking_uri) keeps the run's files at {uri.replace('ann:pw@', '')}, "
+            "outside the project\nhint: name the database in MLFLOW_TRACKING_URI if you trust it, or move it away\n",
+        )
+    assert catcher.asked == []
+
+
+def test_a_server_that_nobody_confirmed_names_no_other_server_for_files(
+    project: Project, cli: Cli, catcher: Catcher, home: Path
+) -> None:
+    run = {"info": {"run_id": "ab" * 16, "experiment_id": "1", "status": "FINISHED", "start_time": 1}, "data": {}}
+    for uri in ("sftp://127.0.0.1:1/x", "r2://bucket@127.0.0.1:1/x"):
+        run["info"]["artifact_uri"] = uri
+        catcher.answer = (200, {}, json.dumps({"run": run, "experiment": {"experiment_id": "1", "name": "x"}}).encode())
+        said = cli("show", "ab" * 16, "--tracking-uri", catcher.endpoint)
+        assert (said.code, said.err) == (
+            2,
+            f"error: MLflow at {catcher.endpoint} (--tracking-uri) keeps the run's files at {uri.replace('bucket@', '')}, a server "
+            f"that it alone names\nhint: if you trust it, run `reprolock trust {catcher.endpoint}` once\n",
+        )
+
+
+@pytest.mark.parametrize("address", ["sqlite:///{}/app.db", "sqlite+pysqlite:///{}/app.db", "sqlite:///link.db"])
+def test_the_database_of_another_program_is_not_written(address: str, project: Project, cli: Cli, home: Path) -> None:
+    file = home / "app.db"
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("CREATE TABLE letters (text)")
+    before = file.read_bytes()
+    (project.root / "link.db").symlink_to(file)
+    project.add(f'\n[mlflow]\ntracking_uri = "{address.format(home)}"\n')
+    named = project.root / "link.db" if "link" in address else file
+    said = cli("show", "0123456789")
+    assert (said.code, said.err) == (
+        8,
+        f"error: {named} (mlflow.tracking_uri in repro.toml) is the database of another program than MLflow, which would add its "
+        "tables to it\nhint: name another file\n",
+    )
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("query", ["local_infile=1", "odbc_connect=DRIVER=/tmp/evil.so"])
+def test_options_of_a_database_are_the_users_to_name(query: str, project: Project, cli: Cli, home: Path) -> None:
+    project.add(f'\n[mlflow]\ntracking_uri = "mysql+pymysql://127.0.0.1:1/x?{query}"\n')
+    said = cli("show", "0123456789")
+    assert (said.code, said.err) == (
+        2,
+        f"error: MLflow at mysql+pymysql://127.0.0.1:1/x?{query} (mlflow.tracking_uri in repro.toml) names options of a database "
+        "connection, which a repro.toml may not\nhint: name the whole address in MLFLOW_TRACKING_URI if you trust it\n",
+    )
+
+
+@pytest.mark.parametrize(("name", "code"), [("repro.toml", 2), ("repro.lock", 3)])
+def test_a_pipe_or_a_device_in_the_place_of_a_file_ends_no_command(
+    name: str, code: int, project: Project, cli: Cli
+) -> None:
+    assert cli("lock").code == 0
+    for make in (os.mkfifo, lambda file: os.symlink("/dev/zero", file)):
+        (project.root / name).unlink()
+        make(project.root / name)
+        said = cli("lock", "--check")
+        assert (said.code, said.err.splitlines()[0]) == (
+            code,
+            f"error: {name} cannot be read: it is a pipe or a device, and no file",
+        )
+
+
+def test_a_pipe_among_the_records_is_passed_over(project: Project, cli: Cli) -> None:
+    folder = project.root / ".reprolock" / "runs" / ("ab" * 16)
+    folder.mkdir(parents=True)
+    (project.root / ".reprolock" / "open").mkdir()
+    os.mkfifo(folder / "record.json")
+    os.mkfifo(project.root / ".reprolock" / "open" / ("cd" * 16 + ".json"))
+    assert cli("lock").code == 0
+    assert cli("status").code == 0
+    assert cli("runs").code == 0

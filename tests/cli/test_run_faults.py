@@ -468,3 +468,12 @@ def test_a_user_without_a_home(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Non
         f"error: HOME is not set, and user {os.getuid()} has no home folder on this machine\n"
         "hint: set HOME to a folder that this user may write to\n",
     )
+
+
+def test_a_library_for_which_there_is_no_memory(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> None:
+        raise ImportError("/lib/_umath.so: failed to map segment from shared object")
+
+    monkeypatch.setattr("reprolock.cli.main.import_module", load)
+    said = cli("status")
+    assert (said.code, said.err) == (8, "error: there is not enough memory\nhint: end other programs and try again\n")

@@ -55,3 +55,24 @@ def test_warming_loads_mlflow_without_telemetry_and_leaves_the_variable(tmp_path
 
 def test_a_server_needs_no_warming(tmp_path: Path) -> None:
     assert say(START + WARM, {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}, tmp_path) == ["[]", "[]", "None"]
+
+
+def test_a_tracker_waits_for_what_loads_mlflow(tmp_path: Path) -> None:
+    """Where loading fails in the thread, for lack of memory say, the module would be without half of its names here."""
+    told = say(
+        START
+        + """
+import reprolock.tracker as package, time
+def slow():
+    time.sleep(0.3)
+    print("loaded")
+package._load = slow
+warm(place)
+from datetime import UTC, datetime
+tracker.create("x", None, datetime.now(UTC))
+print("made")
+""",
+        {},
+        tmp_path,
+    )
+    assert told == ["[]", "loaded", "made"]

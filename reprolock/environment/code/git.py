@@ -300,6 +300,12 @@ def _without_filters(root: Path) -> tuple[str, ...]:
     """Settings that switch every configured filter off."""
     answer = _git(root, "config", "--name-only", "-z", "--get-regexp", r"^filter\..*\.")
     names = {name.rpartition(".")[0] for name in answer.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1]}
+    if odd := next((name for name in sorted(names) if "=" in name), None):
+        # `git -c` takes all up to the first "=" for the name of the setting: this one would stay on.
+        raise MachineError(
+            f"git's configuration of {root} has the filter {odd}, which cannot be switched off",
+            hint="rename it, without an equals sign",
+        )
     off = ("clean=", "smudge=", "process=", "required=false")
     return tuple(f"{name}.{setting}" for name in sorted(names) for setting in off)
 

@@ -21,6 +21,7 @@ from reprolock.environment.python.declared.pyproject_types import load_pyproject
 from reprolock.environment.python.declared.requirement_line import IndexOption
 from reprolock.errors import UsageError
 from reprolock.files.trusted import origin, trusted
+from reprolock.model.secrecy import without_userinfo
 
 _SETTINGS = (
     *("no-index", "index-strategy", "keyring-provider", "allow-insecure-host", "native-tls", "system-certs"),
@@ -78,7 +79,7 @@ def read_indexes(environ: Mapping[str, str], root: Path | None = None, options: 
     elif root is not None:
         folder = root
         settings, sources = _of_project(root)
-        _check_credentials(settings.get("index", ()), environ)
+        _check_credentials((*settings.get("index", ()), *settings.get("pip", {}).get("index", ())), environ)
     found = _Collected(folder)
     found.add_settings(settings)
     remarks = [
@@ -113,13 +114,17 @@ def _check_credentials(tables: Iterable[Mapping[str, Any]], environ: Mapping[str
     uv finds credentials by an index's name, and a cloned project may give that name to any address.
     """
     for table in tables:
-        name, where = str(table.get("name", "")), origin(str(table.get("url", "")))
+        name, address = str(table.get("name", "")), str(table.get("url", ""))
+        where = origin(address)
         variables = [f"{_prefix(name)}_{part}" for part in ("USERNAME", "PASSWORD")] if name else []
         held = [variable for variable in variables if environ.get(variable)]
-        if held and where is not None and where not in {*trusted(environ), *_named_by_user(environ)}:
+        known = {*trusted(environ), *_named_by_user(environ)}
+        if held and "://" in address and not address.startswith("file:") and (where is None or where not in known):
+            # uv reads a server's name out of more than is an address here, such as https:///host.
             raise UsageError(
-                f"{held[-1]} would be sent to {where}, which only this project's settings call the index {name}",
-                hint=f"`reprolock trust {where}` confirms that address, once",
+                f"{held[-1]} would be sent to {where or without_userinfo(address)}, which only this project's settings call "
+                f"the index {name}",
+                hint=f"`reprolock trust {where}` confirms that address, once" if where else "correct the address",
             )
 
 

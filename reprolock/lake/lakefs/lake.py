@@ -152,8 +152,11 @@ class LakeFSLake:
         signed = dict(answer).get("gc_commits_presigned_url")
         if not isinstance(signed, str):
             return None  # the list stands in the store, and lakeFS signs no address of it
-        rows = csv.DictReader(io.StringIO(self._transport.fetch(signed).decode()))
-        return frozenset(row["commit_id"] for row in rows if row.get("expired") == "false")
+        try:
+            rows = csv.DictReader(io.StringIO(self._transport.fetch(signed).decode()))
+            return frozenset(row["commit_id"] for row in rows if row.get("expired") == "false")
+        except (KeyError, ValueError, csv.Error):
+            raise self._transport.not_lakefs() from None
 
     def diff(self, repository: str, left: str, right: str, path: str = "") -> Iterator[Change]:
         """What changed from one ref to another: lakeFS's own comparison, no listing of either side."""

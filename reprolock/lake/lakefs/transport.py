@@ -138,7 +138,7 @@ class Transport:
             yield answer["results"]
             if not answer["pagination"]["has_more"]:
                 return
-            query = {**query, "after": answer["pagination"]["next_offset"], "amount": min(10 * query["amount"], size)}
+            query = {**query, "after": self._onward(answer, query), "amount": min(10 * query["amount"], size)}
 
     def pages(self, place: Sequence[str], query: Mapping[str, Any], size: int = PAGE) -> Iterator[list[dict[str, Any]]]:
         """The pages of a listing; the next one is on its way while the caller works on one."""
@@ -146,11 +146,18 @@ class Transport:
         with ThreadPoolExecutor(1, thread_name_prefix="lakefs-page") as ahead:
             answer = self.ask("GET", place, query)
             while answer["pagination"]["has_more"]:
-                query["after"] = answer["pagination"]["next_offset"]
+                query["after"] = self._onward(answer, query)
                 following = ahead.submit(self.ask, "GET", place, dict(query))
                 yield answer["results"]
                 answer = following.result()
             yield answer["results"]
+
+    def _onward(self, answer: Mapping[str, Any], query: Mapping[str, Any]) -> Any:
+        """Where the next page starts. ServiceError where that is where this one did: it would never end."""
+        offset = answer["pagination"]["next_offset"]
+        if offset in (None, "", query.get("after")):
+            raise self.not_lakefs()
+        return offset
 
     def stream(
         self, place: Sequence[str], query: Mapping[str, str], headers: Mapping[str, str]

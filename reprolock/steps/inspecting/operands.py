@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from reprolock.environment.code.archive import files_in
 from reprolock.environment.code.git import UNSHALLOW, blob_at, has_commit, is_revision, is_shallow
 from reprolock.errors import NotReplayable, ReprolockError, UsageError
+from reprolock.files.containment import read_linked
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.lock_file import parse_lock
 from reprolock.files.spec_file import NAME as SPEC
@@ -81,7 +82,7 @@ class Sides:
         if (folder := artifacts_in(path)) is not None:
             return _run_side(folder)
         if path.is_file():
-            return LockSide(name, parse_lock(path.read_bytes(), name))
+            return LockSide(name, parse_lock(read_linked(path), name))
         if path.is_dir():
             raise UsageError(
                 f"{name} is a folder without {RECORD}", hint="name a lock file, or the folder of a run's artifacts"
@@ -141,7 +142,7 @@ class Sides:
 
 def _run_side(folder: Path) -> RunSide:
     try:
-        record = Record.model_validate_json((folder / RECORD).read_bytes())
+        record = Record.model_validate_json(read_linked(folder / RECORD))
     except (OSError, ValidationError):
         raise NotReplayable(
             f"{folder / RECORD} is not a record that this reprolock reads",
@@ -149,9 +150,9 @@ def _run_side(folder: Path) -> RunSide:
         ) from None
     spec, lock, code = None, None, None
     with suppress(OSError, ReprolockError):
-        spec = parse_spec((folder / SPEC).read_bytes().decode("utf-8", "replace"))
+        spec = parse_spec(read_linked(folder / SPEC).decode("utf-8", "replace"))
     with suppress(OSError, ReprolockError):
-        lock = parse_lock((folder / LOCK).read_bytes())
+        lock = parse_lock(read_linked(folder / LOCK))
     with suppress(OSError, ReprolockError):
-        code = {file.path: (file.mode, data) for file, data in files_in((folder / CODE).read_bytes())}
+        code = {file.path: (file.mode, data) for file, data in files_in(read_linked(folder / CODE))}
     return RunSide(f"run {record.run_id[:8]}", record, folder, spec, lock, code)

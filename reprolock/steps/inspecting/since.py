@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reprolock.errors import ReprolockError
+from reprolock.files.containment import read_linked
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.lock_file import parse_lock
 from reprolock.files.spec_file import NAME as SPEC
@@ -65,10 +66,10 @@ def _as_declared(record: Record, folder: Path) -> Record:
     """The record with the command and the packages as its repro.toml and its repro.lock have them, for what a run would find is
     not known before it runs."""
     with suppress(OSError, ReprolockError):
-        declared = parse_spec((folder / SPEC).read_text("utf-8"))
+        declared = parse_spec(read_linked(folder / SPEC).decode())
         record = record.replaced({"command": declared.run.command})
     with suppress(OSError, ReprolockError):
-        pinned = parse_lock((folder / LOCK).read_bytes()).environment
+        pinned = parse_lock(read_linked(folder / LOCK)).environment
         record = record.replaced({"environment": record.environment.replaced({"packages": _versions(pinned)})})
     return record
 

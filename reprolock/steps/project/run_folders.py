@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, ConfigDict, Strict, ValidationError
 
 from reprolock.files.atomic_write import OWN_FOLDER
+from reprolock.files.containment import read_linked
 from reprolock.model.record import Record
 from reprolock.model.value import Value
 from reprolock.tracker.protocol import RECORD
@@ -59,7 +60,7 @@ def local_heads(root: Path) -> list[RunHead]:
     found = []
     for path in runs_folder(root).glob(f"*/{RECORD}"):
         with suppress(OSError, ValidationError):
-            head = RunHead.model_validate_json(path.read_bytes())
+            head = RunHead.model_validate_json(read_linked(path))
             if head.run_id == path.parent.name:
                 found.append(head)
     return sorted(found, key=lambda head: head.started, reverse=True)
@@ -85,6 +86,6 @@ def local_records(root: Path, wanted: Callable[[RunHead], bool] = lambda head: T
 def read_record(path: Path) -> Record | None:
     """The record in a file; None where there is none or it is damaged: MLflow has it too."""
     try:
-        return Record.model_validate_json(path.read_bytes())
+        return Record.model_validate_json(read_linked(path))
     except (OSError, ValidationError):
         return None

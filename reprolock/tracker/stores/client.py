@@ -71,6 +71,8 @@ class ClientStore:
         with self._calls("open its database"):
             if place.file is not None and not sqlite_check.is_made(place.file):
                 _make_database(place.file)
+            elif place.file is not None and not sqlite_check.is_mlflows(place.file):
+                raise errors.another_programs(place, place.file)
             self._client = MlflowClient(tracking_uri=for_sqlalchemy(place.uri, sqlalchemy.__version__))
 
     def experiment(self, name: str) -> StoredExperiment | None:

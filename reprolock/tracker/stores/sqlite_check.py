@@ -17,6 +17,8 @@ from reprolock.tracker.tracking_uri import Place
 
 _LONGEST_PATH = 500
 """SQLite takes 512 bytes, for the journal beside the file too."""
+_TABLES = {"experiments", "runs", "alembic_version"}
+"""What every MLflow since 1.0 has made."""
 _WAIT_SECONDS = 20.0
 """How long another writer may hold the file; MLflow itself waits as long."""
 
@@ -68,6 +70,18 @@ def revision(file: Path) -> str | None:
     except sqlite3.Error:
         return None
     return str(row[0]) if row else None
+
+
+def is_mlflows(file: Path) -> bool:
+    """Whether a database holds MLflow's tables. MLflow would add them to that of any other program."""
+    try:
+        with closing(
+            sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT_SECONDS)
+        ) as connection:
+            names = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error:
+        return True  # what is wrong with the file is said when it is opened
+    return not names or names >= _TABLES
 
 
 def problem_of(place: Place, file: Path, message: str) -> ReprolockError:

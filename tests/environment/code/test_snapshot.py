@@ -474,6 +474,19 @@ def test_nothing_that_a_repository_configures_is_executed(project: Path) -> None
     assert (project / ".git" / "sprung").exists()  # the trap works
 
 
+def test_a_filter_that_git_cannot_be_told_to_switch_off_is_refused(project: Path) -> None:
+    git(project, "config", "filter.a=b.clean", f"touch {project}/.git/sprung; cat")
+    write(project, {".gitattributes": "* filter=a=b\n", "train.py": "changed\n"})
+    with pytest.raises(MachineError) as refused:
+        snapshot(project, None)
+    assert refused.value.message == (
+        f"git's configuration of {project} has the filter filter.a=b, which cannot be switched off"
+    )
+    assert not (project / ".git" / "sprung").exists()
+    subprocess.run(["git", "status"], cwd=project, capture_output=True)
+    assert (project / ".git" / "sprung").exists()  # the trap works
+
+
 def test_variables_of_a_hook_do_not_lead_elsewhere(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

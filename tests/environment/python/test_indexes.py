@@ -215,6 +215,23 @@ def test_credentials_go_to_no_address_that_a_project_alone_names(tmp_path: Path)
     assert read_indexes(given, tmp_path).settings
 
 
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('[[pip.index]]\nname = "corp"\nurl = "https://evil.example/simple"\n', "https://evil.example"),
+        ('[[index]]\nname = "corp"\nurl = "https:///evil.example/simple"\n', "https:///evil.example/simple"),
+        ('[[index]]\nname = "corp"\nurl = "https://evil.example:x/simple"\n', "https://evil.example:x/simple"),
+    ],
+)
+def test_nor_to_one_that_it_names_otherwise(tmp_path: Path, text: str, where: str) -> None:
+    (tmp_path / "uv.toml").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_indexes({"UV_INDEX_CORP_PASSWORD": "s3cret", "REPROLOCK_CONFIG_DIR": str(tmp_path)}, tmp_path)
+    assert str(caught.value) == (
+        f"UV_INDEX_CORP_PASSWORD would be sent to {where}, which only this project's settings call the index corp"
+    )
+
+
 def test_no_variable_is_sent_to_an_address_that_a_requirements_file_names(tmp_path: Path) -> None:
     spec = EnvironmentSpec(requirements="r.txt")
     given = {"TOKEN": "s3cret", "REPROLOCK_CONFIG_DIR": str(tmp_path / "confirmed")}

@@ -50,6 +50,25 @@ def test_a_listing(answer: dict[str, Any], catcher: Catcher) -> None:
     refuse(catcher, lambda lake: list(lake.list("example-repo", "main")))
 
 
+@pytest.mark.parametrize("offset", [None, "", "a"])
+def test_a_listing_whose_pages_would_never_end(offset: str | None, catcher: Catcher) -> None:
+    endless = {"has_more": True, "next_offset": offset}
+    catcher.answer = (200, {}, json.dumps({"results": [OBJECT], "pagination": endless}).encode())
+    refuse(catcher, lambda lake: list(lake.list("example-repo", "main")))
+
+
+@pytest.mark.parametrize("rows", [b"run_id,expired\nx,false\n", b"\xff\xfe"])
+def test_a_list_of_active_commits_in_the_store(rows: bytes, catcher: Catcher) -> None:
+    store = Catcher()
+    store.answer = (200, {}, rows)
+    catcher.answer = (200, {}, json.dumps({"gc_commits_presigned_url": store.endpoint}).encode())
+    try:
+        refuse(catcher, lambda lake: lake.kept("example-repo"))
+    finally:
+        store.server.shutdown()
+        store.server.server_close()
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reprolock.errors import UsageError
+from reprolock.files.containment import read_linked
 from reprolock.files.validation_errors import sentences
 
 _Texts = Annotated[tuple[str, ...], Field(strict=False)]
@@ -79,7 +80,7 @@ def load_uv_toml(path: Path, name: str) -> dict[str, Any]:
 
 def _load(path: Path, name: str, model: type[_Types]) -> dict[str, Any]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_linked(path).decode("utf-8-sig")
         tables = tomllib.loads(text)
     except FileNotFoundError:
         raise

@@ -15,7 +15,9 @@ from pathlib import Path
 from reprolock.environment.python.declared.refusals import VARIABLE, option_refusal, other_format, shown, unset_refusal
 from reprolock.environment.python.declared.requirement_line import IndexOption, Kind, Line, Refused
 from reprolock.errors import UsageError
+from reprolock.files.containment import read_linked
 from reprolock.files.trusted import origin, trusted
+from reprolock.model.secrecy import is_secret_name, looks_secret, signs
 
 _NESTED = {"-r": "", "--requirement": "", "-c": "-c", "--constraint": "-c"}
 _INDEX = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--no-index", "--trusted-host")
@@ -47,6 +49,7 @@ def read_requirements_file(
         raise UsageError(f"{name} names itself by -r or -c", hint="take out one of the -r lines")
     if other := other_format(name):
         raise UsageError(f"{name} is no requirements file: it is {other[0]}", hint=other[1])
+    _check_place(path, root, name)
     for number, text in _logical_lines(_decode(path, name)):
         place = f"{name}:{number}"
         text = _expand(text, environ, place)
@@ -75,6 +78,16 @@ def read_requirements_file(
                 yield option_refusal(place, option, value, name)
 
 
+def _check_place(path: Path, root: Path, name: str) -> None:
+    """UsageError for a file that stands neither in the project nor in the repository around it: what is
+    in it would be shown, and asked for at the package index."""
+    inside = next((folder for folder in (root, *root.absolute().parents) if (folder / ".git").exists()), root)
+    if path.exists() and not path.resolve().is_relative_to(inside.resolve()):
+        raise UsageError(
+            f"{name} leads out of the project, to {path.resolve()}", hint="save it in the project and name it there"
+        )
+
+
 def _expand(text: str, environ: Mapping[str, str], place: str) -> str:
     """The text with ${NAME} replaced where NAME is set. UsageError where a value would go to an address that the file names.
 
@@ -95,7 +108,18 @@ def _expand(text: str, environ: Mapping[str, str], place: str) -> str:
                 f"{place}: the value of {names} would be sent to {where or 'an address'}, which only this file names",
                 hint=f"`reprolock trust {where or 'URL'}` confirms that address, once",
             )
+    outside = _ADDRESS.sub("", text)
+    secret = next((name for name in VARIABLE.findall(outside) if name in environ and _is_secret(name, environ)), None)
+    if secret is not None:
+        raise UsageError(
+            f"{place}: {secret} holds a secret, which would be shown and asked for at the package index",
+            hint="credentials go into the address of an index, or into UV_INDEX_<NAME>_PASSWORD",
+        )
     return VARIABLE.sub(value, text)
+
+
+def _is_secret(name: str, environ: Mapping[str, str]) -> bool:
+    return is_secret_name(name) or signs(name) or looks_secret(environ[name])
 
 
 def _requirement(place: str, text: str, kind: Kind, name: str) -> Line | Refused:
@@ -137,7 +161,7 @@ def _relative(value: str, option: str, folder: Path) -> str:
 def _decode(path: Path, name: str) -> str:
     """The file's text by its byte order mark, its `coding:` line (PEP 263), else as UTF-8."""
     try:
-        data = path.read_bytes()
+        data = read_linked(path)
     except FileNotFoundError:
         raise UsageError(
             f"no requirements file {name}",

