@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import functools
 import urllib.request
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-import urllib3
+if TYPE_CHECKING:
+    import urllib3
 
 
 @functools.cache
 def connections(url: str) -> urllib3.PoolManager:
     """Connections that all threads share, through the proxy that the environment names for this host."""
+    import urllib3  # a run whose jars and packages are here needs no connection
+
     parts = urlsplit(url)
     proxy = urllib.request.getproxies().get(parts.scheme)
     if not proxy or urllib.request.proxy_bypass(parts.netloc):

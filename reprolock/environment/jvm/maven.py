@@ -12,26 +12,23 @@ import shutil
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from xml.etree import ElementTree
 from zipfile import ZipFile
-
-import urllib3
 
 from reprolock.environment.http import connections
 from reprolock.environment.jvm.spark_home import spark_home
 from reprolock.errors import MachineError, ServiceError, UsageError
 from reprolock.model.secrecy import has_userinfo
 
+if TYPE_CHECKING:
+    import urllib3
+
 VARIABLES = ("REPROLOCK_MAVEN_REPOSITORY", "DEFAULT_ARTIFACT_REPOSITORY")
 """The variables that replace Maven Central: our own, then Spark's."""
 SETTING = "spark.jars.repositories"
 """Spark's own setting for further repositories."""
-_RETRIES = urllib3.Retry(
-    total=3, backoff_factor=0.3, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False, redirect=5
-)
-_TIMEOUT = urllib3.Timeout(connect=15, read=60)
 _CHUNK = 1 << 20
 
 
@@ -113,12 +110,20 @@ def fetch(sources: Sequence[Repository], path: str, into: BinaryIO) -> Repositor
 
 def realm(source: Repository) -> str | None:
     """The realm under which a repository asks for credentials; None where it asks for none, or does not answer."""
+    import urllib3  # see environment.http
+
     try:
-        answer = connections(source.url).request("GET", source.url, retries=False, timeout=_TIMEOUT)
+        answer = connections(source.url).request("GET", source.url, retries=False, timeout=_timeout())
     except urllib3.exceptions.HTTPError:
         return None  # the caller that asks for a file raises the error
     match = re.search(r'Basic .*?realm="([^"]*)"', answer.headers.get("WWW-Authenticate", ""), re.IGNORECASE)
     return match[1] if match else None
+
+
+def _timeout() -> urllib3.Timeout:
+    import urllib3  # see environment.http
+
+    return urllib3.Timeout(connect=15, read=60)
 
 
 def _copy(source: Repository, path: str, into: BinaryIO) -> bool:
@@ -129,10 +134,15 @@ def _copy(source: Repository, path: str, into: BinaryIO) -> bool:
             with file.open("rb") as copied:
                 shutil.copyfileobj(copied, into, _CHUNK)
         return file.is_file()
+    import urllib3  # see environment.http
+
+    retries = urllib3.Retry(
+        total=3, backoff_factor=0.3, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False, redirect=5
+    )
     headers = urllib3.make_headers(basic_auth=f"{source.user}:{source.password or ''}") if source.user else None
     try:
         answer = connections(source.url).request(
-            "GET", source.url + path, headers=headers, retries=_RETRIES, timeout=_TIMEOUT, preload_content=False
+            "GET", source.url + path, headers=headers, retries=retries, timeout=_timeout(), preload_content=False
         )
         try:
             if answer.status == 200:
