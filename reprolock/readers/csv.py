@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy
@@ -205,16 +206,18 @@ def _repeats_header(table: Any, header: list[str | None]) -> bool:
 
 def _inferred(source: Source, table: Any, width: int) -> Any:
     """The files' columns in the types that Spark finds in them; those of folders have theirs."""
-    columns = list(table.columns)
-    for index in range(width):
+
+    def typed(name: str) -> Any:
         try:
-            columns[index] = infer(columns[index])
+            return infer(table.column(name))
         except Unclear as unclear:
-            name = table.column_names[index]
             raise source.refusal(
                 f'the column "{name}" with inferSchema, for Spark alone knows the type of "{unclear}"'
             ) from None
-    return pa.table(columns, table.column_names)
+
+    names = table.column_names
+    with ThreadPoolExecutor(pa.cpu_count()) as pool:  # pyarrow converts one column on one core
+        return pa.table([*pool.map(typed, names[:width]), *table.columns[width:]], names)
 
 
 def _no_utf8(source: Source, file: DataFile) -> Exception:
