@@ -23,6 +23,8 @@ from typing import NamedTuple
 
 FOLDER = Path(__file__).parents[2] / ".cache" / "bench"
 REPROLOCK = [sys.executable, "-m", "reprolock"]
+LARGE = ("scale",)
+"""Cases that are measured only when they are named: they take half an hour, and much disk."""
 
 
 class Command(NamedTuple):
@@ -120,7 +122,7 @@ def main() -> None:
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
     )
     missed = 0
-    for name in arguments.cases or CASES:
+    for name in arguments.cases or [name for name in CASES if name not in LARGE]:
         for row in rows(CASES[name], arguments.rounds):
             missed += "MISSED" in row
             print("  ".join([f"{row[0]:<58}", *(f"{cell:>12}" for cell in row[1:])]), flush=True)

@@ -341,6 +341,13 @@ def lakefs() -> Iterator[Case | list[str]]:
     yield from lakefs_bench.cases()
 
 
+def scale() -> Iterator[Case | list[str]]:
+    """A million objects, and 20 GB on a cluster."""
+    import scale_bench  # beside this file; needs lakefs and minio on PATH
+
+    yield from scale_bench.cases()
+
+
 def tables() -> Iterator[Case | list[str]]:
     """The digest of a table against Spark's own SHA-256 over all columns."""
     import tables_bench  # beside this file
@@ -550,4 +557,5 @@ CASES: dict[str, Callable[[], Iterator[Case | list[str]]]] = {
     "tables": tables,
     "readers": readers,
     "experiments": experiments,
+    "scale": scale,
 }
