@@ -6,9 +6,14 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 _CONFIG = """\
 [tsa]
@@ -66,6 +71,18 @@ def authority(folder: Path) -> Iterator[Authority]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def certify(folder: Path, name: str, since: datetime, until: datetime) -> None:
+    """The certificate of the authority ("tsa") or its root made anew, valid from and until these times."""
+    file = folder / f"{name}.pem"
+    old = x509.load_pem_x509_certificate(file.read_bytes())
+    key = serialization.load_pem_private_key((folder / "root.key").read_bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    made = x509.CertificateBuilder(
+        old.issuer, old.subject, old.public_key(), old.serial_number, since, until, list(old.extensions)
+    )
+    file.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
 
 def _certificates(folder: Path) -> None:

@@ -97,6 +97,7 @@ def audit(
 
 def _say(settings: Settings, found: Audit) -> None:
     """The claims, one a line."""
+    settings.line(f"audit of run {found.run[:8]} of {found.project}")
     settings.rows([[claim.topic, claim.says, _by(claim)] for claim in found.claims])
     settings.line(RULE)
     settings.line(f"{styled(found.outcome, bold=True)}   {found.asked}: all that trust.toml asks for")

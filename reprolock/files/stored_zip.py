@@ -197,7 +197,11 @@ def check_name(name: str) -> None:
         raise BadArchive(f'it names "{shown}", which leads out of its folder')
     if any(_DEVICE.match(part) for part in parts):
         raise BadArchive(f'it names "{shown}", which is a device on Windows')
-    if not re.fullmatch(r"[!-~]+", name) or len(name) > _LONGEST_NAME or any(part in ("", ".") for part in parts):
+    if (
+        not re.fullmatch(r"[!-~]+", name)
+        or len(name) > _LONGEST_NAME
+        or any(part.endswith(".") or not part for part in parts)
+    ):
         raise BadArchive(f'it names "{shown}", which cannot be the name of a file in a bundle')
 
 

@@ -18,8 +18,9 @@ SMALLEST_PART = 5 * 2**20
 """S3's rule for all parts of an upload but the last: a smaller object was one part."""
 
 Algorithm = Literal["git", "sha256", "md5"]
-Meaning = Literal["bytes", "other", "unknown"] | int
-"""What an ETag was computed over. A number: the MD5s of so many parts of an upload; "other": nothing that can be computed."""
+Meaning = Literal["bytes", "other", "unknown", "computable"] | int
+"""What an ETag was computed over. A number: the MD5s of so many parts of an upload; "other": nothing that can be computed;
+"computable": the bytes, or parts of any size that programs use, whatever it costs to try them all."""
 
 _MIB, _MB = 2**20, 10**6
 _PART_SIZES = (
@@ -106,7 +107,8 @@ def _sizes_of_parts(size: int, meaning: Meaning) -> list[int]:
     """Sizes of parts that an object of so many bytes may have come in."""
     if isinstance(meaning, int):
         return [each for each in _PART_SIZES if -(-size // each) == meaning]
-    return [each for each in _USUAL_SIZES if each < size] if meaning == "unknown" else []
+    tried = {"unknown": _USUAL_SIZES, "computable": _PART_SIZES}.get(meaning, ())
+    return [each for each in tried if each < size]
 
 
 class Check:
@@ -157,7 +159,7 @@ class Check:
             return False
         if self._state.hexdigest() == self._content.checksum:
             return True
-        if self._algorithm == "md5" and self._meaning == "unknown":
+        if self._algorithm == "md5" and self._meaning in ("unknown", "computable"):
             one_part = hashlib.md5(self._state.digest(), usedforsecurity=False)
             if one_part.hexdigest() == self._content.checksum:
                 return True

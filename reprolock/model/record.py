@@ -77,6 +77,13 @@ class DatasetRecord(Value):
         None,
         description="Objects that were copied for this run and checked by their size alone: their checksum cannot be computed. None: none.",
     )
+    sha256: dict[str, str] = Field(
+        {}, description="Path in the repository → SHA-256 of each of these objects, as the command was given it."
+    )
+    copied: bool = Field(
+        False,
+        description="True: all objects were copied for this run, and `sha256` has each that its checksum does not decide. False: read in place, in part, or not known.",
+    )
     table_version: int | None = Field(None, description="Version of a Delta table at the commit.")
     what_if: bool = Field(False, description="True when --data named it for this run only; then repro.lock differs.")
 
@@ -249,7 +256,7 @@ class Record(Value):
         description="RUNNING in the opening record. FINISHED: exit code 0, and every declared output written. KILLED: by a signal or the time-out."
     )
     started: AwareDatetime = Field(description="When the MLflow run was created, UTC, by this machine's clock.")
-    ended: datetime | None = Field(None, description="When the command had ended, UTC; None while it runs.")
+    ended: AwareDatetime | None = Field(None, description="When the command had ended, UTC; None while it runs.")
     reprolock: str = Field(description="Version of reprolock.")
     mode: Mode = Field(
         description="In a folder of its own, in the project's folder, or interactive: a block of a notebook or a script, which no replay can repeat."

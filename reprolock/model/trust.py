@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, Strict, model_validator
+from pydantic import AwareDatetime, Field, Strict, model_validator
 
 from reprolock.model.value import Value
 
@@ -28,6 +28,15 @@ class TrustedKey(Value):
     roles: Annotated[tuple[Role, ...], Strict(False)] = Field(
         min_length=1,
         description="run: may sign what ran and what came out. replay: may sign verdicts. review: may sign approvals.",
+    )
+    owner: str | None = Field(
+        None,
+        min_length=1,
+        description="Whose key it is, where one person has several: they count as one. None: its name.",
+    )
+    revoked: AwareDatetime | None = Field(
+        None,
+        description="Since when nobody should believe it any more, with an offset: what it signed counts if an authority of [timestamps] stamped it before that.",
     )
 
     @model_validator(mode="after")
@@ -78,7 +87,7 @@ class TrustPolicy(Value):
         if not self.named("run"):
             raise ValueError('no key has the role "run", so that no run could be trusted')
         for role in ("replay", "review"):
-            if (needed := self.needed(role)) > (there := len(self.named(role))):
+            if (needed := self.needed(role)) > (there := len(self.owners(role))):
                 raise ValueError(f"require.{role} asks for {needed} keys, and {there} have the role")
         if any(key.identity for key in self.keys.values()) and self.sigstore is None:
             raise ValueError(
@@ -91,6 +100,14 @@ class TrustPolicy(Value):
     def named(self, role: Role) -> tuple[str, ...]:
         """Names of the keys that have a role."""
         return tuple(name for name, key in self.keys.items() if role in key.roles)
+
+    def owner(self, name: str) -> str:
+        """Whose key that is."""
+        return self.keys[name].owner or name
+
+    def owners(self, role: Role) -> frozenset[str]:
+        """Whose keys have a role: several of one owner count as one."""
+        return frozenset(map(self.owner, self.named(role)))
 
     def needed(self, role: Literal["replay", "review"]) -> int:
         """How many keys of a role must have signed."""

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 Mode = Literal["isolated", "in-place", "interactive"]
 """Where the code of a run is executed: in a folder of its own, in the project's folder, or in a session of the caller's (`record`)."""
 
 
+class Copied(NamedTuple):
+    """What of a dataset was copied to this machine.
+
+    `sha256` is that of each object, by its path in the repository, whose checksum in the lake cannot be computed from its
+    bytes: only its size could be checked. `whole`: all objects were copied, and no other is of that kind.
+    """
+
+    whole: bool = False
+    sha256: Mapping[str, str] = MappingProxyType({})
+
+    def merged(self, other: Copied) -> Copied:
+        """What was copied by either."""
+        return Copied(self.whole or other.whole, {**self.sha256, **other.sha256})
+
+
 class Input(NamedTuple):
     """One dataset as the command sees it.
 
     `url` is what Spark reads: `s3a://…/<commit>/…`, or `file://…` of a read-only tree. `path` is the
-    local tree, None while nothing has been materialised. Of the objects that were put there for this run, `unverified` were
-    checked by their size alone.
+    local tree, None while nothing has been materialised.
     """
 
     name: str
     url: str
     path: Path | None
-    unverified: int = 0
+    copied: Copied = Copied()
 
 
 MOST_DIFFERING = 50

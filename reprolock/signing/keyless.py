@@ -8,8 +8,11 @@ instance than the public one. The identity token stays in memory, and is asked f
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from securesystemslib.exceptions import UnverifiedSignatureError
@@ -27,10 +30,50 @@ if TYPE_CHECKING:
 _FORM = "sigstore:?identity=…&issuer=…"
 
 
+class Root(NamedTuple):
+    """A trusted root of sigstore, and the document that it was read from, where there is one."""
+
+    whole: TrustedRoot
+    document: Mapping[str, Any] | None = None
+
+    def at(self, time: datetime) -> TrustedRoot:
+        """What of it held at a time: sigstore's verifier takes certificates and keys after their end, too."""
+        from sigstore.models import TrustedRoot
+
+        if self.document is None:
+            return self.whole
+        with tempfile.TemporaryDirectory(prefix="reprolock-") as folder:
+            path = Path(folder) / "trusted_root.json"
+            path.write_text(json.dumps({name: _held(value, time) for name, value in self.document.items()}))
+            return TrustedRoot.from_file(str(path))
+
+
+def _held(value: Any, time: datetime) -> Any:
+    """Of a list of authorities or logs those that held at a time."""
+    if not isinstance(value, list):
+        return value
+    return [item for item in value if all(_covers(period, time) for period in _periods(item))]
+
+
+def _periods(item: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
+    for table in (item, item.get("publicKey") or item.get("public_key") or {}):
+        if period := table.get("validFor") or table.get("valid_for"):
+            yield period
+
+
+def _begun(item: Mapping[str, Any]) -> bool:
+    return all(_covers({**period, "end": ""}, datetime.now(UTC)) for period in _periods(item))
+
+
+def _covers(period: Mapping[str, str], time: datetime) -> bool:
+    start, end = (datetime.fromisoformat(period[name]) if period.get(name) else None for name in ("start", "end"))
+    return (start is None or start <= time) and (end is None or time <= end)
+
+
 class _Identity(SigstoreKey):
     """An identity and its issuer in the place of a key. Its ID follows from the two, as securesystemslib has it."""
 
-    root: TrustedRoot
+    root: Root
 
     def verify_signature(self, signature: Signature, data: bytes) -> None:
         """UnverifiedSignatureError unless the bundle shows, by the trusted root, that this identity signed `data`."""
@@ -44,7 +87,8 @@ class _Identity(SigstoreKey):
             if json.loads(bundle.to_json()) != document or bundle.signature.hex() != signature.signature:
                 raise ValueError("the bundle says more than was signed, or the signature beside it is another")
             policy = Identity(identity=self.keyval["identity"], issuer=self.keyval["issuer"])
-            Verifier(trusted_root=self.root).verify_artifact(data, bundle, policy)
+            root = self.root.at(bundle.signing_certificate.not_valid_before_utc)
+            Verifier(trusted_root=root).verify_artifact(data, bundle, policy)
         except Exception as error:  # foreign bytes: certificates, DER and JSON have errors of their own
             raise UnverifiedSignatureError("no signature of this identity") from error
 
@@ -80,7 +124,7 @@ class _Signer(SigstoreSigner):
         return made
 
 
-def identity_key(identity: str, issuer: str, root: TrustedRoot) -> PublicKey:
+def identity_key(identity: str, issuer: str, root: Root) -> PublicKey:
     """An identity as a public key: what it signed is verified by `root`."""
     keyid = SigstoreSigner.import_(identity, issuer)[1].keyid
     key = _Identity(
@@ -90,16 +134,24 @@ def identity_key(identity: str, issuer: str, root: TrustedRoot) -> PublicKey:
     return PublicKey(keyid, f"sigstore identity {identity} of {issuer}", None, key)
 
 
-def read_root(path: Path, where: str) -> TrustedRoot:
+def read_root(path: Path, where: str) -> Root:
     """The certificates and keys of Fulcio and Rekor in a trusted_root.json. UsageError names `where` it is asked for."""
     with needed("sigstore", where):
         from sigstore.models import TrustedRoot
         from sigstore.verify import Verifier
     try:
-        root = TrustedRoot.from_file(str(path))
-        Verifier(trusted_root=root)
+        document = json.loads(path.read_bytes())
+        root = Root(TrustedRoot.from_file(str(path)), document)
+        if document.get("tlogs") and not any(_begun(item) for item in document["tlogs"]):
+            raise UsageError(
+                f"{where}: {path} does not hold yet",
+                hint="name the trusted_root.json of today; and is this machine's clock right?",
+            )
+        Verifier(trusted_root=root.whole)
     except FileNotFoundError:
         raise UsageError(f"{where}: {path} is not there", hint="a path is relative to trust.toml") from None
+    except UsageError:
+        raise
     except Exception as error:  # JSON, certificates and keys have errors of their own
         raise UsageError(
             f"{where}: {path} is no trusted root of sigstore",
@@ -121,7 +173,7 @@ def open_identity(uri: str) -> SigningKey:
         import sigstore.sign  # noqa: F401  # all that signing takes
     _token()
     config = _config(fields.get("config"))
-    public = identity_key(fields["identity"], fields["issuer"], config.trusted_root)
+    public = identity_key(fields["identity"], fields["issuer"], Root(config.trusted_root))
     return SigningKey(public, _Signer(public.key, config))
 
 

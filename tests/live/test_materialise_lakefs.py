@@ -27,6 +27,7 @@ from reprolock.lake.lakefs.credentials import Credentials
 from reprolock.lake.lakefs.lake import LakeFSLake
 from reprolock.lake.lakefs.transport import Patience
 from reprolock.model.uri import LakeURI
+from reprolock.model.workspace import Copied
 from reprolock.steps.data.get import get
 from reprolock.steps.inputs.materialise import make_tree
 
@@ -123,7 +124,7 @@ def many(count: int, size: int = 100) -> dict[str, bytes]:
 def test_straight_from_the_store(repository: Repository) -> None:
     made = repository.make(repository.pin())
     assert files(made.path) == below("train/")
-    assert made[1:] == (4, 9, 4, 9, 0)
+    assert made[1:] == (4, 9, 4, 9, Copied(whole=True))
     assert repository.lake.opened == 0
 
 
@@ -186,7 +187,7 @@ def test_through_lakefs_where_it_signs_no_addresses(
         other = filled(own, "unsigned", tmp_path_factory.mktemp("unsigned"), FILES)
         made = other.make(other.pin())
         assert files(made.path) == below("train/")
-        assert made[1:] == (4, 9, 4, 9, 0)
+        assert made[1:] == (4, 9, 4, 9, Copied(whole=True))
         other.lake.close()
     finally:
         own.server.stop()
@@ -218,21 +219,24 @@ def test_a_checksum_of_parts_is_counted_apart(repository: Repository, server: se
     repository.lake.commit(repository.name, "main", "parts")
     pin = repository.pin()
     made = repository.make(pin)
-    assert (made.objects, made.fetched, made.unverified) == (7, 6, 2)
+    assert (made.objects, made.fetched, len(made.copied.sha256)) == (7, 6, 2)
     assert (made.path / "parts").read_bytes() == (made.path / "twin").read_bytes() == data
-    assert repository.make(pin, "elsewhere")[3:] == (0, 0, 2)
+    odd = {f"train/{name}": hashlib.sha256(data).hexdigest() for name in ("parts", "twin")}
+    assert made.copied == Copied(True, odd)
+    assert repository.make(pin).copied == Copied(True, odd)  # where the tree stands already, too
+    assert repository.make(pin, "elsewhere")[3:] == (0, 0, Copied(True, odd))
     # Hashed again by what it was when it came: after a touch, and whenever a replay takes it.
     os.utime(made.path / "parts")
     nobody = make_tree(None, pin, repository.cache, repository.root / "offline")
-    assert (nobody.fetched, nobody.unverified) == (0, 2)
+    assert (nobody.fetched, len(nobody.copied.sha256)) == (0, 2)
     hashing = ObjectCache(repository.cache.folder, hashing=True)
-    assert make_tree(repository.lake, pin, hashing, repository.root / "replay")[3:] == (0, 0, 2)
+    assert make_tree(repository.lake, pin, hashing, repository.root / "replay")[3:] == (0, 0, Copied(True, odd))
     (made.path / "parts").chmod(0o644)
     (made.path / "parts").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     os.utime(made.path / "parts", ns=(STAMP, STAMP))
     hashing = ObjectCache(repository.cache.folder, hashing=True)
     again = make_tree(repository.lake, pin, hashing, repository.root / "replay again")
-    assert (again.fetched, again.unverified) == (1, 2)
+    assert (again.fetched, len(again.copied.sha256)) == (1, 2)
     assert (again.path / "parts").read_bytes() == (again.path / "twin").read_bytes() == data
 
 

@@ -132,6 +132,19 @@ def test_parts_that_can_only_be_one(size: int, etag: str, encrypted: bool, meani
     assert meaning_of(MD5, size, etag, encrypted) == meaning
 
 
+@pytest.mark.parametrize("size", [12, 20])
+def test_parts_of_any_size_that_programs_use(size: int) -> None:
+    """Where nobody can be asked how many there were, all sizes are tried, and then there is an answer."""
+    data = b"x" * 23 * 2**20
+    checksum = of_parts(data, size * 2**20)
+    assert read(data, "lakefs-etag-1", checksum, size=len(data)) is False
+    assert read(data, "lakefs-etag-1", checksum, "computable", size=len(data)) is True
+    assert Check(Content("lakefs-etag-1", checksum, len(data)), "computable").decides
+    for wrong in (checksum, MD5):
+        with pytest.raises(Mismatch):
+            read(data[:-1] + b"y", "lakefs-etag-1", wrong, "computable", size=len(data))
+
+
 def of_parts(data: bytes, size: int) -> str:
     parts = [hashlib.md5(data[start : start + size]).digest() for start in range(0, len(data), size)]
     return hashlib.md5(b"".join(parts)).hexdigest()

@@ -88,7 +88,7 @@ class Bundle:
         lock = recorded.lock
         artifacts = {layout.ARTIFACTS + name for name in (*recorded.record.artifacts, RECORD, ATTESTATIONS)}
         unproven: dict[str, int] = {}
-        objects = self._named_objects(lock, places, unproven)
+        objects = self._named_objects(recorded, places, unproven)
         packages = _packages(lock)
         jars = {pin.file_name: pin.sha256 for pin in (lock.jars.jar if lock.jars else ())}
         found = {name: digest for name, digest in self._digests.items() if name in self._members}
@@ -122,15 +122,20 @@ class Bundle:
         count = sum(name.startswith(layout.PACKAGES) for name in found)
         return Unpacked(len(objects), count, len(jars), named, unproven)
 
-    def _named_objects(self, lock: Lock, places: Places | None, unproven: dict[str, int]) -> dict[str, set[Content]]:
+    def _named_objects(
+        self, recorded: Recorded, places: Places | None, unproven: dict[str, int]
+    ) -> dict[str, set[Content]]:
         """SHA-256 → how lakes name the object. The listings are put into the cache, where they prove themselves."""
         objects: dict[str, set[Content]] = defaultdict(set)
-        for pin in lock.dataset:
+        given = {item.name: item for item in recorded.record.datasets}
+        for pin in recorded.lock.dataset:
             scheme, _, digest = pin.digest.partition(":")
             listing, digests = (self._read(name) for name in layout.listing_names(pin))
             if sha256(listing) != digest:
                 raise _bad(self.path, f"the listing of dataset {pin.name} is not the one that repro.lock pins")
             items = self._items(pin, listing)
+            if (len(items), sum(item.size for item in items)) != (pin.objects, pin.bytes):
+                raise _bad(self.path, f"the listing of dataset {pin.name} is not of as much as repro.lock says")
             lines = digests.decode("latin-1").splitlines()
             if len(lines) != len(items):
                 raise _bad(
@@ -140,10 +145,18 @@ class Bundle:
                 places.cache.write_note(pin.digest.encode(), listing)
             for item, line in zip(items, lines, strict=True):
                 named, _, opaque = line.partition("  ")
+                recorded_sha256 = given[pin.name].sha256.get(item.path)
+                if recorded_sha256 not in (None, named):
+                    raise _bad(self.path, f"the object {item.path} is not the one that the run was given")
                 if opaque == layout.OPAQUE:
-                    if item.content(scheme).algorithm not in (None, "md5"):  # an ETag may be no MD5 of the bytes
+                    computable = item.content(scheme).algorithm not in (
+                        None,
+                        "md5",
+                    )  # an ETag may be no MD5 of the bytes
+                    if computable or (recorded_sha256 is None and given[pin.name].copied):
                         raise _bad(self.path, f"the object {item.path} is not named by its own checksum")
-                    unproven[pin.name] = unproven.get(pin.name, 0) + 1
+                    if recorded_sha256 is None:
+                        unproven[pin.name] = unproven.get(pin.name, 0) + 1
                     known = Content("sha256", named, item.size)
                     objects[named].add(known)
                     if places is not None:
@@ -166,7 +179,11 @@ class Bundle:
         return items
 
     def _object(self, member: Member, contents: set[Content], places: Places | None) -> None:
-        """An object, checked against each name that lakes give it, and put into the cache under each."""
+        """An object, checked against each name that lakes give it, and put into the cache under each.
+
+        A name that the usual sizes of an upload's parts do not make is tried again with all others: where none does, it says
+        nothing of these bytes, and whoever wrote the bundle would have had to say so.
+        """
         named = sorted(contents)
         checks = [Check(content) for content in named]
         drafts: list[Draft] = []
@@ -174,8 +191,12 @@ class Bundle:
             if places is not None:
                 drafts = [places.cache.draft() for _ in named]
             self._copy(member, [*checks, *drafts])
-            for check in checks:
-                check.finish()
+            unsure = [content for content, check in zip(named, checks, strict=True) if not check.finish()]
+            again = [Check(content, "computable") for content in unsure]
+            if again:
+                self._copy(member, [*again])
+            if not all([check.finish() for check in again]):
+                raise Mismatch
             for content, draft in zip(named, drafts, strict=False):
                 draft.keep(content)
         except BaseException as error:

@@ -63,7 +63,7 @@ def get(lake: Lake, uri: LakeURI, dest: Path, cache: ObjectCache, *, progress: P
             ) from None
         raise
     size = sum(found.size for found in objects)
-    return Got(dest, place.ref, len(objects), size, source.fetched, source.fetched_bytes, source.unverified)
+    return Got(dest, place.ref, len(objects), size, source.fetched, source.fetched_bytes, len(source.opaque))
 
 
 def _still(lake: Lake, uri: LakeURI) -> str:

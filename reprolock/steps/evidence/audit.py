@@ -22,7 +22,14 @@ from reprolock.model.words import counted, plain, short, size
 from reprolock.steps.evidence.artifacts import artifacts_of
 from reprolock.steps.evidence.attestations import lines_of
 from reprolock.steps.evidence.check_bundle import check_bundle
-from reprolock.steps.evidence.check_statements import check_intent, check_review, check_run, check_times, check_verdict
+from reprolock.steps.evidence.check_statements import (
+    check_hold,
+    check_intent,
+    check_review,
+    check_run,
+    check_times,
+    check_verdict,
+)
 from reprolock.steps.evidence.online import ask_mlflow, ask_world
 from reprolock.steps.evidence.read_statements import Line, Statements, read_statements
 from reprolock.steps.evidence.trust import Trust, read_trust
@@ -31,7 +38,7 @@ from reprolock.steps.recording.load import Recorded, read_record, read_recorded
 from reprolock.tracker.protocol import RECORD
 
 _REJECTED = "rejected"
-"""The one meaning of a review that speaks against a run."""
+"""The one meaning of a review that speaks against a run, however it is written."""
 
 
 class Demand(NamedTuple):
@@ -86,7 +93,7 @@ def audit_folder(folder: Path, trust: Trust, *, threshold: int | None = None, mo
     trust.toml's; `more` are statements from elsewhere. NotReplayable where there is no record to audit; UsageError where
     trust.toml has too few keys for the threshold."""
     policy = trust.policy
-    if threshold is not None and threshold > (there := len(policy.named("replay"))):
+    if threshold is not None and threshold > (there := len(policy.owners("replay"))):
         raise UsageError(
             f"--threshold {threshold} asks for more verdicts than trust.toml has keys for: {there} have the role replay",
             hint="name more keys in trust.toml, or ask for fewer",
@@ -127,7 +134,7 @@ def _audited(folder: Path, trust: Trust, demand: Demand, more: Sequence[bytes]) 
     unsigned = [found.unsigned] if found.unsigned else []
     reasons = [*unsigned, *found.reasons, *_contradictions(found, record, folder, recorded), *broken]
     intent, run = _pair(found)
-    authors = {line.key for line in (intent, run) if line}
+    authors = {trust.owner(line.key) for line in (intent, run) if line}
     verdicts = _by_others(found, "verdict", trust, authors)
     reviews = _by_others(found, "review", trust, authors)
     reasons += _against(found, trust)
@@ -174,6 +181,8 @@ def _contradictions(found: Statements, record: Record, folder: Path, recorded: R
                 yield from check_verdict(line, record, folder)
             case "review":
                 yield from check_review(line)
+            case "hold":
+                yield from check_hold(line, record)
 
 
 def _unknown(intent: Line, run: Line, trust: Trust) -> Iterator[str]:
@@ -184,12 +193,15 @@ def _unknown(intent: Line, run: Line, trust: Trust) -> Iterator[str]:
 
 
 def _by_others(found: Statements, kind: str, trust: Trust, authors: Set[str]) -> tuple[Line, ...]:
-    """The newest good word of each key that has the role and signed nothing of the run itself."""
+    """The newest good word of each owner of a key that has the role, if none of theirs signed anything of the run itself."""
     role: Literal["replay", "review"] = "replay" if kind == "verdict" else "review"
     words = {
-        line.key: line
+        trust.owner(line.key): line
         for line in found.lines
-        if line.kind == kind and line.key not in authors and trust.has_role(line.key, role) and _is_good(line)
+        if line.kind == kind
+        and trust.owner(line.key) not in authors
+        and trust.has_role(line.key, role)
+        and _is_good(line)
     }
     return tuple(words.values())
 
@@ -198,7 +210,11 @@ def _is_good(line: Line) -> bool:
     said = line.statement.predicate
     if isinstance(said, ReplayVerdict):
         return said.verdict.kind == "REPRODUCED"
-    return isinstance(said, Review) and said.meaning != _REJECTED
+    return isinstance(said, Review) and not _rejects(said)
+
+
+def _rejects(review: Review) -> bool:
+    return review.meaning.strip().casefold() == _REJECTED
 
 
 def _against(found: Statements, trust: Trust) -> Iterator[str]:
@@ -207,7 +223,7 @@ def _against(found: Statements, trust: Trust) -> Iterator[str]:
         said = line.statement.predicate
         if isinstance(said, ReplayVerdict) and said.verdict.kind == "DIVERGED" and trust.has_role(line.key, "replay"):
             yield f"{line.signer} replayed it and found otherwise: DIVERGED, {plain(said.verdict.reason)}"
-        if isinstance(said, Review) and said.meaning == _REJECTED and trust.has_role(line.key, "review"):
+        if isinstance(said, Review) and _rejects(said) and trust.has_role(line.key, "review"):
             yield f"{line.signer} rejected it" + (f": {plain(said.comment)}" if said.comment else "")
 
 
@@ -224,7 +240,7 @@ def _own_words(found: Statements, trust: Trust, authors: Set[str]) -> Iterator[s
     """Statements that count for nothing, with the reason."""
     for line in found.lines:
         said = line.statement.predicate
-        if line.kind in ("verdict", "review") and line.key in authors:
+        if line.kind in ("verdict", "review") and trust.owner(line.key) in authors:
             yield f"line {line.number}: a {line.kind} by the author's own key does not count"
         elif isinstance(said, ReplayVerdict) and said.verdict.kind == "NOT REPLAYABLE" and line.name:
             yield f"{line.name} could not replay it: {plain(said.verdict.reason)}"

@@ -61,7 +61,7 @@ def _unsigned(unpacked: Unpacked) -> Iterator[str]:
     yield "ro-crate-metadata.json, by which other programs read the bundle, is signed by nobody"
     for name, amount in unpacked.unproven.items():
         yield (
-            f"{counted(amount, 'object')} of {name}: the lake's checksum says nothing about the bytes, "
+            f"{counted(amount, 'object')} of {name}: the lake's checksum says nothing about the bytes, record.json has no SHA-256 of them, "
             "and whoever wrote the bundle may have put others there"
         )
 

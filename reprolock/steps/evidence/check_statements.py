@@ -13,8 +13,10 @@ from reprolock.files.containment import read_regular
 from reprolock.model.digest import sha256
 from reprolock.model.record import Record
 from reprolock.model.sections import SECTIONS
-from reprolock.model.statement import Intent, ReplayVerdict, Review
+from reprolock.model.statement import Hold, Intent, ReplayVerdict, Review
+from reprolock.model.uri import LakeURI
 from reprolock.model.verdict import shown_tolerance
+from reprolock.model.words import short
 from reprolock.steps.evidence import statements
 from reprolock.steps.evidence.read_statements import Line
 from reprolock.steps.recording.load import Recorded
@@ -67,9 +69,11 @@ def check_verdict(line: Line, record: Record, folder: Path) -> Iterator[str]:
         yield f"the verdict of {line.signer} is about another {RECORD}"
         return
     verdict = line.statement.predicate.verdict
-    declared = sorted(name for name, rule in record.rules.items() if rule.get("compare") != "none")
-    compared = sorted(f"{item.kind}s.{item.name}" for item in verdict.comparisons)
-    if verdict.kind == "REPRODUCED" and compared != declared:
+    declared = {name for name, rule in record.rules.items() if rule.get("compare") != "none"}
+    compared = {f"{item.kind}s.{item.name}" for item in verdict.comparisons}
+    # A metric of several MLflow runs of one command is compared for each of them besides: "metrics.loss of run 2".
+    unasked = [name for name in compared - declared if not name.startswith(tuple(f"{each} of " for each in declared))]
+    if verdict.kind == "REPRODUCED" and (unasked or not declared <= compared or not declared):
         yield f"the verdict of {line.signer} does not compare all that the run declares"
 
 
@@ -78,6 +82,15 @@ def check_review(line: Line) -> Iterator[str]:
     assert isinstance(line.statement.predicate, Review)
     if [*line.statement.subjects.values()] != [{"sha256": line.statement.link.previous}]:
         yield f"line {line.number}: the review of {line.signer} is about something else than the statements before it"
+
+
+def check_hold(line: Line, record: Record) -> Iterator[str]:
+    """Whether what is held is what the run read."""
+    assert isinstance(line.statement.predicate, Hold)
+    pinned = {(LakeURI.parse(item.resolved).repository, item.commit) for item in record.datasets}
+    for held in line.statement.predicate.held:
+        if (held.repository, held.commit) not in pinned:
+            yield f"line {line.number}: the hold of {line.signer} is of a commit that the run did not read, {short(held.commit)}"
 
 
 def check_times(intent: Line, run: Line, record: Record, *, needed: bool) -> Iterator[str]:

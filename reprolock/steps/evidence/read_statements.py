@@ -102,7 +102,7 @@ def _line(number: int, data: bytes, record: Record, trust: Trust | None, known: 
             raise Broken(
                 f"it was changed after {name} signed it"
                 if key.pem
-                else f"its bundle does not show, by sigstore.trusted_root, that {name} signed it"
+                else f"its bundle does not show, by what held then of sigstore.trusted_root, that {name} signed it"
             )
     statement = parse(signed.payload)
     link = statement.link
@@ -113,6 +113,11 @@ def _line(number: int, data: bytes, record: Record, trust: Trust | None, known: 
     if (link.previous is None) != (number == 1) or (link.previous is not None and link.previous not in known):
         raise Broken("its link to the line before is broken: one was changed, moved or removed")
     stamped = _stamped(signed.token, signed.signature, trust) if signed.token else None
+    revoked = trust.policy.keys[name].revoked if trust is not None and name is not None else None
+    if revoked is not None and (stamped is None or stamped >= revoked):
+        raise Broken(
+            f"the key of {name} was revoked {revoked:%Y-%m-%d}, and no time stamp shows that it was signed before that"
+        )
     return Line(number, line_digest(data), signed.key_id, name, statement, stamped)
 
 
@@ -125,7 +130,9 @@ def _stamped(token: bytes, signature: bytes, trust: Trust | None) -> datetime | 
     try:
         return verify_token(token, signature, trust.roots)
     except ValueError:
-        raise Broken("its time stamp is not by an authority in trust.toml, or is for something else") from None
+        raise Broken(
+            "its time stamp is not by an authority in trust.toml whose certificates held then, or is for something else"
+        ) from None
 
 
 def _order(lines: Sequence[Line]) -> list[str]:

@@ -26,6 +26,10 @@ class Trust(NamedTuple):
     keys: Mapping[str, tuple[str, PublicKey]]
     roots: tuple[Certificate, ...]
 
+    def owner(self, key_id: str) -> str:
+        """Whose key that is; of one that trust.toml does not name, nobody's but its own."""
+        return self.policy.owner(self.keys[key_id][0]) if key_id in self.keys else key_id
+
     def has_role(self, key_id: str, role: Role) -> bool:
         """Whether the key of that ID is believed in a role."""
         return key_id in self.keys and role in self.policy.keys[self.keys[key_id][0]].roles

@@ -7,7 +7,8 @@ stays in the cache, whatever happens next, so that a second go has less to do. `
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 
 from reprolock.errors import MachineError, ServiceError
 from reprolock.files.object_cache import ObjectCache
@@ -26,15 +27,18 @@ _OWN = "sha256"  # the scheme by which the cache names bytes of which the lake's
 class Source:
     """Where the bytes of the objects at one address come from: the cache, and the lake for what is not in it.
 
-    `title` names what they are, at the start of a sentence; without a lake nothing is fetched. `fetched` objects were. Of
-    `unverified` ones, fetched now or before, the checksum could not be computed from the bytes: their size alone was checked.
+    `title` names what they are, at the start of a sentence; without a lake nothing is fetched. `fetched` objects were.
+    `opaque` has the SHA-256 of those, by path, whose checksum could not be computed from the bytes: their size alone was
+    checked. `whole` while there is no object of which that is not known.
     """
 
     def __init__(
         self, lake: Lake | None, place: LakeURI, scheme: str, cache: ObjectCache, title: str, progress: Progress
     ) -> None:
         self.cache = cache
-        self.fetched = self.fetched_bytes = self.unverified = 0
+        self.fetched = self.fetched_bytes = 0
+        self.opaque: dict[str, str] = {}
+        self.whole = True
         self._lake = lake
         self._place = place
         self._scheme = scheme
@@ -74,9 +78,21 @@ class Source:
         self._progress.advance(len(twins), sum(item.size for item in twins))
         return {item.path: fetched[item[1:]] for item in items}
 
-    def count(self, placed: Iterable[Content]) -> None:
-        """Of the objects that the tree was given, these are unverified: those that the cache had to name by itself."""
-        self.unverified = sum(content.scheme != self._scheme for content in placed)
+    def note(self, placed: Mapping[str, Content]) -> None:
+        """Of the objects that the tree was given, these are opaque: those that the cache had to name by itself."""
+        self.opaque |= {path: content.checksum for path, content in placed.items() if content.scheme != self._scheme}
+
+    def recall(self, items: Iterable[Object]) -> None:
+        """Which objects are opaque that stand in the tree since an earlier time: by the notes of the cache, if it still has them."""
+        for item in items:
+            content = item.content(self._scheme)
+            if content.algorithm in ("git", "sha256"):
+                continue  # computed from the bytes by its form
+            if note := self.cache.note(self._opaque(item)):
+                self.opaque[item.path] = note.decode("latin-1")
+            else:
+                path = self.cache.path(content)
+                self.whole = self.whole and path is not None and os.path.exists(path)
 
     def _find_cached(self, item: Object) -> Content | None:
         content = item.content(self._scheme)
@@ -150,7 +166,7 @@ def fill(tree: LocalTree, missing: Sequence[Object], source: Source) -> None:
             here |= source.fetch([item for item in left if item.path not in here])
             left = [item for item in left if not tree.put(source.cache, here[item.path], item)]
             if not left:
-                return source.count(here.values())
+                return source.note(here)
             for item in left:
                 del here[item.path]
         raise MachineError(

@@ -22,6 +22,7 @@ from reprolock.lake.protocol import Lake, Object
 from reprolock.model.digest import listing_line, sha256
 from reprolock.model.lock import DatasetPin
 from reprolock.model.uri import LakeURI
+from reprolock.model.workspace import Copied
 from reprolock.steps.inputs.fetch import Source, fill, not_cached
 from reprolock.steps.inputs.portable_names import refuse_name
 from reprolock.steps.inputs.tree import LocalTree
@@ -31,18 +32,14 @@ from reprolock.steps.project.progress import SILENT, Progress
 
 
 class Materialised(NamedTuple):
-    """The tree (or, where the address names an object, the file), what is in it, and what had to be fetched for it.
-
-    Of what was fetched or linked, `unverified` objects have a checksum that could not be computed from their bytes:
-    their size alone was checked.
-    """
+    """The tree (or, where the address names an object, the file), what is in it, and what had to be fetched for it."""
 
     path: Path
     objects: int
     bytes: int
     fetched: int
     fetched_bytes: int
-    unverified: int
+    copied: Copied
 
 
 def materialise(
@@ -86,8 +83,11 @@ def make_tree(
     source.begin(items, missing)
     if missing:
         fill(tree, missing, source)
+    absent = {item.path for item in missing}
+    source.recall(item for item in items if item.path not in absent)
+    copied = Copied(source.whole and name is None, source.opaque)
     return Materialised(
-        tree.path, len(items), sum(item.size for item in items), source.fetched, source.fetched_bytes, source.unverified
+        tree.path, len(items), sum(item.size for item in items), source.fetched, source.fetched_bytes, copied
     )
 
 

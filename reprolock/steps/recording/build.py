@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reprolock import __version__
 from reprolock.model.lineage import Lineage
@@ -23,7 +23,7 @@ from reprolock.model.record import (
 )
 from reprolock.model.sections import digests, observed_sections, pinned_sections
 from reprolock.model.spec import Spec
-from reprolock.model.workspace import MOST_DIFFERING, Workspace
+from reprolock.model.workspace import MOST_DIFFERING, Copied, Workspace
 from reprolock.steps.locking.overrides import WhatIf
 
 
@@ -77,7 +77,7 @@ def opening_record(
                 spec,
                 pin,
                 url=urls[pin.name].url,
-                unverified=urls[pin.name].unverified or None,
+                copied=urls[pin.name].copied,
                 what_if=pin.name in sources.what_if.data,
             )
             for pin in _in_order(spec, sources.pins)
@@ -117,10 +117,12 @@ def closing_record(
     outputs: tuple[OutputRecord, ...],
     lineage: Lineage,
     metrics: Mapping[str, float],
-    unverified: Mapping[str, int],
+    copied: Mapping[str, Copied],
 ) -> Record:
-    """The same record, ended. `unverified` objects of these datasets were copied while the command was running."""
-    counts = {item.name: max(item.unverified or 0, unverified.get(item.name, 0)) for item in record.datasets}
+    """The same record, ended. `copied` says of some datasets what was copied while the command was running."""
+    wholes = {
+        item.name: Copied(item.copied, item.sha256).merged(copied.get(item.name, Copied())) for item in record.datasets
+    }
     return record.replaced(
         {
             "status": ending.status,
@@ -128,7 +130,7 @@ def closing_record(
             "ending": EndingRecord(
                 exit_code=ending.exit_code, signal=ending.signal, reason=ending.reason, seconds=ending.seconds
             ),
-            "datasets": tuple(item.replaced({"unverified": counts[item.name] or None}) for item in record.datasets),
+            "datasets": tuple(item.replaced(_fields(wholes[item.name])) for item in record.datasets),
             "outputs": outputs,
             "lineage": lineage,
             "metrics": dict(metrics),
@@ -161,7 +163,7 @@ def _in_order(spec: Spec, pins: tuple[DatasetPin, ...]) -> list[DatasetPin]:
 
 
 def dataset_record(
-    spec: Spec, pin: DatasetPin, *, url: str = "", unverified: int | None = None, what_if: bool = False
+    spec: Spec, pin: DatasetPin, *, url: str = "", copied: Copied = Copied(), what_if: bool = False
 ) -> DatasetRecord:
     """A dataset as it is declared and pinned. `url` is what the command reads; "" where no command has been given it."""
     declared = spec.datasets[pin.name]
@@ -180,6 +182,15 @@ def dataset_record(
         options=declared.options,
         context=declared.context,
         url=url,
-        unverified=unverified,
         what_if=what_if,
+        **_fields(copied),
     )
+
+
+def _fields(copied: Copied) -> dict[str, Any]:
+    """What a dataset's record says of what was copied of it."""
+    return {
+        "copied": copied.whole,
+        "sha256": dict(sorted(copied.sha256.items())),
+        "unverified": len(copied.sha256) or None,
+    }

@@ -245,9 +245,9 @@ def _disagreements(record: Record, spec: Spec, lock: Lock, taken: Snapshot) -> I
         yield f"seed: record.json says {record.seed}, repro.toml {spec.run.seed}"
     if not _same_command(record, spec):
         yield "command: record.json and repro.toml differ"
-    if {name: (output.path, output.compare) for name, output in spec.outputs.items()} != {
-        output.name: (output.path, output.compare) for output in record.outputs
-    }:
+    if sorted((name, output.path, output.compare) for name, output in spec.outputs.items()) != sorted(
+        (output.name, output.path, output.compare) for output in record.outputs
+    ):
         yield "outputs: those of record.json are not those of repro.toml"
     for name in sorted(record.rules.keys() | spec.rules.keys()):
         if record.rules.get(name) != spec.rules.get(name):

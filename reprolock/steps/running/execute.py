@@ -41,7 +41,7 @@ from reprolock.steps.running.evidence import Witnessed, hold_inputs, sign_intent
 from reprolock.steps.running.if_changed import note_finished
 from reprolock.steps.running.leftovers import list_leftovers, times
 from reprolock.steps.running.lineage import judge, kept_events, observe
-from reprolock.steps.running.materialise_for_run import count_unverified
+from reprolock.steps.running.materialise_for_run import copied_in
 from reprolock.steps.running.metrics import gather_metrics, judge_metrics
 from reprolock.steps.running.mlflow_compat import check_mlflow, for_command, sets_other_address, sets_other_experiment
 from reprolock.steps.running.opening import (
@@ -187,7 +187,7 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
             watcher.warn(elsewhere)
         outcome = outcome._replace(ending=ending)
     record = closing_record(
-        record, outcome.ending, measured.outputs, lineage, metrics or {}, count_unverified(workspace.folder)
+        record, outcome.ending, measured.outputs, lineage, metrics or {}, copied_in(workspace.folder)
     ).replaced({"children": children, "leftovers": _leftovers(attempt, workspace, placed)})
     record = opening.redact(record.replaced({"artifacts": record.artifacts | artifact_digests(kept)}), watcher)
     reporter.ended(record, workspace.folder, files)

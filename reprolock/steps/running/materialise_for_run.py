@@ -1,12 +1,13 @@
 """Make a dataset's local tree, or one object of it, while a run's command is running: `run.dataset(…).path`, `.open`.
 
-What was checked by its size alone is noted in the run's folder, a line for each time, and stands in the record at the end.
+What was copied is noted in the run's folder, a line for each time, and stands in the record at the end.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from reprolock.errors import UsageError
 from reprolock.files.atomic_write import own_folder
@@ -14,12 +15,13 @@ from reprolock.files.object_cache import ObjectCache
 from reprolock.files.os_errors import cannot_read, cannot_write
 from reprolock.lake.open import open_lake
 from reprolock.model.lock import DatasetPin
+from reprolock.model.workspace import Copied
 from reprolock.steps.inputs.materialise import make_tree
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
 from reprolock.steps.running.workspace import PINS
 
-_UNVERIFIED = "unverified.jsonl"
+_COPIED = "copied.jsonl"
 
 
 def materialise_for_run(
@@ -48,32 +50,29 @@ def materialise_for_run(
         made = make_tree(lake, pin, objects, own_folder(root) / "data", progress, name=item)
     finally:
         lake.close()
-    if made.unverified:
-        _note(folder, {"dataset": name, "object": item, "unverified": made.unverified})
+    if made.copied != Copied():
+        _note(folder, {"dataset": name, **made.copied._asdict()})
     return made.path
 
 
-def count_unverified(folder: Path) -> dict[str, int]:
-    """Dataset → how many of its objects were copied for the run in `folder` and checked by their size alone."""
+def copied_in(folder: Path) -> dict[str, Copied]:
+    """Dataset → what of it was copied while the command of the run in `folder` was running."""
     try:
-        lines = (folder / _UNVERIFIED).read_text(encoding="utf-8").splitlines()
+        lines = (folder / _COPIED).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise cannot_read(folder / _UNVERIFIED, error) from error
-    wholes: dict[str, int] = {}
-    singles: dict[str, set[str]] = {}
+        raise cannot_read(folder / _COPIED, error) from error
+    found: dict[str, Copied] = {}
     for made in map(json.loads, lines):
-        if made["object"] is None:
-            wholes[made["dataset"]] = max(wholes.get(made["dataset"], 0), made["unverified"])
-        else:
-            singles.setdefault(made["dataset"], set()).add(made["object"])
-    return {name: max(wholes.get(name, 0), len(singles.get(name, ()))) for name in wholes.keys() | singles.keys()}
+        name = made.pop("dataset")
+        found[name] = found.get(name, Copied()).merged(Copied(**made))
+    return found
 
 
-def _note(folder: Path, made: dict[str, str | int | None]) -> None:
+def _note(folder: Path, made: dict[str, Any]) -> None:
     try:
-        with (folder / _UNVERIFIED).open("a", encoding="utf-8") as file:
+        with (folder / _COPIED).open("a", encoding="utf-8") as file:
             file.write(json.dumps(made) + "\n")  # in one write: another process of the command may be at it, too
     except OSError as error:
-        raise cannot_write(folder / _UNVERIFIED, error) from error
+        raise cannot_write(folder / _COPIED, error) from error

@@ -79,7 +79,7 @@ def inputs_of(context: RunContext, lake: Lake | None) -> tuple[Input, ...]:
         url = lake.address(pin.place) if lake and spec.spark and not offline else None
         if url is None or f"{{datasets.{pin.name}.path}}" in asked:
             made = local_tree(context, None if offline and spec.lake.kind == "lakefs" else lake, pin)
-            inputs.append(Input(pin.name, url or f"file://{made.path}", made.path, made.unverified))
+            inputs.append(Input(pin.name, url or f"file://{made.path}", made.path, made.copied))
         else:
             inputs.append(Input(pin.name, url, None))
     return tuple(inputs)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import bagit
 import pytest
@@ -21,9 +22,14 @@ from rocrate.rocrate import ROCrate
 
 import reprolock
 from reprolock.errors import NotReplayable, UsageError
+from reprolock.files.object_cache import ObjectCache
 from reprolock.files.stored_zip import read_directory
-from reprolock.model.digest import sha256
+from reprolock.model.digest import listing_line, sha256
+from reprolock.model.lock import DatasetPin
+from reprolock.model.record import Record
 from reprolock.model.secrecy import SIGNING_KEY
+from reprolock.model.verdict import Verdict
+from reprolock.model.workspace import Copied
 from reprolock.signing.keys import new_key
 from reprolock.steps.bundling.layout import MANIFEST
 from reprolock.steps.bundling.read import Bundle, Places, Unpacked, open_bundle
@@ -32,6 +38,7 @@ from reprolock.steps.evidence.audit import audit_folder
 from reprolock.steps.evidence.check_bundle import check_bundle
 from reprolock.steps.evidence.trust import read_trust
 from reprolock.steps.recording.load import Recorded, read_recorded
+from reprolock.steps.replaying.compare import compare
 from reprolock.steps.replaying.replay import ReplayOptions
 
 
@@ -260,6 +267,106 @@ def test_what_somebody_changes_is_named(mail: Mail, read: Callable[[Path], Unpac
         assert reason in error.value.message, error.value.message
 
 
+def _of_parts(data: bytes, size: int) -> str:
+    parts = [hashlib.md5(data[start : start + size]).digest() for start in range(0, len(data), size)]
+    return hashlib.md5(b"".join(parts)).hexdigest()
+
+
+LARGE = b"0123456789abcdef" * (7 << 16)
+"""7 MiB: S3 may have taken it in parts."""
+LAKE = {
+    "train/odd": (LARGE, "0" * 32),  # nobody can compute such an ETag
+    "train/parts": (LARGE[1:] + b"!", _of_parts(LARGE[1:] + b"!", 6 << 20)),  # of a size that some programs use
+    "train/whole": (LARGE[2:] + b"!!", hashlib.md5(LARGE[2:] + b"!!").hexdigest()),
+}
+"""What a lakeFS lists: bytes and ETag of each object."""
+
+
+def _lakefs_bundle(mail: Mail, path: Path, objects: dict[str, tuple[bytes, bool]]) -> None:
+    """The bundle with the objects of `LAKE` in the place of its own: these bytes, and whether each is marked as opaque."""
+    files = {name: data for name, data in members(mail.bundle).items() if not name.startswith("data/objects/")}
+    files |= {f"data/objects/{sha256(data)}": data for data, _ in objects.values()}
+    lines = [f"{sha256(data)}{'  opaque' if opaque else ''}" for data, opaque in objects.values()]
+    files["data/datasets/train.sha256"] = "".join(f"{line}\n" for line in lines).encode()
+    files["data/datasets/train.jsonl"] = b"".join(
+        listing_line(name, len(data), etag) for name, (data, etag) in LAKE.items()
+    )
+    write(path, list_again(files).items())
+
+
+def test_objects_of_a_lakefs(mail: Mail, tmp_path: Path) -> None:
+    """Whose checksum says nothing of their bytes stands in the record by its SHA-256; all others are what their checksum says."""
+    path = tmp_path / "run.zip"
+    with open_bundle(mail.bundle) as bundle:
+        made = read_recorded(bundle.artifacts(tmp_path / "artifacts"), tmp_path / "code", None)
+    listing = b"".join(listing_line(name, len(data), etag) for name, (data, etag) in LAKE.items())
+    [pin] = made.lock.dataset
+    fields = {name: getattr(pin, name) for name in type(pin).model_fields if name != "seal"}
+    size = sum(len(data) for data, _ in LAKE.values())
+    fields |= {"kind": "lakefs", "digest": f"lakefs-etag-1:{sha256(listing)}", "objects": 3, "bytes": size}
+
+    def look(copied: Copied, changed: str = "", marked: tuple[str, ...] = ("train/odd",), **others: Any) -> Unpacked:
+        """A bundle in which one byte of an object is another, with names and manifests that fit, beside a record."""
+        bytes_of = {
+            name: (data[:-1] + b"?" if name == changed else data, name in marked) for name, (data, _) in LAKE.items()
+        }
+        _lakefs_bundle(mail, path, bytes_of)
+        [item] = made.record.datasets
+        item = item.replaced({"sha256": dict(copied.sha256), "copied": copied.whole})
+        lock = made.lock.replaced({"dataset": (DatasetPin.sealed(**fields | others),)})
+        recorded = made._replace(lock=lock, record=made.record.replaced({"datasets": (item,)}))
+        with open_bundle(path) as bundle:
+            return bundle.unpack(recorded, Places(ObjectCache(tmp_path / "cache"), tmp_path, tmp_path))
+
+    def refused(reason: str, *given: Any, **more: Any) -> None:
+        (tmp_path / "alpha-1.0-py3-none-any.whl").unlink(missing_ok=True)
+        with pytest.raises(NotReplayable) as error:
+            look(*given, **more)
+        assert error.value.message.startswith(f"{path} is not taken: ") and error.value.message.endswith(reason)
+
+    known, unknown = Copied(True, {"train/odd": sha256(LARGE)}), Copied()
+    assert look(known).unproven == {}
+    refused("the object train/odd is not the one that the run was given", known, "train/odd")
+    refused("the object train/odd is not the one that the run was given", known, "train/odd", ())
+    for name in ("train/parts", "train/whole"):
+        refused(" is not the object that its dataset lists", known, name)
+        refused(f"the object {name} is not named by its own checksum", known, name, ("train/odd", name))
+    refused("the listing of dataset train is not of as much as repro.lock says", known, objects=4)
+
+    # A record made before, or of data that Spark read in place: the bundle's word alone, which is said.
+    refused(" is not the object that its dataset lists", unknown, "train/odd", ())
+    for changed, marked in (("train/odd", ("train/odd",)), ("train/whole", ("train/odd", "train/whole"))):
+        (tmp_path / "alpha-1.0-py3-none-any.whl").unlink(missing_ok=True)
+        assert look(unknown, changed, marked).unproven == {"train": len(marked)}
+    (tmp_path / "alpha-1.0-py3-none-any.whl").unlink(missing_ok=True)
+    # And of one that opened some objects alone: those are known.
+    refused("the object train/odd is not the one that the run was given", Copied(False, known.sha256), "train/odd")
+
+
+def test_a_replay_that_is_given_other_bytes(mail: Mail, tmp_path: Path) -> None:
+    """By a lake whose checksums say nothing of them: the record's SHA-256 does, and what it does not have is a remark."""
+    with open_bundle(mail.bundle) as bundle:
+        made = read_recorded(bundle.artifacts(tmp_path / "artifacts"), tmp_path / "code", None)
+    [item] = made.record.datasets
+
+    def given(data: bytes | None) -> Record:
+        known = {} if data is None else {"train/odd": sha256(data)}
+        return made.record.replaced({"datasets": (item.replaced({"sha256": known}),)})
+
+    def replayed(before: bytes | None, now: bytes) -> Verdict:
+        recorded = made._replace(record=given(before))
+        return compare(recorded, given(now), tmp_path, python=tmp_path, environ={})
+
+    found = replayed(b"one", b"two")
+    assert (found.kind, found.reason) == (
+        "NOT REPLAYABLE",
+        "dataset train: the bytes of train/odd are not those that the recorded run was given",
+    )
+    unsure = "train: 1 object checked by size alone"
+    assert unsure in replayed(None, b"two").unlocked
+    assert unsure not in replayed(b"two", b"two").unlocked
+
+
 def test_what_an_audit_says_of_what_is_missing(mail: Mail, tmp_path: Path) -> None:
     """With manifests that fit: a package that every platform needs, and bytes that nothing but the bundle names."""
     files = members(mail.bundle)
@@ -287,7 +394,7 @@ def test_what_an_audit_says_of_what_is_missing(mail: Mail, tmp_path: Path) -> No
     [data] = [claim for claim in found.claims if claim.topic == "data"]
     assert data.by == "2 objects, 20 B, pinned before the run, 1 object by the bundle's word alone"
     assert (
-        "1 object of train: the lake's checksum says nothing about the bytes, "
+        "1 object of train: the lake's checksum says nothing about the bytes, record.json has no SHA-256 of them, "
         "and whoever wrote the bundle may have put others there"
     ) in found.remarks
 
@@ -319,6 +426,7 @@ def test_hostile_archives(mail: Mail, cli: Cli, tmp_path: Path) -> None:
         "data/../../evil": 'it names "data/../../evil", which leads out of its folder',
         "/etc/passwd": 'it names "/etc/passwd", a path of its own and none in a folder',
         "C:/evil": 'it names "C:/evil", a path of its own and none in a folder',
+        "data/record.json.": 'it names "data/record.json.", which cannot be the name of a file in a bundle',
         "data/CON.txt": 'it names "data/CON.txt", which is a device on Windows',
         "data/\u202egnp": 'it names "data/\\u202egnp", which cannot be the name of a file in a bundle',
     }

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from evidence import Case
+from replaying import edit_record, reseal
 
 import reprolock
-from reprolock.errors import ReprolockError
+from reprolock.errors import NotReplayable, ReprolockError, UsageError
 from reprolock.files.lock_file import parse_lock
 from reprolock.model.claims import Audit
 from reprolock.model.digest import sha256
 from reprolock.model.record import Record
-from reprolock.model.statement import Intent
+from reprolock.model.statement import HeldCommit, Hold, Intent, parse
 from reprolock.model.verdict import Comparison, Verdict
 from reprolock.signing.envelope import open_line, seal
 from reprolock.signing.keys import open_key
 from reprolock.steps.evidence import statements
+from reprolock.steps.evidence.artifacts import open_mlflow
 from reprolock.steps.evidence.attest import Attestor
 from reprolock.steps.evidence.attestations import append, read_lines, write_lines
+from reprolock.steps.evidence.check_statements import check_verdict
+from reprolock.steps.evidence.read_statements import Line
 from reprolock.steps.evidence.verdicts import verdict_line
 from reprolock.steps.project.machine import Machine
 
@@ -123,16 +129,116 @@ def test_no_link_is_followed_and_no_pipe_is_read(
         (folder / name).unlink()
 
 
-def test_the_author_under_two_keys(case: Case, folder: Path, look: Callable[..., Audit], tmp_path: Path) -> None:
-    """Whoever signed what was to run is no other person than the run's author."""
-    intent = _hand(case, "auditor").intent(_record(folder))
-    _sign(case, folder, intent)
+def _by(case: Case, folder: Path, key: str) -> bytes:
+    """REPRODUCED, by that key."""
     comparisons = [
         Comparison(name=name, kind="output", how="bytes", recorded="file:a", found="file:a", state="identical")
         for name in ("model", "report")
     ]
     said = Verdict(kind="REPRODUCED", reason="2 of 2 compared", comparisons=tuple(comparisons))
-    append(folder, verdict_line(_hand(case, "auditor"), folder, case.record, case.record, said))
+    return verdict_line(_hand(case, key), folder, case.record, case.record, said)
+
+
+def test_one_person_under_two_keys(case: Case, folder: Path, look: Callable[..., Audit], tmp_path: Path) -> None:
+    """Whom trust.toml names as the owner of two keys gives one verdict, and the run's author gives none with another key."""
+    write_lines(folder, read_lines(folder)[:2])
+    append(folder, *(_by(case, folder, key) for key in ("auditor", "stranger")))
+    roles = {"ci": ["run"], "auditor": ["replay"], "stranger": ["replay"]}
+    two = case.trust(tmp_path / "two", "[require]\nreplay = 2\n", **roles)
+    assert look(folder, two).outcome == "TRUSTED"
+
+    def owned(place: str, *names: str) -> Path:
+        text = case.trust(tmp_path / place, "[require]\nreplay = 1\n", **roles).read_text()
+        for name in names:
+            text = text.replace(f"[keys.{name}]", f'[keys.{name}]\nowner = "Ada"')
+        (tmp_path / place / "trust.toml").write_text(text)
+        return tmp_path / place / "trust.toml"
+
+    same = owned("same", "auditor", "stranger")
+    found = look(folder, same)
+    assert (found.outcome, found.asked) == ("TRUSTED", "1 of 1 verdict")
+    with pytest.raises(UsageError, match=r"--threshold 2 asks for more verdicts than trust.toml has keys for: 1 have"):
+        look(folder, same, threshold=2)
+    own = look(folder, owned("own", "ci", "auditor", "stranger"))
+    assert own.reasons == ("verdicts REPRODUCED by 1 key other than the author's are required, and there are none",)
+    assert own.remarks == tuple(f"line {line}: a verdict by the author's own key does not count" for line in (3, 4))
+
+
+@pytest.mark.parametrize("meaning", ["rejected", "Rejected", " REJECTED "])
+def test_a_rejection_however_it_is_written(
+    meaning: str, case: Case, folder: Path, look: Callable[..., Audit], tmp_path: Path
+) -> None:
+    reprolock.sign(tmp_path, str(folder), name="Ada", meaning=meaning, machine=case.machine("reviewer"))
+    assert look(folder, case.trust(tmp_path / "trust")).reasons == ("reviewer rejected it",)
+
+
+def test_a_hold_of_something_else(case: Case, folder: Path, look: Callable[..., Audit]) -> None:
+    """Signed by the author, of a commit that the run has nothing to do with."""
+    hand, record = _hand(case, "ci"), _record(folder)
+    held = HeldCommit(repository="example-repo", commit="c" * 40, branch="x", until=datetime(2036, 1, 1, tzinfo=UTC))
+    said = Hold(**hand.link(record.run_id, read_lines(folder)).model_dump(), held=(held,))
+    append(folder, hand.state({}, said))
+    assert look(folder).reasons == ("line 5: the hold of ci is of a commit that the run did not read, cccccccccccc",)
+
+
+def test_a_verdict_on_several_runs_of_one_command(case: Case, folder: Path, look: Callable[..., Audit]) -> None:
+    """Beside each declared metric stands that of each MLflow run; what nobody declared proves nothing."""
+    edit_record(folder, lambda record: record["rules"].update({"metrics.loss": {"compare": "exact"}}))
+    record, line = _record(folder), read_lines(folder)[0]
+
+    def say(*metrics: str) -> list[str]:
+        names = [("output", "model"), ("output", "report"), *(("metric", name) for name in metrics)]
+        comparisons = tuple(
+            Comparison(name=name, kind=kind, how="exact", recorded="1", found="1", state="identical")
+            for kind, name in names
+        )
+        said = Verdict(kind="REPRODUCED", reason="all compared", comparisons=comparisons)
+        signed = open_line(verdict_line(_hand(case, "auditor"), folder, record, record, said))
+        return list(check_verdict(Line(3, "", line.hex(), "auditor", parse(signed.payload)), record, folder))
+
+    assert say("loss", "loss of run 1", "loss of run 2") == say("loss") == []
+    refused = ["the verdict of auditor does not compare all that the run declares"]
+    assert say("loss of run 1") == say("loss", "other of run 1") == say() == refused
+
+
+def test_an_output_that_stands_twice(case: Case, folder: Path, look: Callable[..., Audit]) -> None:
+    """The last one is compared, and a person reads the first."""
+    edit_record(
+        folder, lambda record: record["outputs"].insert(0, {**record["outputs"][0], "digest": f"file:{'0' * 64}"})
+    )
+    reseal(folder)
+    _sign(case, folder, _hand(case, "ci").intent(_record(folder)))
+    assert "outputs: those of record.json are not those of repro.toml" in look(folder).reasons
+
+
+def test_a_time_of_no_zone(case: Case, folder: Path, look: Callable[..., Audit]) -> None:
+    edit_record(folder, lambda record: record.update(ended="2026-01-01T00:00:00"))
+    with pytest.raises(NotReplayable, match=r"record\.json is not a record that this reprolock reads: ended: "):
+        look(folder)
+
+
+def test_another_run_under_the_id_that_is_asked_for(case: Case, tmp_path: Path) -> None:
+    """Who may write MLflow puts a good run's artifacts in the place of the one that somebody audits."""
+    with closing(open_mlflow(tmp_path, case.machine(), case.tracking)) as tracker:
+        replay = next(row for row in tracker.runs(None, limit=10) if row.run_id != case.record.run_id)
+        for file in case.artifacts.iterdir():
+            if file.is_file():
+                tracker.attach(replay.run_id, file.name, file.read_bytes())
+    options = {"tracking_uri": case.tracking, "machine": case.machine()}
+    trust = case.trust(tmp_path / "trust")
+    assert reprolock.audit(tmp_path, case.record.run_id, trust, **options).outcome == "TRUSTED"
+    with pytest.raises(NotReplayable) as caught:
+        reprolock.audit(tmp_path, replay.run_id, trust, **options)
+    assert caught.value.message == (
+        f"MLflow has the record of another run under {replay.run_id[:8]}: that of {case.record.run_id[:8]}"
+    )
+
+
+def test_the_author_under_two_keys(case: Case, folder: Path, look: Callable[..., Audit], tmp_path: Path) -> None:
+    """Whoever signed what was to run is no other person than the run's author."""
+    intent = _hand(case, "auditor").intent(_record(folder))
+    _sign(case, folder, intent)
+    append(folder, _by(case, folder, "auditor"))
     trust = case.trust(tmp_path / "two", ci=["run"], auditor=["run", "replay"])
     found = look(folder, trust)
     assert found.reasons == ("verdicts REPRODUCED by 1 key other than the author's are required, and there are none",)

@@ -56,6 +56,16 @@ def trust(folder: Path, root: Path, identity: str = JOB, issuer: str = ISSUER) -
     return path
 
 
+def _root_with(service: Sigstore, path: Path, part: str, **period: str) -> Path:
+    """The trusted root with another time in which the certificates or keys of one part hold."""
+    root = json.loads(service.root.read_text())
+    for item in root[part]:
+        holder = item if part == "certificateAuthorities" else item["publicKey"]
+        holder["validFor"] = {**holder["validFor"], **period}
+    path.write_text(json.dumps(root))
+    return path
+
+
 def test_an_audit_says_which_identity_signed(tmp_path: Path, empty_mlflow: Path, service: Sigstore, job: None) -> None:
     case = make_case(tmp_path / "case", empty_mlflow)
     folder = case.copy(tmp_path / "run")
@@ -85,10 +95,21 @@ def test_an_audit_says_which_identity_signed(tmp_path: Path, empty_mlflow: Path,
 
     with sigstore(tmp_path / "other") as other:
         reasons = look("d", root=other.root)
-    shown = "its bundle does not show, by sigstore.trusted_root, that ci signed it"
+    shown = "its bundle does not show, by what held then of sigstore.trusted_root, that ci signed it"
     assert [reason for reason in reasons if shown in reason] == [
         f"line {number} of attestations.jsonl: {shown}" for number in (1, 2)
     ]
+
+    # A trusted root of which a part had expired before: sigstore's own verifier would take it.
+    for part in ("certificateAuthorities", "tlogs", "ctlogs"):
+        old = _root_with(service, tmp_path / f"{part}.json", part, end="2024-01-01T00:00:00Z")
+        assert look(part, root=old)[0] == f"line 1 of attestations.jsonl: {shown}", part
+    later = _root_with(service, tmp_path / "later.json", "tlogs", end="2100-01-01T00:00:00.999Z")
+    assert look("f", root=later) == ()
+    early = _root_with(service, tmp_path / "early.json", "tlogs", start="2100-01-01T00:00:00Z")
+    with pytest.raises(UsageError) as caught:
+        look("g", root=early)
+    assert caught.value.message == f"trust.toml: sigstore.trusted_root: {early} does not hold yet"
 
     first, second = (json.loads(line) for line in read_lines(folder))
     second["signatures"][0]["bundle"] = first["signatures"][0]["bundle"]  # that of another statement

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from command_line import Cli
 from evidence import Case, make_case, sign_again
 from project import Project
-from replaying import edit, edit_record, forge
-from time_authority import Authority, authority
+from replaying import edit, edit_record, forge, reseal
+from time_authority import Authority, authority, certify
 
 import reprolock
 from reprolock.errors import MachineError, NotReplayable, ServiceError
+from reprolock.files.lock_file import parse_lock
 from reprolock.model.claims import Audit
 from reprolock.model.record import Record
 from reprolock.signing.keys import new_key, open_key
@@ -89,7 +90,7 @@ def test_rules_that_were_signed_after_the_result(case: Case, tsa: Authority, tmp
     write_lines(folder, [lines[0][:-1] + token, lines[1]])
     reasons = look(case, folder, tsa, tmp_path / "c").reasons
     assert reasons[0] == (
-        "line 1 of attestations.jsonl: its time stamp is not by an authority in trust.toml, or is for something else"
+        "line 1 of attestations.jsonl: its time stamp is not by an authority in trust.toml whose certificates held then, or is for something else"
     )
 
 
@@ -112,7 +113,7 @@ def test_another_authority(case: Case, tmp_path: Path) -> None:
     with authority(tmp_path / "other") as other:
         reasons = look(case, case.artifacts, other, tmp_path / "trust").reasons
     assert reasons[0] == (
-        "line 1 of attestations.jsonl: its time stamp is not by an authority in trust.toml, or is for something else"
+        "line 1 of attestations.jsonl: its time stamp is not by an authority in trust.toml whose certificates held then, or is for something else"
     )
 
 
@@ -130,6 +131,80 @@ def test_a_token_fits_what_was_stamped(tsa: Authority) -> None:
     with pytest.raises(MachineError) as caught:
         request_token(tsa.address, b"signature", {}, now() + timedelta(hours=1))
     assert f" s ahead of that of {tsa.address} (evidence.timestamp)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "since", "until", "holds"),
+    [
+        ("tsa", -10, 10, True),
+        ("tsa", -10, -1, False),
+        ("tsa", 1, 10, False),
+        ("root", -10, -1, False),
+        ("root", 1, 10, False),
+    ],
+)
+def test_certificates_that_do_not_hold(
+    changed: str, since: int, until: int, holds: bool, case: Case, tmp_path: Path
+) -> None:
+    """Expired, or not yet valid, when the authority stamped: days from now."""
+    with authority(tmp_path / "tsa") as tsa:
+        now = datetime.now(UTC)
+        certify(tmp_path / "tsa", changed, now + timedelta(days=since), now + timedelta(days=until))
+        folder = case.copy(tmp_path / "run")
+        found = look(case, _stamped_again(case, folder, tsa), tsa, tmp_path)
+    assert (found.outcome == "TRUSTED") is holds
+    if not holds:
+        assert found.reasons[0] == (
+            "line 1 of attestations.jsonl: its time stamp is not by an authority in trust.toml whose certificates held then, "
+            "or is for something else"
+        )
+
+
+def test_a_certificate_that_has_expired_since(tmp_path: Path) -> None:
+    """Evidence is read years later: what counts is that the certificate held when it stamped."""
+    with authority(tmp_path) as tsa:
+        now = datetime.now(UTC)
+        certify(tmp_path, "tsa", now - timedelta(days=1), now + timedelta(seconds=2))
+        token = request_token(tsa.address, b"signature", {}, Machine.here().now())
+    time.sleep(3)
+    roots = read_certificates(tsa.root.read_bytes(), "root.pem")
+    assert verify_token(token, b"signature", roots) < datetime.now(UTC) - timedelta(seconds=1)
+
+
+def _stamped_again(case: Case, folder: Path, tsa: Authority) -> Path:
+    """The run's statements anew, stamped by this authority, in a record that ends after that."""
+    key = open_key({"REPROLOCK_SIGNING_KEY": str(case.keys / "ci.pem")})
+    assert key is not None
+    attestor = Attestor(key, tsa.address, Machine.here().now, {})
+    edit_record(
+        folder, lambda record: record.update(ended=f"{datetime.now(UTC) + timedelta(minutes=1):%Y-%m-%dT%H:%M:%SZ}")
+    )
+    reseal(folder)
+    record = Record.model_validate_json((folder / "record.json").read_bytes())
+    intent = attestor.intent(record)
+    lock = parse_lock((folder / "repro.lock").read_bytes())
+    write_lines(folder, [intent, attestor.run(record, lock.environment, lock.jars, [intent])])
+    return folder
+
+
+@pytest.mark.parametrize(("days", "counts"), [(1, True), (-1, False)])
+def test_a_key_that_was_revoked(days: int, counts: bool, case: Case, tsa: Authority, tmp_path: Path) -> None:
+    """What was time-stamped before that counts; what was not is refused, and so is what carries no time stamp."""
+    since = datetime.now(UTC) + timedelta(days=days)
+    for named, roots in (("stamped", f'[timestamps.tsa]\ncertificate = "{tsa.root}"\n'), ("plain", "")):
+        trust = case.trust(tmp_path / named, roots, ci=["run"])
+        trust.write_text(
+            trust.read_text().replace('roles = ["run"]', f'roles = ["run"]\nrevoked = {since:%Y-%m-%dT%H:%M:%SZ}')
+        )
+        found = reprolock.audit(tmp_path, str(case.artifacts), trust, machine=case.machine())
+        said = (
+            f"line 1 of attestations.jsonl: the key of ci was revoked {since:%Y-%m-%d}, and no time stamp shows that it was "
+            "signed before that"
+        )
+        if counts and roots:
+            assert found.outcome == "TRUSTED", found.reasons
+        else:
+            assert found.reasons[0] == said
 
 
 def test_an_authority_that_is_not_there(

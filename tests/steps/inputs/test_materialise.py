@@ -27,6 +27,7 @@ from reprolock.model.content import Content
 from reprolock.model.lock import DatasetPin
 from reprolock.model.spec import DatasetSpec
 from reprolock.model.uri import LakeURI
+from reprolock.model.workspace import Copied
 from reprolock.steps.inputs.materialise import make_tree, materialise
 from reprolock.steps.inputs.tree import LocalTree
 from reprolock.steps.locking.datasets import pin_dataset
@@ -79,9 +80,9 @@ def test_a_tree_of_exactly_the_pinned_objects(repository: Repository) -> None:
 def test_what_was_done_is_counted(repository: Repository) -> None:
     pin = repository.pin()
     made = repository.make(pin)
-    assert made[1:] == (4, 10, 4, 10, 0)
-    assert repository.make(pin)[1:] == (4, 10, 0, 0, 0)
-    assert repository.make(pin, "elsewhere")[1:] == (4, 10, 0, 0, 0)
+    assert made[1:] == (4, 10, 4, 10, Copied(whole=True))
+    assert repository.make(pin)[1:] == (4, 10, 0, 0, Copied(whole=True))
+    assert repository.make(pin, "elsewhere")[1:] == (4, 10, 0, 0, Copied(whole=True))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_one_object_of_it(repository: Repository, path: str, glob: str | None, n
     place = repository.folder / "weather" / at.format(commit=pin.commit)
     assert made.path == place
     assert [file for file in repository.folder.rglob("*") if file.is_file()] == [place]
-    assert made[1:] == (1, place.stat().st_size, 1, place.stat().st_size, 0)
+    assert made[1:] == (1, place.stat().st_size, 1, place.stat().st_size, Copied())
     assert place.read_bytes() == FILES[(path.rpartition("/")[0] + "/" + name).lstrip("/")]
     whole = repository.make(pin)
     assert whole.fetched == whole.objects - 1
@@ -202,7 +203,7 @@ def test_content_beside_the_repository(repository: Repository) -> None:
     large = os.urandom(2**20) * 65
     repository.commit_files({"large/file": large, "large/small": b"s"})
     made = repository.make(repository.pin("large/"))
-    assert made[1:] == (2, len(large) + 1, 2, len(large) + 1, 0)
+    assert made[1:] == (2, len(large) + 1, 2, len(large) + 1, Copied(whole=True))
     assert (made.path / "file").read_bytes() == large
 
 
