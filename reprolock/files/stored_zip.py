@@ -26,6 +26,7 @@ _ATTRIBUTES = 0o100644 << 16  # a regular file
 _LOCAL = struct.Struct("<4s5H3L2HHHQQ")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _CENTRAL_EXTRA = struct.Struct("<HHQQQ")
+_LONGEST_ENTRY = _CENTRAL.size + _LONGEST_NAME + _CENTRAL_EXTRA.size
 _END = struct.Struct("<4sQ2H2L4Q4sLQL4s4H2LH")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.I)
 
@@ -155,6 +156,8 @@ def read_directory(file: BinaryIO) -> list[Member]:
     count, directory, start = (_END.unpack(end)[index] for index in (6, 8, 9))
     if count > MOST_MEMBERS:
         raise BadArchive(f"it holds {count} files, more than {MOST_MEMBERS}")
+    if directory > count * _LONGEST_ENTRY:
+        raise BadArchive("its directory holds more than its files")
     if start + directory + _END.size != size or end != _end(count, start, directory):
         raise BadArchive("its end is not as reprolock writes it")
     file.seek(start)

@@ -73,6 +73,11 @@ def read_manifest(data: bytes) -> Iterator[tuple[str, str]]:
         yield match[2], match[1]
 
 
+def identifier(run_id: str) -> str:
+    """How bag-info.txt names the run."""
+    return f"urn:reprolock:run:{run_id}"
+
+
 class Info(NamedTuple):
     """bag-info.txt: which run, for which platforms, and how much it is."""
 
@@ -85,7 +90,7 @@ class Info(NamedTuple):
     def encoded(self) -> bytes:
         lines = [
             ("Bag-Software-Agent", f"reprolock {self.reprolock}"),
-            ("External-Identifier", f"urn:reprolock:run:{self.run}"),
+            ("External-Identifier", identifier(self.run)),
             ("Payload-Oxum", f"{self.size}.{self.files}"),
             ("Reprolock-Bundle-Version", VERSION),
             ("Reprolock-Platforms", self.platforms),

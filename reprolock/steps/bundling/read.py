@@ -86,6 +86,10 @@ class Bundle:
         NotReplayable with the first file that is not what is said of it, or of which nothing is said.
         """
         lock = recorded.lock
+        if layout.read_info(self._read(layout.INFO)).get("External-Identifier") != layout.identifier(
+            recorded.record.run_id
+        ):
+            raise _bad(self.path, f"{layout.INFO} is that of another run")
         artifacts = {layout.ARTIFACTS + name for name in (*recorded.record.artifacts, RECORD, ATTESTATIONS)}
         unproven: dict[str, int] = {}
         objects = self._named_objects(recorded, places, unproven)
@@ -215,6 +219,8 @@ class Bundle:
     def _read(self, name: str) -> bytes:
         if name not in self._members:
             raise _bad(self.path, f"{name} is missing")
+        if self._members[name].size > _LARGEST_ARTIFACT:
+            raise _bad(self.path, f"{name} is larger than {_LARGEST_ARTIFACT >> 20} MiB")
         text = BytesIO()
         self._copy(self._members[name], [text])
         return text.getvalue()
@@ -288,6 +294,8 @@ def _left_out(path: Path, file: BinaryIO, members: Mapping[str, Member]) -> set[
 
 
 def _text(path: Path, file: BinaryIO, member: Member) -> bytes:
+    if member.size > _LARGEST_ARTIFACT:
+        raise _bad(path, f"{member.name} is larger than {_LARGEST_ARTIFACT >> 20} MiB")
     with suppress(BadArchive):
         return b"".join(read_member(file, member))
     raise _bad(path, f"{member.name} was changed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from reprolock.model.digest import sha256
 from reprolock.model.record import Record
@@ -13,10 +14,22 @@ from reprolock.steps.evidence.attestations import read_lines
 from reprolock.tracker.protocol import RECORD
 
 
-def verdict_line(attestor: Attestor, folder: Path, recorded: Record, replay: Record, verdict: Verdict) -> bytes:
-    """The line for a verdict, behind the statements in `folder`, where the recorded run's artifacts stand."""
+class Standing(NamedTuple):
+    """A run's record and the statements on it, as they stood before a replay started: its command can write their files."""
+
+    record_sha256: str
+    lines: tuple[bytes, ...]
+
+
+def standing(folder: Path) -> Standing:
+    """What stands now in the folder of a run's artifacts."""
+    return Standing(sha256((folder / RECORD).read_bytes()), tuple(read_lines(folder)))
+
+
+def verdict_line(attestor: Attestor, stood: Standing, recorded: Record, replay: Record, verdict: Verdict) -> bytes:
+    """The line for a verdict on what stood there, behind its statements."""
     found = replay.environment
-    link = attestor.link(recorded.run_id, read_lines(folder))
+    link = attestor.link(recorded.run_id, stood.lines)
     said = ReplayVerdict(
         **link.model_dump(),
         replay=replay.run_id,
@@ -29,4 +42,4 @@ def verdict_line(attestor: Attestor, folder: Path, recorded: Record, replay: Rec
             cores=found.cores,
         ),
     )
-    return attestor.state({RECORD: {"sha256": sha256((folder / RECORD).read_bytes())}}, said)
+    return attestor.state({RECORD: {"sha256": stood.record_sha256}}, said)

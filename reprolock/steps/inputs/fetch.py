@@ -88,11 +88,14 @@ class Source:
             content = item.content(self._scheme)
             if content.algorithm in ("git", "sha256"):
                 continue  # computed from the bytes by its form
-            if note := self.cache.note(self._opaque(item)):
-                self.opaque[item.path] = note.decode("latin-1")
+            path = self.cache.path(content)
+            if path is not None and os.path.exists(path):
+                continue  # the bytes were found to have that checksum
+            note = self.cache.note(self._opaque(item))
+            if note is None:
+                self.whole = False
             else:
-                path = self.cache.path(content)
-                self.whole = self.whole and path is not None and os.path.exists(path)
+                self.opaque[item.path] = note.decode("latin-1")
 
     def _find_cached(self, item: Object) -> Content | None:
         content = item.content(self._scheme)

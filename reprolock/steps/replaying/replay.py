@@ -28,9 +28,10 @@ from reprolock.model.value import first_problem
 from reprolock.model.verdict import Verdict, not_replayable
 from reprolock.steps.evidence.artifacts import bring_home
 from reprolock.steps.evidence.attest import open_attestor
+from reprolock.steps.evidence.attestations import write_lines
 from reprolock.steps.evidence.sign import own_time_stamps
 from reprolock.steps.evidence.trust import read_trust
-from reprolock.steps.evidence.verdicts import verdict_line
+from reprolock.steps.evidence.verdicts import standing, verdict_line
 from reprolock.steps.locking.availability import check_listings, in_place
 from reprolock.steps.locking.overrides import WhatIf, with_params
 from reprolock.steps.project.locate import which_mlflow
@@ -106,6 +107,7 @@ def replay(
         tracker = finder.tracker
         fetched = fetch(run, finder, trust, progress, stack)
         recorded = fetched.recorded
+        stood = standing(recorded.folder)
         if not options.dry_run:
             close_abandoned(root, machine)
         context = RunContext(
@@ -126,7 +128,8 @@ def replay(
             raise _impossible(recorded, error) from None
         if attestor is None or done.verdict is None:
             return done
-        line = verdict_line(attestor, recorded.folder, recorded.record, done.replay, done.verdict)
+        line = verdict_line(attestor, stood, recorded.record, done.replay, done.verdict)
+        write_lines(recorded.folder, stood.lines)  # whatever the command has made of them
         places = [recorded.folder, *([fetched.given] if fetched.given else [])]
         bring_home(root, recorded.record, line, tracker, watcher.warn, *places, bundle=fetched.bundle)
         return done._replace(signer=attestor.key.public.id)

@@ -19,7 +19,7 @@ from reprolock.signing.keys import open_key
 from reprolock.steps.evidence.artifacts import open_mlflow
 from reprolock.steps.evidence.attest import Attestor
 from reprolock.steps.evidence.attestations import append, read_lines, write_lines
-from reprolock.steps.evidence.verdicts import verdict_line
+from reprolock.steps.evidence.verdicts import standing, verdict_line
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.replaying.replay import ReplayOptions
 
@@ -217,7 +217,9 @@ def _verdict(case: Case, folder: Path, key: str, kind: str) -> bytes:
         for name in ("model", "report")
     ]
     said = Verdict(kind=kind, reason="2 of 2 compared", comparisons=tuple(each))
-    return verdict_line(Attestor(opened, None, Machine.here().now, {}), folder, case.record, case.record, said)
+    return verdict_line(
+        Attestor(opened, None, Machine.here().now, {}), standing(folder), case.record, case.record, said
+    )
 
 
 def test_a_quorum(folder: Path, case: Case, look: Callable[..., Audit], tmp_path: Path) -> None:

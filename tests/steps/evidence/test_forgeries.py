@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from command_line import Cli
 from evidence import Case
+from project import Project
 from replaying import edit_record, reseal
 
 import reprolock
@@ -21,15 +23,16 @@ from reprolock.model.record import Record
 from reprolock.model.statement import HeldCommit, Hold, Intent, parse
 from reprolock.model.verdict import Comparison, Verdict
 from reprolock.signing.envelope import open_line, seal
-from reprolock.signing.keys import open_key
+from reprolock.signing.keys import new_key, open_key
 from reprolock.steps.evidence import statements
 from reprolock.steps.evidence.artifacts import open_mlflow
 from reprolock.steps.evidence.attest import Attestor
 from reprolock.steps.evidence.attestations import append, read_lines, write_lines
 from reprolock.steps.evidence.check_statements import check_verdict
 from reprolock.steps.evidence.read_statements import Line
-from reprolock.steps.evidence.verdicts import verdict_line
+from reprolock.steps.evidence.verdicts import standing, verdict_line
 from reprolock.steps.project.machine import Machine
+from reprolock.steps.project.run_folders import local_heads
 
 
 @pytest.fixture
@@ -136,7 +139,7 @@ def _by(case: Case, folder: Path, key: str) -> bytes:
         for name in ("model", "report")
     ]
     said = Verdict(kind="REPRODUCED", reason="2 of 2 compared", comparisons=tuple(comparisons))
-    return verdict_line(_hand(case, key), folder, case.record, case.record, said)
+    return verdict_line(_hand(case, key), standing(folder), case.record, case.record, said)
 
 
 def test_one_person_under_two_keys(case: Case, folder: Path, look: Callable[..., Audit], tmp_path: Path) -> None:
@@ -172,6 +175,42 @@ def test_a_rejection_however_it_is_written(
     assert look(folder, case.trust(tmp_path / "trust")).reasons == ("reviewer rejected it",)
 
 
+REWRITES = """\
+import json
+from pathlib import Path
+
+Path("out.txt").write_text("1")
+for folder in Path.cwd().parents:
+    record = folder / "recorded" / "record.json"
+    if record.is_file():
+        record.write_text(record.read_text().replace('"rows"', '"better"'))
+        (folder / "recorded" / "attestations.jsonl").unlink()
+        Path(record).with_name("was-here").touch()
+"""
+
+
+def test_a_command_that_rewrites_what_its_replay_is_about(
+    project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """It runs under the auditor's account: the verdict is on what stood there before, or another record got an auditor's word."""
+    keys = tmp_path_factory.mktemp("keys")
+    project.add('[outputs.out]\npath = "out.txt"\n')
+    project.script(REWRITES)
+    assert cli("lock").code == 0
+    for name, command in (("author", "run"), ("auditor", "replay")):
+        new_key(keys / f"{name}.pem")
+        monkeypatch.setenv("REPROLOCK_SIGNING_KEY", str(keys / f"{name}.pem"))
+        said = cli(command, *([project.record.run_id] if command == "replay" else []))
+        assert said.code == 0, said.err
+    run_id = next(head.run_id for head in local_heads(project.root) if head.replay_of is None)
+    folder = project.run_folder(run_id)
+    assert list(project.root.rglob("was-here"))
+    intent, run, verdict = map(open_line, read_lines(folder))
+    said = parse(verdict.payload)
+    assert said.subjects == {"record.json": {"sha256": sha256((folder / "record.json").read_bytes())}}
+    assert said.link.previous == sha256(read_lines(folder)[1])
+
+
 def test_a_hold_of_something_else(case: Case, folder: Path, look: Callable[..., Audit]) -> None:
     """Signed by the author, of a commit that the run has nothing to do with."""
     hand, record = _hand(case, "ci"), _record(folder)
@@ -193,7 +232,7 @@ def test_a_verdict_on_several_runs_of_one_command(case: Case, folder: Path, look
             for kind, name in names
         )
         said = Verdict(kind="REPRODUCED", reason="all compared", comparisons=comparisons)
-        signed = open_line(verdict_line(_hand(case, "auditor"), folder, record, record, said))
+        signed = open_line(verdict_line(_hand(case, "auditor"), standing(folder), record, record, said))
         return list(check_verdict(Line(3, "", line.hex(), "auditor", parse(signed.payload)), record, folder))
 
     assert say("loss", "loss of run 1", "loss of run 2") == say("loss") == []

@@ -234,3 +234,13 @@ def test_a_faulty_trust(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_trust(tmp_path / "trust.toml")
     assert str(caught.value).endswith(said.format(folder=tmp_path))
+
+
+def test_an_identity_under_two_names(tmp_path: Path, service: Sigstore) -> None:
+    from reprolock.steps.evidence.trust import read_trust
+
+    path = trust(tmp_path, service.root)
+    path.write_text(path.read_text() + f'[keys.b]\nidentity = "{JOB}"\nissuer = "{ISSUER}"\nroles = ["replay"]\n')
+    with pytest.raises(UsageError) as caught:
+        read_trust(path)
+    assert str(caught.value) == "trust.toml: keys.b is the key of ci too"
