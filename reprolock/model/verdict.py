@@ -140,8 +140,8 @@ def compare_metric(name: str, tolerance: Tolerance, recorded: float | None, foun
         name=name,
         kind="metric",
         how=shown_tolerance(tolerance.rel, tolerance.abs) or "exact",
-        recorded=_display(recorded),
-        found=_display(found),
+        recorded=displayed(recorded),
+        found=displayed(found),
         state=state,
         differences=tuple(told),
     )
@@ -257,7 +257,7 @@ def _finite(value: Number) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-def _display(value: float | None) -> str | None:
+def displayed(value: float | None) -> str | None:
     """0.9473, and 336776 for 336776.0, as people write them; every digit that tells two values apart."""
     if value is None:
         return None

@@ -15,7 +15,7 @@ from reprolock.model.record import Record
 from reprolock.model.sections import SECTIONS
 from reprolock.model.statement import Hold, Intent, ReplayVerdict, Review
 from reprolock.model.uri import LakeURI
-from reprolock.model.verdict import shown_tolerance
+from reprolock.model.verdict import displayed, shown_tolerance
 from reprolock.model.words import short
 from reprolock.steps.evidence import statements
 from reprolock.steps.evidence.read_statements import Line
@@ -75,6 +75,11 @@ def check_verdict(line: Line, record: Record, folder: Path) -> Iterator[str]:
     unasked = [name for name in compared - declared if not name.startswith(tuple(f"{each} of " for each in declared))]
     if verdict.kind == "REPRODUCED" and (unasked or not declared <= compared or not declared):
         yield f"the verdict of {line.signer} does not compare all that the run declares"
+    values = {f"outputs.{output.name}": output.compared for output in record.outputs}
+    values |= {f"metrics.{name}": displayed(value) for name, value in record.metrics.items()}
+    for item in verdict.comparisons:
+        if (name := f"{item.kind}s.{item.name}") in declared and item.recorded != values.get(name):
+            yield f"the verdict of {line.signer} compares another {item.name} than that of {RECORD}"
 
 
 def check_review(line: Line) -> Iterator[str]:

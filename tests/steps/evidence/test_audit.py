@@ -213,8 +213,10 @@ def _verdict(case: Case, folder: Path, key: str, kind: str) -> bytes:
     assert opened is not None
     state = "identical" if kind == "REPRODUCED" else "different"
     each = [
-        Comparison(name=name, kind="output", how="bytes", recorded="file:a", found="file:b", state=state)
-        for name in ("model", "report")
+        Comparison(
+            name=output.name, kind="output", how="bytes", recorded=output.compared, found=output.compared, state=state
+        )
+        for output in case.record.outputs
     ]
     said = Verdict(kind=kind, reason="2 of 2 compared", comparisons=tuple(each))
     return verdict_line(

@@ -21,7 +21,7 @@ from reprolock.model.claims import Audit
 from reprolock.model.digest import sha256
 from reprolock.model.record import Record
 from reprolock.model.statement import HeldCommit, Hold, Intent, parse
-from reprolock.model.verdict import Comparison, Verdict
+from reprolock.model.verdict import Comparison, Verdict, displayed
 from reprolock.signing.envelope import open_line, seal
 from reprolock.signing.keys import new_key, open_key
 from reprolock.steps.evidence import statements
@@ -132,11 +132,18 @@ def test_no_link_is_followed_and_no_pipe_is_read(
         (folder / name).unlink()
 
 
-def _by(case: Case, folder: Path, key: str) -> bytes:
-    """REPRODUCED, by that key."""
+def _by(case: Case, folder: Path, key: str, digest: str | None = None) -> bytes:
+    """REPRODUCED, by that key; of other results than the record's, if one is given."""
     comparisons = [
-        Comparison(name=name, kind="output", how="bytes", recorded="file:a", found="file:a", state="identical")
-        for name in ("model", "report")
+        Comparison(
+            name=output.name,
+            kind="output",
+            how="bytes",
+            recorded=digest or output.compared,
+            found=digest or output.compared,
+            state="identical",
+        )
+        for output in case.record.outputs
     ]
     said = Verdict(kind="REPRODUCED", reason="2 of 2 compared", comparisons=tuple(comparisons))
     return verdict_line(_hand(case, key), standing(folder), case.record, case.record, said)
@@ -222,22 +229,37 @@ def test_a_hold_of_something_else(case: Case, folder: Path, look: Callable[..., 
 
 def test_a_verdict_on_several_runs_of_one_command(case: Case, folder: Path, look: Callable[..., Audit]) -> None:
     """Beside each declared metric stands that of each MLflow run; what nobody declared proves nothing."""
-    edit_record(folder, lambda record: record["rules"].update({"metrics.loss": {"compare": "exact"}}))
-    record, line = _record(folder), read_lines(folder)[0]
+    edit_record(
+        folder,
+        lambda record: record["rules"].update({"metrics.loss": {}}) or record["metrics"].update(loss=1.0),
+    )
+    record = _record(folder)
+    results = {output.name: output.compared for output in record.outputs}
 
     def say(*metrics: str) -> list[str]:
         names = [("output", "model"), ("output", "report"), *(("metric", name) for name in metrics)]
         comparisons = tuple(
-            Comparison(name=name, kind=kind, how="exact", recorded="1", found="1", state="identical")
+            Comparison(name=name, kind=kind, how="exact", recorded=value, found=value, state="identical")
             for kind, name in names
+            for value in [results.get(name, displayed(1.0))]
         )
         said = Verdict(kind="REPRODUCED", reason="all compared", comparisons=comparisons)
         signed = open_line(verdict_line(_hand(case, "auditor"), standing(folder), record, record, said))
-        return list(check_verdict(Line(3, "", line.hex(), "auditor", parse(signed.payload)), record, folder))
+        return list(check_verdict(Line(3, "", "", "auditor", parse(signed.payload)), record, folder))
 
     assert say("loss", "loss of run 1", "loss of run 2") == say("loss") == []
     refused = ["the verdict of auditor does not compare all that the run declares"]
     assert say("loss of run 1") == say("loss", "other of run 1") == say() == refused
+
+
+def test_a_verdict_on_other_results(case: Case, folder: Path, look: Callable[..., Audit], tmp_path: Path) -> None:
+    """By a key that is believed, of a replay that was shown another record."""
+    write_lines(folder, read_lines(folder)[:2])
+    append(folder, _by(case, folder, "auditor", f"file:{'0' * 64}"))
+    assert look(folder, case.trust(tmp_path / "trust", "[require]\nreview = 0\n")).reasons == (
+        "the verdict of auditor compares another model than that of record.json",
+        "the verdict of auditor compares another report than that of record.json",
+    )
 
 
 def test_an_output_that_stands_twice(case: Case, folder: Path, look: Callable[..., Audit]) -> None:
