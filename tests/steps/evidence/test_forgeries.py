@@ -178,7 +178,10 @@ def test_one_person_under_two_keys(case: Case, folder: Path, look: Callable[...,
 def test_a_rejection_however_it_is_written(
     meaning: str, case: Case, folder: Path, look: Callable[..., Audit], tmp_path: Path
 ) -> None:
-    reprolock.sign(tmp_path, str(folder), name="Ada", meaning=meaning, machine=case.machine("reviewer"))
+    nowhere = f"sqlite:///{tmp_path}/none.db"
+    reprolock.sign(
+        tmp_path, str(folder), name="Ada", meaning=meaning, tracking_uri=nowhere, machine=case.machine("reviewer")
+    )
     assert look(folder, case.trust(tmp_path / "trust")).reasons == ("reviewer rejected it",)
 
 
