@@ -82,7 +82,7 @@ def read_statements(folder: Path, record: Record, trust: Trust | None, more: Seq
             said = "it is not a valid statement" if "\n" in str(error) else plain(str(error))
             reasons.append(f"line {number} of {ATTESTATIONS}: {said}")
         known.add(line_digest(data))
-    later = lines and not {"intent", "run"} & {line.kind for line in lines}
+    later = lines and not reasons and not {"intent", "run"} & {line.kind for line in lines}
     return Statements(
         tuple(lines),
         tuple(reasons if later else (*reasons, *_order(lines))),
