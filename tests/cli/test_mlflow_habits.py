@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from project import Project
 
 
@@ -116,6 +117,7 @@ def test_what_autologging_begins_and_ends_belongs_to_the_run(project: Project, c
     assert {child.status for child in record.children} == {"FINISHED"}
 
 
+@pytest.mark.long
 def test_a_metric_that_went_to_another_mlflow_is_missed_by_name_of_the_call(project: Project, cli) -> None:
     project.script("""
         import mlflow
