@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from project import Project
+
+from reprolock.environment.code.snapshot import snapshot
+from reprolock.steps.running.mlflow_compat import sets_other_address
+from reprolock.tracker.tracking_uri import Place
 
 
 def test_every_mlflow_run_of_the_command_is_kept(project: Project, cli) -> None:
@@ -148,3 +154,23 @@ def test_a_metric_that_went_to_another_mlflow_is_missed_by_name_of_the_call(proj
     """)
     said = cli("run")
     assert (said.code, "set_tracking_uri" in said.err) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("mlflow.set_tracking_uri(uri=config.address)", "calls mlflow.set_tracking_uri, and what is logged after that"),
+        ("client = MlflowClient('http://b')", "makes an MlflowClient of another address, and what is logged by it"),
+        ("os.environ['MLFLOW_TRACKING_URI'] = 'http://b'", "sets MLFLOW_TRACKING_URI, and what is logged after that"),
+        ("mlflow.set_tracking_uri('http://a')", None),
+        ("mlflow.set_tracking_uri(os.getenv('MLFLOW_TRACKING_URI'))", None),
+        ("client = MlflowClient()", None),
+        ("if os.environ['MLFLOW_TRACKING_URI'] == 'http://b': pass", None),
+        ("# mlflow.set_tracking_uri('http://b')", None),
+    ],
+)
+def test_where_a_script_leaves_the_mlflow_that_it_is_given(tmp_path: Path, line: str, what: str | None) -> None:
+    (tmp_path / "train.py").write_text(f"import os, mlflow\n{line}\n")
+    code = snapshot(tmp_path, ("train.py",))
+    told = what and f"train.py:2 {what} is no part of this run"
+    assert sets_other_address(code, tmp_path, Place("http://a", "the test")) == told

@@ -18,8 +18,13 @@ from reprolock.tracker.tracking_uri import Place, for_sqlalchemy
 
 _SET_EXPERIMENT = re.compile(r"(?<!def )\bset_experiment\(\s*(?:experiment_name\s*=\s*)?")
 _SET_ADDRESS = re.compile(
-    r"""(?<!def )\b(?:set_tracking_uri\(\s*(?:uri\s*=\s*)?|environ\[\\?["']MLFLOW_TRACKING_URI\\?["']\]\s*=\s*)"""
+    r"""(?<!def )\b(?:set_tracking_uri\(\s*(?:uri\s*=\s*)?|MlflowClient\(\s*(?:tracking_uri\s*=\s*)?(?=\\?["'])|environ\[\\?["']MLFLOW_TRACKING_URI\\?["']\]\s*=(?!=)\s*)"""
 )
+_ELSEWHERE = {
+    "set_tracking_uri": "calls mlflow.set_tracking_uri, and what is logged after that",
+    "MlflowClient": "makes an MlflowClient of another address, and what is logged by it",
+    "environ": "sets MLFLOW_TRACKING_URI, and what is logged after that",
+}
 _LITERAL = re.compile(r"(\\?[\"'])(.*?)\1\s*[,)]")
 _VARIABLE = re.compile(r"([A-Za-z_]\w*)\s*[,)]")
 _SCRIPTS = (".py", ".ipynb")
@@ -99,8 +104,8 @@ def sets_other_address(code: Snapshot, root: Path, place: Place) -> str | None:
             if argument[2] == place.uri or "MLFLOW_TRACKING_URI" in argument[0]:
                 continue
             where = "" if file.path.endswith(".ipynb") else f":{text.count(chr(10), 0, call.start()) + 1}"
-            what = "calls mlflow.set_tracking_uri" if "(" in call[0] else "sets MLFLOW_TRACKING_URI"
-            return f"{file.path}{where} {what}, and what is logged after that is no part of this run"
+            what = next(words for name, words in _ELSEWHERE.items() if name in call[0])
+            return f"{file.path}{where} {what} is no part of this run"
     return None
 
 
