@@ -131,7 +131,8 @@ def _fit_script(name: str, program: Path) -> Path:
     )
     if plain.endswith(b"\r\n"):
         raise UsageError(
-            f'run.command names "{name}", whose first line ends in CRLF, which no interpreter is named like', hint=hint
+            f'run.command names "{name}", whose first line ends in CRLF: the system looks for an interpreter whose name ends in a carriage return',
+            hint=hint,
         )
     if plain != first:
         raise UsageError(

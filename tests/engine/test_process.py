@@ -227,7 +227,7 @@ def test_a_failure_is_recorded_as_what_it_was(code: str, expected: tuple[object,
         ),
         (
             ["./windows.sh"],
-            'run.command names "./windows.sh", whose first line ends in CRLF, which no interpreter is named like',
+            'run.command names "./windows.sh", whose first line ends in CRLF: the system looks for an interpreter whose name ends in a carriage return',
             "save it with LF line ends; for git write `windows.sh text eol=lf` into .gitattributes",
         ),
         (
