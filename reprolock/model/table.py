@@ -57,13 +57,18 @@ class ColumnDeviation(NamedTuple):
 
 
 class TableComparison(NamedTuple):
-    """Two tables side by side, within a tolerance. `only_…` counts rows for which the other side has no partner."""
+    """Two tables side by side, within a tolerance. `only_…` counts rows for which the other side has no partner.
+
+    `alike`: of the rows beyond the tolerance those that may have got another row's partner, for they have several numbers, and
+    all that is no number is in another row too.
+    """
 
     recorded: TableDigest
     found: TableDigest
     only_recorded: int
     only_found: int
     columns: tuple[ColumnDeviation, ...]
+    alike: int = 0
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -78,6 +83,11 @@ class TableComparison(NamedTuple):
             for column in self.columns
             if column.beyond
         ]
+        if self.alike:
+            told.append(
+                f"{self.alike} of these rows may be paired with the wrong ones, for only their floats and decimals tell them from others; "
+                "a column that does, such as a key, pairs them for certain"
+            )
         return tuple(told)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -106,6 +106,20 @@ def _is_valid(column: Any) -> bool:
 def cast(column: Any, type: Any) -> Any:
     """The same values in Spark's type."""
     return column if column.type == type else column.cast(type)
+
+
+def parts(array: Any) -> Iterator[Any]:
+    """An array, and all that its values consist of."""
+    yield array
+    if pa.types.is_map(array.type):
+        inner = [array.keys, array.items]
+    elif pa.types.is_list(array.type) or pa.types.is_struct(array.type):
+        flat = array.flatten()
+        inner = flat if isinstance(flat, list) else [flat]
+    else:
+        inner = []
+    for part in inner:
+        yield from parts(part)
 
 
 def opened(source: Source, file: DataFile, read: Callable[[DataFile], Any]) -> Any:

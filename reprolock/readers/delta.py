@@ -157,7 +157,7 @@ def _check_missing(source: Source, footer: Footer, stored: Any, defaults: set[st
 
 def _below(source: Source, path: str) -> str:
     """A file's name below the table: the log has it as an address."""
-    if path.startswith("/") or ":" in path.partition("/")[0]:
+    if path.startswith("/") or ":" in path.partition("/")[0] or ".." in unquote(path).split("/"):
         raise source.refusal("a Delta table with files outside of its folder")
     return unquote(path)
 

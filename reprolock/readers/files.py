@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import os
-import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,10 +11,9 @@ from typing import NamedTuple
 
 from reprolock.errors import UsageError
 from reprolock.model.glob import matches
+from reprolock.readers.partition_types import ESCAPE, partition_of
 from reprolock.readers.source import Source
 
-_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
-_DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _CODECS = (".gz", ".bz2", ".deflate")
 _OTHER_CODECS = (".gzip", ".lz4", ".snappy", ".zst", ".zstd", ".lzo", ".xz")
 _GZIP = 31
@@ -152,17 +150,17 @@ def _partition(source: Source, folders: tuple[str, ...]) -> tuple[tuple[str, str
         name, sign, value = folder.partition("=")
         if not (name and sign and value):
             raise source.refusal(f"the folder {folder}, which names no partition beside others that do")
-        columns.append((_unescaped(source, name), None if value == _DEFAULT_PARTITION else _unescaped(source, value)))
+        _check_escapes(source, folder)
+        columns += partition_of([folder])
     if len({name.lower() for name, _ in columns}) < len(columns):
         raise source.refusal(f"folders that name one partition column twice ({'/'.join(folders)})")
     return tuple(columns)
 
 
-def _unescaped(source: Source, text: str) -> str:
-    """Spark writes signs as `%3A`; beyond ASCII it does not, and reads such escapes in a way of its own."""
-    if any(int(code, 16) > 127 for code in _ESCAPE.findall(text)):
+def _check_escapes(source: Source, text: str) -> None:
+    """UsageError for signs beyond ASCII as `%E9`: Spark does not write them, and reads them in a way of its own."""
+    if any(int(code, 16) > 127 for code in ESCAPE.findall(text)):
         raise source.refusal(f"the folder name {text}, whose escapes are beyond ASCII")
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 def _nothing(source: Source, *, deep: bool) -> UsageError:

@@ -15,9 +15,11 @@ import numpy
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from reprolock.readers.partition_types import UNCLEAR, partition_type
 from reprolock.readers.types import STRING, TIMESTAMP
 
 _FEW = 1000
+_PARTITIONS = {"integer": pa.int32(), "long": pa.int64(), "double": pa.float64()}
 _MOST_INT = 2**31
 
 
@@ -41,13 +43,6 @@ _CLASSES = (
     ),
     _Class("boolean", r"^(?i:true|false)$"),
 )
-_BLANK = r"[\x00-\x20]*"
-_UNCLEAR = (
-    rf"^{_BLANK}([+-]?(?i:nan|inf|infinity)|[+-]?0[xX].*|[+-]?(\p{{Nd}}+\.?\p{{Nd}}*|\.\p{{Nd}}+)([eE][+-]?\p{{Nd}}+)?[fFdD]?)"
-    rf"{_BLANK}$|^{_BLANK}[+-]?\p{{Nd}}{{4,}}-\p{{Nd}}{{1,2}}(-\p{{Nd}}{{1,2}}([ T].*)?)?{_BLANK}$"
-    rf"|^{_BLANK}(T?\p{{Nd}}{{1,2}}:.*|T\p{{Nd}}{{1,2}}{_BLANK}|{_BLANK}(epoch|now|today|tomorrow|yesterday).*)$"
-)
-"""What Java's and Spark's lenient parsers may take for a number or a time, and more."""
 _CERTAIN_DOUBLE = r"^([+-]?[0-9]*\.[0-9]+|NaN|[+-]?Infinity|-?Inf)$"
 _INTEGRAL = numpy.zeros(256, bool)
 _INTEGRAL[list(b"0123456789-")] = True
@@ -98,7 +93,7 @@ def _numbers(column: Any, values: Any) -> Any:
 
 def _has_text(values: Any) -> bool:
     """Whether a value is certainly text: then the column is."""
-    known = pc.or_(pc.match_substring_regex(values, _UNCLEAR), pc.match_substring_regex(values, _CLASSES[-1].pattern))
+    known = pc.or_(pc.match_substring_regex(values, UNCLEAR), pc.match_substring_regex(values, _CLASSES[-1].pattern))
     return bool(pc.any(pc.and_(pc.invert(known), pc.greater(pc.utf8_length(values), 0))).as_py())
 
 
@@ -172,17 +167,13 @@ def infer_partition(values: list[str | None]) -> Any:
     column = pa.array(values, STRING)
     if not known:
         raise Unclear("__HIVE_DEFAULT_PARTITION__")
-    if all(re.fullmatch(r"-?[0-9]{1,18}", value) for value in known):
-        return _narrow(column.cast(pa.int64()))
-    if all(re.fullmatch(r"-?[0-9]+\.[0-9]+", value) for value in known):
-        return column.cast(pa.float64())
-    if all(re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value) for value in known):
+    kind = partition_type(values)
+    if kind is None:
+        raise Unclear(next((value for value in known if not _is_text(value)), known[0]))
+    if kind == "date":
         return _converted(column, pa.date32(), known[0])
-    if any(_is_text(value) for value in known) and all(_is_text(value) or value.isdecimal() for value in known):
-        return column
-    raise Unclear(next(value for value in known if not _is_text(value)))
+    return column.cast(_PARTITIONS[kind]) if kind in _PARTITIONS else column
 
 
 def _is_text(value: str) -> bool:
-    array = pa.array([value])
-    return not pc.match_substring_regex(array, _UNCLEAR)[0].as_py()
+    return partition_type([value]) == "string"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.orc
 
-from reprolock.readers.columnar import conform, opened, spark_schema, target
+from reprolock.readers.columnar import conform, opened, parts, spark_schema, target
 from reprolock.readers.files import DataFile, find_files
 from reprolock.readers.partitions import joined
 from reprolock.readers.source import Source
@@ -73,25 +72,11 @@ def _noted(field: Any) -> str | None:
 
 def _check_values(source: Source, file: DataFile, table: Any) -> None:
     for name in table.column_names:
-        for part in (inner for chunk in table.column(name).chunks for inner in _parts(chunk)):
+        for part in (inner for chunk in table.column(name).chunks for inner in parts(chunk)):
             if pa.types.is_date32(part.type) and pc.any(pc.less(part.cast(pa.int32()), _GREGORIAN)).as_py():
                 raise source.refusal(f'{file.path.name}, whose column "{name}" has dates before 1582-10-15')
             if pa.types.is_map(part.type) and _has_key_twice(part):
                 raise source.refusal(f'{file.path.name}, whose column "{name}" has a map with a key twice')
-
-
-def _parts(array: Any) -> Iterator[Any]:
-    """An array, and all that its values consist of."""
-    yield array
-    if pa.types.is_map(array.type):
-        inner = [array.keys, array.items]
-    elif pa.types.is_list(array.type) or pa.types.is_struct(array.type):
-        flat = array.flatten()
-        inner = flat if isinstance(flat, list) else [flat]
-    else:
-        inner = []
-    for part in inner:
-        yield from _parts(part)
 
 
 def _has_key_twice(maps: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from reprolock.readers import parquet_stored
 from reprolock.readers.columnar import check_calendar, check_cases, conform, opened, target
 from reprolock.readers.files import DataFile, find_files
 from reprolock.readers.partitions import joined
@@ -63,6 +64,8 @@ def schema_of(source: Source, file: DataFile, parquet: Any) -> Any:
     if "(Variant(" in str(parquet.schema):  # the groups of a schema are told by its text alone
         raise source.refusal(f"{file.path.name}, which has a column of the type variant")
     schema = _parquet_schema(source, file, parquet)
+    if (odd := _odd_map(str(parquet.schema))) is not None:
+        raise source.unreadable(f"{file.path.name}, whose map {odd} has no values", "write a list")
     _check_pages(source, file, parquet.metadata)
     _check_writer(source, file, parquet.metadata.metadata or {}, schema)
     return schema
@@ -72,17 +75,55 @@ def read_columns(source: Source, footer: Footer, schema: Any) -> Any:
     """The file's rows with these columns; what it does not have is null."""
     names = [field.name for field in schema if field.name in footer.schema.names]
     table = opened(source, footer.file, lambda _: footer.parquet.read(columns=names or None))
+    check_numbers(source, footer)
+    check_times(source, footer, table)
     if not names:
         table = table.select([])
         return pa.table([pa.nulls(footer.parquet.metadata.num_rows, field.type) for field in schema], schema=schema)
     return conform(source, footer.file, table, schema)
 
 
+def check_numbers(source: Source, footer: Footer) -> None:
+    """UsageError for unsigned numbers of which Arrow gives the lowest bits alone."""
+    odd = opened(source, footer.file, lambda file: parquet_stored.odd_numbers(footer.parquet, file.path))
+    if odd is not None:
+        raise source.refusal(
+            f'{footer.file.path.name}, whose column "{odd}" has a number that its unsigned type does not hold'
+        )
+
+
+def check_times(source: Source, footer: Footer, table: Any) -> bool:
+    """Whether the file's times (INT96) had to be looked at, for rows of it leave a doubt. UsageError for one that Arrow miscounts."""
+    if not parquet_stored.may_be_odd(footer.parquet, table):
+        return False
+    odd = opened(source, footer.file, lambda file: parquet_stored.odd_times(footer.parquet, file.path))
+    if odd is not None:
+        raise source.refusal(
+            f'{footer.file.path.name}, whose column "{odd}" has INT96 times beyond those that Arrow counts'
+        )
+    return True
+
+
+def _odd_map(schema: str) -> str | None:
+    """The name of a map that has no values, which Arrow takes for a list: a schema tells it by its text alone."""
+    lines = schema.splitlines()
+    for at, line in enumerate(lines):
+        if line.endswith(" (Map) {"):
+            indent = " " * (len(line) - len(line.lstrip()))
+            end = lines.index(f"{indent}  }}", at)
+            if (
+                sum(inner.startswith(f"{indent}    ") and inner[len(indent) + 4] not in " }" for inner in lines[at:end])
+                != 2
+            ):
+                return line.split(maxsplit=3)[-1].removesuffix(" (Map) {")
+    return None
+
+
 def _parquet_schema(source: Source, file: DataFile, parquet: Any) -> Any:
     """The columns in Spark's types, each leaf by what Parquet itself says of it."""
     leaves = iter(range(len(parquet.schema)))
     fields = []
-    for field in parquet.schema_arrow:
+    for field in opened(source, file, lambda _: parquet.schema_arrow):
         try:
             fields.append(pa.field(field.name, _type(field.type, leaves, parquet.schema)))
         except NoSparkType as unknown:

@@ -263,6 +263,11 @@ def test_tables_side_by_side_say_how_far_they_are_apart() -> None:
         'column "a": 3 of 100 rows are beyond the tolerance, 0.0213 apart at most',
     )
     assert TableComparison(one, one, 0, 0, (ColumnDeviation("a", 0, 1e-9),)).differences == ()
+    assert TableComparison(one, one, 0, 0, (ColumnDeviation("a", 3, 0.5),), alike=2).differences == (
+        'column "a": 3 of 100 rows are beyond the tolerance, 0.5 apart at most',
+        "2 of these rows may be paired with the wrong ones, for only their floats and decimals tell them from others; "
+        "a column that does, such as a key, pairs them for certain",
+    )
 
 
 def test_a_tables_digest_is_over_rows_columns_and_all_four_sums() -> None:

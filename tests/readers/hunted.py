@@ -6,6 +6,7 @@ import datetime as dt
 import gzip
 import io
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import duckdb
 import fastavro
 import pyarrow as pa
 import pyarrow.orc
-from differential import Case
+import pyarrow.parquet as pq
+from differential import ANY, Case
 from written import HEADER, INFER, avro_bytes, one, table_bytes
 
 OLD = [dt.date(1500, 1, 1)]
@@ -101,6 +103,8 @@ def partitions() -> list[Case]:
         folders("hidden files beyond the glob", "a.csv", "p=1/a.csv", "p=x/_b.csv"),
         folders("a file above, beyond the glob", "*.csv", "p=1/a.csv", "README.md"),
         folders("other columns beyond the glob", "a.csv", "p=1/a.csv", "q=2/b.csv", refused="same partition"),
+        folders("a folder without a name beyond the glob", "*.csv", "p=1/a.csv", "docs/b.md", refused=ANY),
+        folders("columns beyond the glob alone", "*.csv", "a.csv", "p=1/b.md", refused=ANY),
         Case("partitions: over the column of text", "text", {"VALUE=1/a": b"x\n"}, refused='column "VALUE"'),
         Case("partitions: over a column of binary", "binary", {"length=1/a": b"x\n"}, refused="binary"),
         folders("a name of two lines", "*.csv", "a\nb.csv"),
@@ -130,6 +134,8 @@ def parquet() -> list[Case]:
     enum = table_bytes({"e": ["x", "y", None]})
     text, kind = bytes.fromhex("25004c1c0000"), bytes.fromhex("25084c4c0000")
     assert enum.count(text) == 1
+    unsigned = {"u8": pa.array([-1, 2], pa.int8()), "u16": pa.array([[-1], [2]], pa.list_(pa.int16()))}
+    bare = pa.array([["x"], []], pa.list_(pa.field("element", pa.string(), nullable=False)))
     default = "ALTER TABLE with_default ADD COLUMN d INT DEFAULT 7"
     return [
         one("no columns", "parquet", table_bytes(pa.table({})), refused="no columns"),
@@ -142,6 +148,22 @@ def parquet() -> list[Case]:
         one("nulls in a column of bytes", "parquet", nulls),
         one("a decimal of more digits than its type", "parquet", table_bytes({"d": long}), refused="more digits"),
         one("an enumeration", "parquet", enum.replace(text, kind)),
+        one("an INT96 of Julian day 0", "parquet", int96(0), refused='"t" has INT96 times'),
+        one("an INT96 before Julian day 0", "parquet", int96(-1), refused='"t" has INT96 times'),
+        one("an INT96 of the first day that Java has", "parquet", int96(-(2**31)), refused='"t" has INT96 times'),
+        one("an INT96 of the last day that Java has", "parquet", int96(2**31 - 1), refused='"t" has INT96 times'),
+        one("an INT96 of the year 1", "parquet", int96(1_721_426)),
+        one("an INT96 of 1970", "parquet", int96(2_440_588, 0)),
+        one("an INT96 with an hour before its day", "parquet", int96(2_440_588, -3600 * 10**9), refused='"t" has INT96 times'),
+        Case("an INT96 of Spark's before Julian day 0", "parquet", {}, refused='"s.t" has INT96 times', make=(
+            "INSERT OVERWRITE DIRECTORY '{folder}' USING parquet SELECT named_struct('t', timestamp '-4713-11-24 00:00:00') s, timestamp '1970-01-01 00:00:00' n",)),
+        Case("an INT96 of Spark's of 1970", "parquet", {}, make=(
+            "INSERT OVERWRITE DIRECTORY '{folder}' USING parquet SELECT timestamp '1970-01-01 00:00:00' n, array(timestamp '1582-10-15 00:00:00') a",)),
+        one("an unsigned number below 0", "parquet", patched(unsigned, {"251e4cac130811": "25164cac130812"}, use_dictionary=False), refused='"u8" has a number'),
+        one("an unsigned number below 0, in a list", "parquet", patched(unsigned, {"25204cac131011": "25184cac131012"}), refused='"u16.list.element" has a number'),
+        one("an unsigned number below 0, without statistics", "parquet", patched(unsigned, {"251e4cac130811": "25164cac130812"}, write_statistics=False), refused='"u8" has a number'),
+        one("unsigned numbers without statistics", "parquet", table_bytes({"u": pa.array([1, 255, None], pa.uint8()), "v": pa.array([65535] * 3, pa.uint16())}, write_statistics=False)),
+        one("a map without values", "parquet", patched({"m": bare}, {"15064c3c000000": "15024c2c000000"}), refused="has no values"),
         Case("a default", "parquet", {}, refused="has a default", make=(
             "CREATE TABLE with_default (c INT) USING parquet LOCATION '{folder}'", "INSERT INTO with_default VALUES (1)",
             default, "INSERT INTO with_default VALUES (2, 8)", "DROP TABLE with_default")),
@@ -149,6 +171,26 @@ def parquet() -> list[Case]:
             "INSERT OVERWRITE DIRECTORY '{folder}' USING parquet SELECT map() AS m",)),
         Case("names beyond UTF-16", "parquet", {"\ufffd": table_bytes({"x": [1]}), "\U0001f600": table_bytes({"x": [1], "y": [2]})}),
     ]  # fmt: skip
+
+
+def patched(table: dict[str, Any], changes: dict[str, str], **options: Any) -> bytes:
+    """A table whose schema says something else of the same bytes."""
+    data = table_bytes(table, store_schema=False, **options)
+    for old, new in changes.items():
+        assert data.count(bytes.fromhex(old)) == 1
+        data = data.replace(bytes.fromhex(old), bytes.fromhex(new))
+    return data
+
+
+def int96(day: int, nanos: int = 18367 * 10**9) -> bytes:
+    """A time of a Julian day beside an ordinary one."""
+    times = pa.array([dt.datetime(2020, 1, 1, 5, 6, 7), dt.datetime(2021, 1, 1)], pa.timestamp("us"))
+    plain = {"use_dictionary": False, "compression": "none", "use_deprecated_int96_timestamps": True}
+    return patched(
+        {"t": times},
+        {struct.pack("<qi", 18367 * 10**9, 2_458_850).hex(): struct.pack("<qi", nanos, day).hex()},
+        **plain,
+    )
 
 
 def _orc(table: Any) -> bytes:
@@ -231,6 +273,48 @@ def delta() -> list[Case]:
         rows = pa.table({"id": [1, 2], "p": ["", None]})
         deltalake.write_deltalake(folder, rows, partition_by=["p"])
 
+    def commits(change: Callable[[Path, deltalake.DeltaTable], None]) -> Callable[[Path], None]:
+        """Four commits, and what happened to their log since."""
+
+        def make(folder: Path) -> None:
+            for number in range(4):
+                deltalake.write_deltalake(folder, pa.table({"id": [number]}), mode="append")
+            change(folder / "_delta_log", deltalake.DeltaTable(folder))
+
+        return make
+
+    def checkpoint(log: Path, table: deltalake.DeltaTable, parts: int = 1) -> None:
+        """A checkpoint of one part or several, without the commits that are in it."""
+        table.create_checkpoint()
+        whole = log / f"{3:020}.checkpoint.parquet"
+        if parts > 1:
+            rows = pq.read_table(whole)
+            whole.unlink()
+            for part in range(parts):
+                begin, end = rows.num_rows * part // parts, rows.num_rows * (part + 1) // parts
+                pq.write_table(
+                    rows.slice(begin, end - begin), log / f"{3:020}.checkpoint.{part + 1:010}.{parts:010}.parquet"
+                )
+            (log / "_last_checkpoint").write_text(json.dumps({"version": 3, "size": rows.num_rows, "parts": parts}))
+        for commit in log.glob("*.json"):
+            commit.unlink()
+
+    def without_hint(log: Path, table: deltalake.DeltaTable) -> None:
+        checkpoint(log, table, 2)
+        (log / "_last_checkpoint").unlink()
+
+    def part_missing(log: Path, table: deltalake.DeltaTable) -> None:
+        checkpoint(log, table, 2)
+        min(log.glob("*.parquet")).unlink()
+
+    def climbing(log: Path, table: deltalake.DeltaTable) -> None:
+        commit = log / f"{1:020}.json"
+        commit.write_text(commit.read_text().replace('"path":"', f'"path":"../{log.parent.name}/'))
+
+    def unknown(log: Path, table: deltalake.DeltaTable) -> None:
+        features = {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["x"], "writerFeatures": ["x"]}
+        (log / f"{4:020}.json").write_text(json.dumps({"protocol": features}))
+
     default = {"name": "n", "metadata": {"CURRENT_DEFAULT": "7", "EXISTS_DEFAULT": "7"}}
     char = (
         "CREATE TABLE delta.`{folder}` (c CHAR(5), v VARCHAR(3)) USING delta",
@@ -244,4 +328,18 @@ def delta() -> list[Case]:
         Case("an empty partition", "delta", partitioned, refused="empty text"),
         Case("char", "delta", {}, make=char, refused="(char)"),
         Case("varchar", "delta", {}, make=varchar),
+        Case("a checkpoint alone", "delta", commits(checkpoint)),
+        Case("a checkpoint in two parts", "delta", commits(lambda log, table: checkpoint(log, table, 2))),
+        Case("a checkpoint without _last_checkpoint", "delta", commits(without_hint)),
+        Case("a part of a checkpoint missing", "delta", commits(part_missing), refused="Invalid Checkpoint"),
+        Case(
+            "a version before the checkpoint",
+            "delta",
+            commits(checkpoint),
+            {"versionAsOf": "1"},
+            refused="as a Delta table",
+        ),
+        Case("a commit missing", "delta", commits(lambda log, _: (log / f"{1:020}.json").unlink()), refused="gap"),
+        Case("files by a way around", "delta", commits(climbing), refused="outside of its folder"),
+        Case("a feature that nothing knows", "delta", commits(unknown), refused="as a Delta table"),
     ]

@@ -18,30 +18,39 @@ Number = float | Decimal | None
 
 
 class Pairs(NamedTuple):
-    """Rows without a partner, and for each column of numbers its name, rows beyond the tolerance and the largest distance."""
+    """Rows without a partner, and for each column of numbers its name, rows beyond the tolerance and the largest distance.
+
+    `alike` as in `sums.compare`.
+    """
 
     only_recorded: int
     only_found: int
     columns: list[tuple[str, int, float]]
+    alike: int
 
 
 def pair_rows(recorded: Any, found: Any, rel: float, abs_: float) -> Pairs:
     """Rows that are equal but for their floats and decimals belong together, in the order of these numbers."""
     indices = [index for index, field in enumerate(recorded.schema) if has_numbers(field.type)]
     sides = [_grouped(table, indices) for table in (recorded, found)]
-    only = [0, 0]
+    only, alike = [0, 0], 0
     beyond, largest = [0] * len(indices), [0.0] * len(indices)
     for key in sides[0].keys() | sides[1].keys():
-        for one, other in zip_longest(*(sorted(side.get(key, ()), key=_order) for side in sides)):
+        groups = [sorted(side.get(key, ()), key=_order) for side in sides]
+        for one, other in zip_longest(*groups):
             if one is None or other is None:
                 only[one is None] += 1
                 continue
+            far = False
             for place, (mine, theirs) in enumerate(zip(one, other, strict=True)):
                 pairs = list(zip(mine, theirs, strict=True))
-                beyond[place] += not all(_is_close(a, b, rel, abs_) for a, b in pairs)
+                is_far = not all(_is_close(a, b, rel, abs_) for a, b in pairs)
+                far |= is_far
+                beyond[place] += is_far
                 largest[place] = max([largest[place], *(_distance(a, b) for a, b in pairs)], key=_rank)
+            alike += far and max(map(len, groups)) > 1 and sum(map(len, one)) > 1
     names = [recorded.schema.field(index).name for index in indices]
-    return Pairs(only[0], only[1], list(zip(names, beyond, largest, strict=True)))
+    return Pairs(only[0], only[1], list(zip(names, beyond, largest, strict=True)), alike)
 
 
 def has_numbers(kind: Any) -> bool:

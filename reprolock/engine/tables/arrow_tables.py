@@ -104,7 +104,7 @@ def compare_pair(
             return TableComparison(*digests, digests[0].rows, digests[1].rows, ())
         paired = pair_rows(one, other, rel, abs_)
     columns = tuple(ColumnDeviation(*column) for column in paired.columns)
-    return TableComparison(*digests, paired.only_recorded, paired.only_found, columns)
+    return TableComparison(*digests, paired.only_recorded, paired.only_found, columns, paired.alike)
 
 
 def _as_written(source: TableSource) -> TableSource:
@@ -148,8 +148,11 @@ def _open_parquet(source: TableSource, files: list[DataFile]) -> tuple[Any, Iter
 def _parquet_batches(source: TableSource, files: list[DataFile], schema: Any) -> Iterator[tuple[DataFile, Any]]:
     for file in files:
         footer = parquet.open_file(source, file)
+        parquet.check_numbers(source, footer)
+        known = False
         names = [field.name for field in schema if field.name in footer.schema.names]
         for batch in footer.parquet.iter_batches(batch_size=_BATCH, columns=names):
+            known = known or parquet.check_times(source, footer, batch)
             yield from (
                 (file, part) for part in conform(source, file, pa.Table.from_batches([batch]), schema).to_batches()
             )

@@ -258,9 +258,14 @@ def _compared(pair: Pair, answer: dict[str, Any]) -> TableComparison | TableProb
 
 
 def _comparison(recorded: TableDigest, found: TableDigest, answer: dict[str, Any]) -> TableComparison:
-    sides = answer["comparison"] or {"only_recorded": recorded.rows, "only_found": found.rows, "columns": []}
+    sides = answer["comparison"] or {
+        "only_recorded": recorded.rows,
+        "only_found": found.rows,
+        "columns": [],
+        "alike": 0,
+    }
     columns = tuple(ColumnDeviation(*column) for column in sides["columns"])
-    return TableComparison(recorded, found, sides["only_recorded"], sides["only_found"], columns)
+    return TableComparison(recorded, found, sides["only_recorded"], sides["only_found"], columns, sides["alike"])
 
 
 def _problem(table: Table, answer: dict[str, Any]) -> TableProblem | None:

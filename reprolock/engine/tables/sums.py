@@ -61,9 +61,9 @@ def compare(recorded: DataFrame, found: DataFrame, rel: float, abs_: float) -> d
        subtracted as decimals: as doubles, two of more than 15 digits would be nearer than they are.
 
     Pairs that are all close are proof. That some are not is none where rows agree in everything else and
-    have two columns of numbers or more: another pairing might do. A column that tells rows apart settles it.
+    have two numbers or more: another pairing might do. A column that tells rows apart settles it; `alike` counts such rows.
 
-    `{"only_recorded", "only_found", "columns": [[name, rows beyond the tolerance, largest distance]]}`
+    `{"only_recorded", "only_found", "alike", "columns": [[name, rows beyond the tolerance, largest distance]]}`
     """
     fields = recorded.schema.fields
     approximate = [index for index, field in enumerate(fields) if has_numbers(field.dataType)]
@@ -72,24 +72,28 @@ def compare(recorded: DataFrame, found: DataFrame, rel: float, abs_: float) -> d
     pairs = one.join(other, key, "full_outer")
     paired = F.col("recorded").isNotNull() & F.col("found").isNotNull()
     counts = [F.count_if(F.col("found").isNull()), F.count_if(F.col("recorded").isNull())]
+    beyond, several = F.lit(False), F.lit(0)
     for index in approximate:
         far, apart = [], []
         for wanted in number_types(fields[index].dataType):
             a, b = (F.col(f"{side}.{_numbers_name(index, wanted)}") for side in ("recorded", "found"))
             far.append(F.zip_with(a, b, _far(wanted, rel, abs_)))
             apart.append(F.zip_with(a, b, _distance))
-        counts.append(F.count_if(paired & F.exists(F.concat(*far), lambda each: each)))
-        counts.append(F.max(F.array_max(F.concat(*apart))))
-    only_recorded, only_found, *rest = pairs.agg(*counts).first()
+            several += F.size(a)
+        is_far = paired & F.exists(F.concat(*far), lambda each: each)
+        beyond |= is_far
+        counts += [F.count_if(is_far), F.max(F.array_max(F.concat(*apart)))]
+    alike = F.count_if(beyond & (several > 1) & (F.greatest("recorded_rows", "found_rows") > 1))
+    only_recorded, only_found, alike, *rest = pairs.agg(*counts[:2], alike, *counts[2:]).first()
     names = [recorded.columns[index] for index in approximate]
     columns = [
         [name, beyond, largest or 0.0] for name, beyond, largest in zip(names, rest[::2], rest[1::2], strict=True)
     ]
-    return {"only_recorded": only_recorded, "only_found": only_found, "columns": columns}
+    return {"only_recorded": only_recorded, "only_found": only_found, "alike": alike, "columns": columns}
 
 
 def _placed(frame: DataFrame, approximate: list[int], side: str) -> DataFrame:
-    """`exact` (a hash of all but the numbers), `place` among the rows of that hash, and the numbers as struct `side`."""
+    """`exact` (a hash of all but the numbers), `place` among the rows of that hash, how many they are, and the numbers as struct `side`."""
     fields = frame.schema.fields
     named = [
         numbers(_column(fields[index].name), fields[index].dataType, wanted).alias(_numbers_name(index, wanted))
@@ -97,8 +101,9 @@ def _placed(frame: DataFrame, approximate: list[int], side: str) -> DataFrame:
         for wanted in number_types(fields[index].dataType)
     ] or [F.lit(0).alias("none")]
     rows = frame.select(F.sha2(_bytes(frame, approximate=True), _BITS).alias("exact"), F.struct(*named).alias(side))
-    order = Window.partitionBy("exact").orderBy(side)
-    return rows.withColumn("place", F.row_number().over(order))
+    group = Window.partitionBy("exact")
+    counted = rows.withColumn("place", F.row_number().over(group.orderBy(side)))
+    return counted.withColumn(f"{side}_rows", F.count(F.lit(1)).over(group))
 
 
 def _numbers_name(index: int, wanted: DataType) -> str:

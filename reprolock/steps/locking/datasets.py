@@ -17,6 +17,7 @@ from reprolock.model.glob import matches
 from reprolock.model.lock import DatasetPin
 from reprolock.model.spec import DatasetSpec
 from reprolock.model.uri import LakeURI
+from reprolock.steps.locking.left_out import Folders
 
 _LISTINGS_AT_ONCE = 8
 
@@ -52,11 +53,13 @@ def resolve_refs(lake: Lake, places: Mapping[str, LakeURI], *, as_of: datetime |
 def pin_dataset(lake: Lake, name: str, dataset: DatasetSpec, commit: Commit, *, head: bool = True) -> DatasetPin:
     """Read the listing at the commit and seal it. `head`: the commit is where the ref stands now, so that
     committing what is staged would move it. NotFound where nothing is at the commit; UsageError for a name that no
-    reader takes.
+    reader takes, and for folders that the glob leaves out and Spark would take columns from.
     """
     place = dataset.place.at(commit.id)
+    folders = Folders(dataset, place)
     try:
-        summary = summarise(_readable(lake, name, listing(lake, place, dataset.glob)), lake.scheme)
+        objects = folders.matching(lake.list(place.repository, place.ref, place.path))
+        summary = summarise(_readable(lake, name, objects), lake.scheme)
     except NotFound:
         summary = None
     if summary is None or not summary.objects:
@@ -69,6 +72,7 @@ def pin_dataset(lake: Lake, name: str, dataset: DatasetSpec, commit: Commit, *, 
         raise NotFound(
             f"datasets.{name}.uri: nothing{matching} is at {dataset.uri} (commit {commit.id[:12]})", hint=hint
         )
+    folders.check(name)
     return DatasetPin.sealed(
         name=name,
         kind=lake.kind,

@@ -36,6 +36,10 @@ NEAR = {
     "shortest": "select cast('-' || repeat('9', 38) as decimal(38,0)) as x",
     "infinite": "select double('Infinity') as x",
     "finite": "select 1.7E308D as x",
+    "points": "select * from values (1D, 5D), (1.0000001D, 2D) as t(x, y)",
+    "points near": "select * from values (1.0000001D, 5D), (1D, 2D) as t(x, y)",
+    "points with a key": "select * from values ('a', 1D, 5D), ('b', 1.0000001D, 2D) as t(k, x, y)",
+    "points with a key near": "select * from values ('b', 1D, 2D), ('a', 1.0000001D, 5D) as t(k, x, y)",
     "text": "select 'a' as k",
     "other text": "select 'b' as k",
 }
@@ -84,6 +88,8 @@ def compared(
         "thirds, less": pair("thirds", "thirds near", abs_=0.2999),
         "longest": pair("longest", "shortest", 0.9, 1e30),
         "longest, absolutely": pair("longest", "shortest", abs_=1e300),
+        "points": pair("points", "points near", 1e-6),
+        "points with a key": pair("points with a key", "points with a key near", 1e-6),
         "text": pair("text", "other text", 0.9),
         "no text": pair("no text", "no value", 0.9),
         "schema": pair("one", "text", 0.9),
@@ -126,6 +132,15 @@ def compared(
             ),
         ),
         ("nested, exactly", ('column "s": 1 of 1 rows are beyond the tolerance, 1.19e-07 apart at most',)),
+        (
+            "points",
+            (
+                'column "y": 2 of 2 rows are beyond the tolerance, 3 apart at most',
+                "2 of these rows may be paired with the wrong ones, for only their floats and decimals tell them from others; "
+                "a column that does, such as a key, pairs them for certain",
+            ),
+        ),
+        ("points with a key", ()),
         ("key", ("rows that have no partner: 1 recorded, 1 found",)),
         ("null", ("rows that have no partner: 1 recorded, 1 found",)),
         ("integer", ("rows that have no partner: 1 recorded, 1 found",)),
