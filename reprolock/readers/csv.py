@@ -118,7 +118,7 @@ def _names(source: Source, settings: Settings, parts: list[_Part]) -> list[str]:
     same = [source.same_as(name) if name is not None else None for name in first]
     names = []
     for index, name in enumerate(first):
-        if name is None or name == settings.null:
+        if not name or name == settings.null:
             names.append(f"_c{index}")
         else:
             names.append(f"{name}{index}" if same.count(same[index]) > 1 else name)

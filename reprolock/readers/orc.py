@@ -24,16 +24,22 @@ def read(source: Source) -> Any:
     """The rows of all files. UsageError for what Spark reads otherwise."""
     source.check_options(("mergeschema",))
     files = find_files(source)
-    opens = [opened(source, file, lambda file: pyarrow.orc.ORCFile(file.path)) for file in files]
-    schemas = [orc_schema(source, file, orc.schema) for file, orc in zip(files, opens, strict=True)]
+    opens = [opened(source, file, _open) for file in files]
+    schemas = [orc_schema(source, file, schema) for file, (_, schema) in zip(files, opens, strict=True)]
     schema = common_schema(source, files, schemas)
     tables = [
         conform(source, file, opened(source, file, lambda _, orc=orc: orc.read()), schema)  # type: ignore[misc]
-        for file, orc in zip(files, opens, strict=True)
+        for file, (orc, _) in zip(files, opens, strict=True)
     ]
     for file, table in zip(files, tables, strict=True):
         _check_values(source, file, table)
     return joined(source, files, tables)
+
+
+def _open(file: DataFile) -> tuple[Any, Any]:
+    """The file and its columns, which Arrow has where the file holds structs."""
+    orc = pyarrow.orc.ORCFile(file.path)
+    return orc, orc.schema
 
 
 def common_schema(source: Source, files: list[DataFile], schemas: list[Any]) -> Any:

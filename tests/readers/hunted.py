@@ -26,6 +26,12 @@ MULTI = {**HEADER, "multiLine": "true"}
 TRIM = {"ignoreLeadingWhiteSpace": "true", "ignoreTrailingWhiteSpace": "true"}
 BOM = b"\xef\xbb\xbf"
 CALENDAR = "calendar of Spark 2"
+NUMBER = bytes.fromhex(
+    "4f52430a120a020000120c0801120608021002180250004200800a060806100018140a060801100018031204080210001a035554430a0e0a0c0801120608021002"
+    "18025000080310321a0a080310141803201b28012208080420002800300030013a0c08011206080210021802500040904e48016205322e332e31083610001880"
+    "80042202000c2810300682f403034f524317"
+)
+"""An ORC file of one long, as pyorc writes it."""
 
 
 def hunted() -> list[Case]:
@@ -36,6 +42,7 @@ def hunted() -> list[Case]:
 def text_files() -> list[Case]:
     return [
         one("a name that Spark gives", "csv", "_c1,,x\n1,2,3\n", HEADER, "two columns"),
+        one("row names of R", "csv", '"","id"\n"1",NA\n', {**HEADER, "nullValue": "NA"}),
         one("byte order marks", "csv", "\ufeff\ufeffa,b\n1,2\n", HEADER, "byte order mark"),
         one("byte order mark behind a blank line", "csv", "\n\ufeffa,b\n1,2\n", HEADER, "byte order mark"),
         one("byte order marks in rows", "csv", "\ufeffa,b\n\ufeff1,\ufeff2\n"),
@@ -228,6 +235,7 @@ def orc() -> list[Case]:
             refused="any order",
         ),
         one("a key twice", "orc", _orc({"m": twice}), refused="a key twice"),
+        one("a number in place of rows", "orc", NUMBER, refused="top-level struct"),
     ]
 
 

@@ -16,7 +16,7 @@ OUT = 'datasets.train.glob: "*.csv" leaves out all of '
 
 
 def pinned(tmp_path: Path, *paths: str, glob: str = "*.csv", **more: object) -> int:
-    repository = Repository(GitLake(tmp_path / "lake"), "example-repo", tmp_path)
+    repository = Repository(GitLake(tmp_path / "lake", "file:lake"), "example-repo", tmp_path)
     repository.commit_files({f"train/{path}": b"x\n1\n" for path in paths})
     spec = DatasetSpec(uri="lakefs://example-repo/main/train/", **{"format": "csv", "glob": glob, **more})
     return pin_dataset(repository.lake, "train", spec, repository.lake.resolve("example-repo", "main")).objects
@@ -45,7 +45,7 @@ def test_what_would_be_read_in_two_ways_is_refused(tmp_path: Path, paths: tuple[
     [
         ("p=1/a.csv", "p=2/b.tsv"),
         ("p=x/a.csv", "p=1/b.tsv"),
-        ("p=1/a.csv", "p=1/b.tsv", "p=x/_b.tsv", "_p=x/b.tsv"),
+        ("p=1/a.csv", "p=1/b.tsv", "p=x/_b.tsv", "_p/p=x/b.tsv"),
         ("p=1/a.csv", "README.md"),
         ("a.csv", "b.tsv"),
     ],
