@@ -43,6 +43,8 @@ def read(source: Source) -> Any:
     if "%" in str(source.path):  # delta-rs takes "%20" in a path for a blank and finds nothing
         raise source.refusal('a Delta table with "%" in its path')
     table = _opened(source)
+    if not (source.path / "_delta_log" / f"{table.version():020}.json").is_file():
+        raise source.refusal(f"a Delta table without the commit of its version {table.version()} in the log")
     _check_features(source, table)
     schema = pa.schema([pa.field(field["name"], _type(source, field)) for field in _fields(table)])
     partitions = table.metadata().partition_columns

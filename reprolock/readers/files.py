@@ -39,7 +39,10 @@ def find_files(source: Source) -> list[DataFile]:
     if source.path.is_file():
         return [DataFile(source.path)]
     _check_summaries(source)
-    return select_files(source, _visible(source.path, source.glob))
+    files = select_files(source, _visible(source.path, source.glob))
+    if source.glob is not None and not files[0].partition and not source.flag("recursivefilelookup"):
+        _check_left_out(source)
+    return files
 
 
 def select_files(source: Source, names: Iterable[tuple[str, ...]]) -> list[DataFile]:
@@ -124,6 +127,13 @@ def _java_order(names: tuple[str, ...]) -> bytes:
     return "/".join(names).encode("utf-16-be", "surrogatepass")
 
 
+def _check_left_out(source: Source) -> None:
+    """UsageError for folders that name partitions beside files that are in none: Spark takes columns from them, and no file beside them."""
+    names = next((names for names in _visible(source.path, None) if any("=" in name for name in names[:-1])), None)
+    if names is not None:
+        raise source.refusal(f"files beside the folder {names[0]}, of which the glob leaves out all")
+
+
 def _check_summaries(source: Source) -> None:
     if source.format not in _SUMMARISED:
         return
@@ -145,7 +155,7 @@ def _visible(root: Path, glob: str | None) -> Iterator[tuple[str, ...]]:
 
 
 def _partition(source: Source, folders: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
-    columns = []
+    columns: list[tuple[str, str | None]] = []
     for folder in folders:
         name, sign, value = folder.partition("=")
         if not (name and sign and value):

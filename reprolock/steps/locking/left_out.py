@@ -46,6 +46,8 @@ class Folders:
             if (values := dict(partition_of(folders)))
         }
         for folders, values in left_out.items():
+            if not read:
+                raise self._refusal(name, "for which Spark, in the lake, reads no file beside them", folders)
             if read and list(values) != list(read[0]):
                 raise self._refusal(name, f"whose columns are not {', '.join(read[0])}", folders)
         for column in read[0] if read else ():

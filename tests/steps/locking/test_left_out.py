@@ -10,13 +10,21 @@ from lake_project import Repository
 from reprolock.errors import UsageError
 from reprolock.lake.git.lake import GitLake
 from reprolock.model.spec import DatasetSpec
+from reprolock.model.uri import LakeURI
 from reprolock.steps.locking.datasets import pin_dataset
 
 OUT = 'datasets.train.glob: "*.csv" leaves out all of '
 
 
+class InPlace(GitLake):
+    """A lake that Spark reads itself, as it does lakeFS."""
+
+    def address(self, place: LakeURI) -> str:
+        return f"s3a://{place.repository}/{place.ref}/{place.path}"
+
+
 def pinned(tmp_path: Path, *paths: str, glob: str = "*.csv", **more: object) -> int:
-    repository = Repository(GitLake(tmp_path / "lake", "file:lake"), "example-repo", tmp_path)
+    repository = Repository(InPlace(tmp_path / "lake", "file:lake"), "example-repo", tmp_path)
     repository.commit_files({f"train/{path}": b"x\n1\n" for path in paths})
     spec = DatasetSpec(uri="lakefs://example-repo/main/train/", **{"format": "csv", "glob": glob, **more})
     return pin_dataset(repository.lake, "train", spec, repository.lake.resolve("example-repo", "main")).objects
@@ -29,6 +37,7 @@ def pinned(tmp_path: Path, *paths: str, glob: str = "*.csv", **more: object) -> 
         (("p=1/a.csv", "p=3000000000/b.tsv"), f"{OUT}p=3000000000/, by which Spark, in the lake, types the column p otherwise"),
         (("p=1/q=2/a.csv", "p=1/q=1.5/b.tsv"), f"{OUT}p=1/q=1.5/, by which Spark, in the lake, types the column q otherwise"),
         (("p=1/a.csv", "q=2/b.tsv"), f"{OUT}q=2/, whose columns are not p"),
+        (("a.csv", "p=1/b.tsv"), f"{OUT}p=1/, for which Spark, in the lake, reads no file beside them"),
     ],
 )  # fmt: skip
 def test_what_would_be_read_in_two_ways_is_refused(tmp_path: Path, paths: tuple[str, ...], error: str) -> None:
