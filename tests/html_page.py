@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
+import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 VOID = {"meta", "br"}
 
@@ -53,3 +58,33 @@ def checked(page: str) -> Page:
     assert "@import" not in page
     assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in found.attributes
     return found
+
+
+def chromium(folder: Path, *arguments: str) -> str:
+    """What a browser without a window prints."""
+    command = [
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", f"--user-data-dir={folder / 'profile'}", *arguments,
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+_FRAME = """<!DOCTYPE html><iframe style="border: 0" width="{width}" height="900" srcdoc="{page}"></iframe><pre></pre><script>
+onload = () => {{
+  const shown = document.querySelector("iframe").contentDocument;
+  shown.documentElement.style.scrollbarWidth = "none";
+  const scrolls = part => part.scrollWidth > part.clientWidth && ["auto", "scroll"].includes(getComputedStyle(part).overflowX);
+  document.querySelector("pre").textContent = JSON.stringify({{
+    page: shown.documentElement.scrollWidth,
+    scrolling: [...shown.querySelectorAll("*")].filter(scrolls).map(part => part.textContent.trim().slice(0, 80)),
+  }});
+}};
+</script>"""
+
+
+def layout(folder: Path, page: str, width: int) -> dict[str, Any]:
+    """How wide a browser makes a page in a frame of so many pixels, and what of it scrolls sideways."""
+    (folder / "frame.html").write_text(_FRAME.format(width=width, page=html.escape(page)))
+    shown = chromium(folder, "--dump-dom", (folder / "frame.html").as_uri())
+    [found] = re.findall(r"<pre>(.*?)</pre>", shown)
+    return dict(json.loads(html.unescape(found)))

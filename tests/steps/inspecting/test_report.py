@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from html_page import checked
+from html_page import checked, chromium, layout
 from project import Project
 
 from reprolock.model.lineage import Lineage, Read, Write
@@ -79,6 +78,31 @@ def test_a_page_says_what_the_record_says(record: Record) -> None:
     ):
         assert said in text
     assert text.index("FINISHED") < text.index("From data to outputs") < text.index("Digests")
+
+
+def test_metrics_come_first_and_the_name_on_top(record: Record) -> None:
+    named = record.model_copy(
+        update={
+            "run_name": "#435",
+            "metrics": {"auc": 0.5, "loss": 2.0, "steps": 7.0},
+            "rules": {**record.rules, "metrics.loss": {"rel": 0.0}},
+        }
+    )
+    page = report(named)
+    assert f"<title>FINISHED – run {record.run_id[:8]} (#435)</title>" in page
+    text = " ".join(checked(page).text.split())
+    assert f"run {record.run_id[:8]} (#435) ✓ FINISHED (#435) exit code 0" in text
+    assert "Metrics Metric Value loss declared 2 auc 0.5 steps 7 " in text
+    assert text.index("Metrics") < text.index("From data to outputs") < text.index("Data Dataset")
+
+
+def test_digests_are_short_and_whole_for_who_asks(record: Record) -> None:
+    text = " ".join(checked(report(record)).text.split())
+    [output], digest = record.outputs, record.code.digest
+    assert output.compared is not None
+    scheme, _, digits = output.compared.rpartition(":")
+    assert f" {scheme}:{digits[:16]}… {output.compared} " in text
+    assert f"Digest {digest[:16]}… {digest} " in text
 
 
 def test_foreign_text_stays_text(record: Record) -> None:
@@ -220,6 +244,28 @@ def test_a_browser_shows_it(record: Record, tmp_path: Path, of: str, flags: list
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not on PATH")
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_scrolls_sideways(record: Record, tmp_path: Path, width: int) -> None:
+    """Neither the page nor a part of it, whatever the record holds."""
+    item = Comparison(
+        name="predictions", kind="output", how="table", recorded="table:" + "a" * 64, found="table:" + "b" * 64, state="different",
+        differences=("2 rows only recorded",),
+    )  # fmt: skip
+    long = record.model_copy(
+        update={
+            "metrics": {"training_mean_squared_error_of_all_folds": 1 / 3},
+            "params": {"training_set_of_the_experiment_before": "x" * 200},
+            "datasets": tuple(
+                item.model_copy(update={"resolved": f"lakefs://a/{'c' * 64}/{'long-' * 40}"})
+                for item in record.datasets
+            ),
+        }
+    )
+    for page in (report(long), report(long, replay=long, verdict=verdict([item])), report(long, replay=long)):
+        assert layout(tmp_path, page, width) == {"page": width, "scrolling": []}
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not on PATH")
 def test_a_browser_prints_it(record: Record, tmp_path: Path) -> None:
     """On paper too: a few sheets with the verdict in the title, whatever colours the reader's screen has."""
     item = Comparison(name="accuracy", kind="metric", how="exact", recorded="1", found="1", state="identical")
@@ -231,15 +277,6 @@ def test_a_browser_prints_it(record: Record, tmp_path: Path) -> None:
     title = re.search(rb"/Title <FEFF([0-9A-F]+)>", pdf)
     assert title is not None
     assert bytes.fromhex(title[1].decode()).decode("utf-16-be") == f"REPRODUCED – run {record.run_id[:8]}"
-
-
-def chromium(folder: Path, *arguments: str) -> str:
-    """What a browser without a window prints."""
-    command = [
-        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-        "--disable-component-update", "--disable-sync", f"--user-data-dir={folder / 'profile'}", *arguments,
-    ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def _corner(png: Path) -> tuple[int, int, int]:

@@ -40,6 +40,7 @@ _MOST = 500
 _MOST_SOURCES = 20
 _KINDS = 8
 """How many lines of one picture look different from one another."""
+_HEX = re.compile(r"[0-9a-f]{64}")
 # What HTML has no character for, and what turns the direction of the text around it.
 _UNSHOWN = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
@@ -57,6 +58,7 @@ def report(record: Record, *, replay: Record | None = None, verdict: Verdict | N
         replay=replay,
         verdict=verdict,
         picture=picture(record),
+        metrics=_metrics(record, replay),
         refused=None,
         problems=(),
         hint=None,
@@ -72,6 +74,7 @@ def refusal(run: str, verdict: Verdict, problems: tuple[str, ...] = (), hint: st
         replay=None,
         verdict=verdict,
         picture=None,
+        metrics=[],
         refused=run,
         problems=problems,
         hint=hint,
@@ -177,6 +180,14 @@ def _environment() -> Environment:
     return environment
 
 
+def _metrics(record: Record, replay: Record | None) -> list[tuple[str, bool]]:
+    """The name of each, those of `[metrics]` first, and whether it is one of them."""
+    names = sorted({*record.metrics, *(replay.metrics if replay else ())})
+    return sorted(
+        ((name, f"metrics.{name}" in record.rules) for name in names), key=lambda metric: metric[1], reverse=True
+    )
+
+
 def _cell(text: str) -> str:
     """Text in a cell of a Markdown table, every mark of Markdown's taken as it is."""
     return re.sub(r"([\\`*_\[\]<>|!#~&])", r"\\\1", text.replace("\n", " "))
@@ -212,8 +223,8 @@ def _brief(value: str | None) -> str:
     """A digest by its scheme and its first digits: both of a pair are to be seen at one glance."""
     if value is None:
         return "–"
-    scheme, colon, digits = value.partition(":")
-    return f"{scheme}:{digits[:16]}" if colon else value
+    scheme, colon, digits = value.rpartition(":")
+    return f"{scheme}{colon}{digits[:16]}" if colon or _HEX.fullmatch(digits) else value
 
 
 def _number(value: float | None) -> str:
