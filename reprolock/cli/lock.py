@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
+from reprolock.cli.declared_name import DATASET
 from reprolock.cli.options import Settings, add_shared_options
 from reprolock.cli.progress import progress
 from reprolock.errors import UsageError
@@ -37,7 +38,14 @@ class Moment(click.ParamType["datetime"]):
 
 @click.command()
 @click.option("--upgrade", is_flag=True, help="Resolve everything again.")
-@click.option("--upgrade-dataset", "upgrade_datasets", metavar="NAME", multiple=True, help="Resolve one dataset again.")
+@click.option(
+    "--upgrade-dataset",
+    "upgrade_datasets",
+    metavar="NAME",
+    type=DATASET,
+    multiple=True,
+    help="Resolve one dataset again.",
+)
 @click.option(
     "--upgrade-package", "upgrade_packages", metavar="NAME[==V]", multiple=True, help="Resolve one package again."
 )

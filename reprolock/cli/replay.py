@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
+from reprolock.cli.declared_name import DATASET_REF, PARAM_VALUE
 from reprolock.cli.options import Settings, add_shared_options
 from reprolock.cli.progress import progress
 from reprolock.cli.run_name import RUN_OR_FILE
@@ -57,9 +58,20 @@ class _ReplayScreen(Screen):
     help="Number of replays; reports the spread of each metric.",
 )
 @click.option(
-    "--set", "params", metavar="NAME=VALUE", multiple=True, help="Another value of a param: a comparison, no verdict."
+    "--set",
+    "params",
+    metavar="NAME=VALUE",
+    type=PARAM_VALUE,
+    multiple=True,
+    help="Another value of a param: a comparison, no verdict.",
 )
-@click.option("--data", metavar="NAME=REF", multiple=True, help="A dataset at another ref: a comparison, no verdict.")
+@click.option(
+    "--data",
+    metavar="NAME=REF",
+    type=DATASET_REF,
+    multiple=True,
+    help="A dataset at another ref: a comparison, no verdict.",
+)
 @click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
+from reprolock.cli.declared_name import DATASET_REF, PARAM_VALUE
 from reprolock.cli.options import Settings, add_shared_options, align
 from reprolock.cli.progress import progress
 from reprolock.cli.terminal import styled
@@ -28,9 +29,16 @@ from reprolock.cli.width import of_stderr
 
 @click.command()
 @click.option(
-    "--set", "params", metavar="NAME=VALUE", multiple=True, help="Another value of a param, for this run only."
+    "--set",
+    "params",
+    metavar="NAME=VALUE",
+    type=PARAM_VALUE,
+    multiple=True,
+    help="Another value of a param, for this run only.",
 )
-@click.option("--data", metavar="NAME=REF", multiple=True, help="A dataset at another ref, for this run only.")
+@click.option(
+    "--data", metavar="NAME=REF", type=DATASET_REF, multiple=True, help="A dataset at another ref, for this run only."
+)
 @click.option(
     "--locked", is_flag=True, help="Require an up-to-date lock (the default); rejects --relock, --set, --data."
 )

@@ -13,7 +13,7 @@ from reprolock.model.words import plain
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-_INERT = re.compile(r"[\w@#%][\w@#%+=:./~-]*")
+INERT = re.compile(r"[\w@#%][\w@#%+=:./~-]*")
 """What a shell may put into the line as it is: in a name that someone else gave, `$(…)` would be executed."""
 _MOST = 50
 """How many runs, the newest, a shell is offered."""
@@ -33,11 +33,11 @@ class RunName(click.ParamType[str]):
         from reprolock.steps.project.run_folders import local_heads
 
         items = []
-        for number, head in enumerate(local_heads(_folder(ctx))[:_MOST]):
+        for number, head in enumerate(local_heads(folder_of(ctx))[:_MOST]):
             told = f"{head.run_id[:8]} {head.started:%Y-%m-%d %H:%M}Z"
             latest = "@latest" if number == 0 else f"@latest~{number}"
             for text in dict.fromkeys([head.run_name, *sorted(head.tags), head.run_id[:8], latest]):
-                if text and text.startswith(incomplete) and _INERT.fullmatch(text):
+                if text and text.startswith(incomplete) and INERT.fullmatch(text):
                     items.append(CompletionItem(text, help=f"{plain(head.run_name or '')} {told}".strip()))
         return items or [CompletionItem(incomplete, type="file" if self.files else "dir")]
 
@@ -46,7 +46,7 @@ RUN = RunName()
 RUN_OR_FILE = RunName(files=True)
 
 
-def _folder(ctx: click.Context | None) -> Path:
+def folder_of(ctx: click.Context | None) -> Path:
     """Where the command would work: callbacks do not run while a shell asks."""
     while ctx is not None:
         if directory := ctx.params.get("directory"):

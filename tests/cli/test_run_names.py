@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
+import signal
 import subprocess
 import sys
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -116,6 +120,45 @@ def test_a_shell_completes_them(named: Project) -> None:
     assert complete(f"{at} diff best @l") == ["plain,@latest", "plain,@latest~1"]
     assert complete(f"reprolock sign -C {named.root} {named.record.run_id[:5]}") == [f"plain,{named.record.run_id[:8]}"]
     assert complete(f"{at} audit bundle.z") == ["file,bundle.z"]
+
+
+TYPED = {
+    "sh\t@la\t\n": "show @latest",
+    "show #1\t\n": "show #1",  # not as the comment that bash would take it for
+    "show '#1\t\n": "show #1",
+    "show be\t\n": "show best",
+    "lock --upgrade-dataset t\t\n": "lock --upgrade-dataset train",
+    "run --data t\tmain\n": "run --data train=main",
+    "run --set depth=4 --set d\t5\n": "run --set depth=4 --set depth=5",
+    "remove output m\t\n": "remove output model",
+}
+"""What is typed, and the line that bash then executes."""
+
+
+def test_bash_completes_what_is_typed(named: Project) -> None:
+    # What is executed is this function; completion asks the program of that name.
+    setup = 'eval "$(reprolock completion bash)"; reprolock() { printf "<%s>" "$*"; echo; }; PS1=; echo rea""dy'
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environ = os.environ | {"PATH": programs, "TERM": "dumb", "HISTFILE": os.devnull}
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(named.root)
+        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], environ)
+    try:
+        said = ""
+        for typed, expected in {
+            setup + "\n": "\nready",
+            **{f"reprolock {keys}": f"<{line}>" for keys, line in TYPED.items()},
+        }.items():
+            os.write(terminal, typed.encode())
+            said = ""
+            while expected not in said.replace("\r", ""):
+                assert select.select([terminal], [], [], 30)[0], f"{typed!r} was answered by {said!r}"
+                said += os.read(terminal, 4096).decode(errors="replace")
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        os.close(terminal)
 
 
 def test_a_file_that_is_not_there(cli: Cli) -> None:
