@@ -133,7 +133,7 @@ def plan_spark(
             environ |= connect_environ(cluster, settings.master, conf, environ)
         elif cluster is not None:
             written |= cluster_settings(cluster, conf)
-            environ |= cluster_environ(cluster, (ACCESS_KEY_ID, SECRET_ACCESS_KEY) if s3 else ())
+            environ |= cluster_environ(cluster, conf, (ACCESS_KEY_ID, SECRET_ACCESS_KEY) if s3 else ())
         brought = _make_folder(folder, user_conf, written)
         shipped = executor_variables(cluster.env) if isinstance(cluster, Connect) and cluster.archive else None
         hook = write_hook(folder.with_name("spark-hook"), shipped) if cluster is not None else None

@@ -15,7 +15,7 @@ import services
 from spark_session import DELTA, SparkParts, run_script
 
 from reprolock.engine.cluster.connect import Connect
-from reprolock.engine.cluster.settings import Cluster
+from reprolock.engine.cluster.settings import WAITING, Cluster, patience
 from reprolock.engine.spark import S3Access, check, local_master, plan_spark
 from reprolock.errors import MachineError, ReprolockError, UsageError
 from reprolock.model.spec_spark import SparkSpec
@@ -488,6 +488,23 @@ def test_a_session_on_a_connect_server_is_given_secrets_by_variables_alone(tmp_p
         "export MODE='a '\"'\"'b'\"'\"''\nexport OMP_NUM_THREADS=2\nexport TZ=UTC\n"
     )
     assert "the-" not in "".join(file.read_text() for file in tmp_path.rglob("*") if file.is_file())
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("15m", 900), ("900s", 900), ("900000", 900), ("2H", 7200), ("30s", 300), ("soon", 300), ("99999d", 604800)],
+)
+def test_a_cluster_is_waited_for_as_long_as_spark_itself_is_told(written: str, seconds: int, tmp_path: Path) -> None:
+    assert patience({WAITING: written}) == seconds
+    _, environ = plan_spark(
+        SparkSpec(master="spark://h:7077", conf={WAITING: written}),
+        version="4.2.0",
+        jars=(),
+        cores=3,
+        folder=tmp_path / "conf",
+        cluster=Cluster(None, {}),
+    )
+    assert environ["REPROLOCK_EXECUTOR_PATIENCE"] == str(seconds)
 
 
 def test_a_cluster_is_given_secrets_by_reference_alone(tmp_path: Path) -> None:

@@ -102,14 +102,15 @@ def test_a_run_on_a_cluster(
 def test_a_cluster_without_room(
     on_cluster: Project, spark_cluster: services.SparkCluster, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reprolock.engine.cluster.probe.PATIENCE_SECONDS", 20)
+    monkeypatch.setattr("reprolock.engine.cluster.settings.PATIENCE_SECONDS", 20)
     on_cluster.edit('"spark.executor.memory" = "512m"', '"spark.executor.memory" = "900g"')  # no worker has as much
     assert cli("lock").code == 0
     said = cli("run")
     assert (said.code, said.out) == (5, "")
     assert said.err.splitlines()[-2:] == [
         f"error: {spark_cluster.address} gave no executor within 20 s",
-        "hint: are its workers running, and do they have cores and memory to spare? the master's page shows them",
+        "hint: are its workers running, and do they have cores and memory to spare? the master's page shows them; "
+        "spark.scheduler.maxRegisteredResourcesWaitingTime in [spark] conf gives them longer",
     ]
 
 

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from reprolock.engine.cluster.settings import WAITING
 from reprolock.engine.session_script import ask_script
 from reprolock.errors import ServiceError
 from reprolock.model.record import ExecutorRecord, ServerRecord
 from reprolock.model.spec_spark import is_connect
 
-PATIENCE_SECONDS = 300
-"""How long a cluster may take until it has given an executor and run two small jobs."""
 _SCRIPT = Path(__file__).with_name("probe_task.py")
 
 
@@ -27,10 +26,13 @@ class Probed(NamedTuple):
     refused: Mapping[str, str | None] = {}
 
 
-def probe_cluster(master: str, version: str, *, python: Path, environ: Mapping[str, str], folder: Path) -> Probed:
+def probe_cluster(
+    master: str, version: str, *, python: Path, environ: Mapping[str, str], folder: Path, patience_seconds: int
+) -> Probed:
     """What `master` runs, which may be the address of a Connect server; one of another Spark than `version` is asked no more.
 
-    `python` and `environ` are the command's. ServiceError (exit 5) where no executor starts or Python does not run there.
+    `python` and `environ` are the command's; `patience_seconds` is how long the cluster may take until it has given an executor
+    and run two small jobs. ServiceError (exit 5) where no executor starts or Python does not run there.
     """
     found, _ = ask_script(
         [_SCRIPT],
@@ -39,12 +41,13 @@ def probe_cluster(master: str, version: str, *, python: Path, environ: Mapping[s
         folder=folder,
         during="executors were asked",
         tasks=version,
-        timeout_seconds=PATIENCE_SECONDS,
+        timeout_seconds=patience_seconds,
     )
     if found is None:
         raise ServiceError(
-            f"{master} gave no executor within {PATIENCE_SECONDS} s",
+            f"{master} gave no executor within {patience_seconds} s",
             hint="are its workers running, and do they have cores and memory to spare? the master's page shows them",
+            owner_hint=f"{WAITING} in [spark] conf gives them longer",
         )
     if "error" in found:
         if is_connect(master):

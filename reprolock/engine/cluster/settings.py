@@ -8,6 +8,7 @@ command line would be a secret in the list of processes.
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from collections.abc import Mapping
@@ -22,7 +23,13 @@ SHIPPED = "reprolock-python"
 EXECUTOR_VARIABLES = "REPROLOCK_EXECUTOR_VARIABLES"
 """Names, separated by blanks, of the driver's variables that executors are given. hook.py reads it."""
 PATIENCE_SECONDS = 300
-"""How long a job of the command's may wait without an executor, until it is given up."""
+"""How long a cluster is waited for that gives no executor, before the command and in it."""
+WAITING = "spark.scheduler.maxRegisteredResourcesWaitingTime"
+"""Spark's own setting for how long executors may take to register. A longer one than PATIENCE_SECONDS counts."""
+_DURATION = re.compile(r"(\d{1,9})(us|ms|s|m|min|h|d)?", re.IGNORECASE)
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+"""As Spark reads this setting: a number alone is of milliseconds."""
+_LONGEST_SECONDS = 7 * 86400
 _PATIENCE = "REPROLOCK_EXECUTOR_PATIENCE"
 _NO_EXECUTOR = "reprolock-no-executor"
 VARIABLES = "reprolock-variables"
@@ -60,9 +67,16 @@ def executor_variables(env: Mapping[str, str]) -> dict[str, str]:
     return {"TZ": "UTC", **env}
 
 
-def environ(cluster: Cluster, secrets: tuple[str, ...]) -> dict[str, str]:
+def patience(conf: Mapping[str, str]) -> int:
+    """The seconds after which a cluster without an executor is given up."""
+    found = _DURATION.fullmatch(conf.get(WAITING, ""))
+    asked = int(found[1]) * _SECONDS[(found[2] or "").lower()] if found else 0
+    return max(PATIENCE_SECONDS, int(min(asked, _LONGEST_SECONDS)))
+
+
+def environ(cluster: Cluster, conf: Mapping[str, str], secrets: tuple[str, ...]) -> dict[str, str]:
     """Variables of the driver. `secrets` names those of its variables that executors are given as well."""
-    found = {_PATIENCE: str(PATIENCE_SECONDS)}
+    found = {_PATIENCE: str(patience(conf))}
     if secrets:
         found[EXECUTOR_VARIABLES] = " ".join(secrets)
     if cluster.archive is not None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from reprolock.engine.cluster.probe import Probed, probe_cluster
+from reprolock.engine.cluster.settings import patience
 from reprolock.engine.command_environment import Variables
 from reprolock.engine.process import find_program
 from reprolock.environment.code.archive import archive
@@ -135,6 +136,7 @@ def _probe(workspace: Workspace) -> Probed:
         python=Path(find_program("python", workspace.environ["PATH"], workspace.work)),
         environ=workspace.environ,
         folder=workspace.folder,
+        patience_seconds=patience(workspace.spark.conf),
     )
 
 
