@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
+from reprolock.cli.declared_name import DATASET_REF, PARAM_VALUE
 from reprolock.cli.options import Settings, add_shared_options, is_watched
 from reprolock.cli.terminal import styled
 from reprolock.errors import CommandFailed, Interrupted, UsageError
@@ -26,10 +27,19 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--set", "params", metavar="NAME=VALUE,…", multiple=True, help="Values of a param, with commas: depth=1,2,3."
+    "--set",
+    "params",
+    metavar="NAME=VALUE,…",
+    type=PARAM_VALUE,
+    multiple=True,
+    help="Values of a param, with commas: depth=1,2,3.",
 )
 @click.option(
-    "--data", metavar="NAME=REF,…", multiple=True, help="Refs of a dataset, with commas: train=main,experiment1."
+    "--data",
+    metavar="NAME=REF,…",
+    type=DATASET_REF,
+    multiple=True,
+    help="Refs of a dataset, with commas: train=main,experiment1.",
 )
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 256), help="How many runs at once.")
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="Only N combinations, drawn by --seed.")
@@ -63,7 +73,7 @@ def sweep(
     """Run every combination of some values of params and some refs of datasets, side by side.
 
     Each is a run like any other, nested under one parent run in MLflow; its outputs stay in its own folder, .reprolock/runs/ID/outputs.
-    Called again, it goes on: what has finished is not run again. Exit 1 where a run failed.
+    Called again, it goes on: what has finished, and is published, is not run again. Exit 1 where a run failed.
     """
     from reprolock.steps.experiments.grid import parse_grid
     from reprolock.steps.experiments.parent import as_recorded
@@ -143,6 +153,16 @@ def _end(done: Sweep) -> None:
         raise CommandFailed(
             f"{len(left)} of {counted(len(done.runs), 'run')} failed",
             hint=f"what the first printed is in {failed[0].log}; call it again to run what failed" if failed else None,
+        )
+    undone = [run.problem for run in done.runs if run.problem is not None]
+    if undone:
+        first = undone[0]
+        if isinstance(first, Interrupted):
+            raise first
+        raise type(first)(
+            f"{len(undone)} of {counted(len(done.runs), 'run')} left something undone, the first of them: {first.message}",
+            hint=f"{first.hint or ''}; call it again to run them again".removeprefix("; "),
+            problems=first.problems,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
@@ -171,8 +172,10 @@ def test_a_run_of_other_code_is_none_of_the_grid(swept: Project, cli: Cli, monke
 
 
 def test_what_was_not_published_is_not_done(swept: Project, cli: Cli) -> None:
-    swept.edit('compare = "json"', 'compare = "json"\npublish = "lakefs://example-repo/main/{params.rate}/"')
-    arguments = ["sweep", "--set", "rate=nan, 2", "--json"]
+    swept.edit(
+        'compare = "json"', 'compare = "json"\npublish = "lakefs://example-repo/{datasets.train.branch}/{params.rate}/"'
+    )
+    arguments = ["sweep", "--set", "rate=nan, 2", "--data", "train=main", "--json"]
     assert cli(*arguments, "--no-publish").code == 0
     said = cli(*arguments, "--merge")
     assert (said.code, said.err.splitlines()[0]) == (0, "2 runs"), said.err
@@ -180,9 +183,31 @@ def test_what_was_not_published_is_not_done(swept: Project, cli: Cli) -> None:
     assert [run["params"] for run in document["runs"]] == [{"rate": "NaN"}, {"rate": 2}]
     there = {rate: cli("data", "ls", f"lakefs://example-repo/main/{rate}/").code for rate in ("nan", "2.0", "0.5")}
     assert there == {"nan": 0, "2.0": 0, "0.5": 2}
-    said = cli(*arguments, "--merge")
+    said = cli(*arguments, "--merge")  # of a branch that has moved, by what was merged, and whose data is the same
     assert said.err.splitlines()[0] == "2 runs, 2 of them finished before"
     assert cli("replay", json.loads(said.out)["runs"][0]["run_id"]).code == 0
+
+
+def test_what_could_not_be_merged_is_run_again(swept: Project, cli: Cli, tmp_path: Path) -> None:
+    swept.edit('compare = "json"', 'compare = "json"\npublish = "lakefs://example-repo/main/{params.depth}/"')
+    gate = tmp_path.parent / f"{tmp_path.name}.merge"
+    waits = Path(f"{gate}.waits")
+    arguments = ["sweep", "--set", "depth=2,3", "--merge"]
+    with in_background(swept.root, *arguments, environ={"GATE": str(gate)}) as process:
+        wait_for(waits.exists)
+        swept.lake.put("example-repo", "main", "half", io.BytesIO(b"half"))
+        gate.touch()
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 9, err
+    assert [re.split("  +", line)[-1] for line in out.splitlines()] == ["STATUS", "finished", "finished"]
+    assert err.splitlines()[-2].startswith(
+        'error: 1 of 2 runs left something undone, the first of them: outputs.model is not published: the branch "main" '
+    )
+    assert err.splitlines()[-1].endswith("; call it again to run them again")
+    swept.lake.commit("example-repo", "main", "The other half")
+    said = cli(*arguments)
+    assert (said.code, said.err.splitlines()[0]) == (0, "2 runs, 1 of them finished before"), said.err
+    assert cli("data", "ls", "lakefs://example-repo/main/3/").code == 0
 
 
 def test_what_is_refused_before_anything_runs(swept: Project, cli: Cli) -> None:

@@ -33,8 +33,9 @@ _LOGS = "sweeps"
 
 
 class SweepRun(NamedTuple):
-    """One combination: its record, or the problem that kept it from running; neither of one that has not begun. `earlier`: an
-    earlier call ran it. `log` has what its command printed."""
+    """One combination: its record, or the problem that kept it from running; neither of one that has not begun. With a record, the
+    problem is what was left undone: its outputs are not published. `earlier`: an earlier call ran it. `log` has what its command
+    printed."""
 
     what_if: WhatIf
     record: Record | None = None
@@ -119,12 +120,18 @@ def sweep(
         closing(open_tracker(place, machine.environ, machine.home)) as tracker,
     ):
         parent = ParentRun.of(tracker, spec.experiment, _title(grid), swept.digest, machine)
-        earlier = Earlier(root, parent.run_id, lambda record: not swept.differing(record))
+        earlier = Earlier(root, parent.run_id, swept.has_done)
         with collected_signals() as signals:
             work = _Work(swept, parent.run_id, options, watcher, machine, signals)
             runs = work.do_all(earlier)
         stopped = signals[0] if signals else None
-        status = "KILLED" if stopped else "FINISHED" if all(each.finished for each in runs) else "FAILED"
+        status = (
+            "KILLED"
+            if stopped
+            else "FINISHED"
+            if all(each.finished and each.problem is None for each in runs)
+            else "FAILED"
+        )
         try:
             parent.finish(status)
         except ReprolockError as error:

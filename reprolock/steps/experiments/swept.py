@@ -53,7 +53,7 @@ class Swept(NamedTuple):
             {
                 "project": self.base.total,
                 "publishing": self.publishing,
-                "grid": [[combination_of(item.params, item.data), self._commits(item)] for item in each],
+                "grid": [[combination_of(item.params, item.data), self._read(item)] for item in each],
             }
         )
 
@@ -65,8 +65,13 @@ class Swept(NamedTuple):
             if name not in _OF_THE_GRID and record.pinned.sections.get(name) != digest
         ]
 
-    def _commits(self, what_if: WhatIf) -> list[str]:
-        return [self.pins[item].commit for item in what_if.data.items()]
+    def has_done(self, record: Record) -> bool:
+        """Whether a run that has finished is one of this project, and all that it was to publish is published."""
+        return not self.differing(record) and not any(item.problem for item in record.published)
+
+    def _read(self, what_if: WhatIf) -> list[str]:
+        """By what is in them: a run that is merged moves the branch that its data is on."""
+        return [self.pins[item].digest for item in what_if.data.items()]
 
 
 def look(root: Path, grid: Grid, options: SweepOptions, machine: Machine) -> Swept:
