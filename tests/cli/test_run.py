@@ -191,6 +191,8 @@ def test_an_untracked_helper_is_missed_now(project: Project, cli) -> None:
     lock(cli)
     said = cli("run")
     assert "ModuleNotFoundError: No module named 'helper'\n" in said.err
+    told = "train.py imports helper, which is in the project and not among the code: name it in run.code"
+    assert f"warning: {told}\n" in said.err
     assert said.code == 1
 
 

@@ -166,7 +166,7 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     outcome = run_command(attempt, workspace, publication)
     if (sentence := attempt.ready.materials.interpreter.describe_writes()) is not None:
         watcher.warn(sentence)
-    if outcome.ending.status == "FAILED":
+    if attempt.block is None and outcome.ending.exit_code == 1:  # as Python ends where it cannot import
         _warn_of_unfound(attempt)
     lineage = observe(workspace, context.pins, publication, outcome.ending.started)
     outcome = outcome._replace(ending=judge(outcome.ending, lineage, context.spec, watcher.warn))

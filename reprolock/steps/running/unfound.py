@@ -1,4 +1,5 @@
-"""Modules of the project that a failed command could not import: they are among the code, in a folder where Python does not look.
+"""Modules of the project that a failed command could not import: they are among the code, in a folder where Python does not look,
+or not among it at all.
 
 Where people work, an editable install (`pip install -e .`) leads to them; a run's own folder has the code alone.
 """
@@ -34,12 +35,14 @@ def unfound_modules(spec: Spec, code: Snapshot, root: Path, packages: Path | Non
         for name in sorted(names - sys.stdlib_module_names):
             if any(_holds(there, folder, name) for folder in (where, *looked)) or _is_installed(name, packages):
                 continue
-            for folder in sorted(_folders_with(there, name))[:1]:
+            sentence = f"{script or 'run.command'} imports {name}, which is in"
+            if folder := min(_folders_with(there, name), default=None):
                 shown = "the project's folder" if folder == "." else f"{folder}/"
-                yield (
-                    f"{script or 'run.command'} imports {name}, which is in {shown}, where Python does not look for it: "
-                    f'write env = {{ PYTHONPATH = "{folder}" }} below [run]'
-                )
+                hint = f'write env = {{ PYTHONPATH = "{folder}" }} below [run]'
+                yield f"{sentence} {shown}, where Python does not look for it: {hint}"
+            elif any((root / folder / each).exists() for folder in (where, *looked) for each in (f"{name}.py", name)):
+                hint = "name it in run.code" if spec.run.code is not None else "have git track it, or name run.code"
+                yield f"{sentence} the project and not among the code: {hint}"
 
 
 def _imported(script: Path) -> frozenset[str]:
