@@ -11,12 +11,12 @@ _LONGEST_DAYS = 365_250
 
 
 def seconds(duration: str) -> int:
-    """`1d12h` in seconds; 0 for what is not a duration."""
+    """`1d12h` in seconds, 1000 years at most; 0 for what is not a duration."""
     match = DURATION.fullmatch(duration)
     if not match or not duration:
         return 0
     days, hours, minutes, secs = (int(part or 0) for part in match.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + secs
+    return min(((days * 24 + hours) * 60 + minutes) * 60 + secs, _LONGEST_DAYS * 86_400)
 
 
 def days(period: str) -> int:

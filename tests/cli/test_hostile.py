@@ -7,12 +7,18 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from catcher import Catcher
 from command_line import Cli
 from project import Project
+
+from reprolock.errors import UsageError
+from reprolock.tracker import open_tracker
+from reprolock.tracker.tracking_uri import find_place
 
 TOKEN = "tok-5e5d0c3b8f1a4d"
 CREDENTIALS = [
@@ -161,7 +167,7 @@ ADDRESSES = {
     "https://ann:s3cret-pw@127.0.0.1:1/": 5,
     "http://ann:s3cret-pw/x@127.0.0.1:1": 2,
     "http://127.0.0.1:1/?password=s3cret-pw": 5,
-    "ann:s3cret-pw@127.0.0.1:1": 5,
+    "ann:s3cret-pw@127.0.0.1:1": 2,
     "postgresql://ann:s3cret-pw@127.0.0.1:1/x": 8,
     "mysql+pymysql://ann:s3cret-pw@127.0.0.1:1/x": 8,
     "sqlite:///\0": 2,
@@ -288,3 +294,58 @@ def test_a_pipe_among_the_records_is_passed_over(project: Project, cli: Cli) -> 
     assert cli("lock").code == 0
     assert cli("status").code == 0
     assert cli("runs").code == 0
+
+
+RUN = {
+    "run_id": "ab" * 16,
+    "experiment_id": "1",
+    "status": "FINISHED",
+    "start_time": 1,
+    "artifact_uri": "mlflow-artifacts:/1/x",
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (["show", "ab" * 16], {"start_time": 10**18}),
+        (["show", "ab" * 16], {"start_time": -1}),
+        (["show", "ab" * 16], {"end_time": 10**18}),
+        (["impact", "lakefs://example-repo/main/"], {"next_page_token": "again"}),
+        (["show", "ab" * 16], {"files": [{"path": "deeper", "is_dir": True}]}),
+    ],
+    ids=["late", "early", "ended late", "the same page", "folders in folders"],
+)
+def test_a_server_whose_times_are_none_or_whose_listings_never_end(
+    call: list[str], told: dict[str, Any], project: Project, cli: Cli, catcher: Catcher, home: Path
+) -> None:
+    project.add(f'\n[mlflow]\ntracking_uri = "{catcher.endpoint}"\n')
+    answer = {"run": {"info": RUN | told}, "experiments": [{"experiment_id": "1", "name": "flights"}], **told}
+    catcher.answer = (200, {}, json.dumps(answer).encode())
+    said = cli(*call)
+    assert (said.code, said.err.splitlines()[0]) == (
+        5,
+        f"error: the server at {catcher.endpoint} (mlflow.tracking_uri in repro.toml) is not an MLflow tracking server",
+    )
+
+
+@pytest.mark.parametrize("link", ["reprolock", "reprolock/letter.txt"])
+def test_nothing_is_written_through_a_link_among_a_runs_artifacts(link: str, project: Project, home: Path) -> None:
+    tracker = open_tracker(find_place(None, project.root, {}), {}, home)
+    run = tracker.create("flights", None, datetime.now(UTC))
+    artifacts = project.root / "mlruns" / "flights" / run / "artifacts"
+    (artifacts / link).parent.mkdir(parents=True)
+    target = home / "letter.txt"
+    target.write_text("dear")
+    (artifacts / link).symlink_to(home if link == "reprolock" else target)
+    with pytest.raises(UsageError) as refused:
+        tracker.attach(run, "letter.txt", b"evil")
+    assert refused.value.message == (
+        f"mlflow.db (the default of mlflow.tracking_uri) keeps the run's files in {artifacts}/reprolock/letter.txt, outside the project"
+    )
+    assert target.read_text() == "dear"
+
+
+def test_files_that_are_kept_for_longer_than_time_goes(project: Project, cli: Cli) -> None:
+    project.edit('command = ["python", "train.py"]', 'command = ["python", "train.py"]\nkeep = "99999999999999999999d"')
+    assert cli("cache", "--trim").code == 0

@@ -218,7 +218,13 @@ class _Collected:
 
 def _without_credentials(address: str) -> tuple[str, str | None, str]:
     """The address without its userinfo, the user (None for none) and the password."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise UsageError(
+            f'"{without_userinfo(address)}" is not the address of a package index',
+            hint="correct it in uv.toml, pyproject.toml or the requirements file",
+        ) from None
     if "@" not in parts.netloc:
         return address, None, ""
     userinfo, _, host = parts.netloc.rpartition("@")

@@ -32,11 +32,14 @@ from reprolock.tracker.stores import sqlite_check
 from reprolock.tracker.stores.protocol import (
     BATCH,
     EXPERIMENT_TAGS,
+    MOST_FOLDERS,
     PAGE,
     LoggedModel,
+    Pages,
     StoredExperiment,
     StoredRun,
     checked_id,
+    checked_time,
     made_by,
 )
 from reprolock.tracker.tracking_uri import Place, for_sqlalchemy, sqlite_uri
@@ -204,9 +207,10 @@ class ClientStore:
     def artifacts(self, run: StoredRun, folder: str) -> dict[str, int]:
         self._check_artifacts(run)
         found: dict[str, int] = {}
-        waiting = [folder]
+        waiting, folders = [folder], Pages(MOST_FOLDERS)
         while waiting:
             with self._calls("list the run's artifacts"):
+                folders.turn()
                 entries = self._client.list_artifacts(run.run_id, waiting.pop())
             waiting += [entry.path for entry in entries if entry.is_dir]
             found |= {entry.path[len(folder) + 1 :]: int(entry.file_size or 0) for entry in entries if not entry.is_dir}
@@ -214,6 +218,7 @@ class ClientStore:
 
     def upload(self, run: StoredRun, file: Path, path: str) -> None:
         self._check_artifacts(run)
+        check_artifacts(self._place, f"{run.artifact_uri}/{quote(path)}", confirmed=self._confirmed)  # a link below it
         target = PurePosixPath(path)
         with tempfile.TemporaryDirectory(prefix="reprolock-") as folder, self._calls("store the artifact", run):
             if file.name != target.name:  # MLflow names an artifact after its file
@@ -344,8 +349,8 @@ def _run(found: Run) -> StoredRun:
         experiment_id=info.experiment_id,
         name=info.run_name or "",
         status=info.status,
-        start_time=info.start_time,
-        end_time=info.end_time,
+        start_time=checked_time(info.start_time),
+        end_time=checked_time(info.end_time) if info.end_time else None,
         artifact_uri=info.artifact_uri,
         tags=data.tags,
         params=data.params,

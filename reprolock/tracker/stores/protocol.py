@@ -23,6 +23,13 @@ PAGE = 1000
 """How many runs or experiments are asked for at once; MLflow takes up to 50,000."""
 
 
+_MOST_PAGES = 5000
+MOST_FOLDERS = 500
+"""Of a run's artifacts below reprolock/, which has a few."""
+_LATEST = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
+
+
 class StoredRun(NamedTuple):
     """One run as MLflow holds it. `inputs` are pairs of a dataset's name and its source's JSON. A `deleted` one is kept, and
     takes nothing more, until `mlflow gc`."""
@@ -138,6 +145,29 @@ class Store(Protocol):
     def close(self) -> None:
         """Give back connections."""
         ...
+
+
+def checked_time(milliseconds: float | str | None) -> int:
+    """Milliseconds since 1970; 0 where nothing is said. ValueError for what is no time that people have."""
+    found = int(milliseconds or 0)
+    if not 0 <= found <= _LATEST:
+        raise ValueError("no time of MLflow's")
+    return found
+
+
+class Pages:
+    """Counts the pages of a listing, or the folders of a run's artifacts: a hostile one never ends."""
+
+    def __init__(self, most: int = _MOST_PAGES) -> None:
+        self._left = most
+        self._last: object = None
+
+    def turn(self, token: object = None) -> None:
+        """Another page, which `token` asks for. ValueError for one that was asked for just now, or too many."""
+        self._left -= 1
+        if self._left < 0 or (token is not None and token == self._last):
+            raise ValueError("it never ends")
+        self._last = token
 
 
 def checked_id(run_id: str) -> str:

@@ -29,12 +29,15 @@ from reprolock.tracker.protocol import ModelVersion
 from reprolock.tracker.stores.protocol import (
     BATCH,
     EXPERIMENT_TAGS,
+    MOST_FOLDERS,
     PAGE,
     LoggedModel,
+    Pages,
     Store,
     StoredExperiment,
     StoredRun,
     checked_id,
+    checked_time,
     made_by,
 )
 from reprolock.tracker.stores.rest_auth import ServerAccess
@@ -106,11 +109,13 @@ class RestStore:
     def experiments(self) -> list[StoredExperiment]:
         query: dict[str, Any] = {"max_results": PAGE, "view_type": "ACTIVE_ONLY"}
         found: list[StoredExperiment] = []
+        pages = Pages()
         while True:
             answer = self._post("experiments/search", query, "list its experiments")
             found += map(_experiment, answer.get("experiments", ()))
             if not answer.get("next_page_token"):
                 return found
+            pages.turn(answer["next_page_token"])
             query["page_token"] = answer["next_page_token"]
 
     @_understood
@@ -131,12 +136,14 @@ class RestStore:
             "order_by": ["start_time DESC"],
         }
         found: list[StoredRun] = []
+        pages = Pages()
         while len(found) < limit and experiment_ids:
             query["max_results"] = min(PAGE, limit - len(found))
             answer = self._post("runs/search", query, "search its runs")
             found += map(_run, answer.get("runs", ()))
             if not answer.get("next_page_token"):
                 break
+            pages.turn(answer["next_page_token"])
             query["page_token"] = answer["next_page_token"]
         return found
 
@@ -150,6 +157,7 @@ class RestStore:
     def models(self, run_ids: Sequence[str]) -> list[ModelVersion]:
         query = {"filter": made_by(run_ids), "max_results": str(PAGE)}
         found: list[ModelVersion] = []
+        pages = Pages()
         while True:
             answer = self._get("model-versions/search", query, "search its registered models") or {}
             found += (
@@ -158,12 +166,14 @@ class RestStore:
             )
             if not answer.get("next_page_token"):
                 return found
+            pages.turn(answer["next_page_token"])
             query["page_token"] = answer["next_page_token"]
 
     @_understood
     def logged_models(self, experiment_id: str, run_ids: Sequence[str]) -> list[LoggedModel]:
         query: dict[str, Any] = {"experiment_ids": [experiment_id], "filter": made_by(run_ids, "source_run_id")}
         found: list[LoggedModel] = []
+        pages = Pages()
         while True:
             try:
                 answer = self._post("logged-models/search", query, "search its logged models")
@@ -175,6 +185,7 @@ class RestStore:
             )
             if not answer.get("next_page_token"):
                 return found
+            pages.turn(answer["next_page_token"])
             query["page_token"] = answer["next_page_token"]
 
     def tag_model(self, model_id: str, tags: Mapping[str, str]) -> None:
@@ -228,9 +239,10 @@ class RestStore:
         if root is None:
             return self._mlflow.artifacts(run, folder)
         found: dict[str, int] = {}
-        waiting = [folder]
+        waiting, folders = [folder], Pages(MOST_FOLDERS)
         while waiting:
             here = waiting.pop()
+            folders.turn()
             answer = self._answer("GET", _ARTIFACTS, "list the run's artifacts", query={"path": f"{root}/{here}"})
             for entry in [] if answer is None else answer.json().get("files", ()):
                 path = f"{here}/{entry['path']}"
@@ -390,8 +402,8 @@ def _run(found: Mapping[str, Any]) -> StoredRun:
         experiment_id=info["experiment_id"],
         name=info.get("run_name", ""),
         status=info["status"],
-        start_time=int(info["start_time"]),
-        end_time=int(info["end_time"]) if info.get("end_time") else None,
+        start_time=checked_time(info["start_time"]),
+        end_time=checked_time(info["end_time"]) if info.get("end_time") else None,
         artifact_uri=info["artifact_uri"],
         tags=_mapping(data.get("tags", ())),
         params=_mapping(data.get("params", ())),

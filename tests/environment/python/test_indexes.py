@@ -232,6 +232,13 @@ def test_nor_to_one_that_it_names_otherwise(tmp_path: Path, text: str, where: st
     )
 
 
+def test_an_address_with_half_of_a_bracket(tmp_path: Path) -> None:
+    (tmp_path / "uv.toml").write_text('index-url = "https://ann:pw@[host/simple"\n')
+    with pytest.raises(UsageError) as caught:
+        read_indexes({}, tmp_path)
+    assert str(caught.value) == '"https://[host/simple" is not the address of a package index'
+
+
 def test_no_variable_is_sent_to_an_address_that_a_requirements_file_names(tmp_path: Path) -> None:
     spec = EnvironmentSpec(requirements="r.txt")
     given = {"TOKEN": "s3cret", "REPROLOCK_CONFIG_DIR": str(tmp_path / "confirmed")}

@@ -45,6 +45,8 @@ def read_requirements_file(
     UsageError for a file that cannot be read, or is no requirements file.
     """
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    if "\0" in name:
+        raise UsageError(f"{name} is not the name of a file", hint="correct the -r or -c line")
     if path.resolve() in above:
         raise UsageError(f"{name} names itself by -r or -c", hint="take out one of the -r lines")
     if other := other_format(name):

@@ -440,6 +440,13 @@ def test_a_file_outside_of_the_project_is_not_read(tmp_path: Path) -> None:
     assert read_declared(EnvironmentSpec(requirements="link"), project / "below").lines == ("six",)
 
 
+def test_a_name_that_no_file_has(tmp_path: Path) -> None:
+    write(tmp_path, {"r.in": "-r a\0b\n"})
+    with pytest.raises(UsageError) as caught:
+        read_declared(EnvironmentSpec(requirements="r.in"), tmp_path)
+    assert str(caught.value) == "a\0b is not the name of a file"
+
+
 def test_a_pipe_is_no_requirements_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "r.in")
     with pytest.raises(UsageError) as caught:
