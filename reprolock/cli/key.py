@@ -61,8 +61,8 @@ def show(settings: Settings, file: Path | None) -> None:
     """Show a public key: of FILE, public or private, or of the key that REPROLOCK_SIGNING_KEY names. Never the private one."""
     found = _found(settings, file)
     settings.rows([["Kind", found.kind], ["ID", found.id]])
-    if found.pem:
-        settings.line(found.pem.rstrip())
+    for line in (found.pem or "").splitlines():
+        settings.line(line)
     settings.result({"id": found.id, "kind": found.kind, "pem": found.pem})
 
 

@@ -121,9 +121,12 @@ def require_consistent(folder: Path, record: Record, recorded: Recorded) -> None
 
 def refusal(found: Audit) -> NotReplayable:
     """The error of an audit that ended badly."""
-    return NotReplayable(found.reasons[0], problems=found.reasons[1:], hint=_HINT)
+    missing = all(_REQUIRED in reason for reason in found.reasons)
+    return NotReplayable(found.reasons[0], problems=found.reasons[1:], hint=_MORE if missing else _HINT)
 
 
+_REQUIRED = "are required, and there"
+_MORE = "`reprolock replay` gives a verdict, `reprolock sign` a review, each by a key of trust.toml in REPROLOCK_SIGNING_KEY"
 _HINT = "get the run's artifacts from where they were first recorded, and trust.toml from those whom you trust"
 
 
@@ -233,7 +236,7 @@ def _too_few(demand: Demand, verdicts: Sequence[Line], reviews: Sequence[Line]) 
         (demand.review, reviews, "reviews"),
     ):
         if len(there) < needed:
-            yield f"{what} by {counted(needed, 'key')} other than the author's are required, and there {'is' if len(there) == 1 else 'are'} {len(there) or 'none'}"
+            yield f"{what} by {counted(needed, 'key')} other than the author's {_REQUIRED} {'is' if len(there) == 1 else 'are'} {len(there) or 'none'}"
 
 
 def _own_words(found: Statements, trust: Trust, authors: Set[str]) -> Iterator[str]:

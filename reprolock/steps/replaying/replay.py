@@ -207,7 +207,7 @@ def _replay_once(
     verdict = None
     if not options.what_if and done.record.interrupted_by is None:
         verdict = _verdict(recorded, performed, folder, options.master)
-    _link(tracker, recorded.record, done.record, verdict, watcher)
+    _link(tracker, recorded.record, done.record, verdict, watcher, known=context.objects is None)
     return Replayed(recorded.record, done.record, folder, recorded.code, verdict)
 
 
@@ -272,8 +272,10 @@ def _cores(record: Record, here: int) -> int:
     return int(match[1]) if match else here
 
 
-def _link(tracker: Tracker, recorded: Record, replayed: Record, verdict: Verdict | None, watcher: Watcher) -> None:
-    """Both runs name one another. The recorded run may be in another MLflow, or in none."""
+def _link(
+    tracker: Tracker, recorded: Record, replayed: Record, verdict: Verdict | None, watcher: Watcher, *, known: bool
+) -> None:
+    """Both runs name one another. The recorded run may be in another MLflow, or in none; that of a bundle (not `known`) mostly is."""
     kind = verdict.kind if verdict else "none"
     try:
         tracker.tag(replayed.run_id, {"reprolock.verdict": kind})
@@ -283,4 +285,5 @@ def _link(tracker: Tracker, recorded: Record, replayed: Record, verdict: Verdict
     try:
         tracker.tag(tracker.find(recorded.run_id), {f"reprolock.replay.{replayed.run_id}": kind})
     except ReprolockError as error:
-        watcher.warn(f"MLflow will not show this replay on the page of the recorded run: {error.message}")
+        if known:
+            watcher.warn(f"MLflow will not show this replay on the page of the recorded run: {error.message}")

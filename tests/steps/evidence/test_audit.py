@@ -331,6 +331,24 @@ def _certificate(path: Path) -> None:
     )  # fmt: skip
 
 
+def test_what_to_do_about_a_word_that_is_missing(
+    case: Case, folder: Path, cli: Callable[..., object], tmp_path: Path
+) -> None:
+    write_lines(folder, read_lines(folder)[:3])
+    case.trust(tmp_path / "trust")
+    said = cli("audit", str(folder), "--trust", "trust/trust.toml")
+    assert (said.code, said.err) == (
+        7,
+        "error: reviews by 1 key other than the author's are required, and there are none\n"
+        "hint: `reprolock replay` gives a verdict, `reprolock sign` a review, each by a key of trust.toml in REPROLOCK_SIGNING_KEY\n",
+    )
+
+
+def test_a_public_key_to_be_copied(case: Case, cli: Callable[..., object]) -> None:
+    said = cli("key", "show", str(case.keys / "ci.pem.pub"))
+    assert said.out.endswith((case.keys / "ci.pem.pub").read_text())
+
+
 def test_lake_and_mlflow_are_asked(case: Case, folder: Path, tmp_path: Path) -> None:
     trust = case.trust(tmp_path / "trust")
     asked = {
