@@ -319,6 +319,22 @@ def test_a_yanked_version_is_taken_when_asked_for_by_name_and_remarked_on(tmp_pa
     assert remarks == ['click 8.2.2 is yanked (reason: "Unintended change in behavior of boolean options and None")']
 
 
+def test_a_pyproject_that_asks_for_nothing_is_remarked_on_with_what_it_has(tmp_path: Path) -> None:
+    """Groups and extras are asked for by name; a lock without a package is no mistake that would show by itself."""
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "p"\n[project.optional-dependencies]\ngpu = ["six"]\n[dependency-groups]\ntrain = ["six"]\n'
+        '[tool.hatch.envs.default]\ndependencies = ["six"]\n'
+    )
+    remarks: list[str] = []
+    spec = EnvironmentSpec(pyproject=".")
+    found = resolve(spec, tmp_path, python=PYTHON, environ=environ(tmp_path), remark=remarks.append)
+    assert found.package == ()
+    assert remarks == [
+        "pyproject.toml: what is declared of it asks for no package, and none is locked; "
+        "it has the group train, the extra gpu, the Hatch environment default"
+    ]
+
+
 def test_a_yanked_version_is_not_chosen(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         pin(tmp_path, "click>8.2.1,<8.3")
