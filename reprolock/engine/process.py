@@ -67,6 +67,7 @@ def execute(
     with that signal's number, a time-out is KILLED without one. UsageError when the program is not
     there or cannot be executed.
     """
+    check_texts(argv, environ)
     find_program(argv[0], environ.get("PATH", ""), cwd)
     environ = {MARKER: uuid.uuid4().hex, **environ}
     shared = _in_foreground()
@@ -94,6 +95,15 @@ def execute(
         code = child.returncode if child.returncode >= 0 else None
         return Ending("KILLED", code, stop.signal, stop.reason, started, ended)
     return _ending(child.returncode, left, started, ended)
+
+
+def check_texts(argv: Sequence[str], environ: Mapping[str, str]) -> None:
+    """UsageError for an argument or a variable that no system hands to a program."""
+    if odd := next((text for text in (*argv, *environ.values()) if "\0" in text), None):
+        raise UsageError(
+            f'"{odd}" has a character U+0000, which no program can be given',
+            hint="take it out of run.command, run.env or [params]",
+        )
 
 
 def find_program(name: str, path: str, cwd: Path) -> Path:

@@ -349,3 +349,20 @@ def test_nothing_is_written_through_a_link_among_a_runs_artifacts(link: str, pro
 def test_files_that_are_kept_for_longer_than_time_goes(project: Project, cli: Cli) -> None:
     project.edit('command = ["python", "train.py"]', 'command = ["python", "train.py"]\nkeep = "99999999999999999999d"')
     assert cli("cache", "--trim").code == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['command = ["python", "train.py", "a\\u0000"]', 'command = ["python", "train.py"]\nenv = { A = "a\\u0000" }'],
+)
+def test_what_no_program_can_be_given_is_refused(line: str, project: Project, cli: Cli) -> None:
+    project.edit('command = ["python", "train.py"]', line)
+    project.add("\n[environment]\nisolated = false\n")
+    assert cli("lock").code == 0
+    said = cli("run", "-q")
+    assert (said.code, said.err) == (
+        2,
+        'error: "a\\x00" has a character U+0000, which no program can be given\n'
+        "hint: take it out of run.command, run.env or [params]\n",
+    )
+    assert [run.info.status for run in project.all_stored()] == ["FAILED"]

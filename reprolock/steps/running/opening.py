@@ -10,7 +10,7 @@ from pathlib import Path
 from reprolock.engine.cluster.probe import Probed, probe_cluster
 from reprolock.engine.cluster.settings import patience
 from reprolock.engine.command_environment import Variables
-from reprolock.engine.process import find_program
+from reprolock.engine.process import check_texts, find_program
 from reprolock.environment.code.archive import archive
 from reprolock.environment.code.snapshot import check_keys
 from reprolock.environment.python.installed.foreign_interpreter import launcher_of, refuse_foreign_python
@@ -66,6 +66,7 @@ def check_command(attempt: Attempt, workspace: Workspace) -> None:
     if workspace.mode == "interactive":
         return
     path = workspace.environ["PATH"]
+    check_texts(workspace.argv, workspace.environ)
     program = find_program(workspace.argv[0], path, workspace.work)
     if (built := attempt.ready.materials.interpreter.built) is not None:
         refuse_foreign_python((program, *workspace.argv[1:]), built, path, workspace.work)
