@@ -20,8 +20,10 @@ from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.digest import sha256
 from reprolock.model.spec import DatasetSpec
+from reprolock.steps.bundling.read import open_bundle
 from reprolock.steps.locking.availability import check_listings
 from reprolock.steps.locking.datasets import pin_dataset
+from reprolock.steps.recording.load import read_recorded
 
 pytestmark = pytest.mark.live
 
@@ -242,6 +244,11 @@ def test_bytes_that_nobody_can_hold_against_a_checksum(
         monkeypatch.setenv("REPROLOCK_CACHE_DIR", str(tmp_path / "empty"))
     if way != "a placeholder":
         return
+    said = recorded.cli("bundle", again.run, "-o", str(tmp_path / "run.zip"), root=project.root)
+    assert said.code == 0, said.err
+    with open_bundle(tmp_path / "run.zip") as bundle:
+        found = read_recorded(bundle.artifacts(tmp_path / "artifacts"), tmp_path / "code", None)
+        assert bundle.unpack(found, None).unproven == {}
     # The store behind the lake has other bytes since.
     recorded.store.put_object(Bucket="lake", Key=recorded.key_of(PARTS), Body=PARTS[:-2] + b"2\n")
     monkeypatch.setenv("REPROLOCK_CACHE_DIR", str(tmp_path / "emptier"))
