@@ -147,9 +147,7 @@ class LakeFSContract(LakeContract):
         """A lakeFS without users' rights never answers so; what is made of the answer is the same on every one."""
         said = Refused(403, "insufficient permissions")
         where = f"lakeFS at {lake.endpoint} does not let the credentials of LAKECTL_CREDENTIALS_ACCESS_KEY_ID"
-        hint = (
-            "have an administrator of the lakeFS allow it to the user of these credentials, or give other credentials"
-        )
+        hint = "ask an administrator of lakeFS to allow it for the user of these credentials, or use other credentials"
         for explained, doing in (
             (
                 error_mapping.reading(lake._transport, said, repository, ["main"], "a"),

@@ -26,7 +26,7 @@ def add() -> None:
 @add.command()
 @click.argument("name")
 @click.argument("uri", metavar="lakefs://REPO/REF/PATH")
-@click.option("--format", "kind", help="How it is read; left out: by the names of the files that are there.")
+@click.option("--format", "kind", help="The format of the files; default: found from their names.")
 @click.option("--option", "options", metavar="NAME=VALUE", multiple=True, help="An option of Spark's reader.")
 @click.option("--glob", metavar="GLOB", help='Only objects whose name matches, such as "*.csv".')
 @NO_LOCK
@@ -66,7 +66,7 @@ def param(settings: Settings, text: str, no_lock: bool) -> None:
 @click.argument("path")
 @click.option("--compare", type=click.Choice(["bytes", "table", "json", "none"]), help="How a replay compares it.")
 @click.option("--format", "kind", help='The format of a table; needed for "--compare table".')
-@click.option("--publish", metavar="lakefs://REPO/BRANCH/PATH", help="Where it is published to.")
+@click.option("--publish", metavar="lakefs://REPO/BRANCH/PATH", help="The lake address to publish it to.")
 @NO_LOCK
 @add_shared_options
 def output(

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     help="Write the audit as one self-contained page.",
 )
 @click.option(
-    "--lake", metavar="ENDPOINT", help="Where the data is, with --online, in the place of the record's endpoint."
+    "--lake", metavar="ENDPOINT", help="With --online: lake endpoint to use instead of the one in the record."
 )
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
 @add_shared_options
@@ -102,7 +102,7 @@ def _say(settings: Settings, found: Audit) -> None:
     settings.line(RULE)
     settings.line(f"{styled(found.outcome, bold=True)}   {found.asked}: all that trust.toml asks for")
     for sentence in found.author_alone:
-        settings.line(f"rests on the author alone: {sentence}")
+        settings.line(f"rests only on the author's word: {sentence}")
     for sentence in found.remarks:
         settings.line(f"remark: {sentence}")
 

@@ -49,9 +49,7 @@ def cache(settings: Settings, trim: bool, max_size: int | None, older_than: floa
     """
     for option, value in (("--max-size", max_size), ("--older-than", older_than)):
         if value is not None and not trim:
-            raise UsageError(
-                f"{option} is about what to remove, and nothing is removed without --trim", hint="add --trim"
-            )
+            raise UsageError(f"{option} has no effect without --trim", hint="add --trim")
     if trim:
         from reprolock.steps.maintenance.cache import trim as trim_cache  # loaded when the command runs
         from reprolock.steps.maintenance.cache import trim_project

@@ -53,7 +53,9 @@ def data() -> None:
 def on_lake(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --lake and the shared options, opens the lake, hands it over and closes it."""
 
-    @click.option("--lake", "endpoint", metavar="ENDPOINT", help='"file:FOLDER" or the address of a lakeFS server.')
+    @click.option(
+        "--lake", "endpoint", metavar="ENDPOINT", help='The lake: "file:FOLDER", or the address of a lakeFS server.'
+    )
     @add_shared_options
     @functools.wraps(function)
     def wrapper(settings: Settings, endpoint: str | None, **own: Any) -> None:
@@ -81,7 +83,7 @@ def create(settings: Settings, lake: Lake, repository: LakeURI, storage: str | N
 
 @data.command()
 @click.argument("uri", type=PLACE)
-@click.option("-r", "--recursive", is_flag=True, help="Every object below, not one level.")
+@click.option("-r", "--recursive", is_flag=True, help="List every object below the address, not one level only.")
 @on_lake
 def ls(settings: Settings, lake: Lake, uri: LakeURI, recursive: bool) -> None:
     """List what is at an address, with sizes. Any branch, tag or commit will do."""
@@ -196,7 +198,7 @@ def merge(
 ) -> None:
     """Merge a ref into a branch, path by path. Conflicts are listed, and nothing is half-merged."""
     if source.repository != dest.repository:
-        raise click.UsageError(f'a merge stays in one repository, not "{source.repository}" and "{dest.repository}"')
+        raise click.UsageError(f'cannot merge between two repositories: "{source.repository}" and "{dest.repository}"')
     text = message or f"Merge {source.ref} into {dest.ref}"
     done = lake.merge(dest.repository, source.ref, dest.ref, text, _metadata(meta))
     _say_commit(settings, f"Merged {source.ref} into", dest, done)
@@ -219,7 +221,7 @@ def revert(settings: Settings, lake: Lake, uri: LakeURI, ref: str) -> None:
 def diff(settings: Settings, lake: Lake, left: LakeURI, right: LakeURI) -> None:
     """List what changed from ref A to ref B. Both are of one repository; below A's path, if it has one."""
     if left.repository != right.repository:
-        raise click.UsageError(f'a diff stays in one repository, not "{left.repository}" and "{right.repository}"')
+        raise click.UsageError(f'cannot compare two repositories: "{left.repository}" and "{right.repository}"')
     changes = []
     for change in lake.diff(left.repository, left.ref, right.ref, left.path):
         changes.append(change._asdict() if settings.json else None)

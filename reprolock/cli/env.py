@@ -25,7 +25,7 @@ from reprolock.model.words import counted, size
     show_default=True,
     help="With --prune: days without use after which an environment is removed.",
 )
-@click.option("--offline", is_flag=True, help="With --export pylock: look files up in uv's cache alone.")
+@click.option("--offline", is_flag=True, help="With --export pylock: look files up in uv's cache only.")
 @add_shared_options
 def env(settings: Settings, form: str | None, prune: bool, days: float, offline: bool) -> None:
     """Show the locked environment: where it is, and how the current interpreter differs from it."""

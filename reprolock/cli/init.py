@@ -11,7 +11,7 @@ from reprolock.model.words import counted, size
 
 @click.command()
 @click.argument("uri", required=False, metavar="[lakefs://REPO/REF/PATH]")
-@click.option("--lake", metavar="ENDPOINT", help='"file:FOLDER" or the address of a lakeFS server.')
+@click.option("--lake", metavar="ENDPOINT", help='The lake: "file:FOLDER", or the address of a lakeFS server.')
 @add_shared_options
 def init(settings: Settings, uri: str | None, lake: str | None) -> None:
     """Write a starting repro.toml, from data that is in the lake if its address is given, and from what is in the folder: a script

@@ -81,7 +81,7 @@ def lock(
         given |= {"--as-of": as_of, "--strict": strict, "--no-build": no_build}
         if other := next((option for option, value in given.items() if value), None):
             raise UsageError(
-                f"--check and {other} cannot be used together: --check asks no service and pins nothing",
+                f"--check and {other} cannot be used together: --check contacts no service and pins nothing",
                 hint="use one of them",
             )
         found = reprolock.check(settings.root)

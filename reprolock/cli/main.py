@@ -146,7 +146,7 @@ def reprolock(ctx: click.Context, directory: str) -> None:
         os.getcwd()
     except OSError:
         raise MachineError(
-            "the folder that this shell works in is gone", hint="change to one that is there and try again"
+            "the current folder no longer exists", hint="change to a folder that exists and try again"
         ) from None
     if ctx.invoked_subcommand is None:
         say_document(f"{ctx.get_help()}\n")
@@ -213,12 +213,14 @@ def _attempt(arguments: Sequence[str]) -> int | Failure:
     except UnicodeError:
         return Failure(
             2,
-            "a name or text that was given holds a character that cannot be written",
-            "look for what is no UTF-8 on the command line, in variables and in file names",
+            "a given name or text contains a character that cannot be written",
+            "look for text that is not UTF-8 on the command line, in variables and in file names",
         )
     except RecursionError:
         return Failure(
-            2, "what was read is nested too deeply", "look for thousands of brackets in the files that it reads"
+            2,
+            "a file is nested too deeply",
+            "look for thousands of nested brackets in the files that the command reads",
         )
     except Exception as error:
         if isinstance(error, ImportError) and any(words in str(error) for words in _NO_MEMORY):

@@ -60,7 +60,7 @@ def runs(
     )
     settings.result({"runs": [json.loads(run.model_dump_json()) for run in found.runs]})
     if not found.runs:
-        settings.remark("No runs" + (" that the filter lets through" if where else " yet; `reprolock run` makes one"))
+        settings.remark("No runs" + ("match the filter" if where else " yet; `reprolock run` makes one"))
         return
     rows, left_out = _table(found, varying(found.runs), of_stdout())
     settings.rows(rows)

@@ -59,7 +59,7 @@ def _write_page(settings: Settings, html: Path, found: Record | Lock, tracking_u
     from reprolock.steps.project.machine import Machine
 
     if not isinstance(found, Record):
-        raise click.UsageError("--html shows a run, and there is none yet; it has no page for a lock")
+        raise click.UsageError("--html writes the page of a run, and nothing has run here yet")
     logged = {found.run_id: found.metrics} | {child.run_id: child.metrics for child in found.children[:_MOST_CURVES]}
     names = sorted({name for metrics in logged.values() for name in metrics})[:_MOST_PICTURES]
     curves = read_curves(settings.root, logged, names, tracking_uri=tracking_uri, warn=settings.warning)

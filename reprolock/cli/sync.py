@@ -28,7 +28,7 @@ def sync(settings: Settings, tracking_uri: str | None) -> None:
             why = "" if said == failed[0].message else f": {said}"  # the first is the error that this ends with
             settings.warning(f"run {answer.run_id[:8]} stays{why}")
     if not answers:
-        settings.line("Nothing waits to be sent")
+        settings.line("Nothing to send")
     sent = [
         {"run_id": answer.run_id, "mlflow_run": answer.mlflow_run, "error": answer.error and answer.error.message}
         for answer in answers

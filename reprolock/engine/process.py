@@ -111,7 +111,7 @@ def find_program(name: str, path: str, cwd: Path) -> Path:
     if os.path.dirname(name):
         program = cwd / name
         if not program.exists():
-            hint = "a script is part of the code: is it tracked by git, or named in run.code?"
+            hint = "a script must be part of the code: have git track it, or name it in run.code"
             raise UsageError(f'run.command names "{name}", which is not there', hint=hint)
         if program.is_dir() or not os.access(program, os.X_OK):
             hint = f"make it executable (`chmod +x {name}`), or name its interpreter first"
@@ -166,10 +166,10 @@ def _start(
     except OSError as error:
         name_interpreter = 'name the interpreter first, such as command = ["bash", "train.sh"]'
         known = {
-            errno.ENOENT: ("names an interpreter in its first line that is not there", name_interpreter),
+            errno.ENOENT: ("names an interpreter in its first line that does not exist", name_interpreter),
             errno.ENOEXEC: ("is not a program: its first line names no interpreter", name_interpreter),
-            errno.EACCES: ("may not be executed here", name_interpreter),
-            errno.E2BIG: ("is given more than a command line can hold", "hand long lists over in a file"),
+            errno.EACCES: ("may not be executed on this machine", name_interpreter),
+            errno.E2BIG: ("is given more arguments than a command line can hold", "pass long lists in a file"),
         }
         if error.errno in known:
             reason, hint = known[error.errno]

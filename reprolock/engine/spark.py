@@ -92,10 +92,10 @@ def check(spec: SparkSpec) -> None:
     """UsageError (exit 2) for a setting in `[spark] conf` that would bypass the lock, or that Spark cannot read back."""
     for name, value in spec.conf.items():
         if name in _REFUSED:
-            raise UsageError(f"spark.conf.{name} is not taken from [spark] conf", hint=_REFUSED[name])
+            raise UsageError(f"spark.conf.{name} cannot be set in [spark] conf", hint=_REFUSED[name])
         if value != value.strip():
             raise UsageError(
-                f"spark.conf.{name} starts or ends with a blank, which Spark cuts off", hint="write it without"
+                f"spark.conf.{name} starts or ends with white space, which Spark removes", hint="remove the white space"
             )
 
 

@@ -72,7 +72,7 @@ def _check_link(link: Path, project: Path, root: str) -> None:
     if inside == ".." or inside.startswith(f"..{os.sep}") or os.path.isabs(inside):
         raise UsageError(
             f'"{name}" is a link that leads out of the project, to {target}; nothing is written through it',
-            hint="remove the link, and let a folder or file of the project's own be there",
+            hint="remove the link, and put a folder or file of the project in its place",
         )
     if inside.split(os.sep)[0].casefold() == ".git":
         raise UsageError(

@@ -24,7 +24,7 @@ NAME = "repro.lock"
 FLAT = {"environment": ("package", "build"), "jars": ("jar",)}
 """[[package]], [[build]] and [[jar]] stand at the top of the file, where git merges them well; the model nests them."""
 _HEADER = "This file is written by reprolock; commit it, and do not edit it by hand."
-_RESTORE = f"restore it with `git checkout {NAME}`, or remove it and run `reprolock lock` to pin everything anew"
+_RESTORE = f"restore it with `git checkout {NAME}`, or remove it and run `reprolock lock` to pin everything again"
 
 
 def read_lock(root: Path) -> Lock | None:
@@ -60,7 +60,7 @@ def parse_lock(data: bytes, name: str = NAME) -> Lock:
         raise LockError(f"{name} is nested too deeply to be a lock", hint=restore) from None
     version = tables.get("version")
     if version is None:
-        raise LockError(f"{name} has no version, and every lock has one", hint=restore)
+        raise LockError(f"{name} has no version, which every lock must have", hint=restore)
     if isinstance(version, int) and version > VERSION:
         raise LockError(
             f"{name} has version {version}, and this reprolock reads up to version {VERSION}",
@@ -98,7 +98,7 @@ def write_lock(root: Path, lock: Lock, scanner: Scanner) -> None:
     """Write repro.lock whole. What would be read back is compared first; secrets in use are looked for."""
     data = lock_bytes(lock)
     if parse_lock(data) != lock:
-        raise LockError(f"{NAME} would not read back as it was written", hint="report this; the old lock stands")
+        raise LockError(f"{NAME} would not read back as it was written", hint="report this; the old lock is unchanged")
     scanner.check(data, NAME)
     check_inside(root, NAME)
     write_whole(root / NAME, data)

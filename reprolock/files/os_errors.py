@@ -24,7 +24,7 @@ def cannot_write(path: Path, error: OSError) -> MachineError:
     elif error.errno == errno.EROFS:
         reason, hint = "the file system is read-only", "use a folder on a disk that can be written"
     elif error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
-        reason, hint = "something else has its name", f"move away what stands at {_in_the_way(path)} and try again"
+        reason, hint = "another file or folder has its name", f"move away what is at {_in_the_way(path)} and try again"
     else:
         reason, hint = (error.strerror or str(error)).lower(), f"look at {path.parent} and try again"
     return MachineError(f"{path} cannot be written: {reason}", hint=hint)
@@ -43,7 +43,9 @@ def of_the_machine(error: OSError | MemoryError) -> MachineError:
         return MachineError("there is not enough memory", hint="end other programs and try again")
     reason = (error.strerror or type(error).__name__).lower()
     where = f"{error.filename}: " if error.filename is not None else ""
-    return MachineError(f"{where}{redacted(reason)}", hint="see what the system lacks there, and try again")
+    return MachineError(
+        f"{where}{redacted(reason)}", hint="check that path and the limits of the system, and try again"
+    )
 
 
 def cannot_read(path: Path, error: OSError) -> MachineError:

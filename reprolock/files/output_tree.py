@@ -95,7 +95,7 @@ def _parts(folder: Path, root: str | None, above: frozenset[str]) -> Iterator[_P
     """
     real = os.path.realpath(folder)
     if real in above:
-        raise LeadsNowhere(folder, "is a link to a folder that it stands in")
+        raise LeadsNowhere(folder, "is a link to a folder that contains it")
     empty = True
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -154,7 +154,7 @@ def _file_kind(mode: int) -> Literal["file", "executable"]:
 
 
 def _leads(link: Path) -> str:
-    return f"is a link to {os.readlink(link)}, where no file is"
+    return f"is a link to {os.readlink(link)}, which does not exist"
 
 
 def _raise(error: OSError) -> None:

@@ -43,7 +43,7 @@ def refuse_standing(outputs: Mapping[str, str], work: Path) -> None:
         if link is not None:
             why = f"leads through {link.as_posix()}, a link of the code"
         elif os.path.lexists(work / path):
-            why = "is there before the command starts, as a part of the code"
+            why = "exists before the command starts, because it is part of the code"
         else:
             continue
         raise UsageError(

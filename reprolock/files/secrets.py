@@ -20,7 +20,7 @@ from reprolock.model.secrecy import has_userinfo, is_secret_name, redacted, secr
 SHORTEST = 8
 """Shorter values are not looked for: "1" or "admin" would be found everywhere."""
 
-_HINT = "take it out, and read it from a variable (run.pass_env lets one through)"
+_HINT = "remove it, and read it from a variable (run.pass_env passes one to the command)"
 _NEWLINE = b"\n"
 
 

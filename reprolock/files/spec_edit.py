@@ -34,7 +34,7 @@ def _in_place(edit: Callable[_Given, str]) -> Callable[_Given, str]:
             return edit(*given, **named)
         except ValueError:
             raise UsageError(
-                f"{NAME} has a table on one line, or by dotted keys, into which nothing can be put in place",
+                f"{NAME} has a table on one line, or by dotted keys, which cannot be edited in place",
                 hint="write it as a table, with its name in brackets on a line of its own, or edit the file",
             ) from None
 
@@ -80,7 +80,7 @@ def add_param(text: str, name: str, value: Any) -> str:
     for part in above:
         table = table.setdefault(part, tomlkit.table())
         if not isinstance(table, dict):
-            raise UsageError(f"params.{name}: {part} is a value, and no table", hint="give it another name")
+            raise UsageError(f"params.{name}: {part} is a value, not a table", hint="give it another name")
     is_new = not table
     table[last] = _inline(value)
     if above and is_new and list(document)[-1] != "params":
@@ -151,7 +151,7 @@ def _packages(document: TOMLDocument, *, make: bool) -> Array:
     other = next((source for source in SOURCES if source != "packages" and source in (environment or {})), None)
     if other is not None:
         raise UsageError(
-            f"the packages of this project are those of environment.{other} ({environment[other]})",
+            f"the packages of this project come from environment.{other} ({environment[other]})",
             hint="change them there, then run `reprolock lock`",
         )
     if environment is None:

@@ -80,4 +80,4 @@ def _lower(text: str) -> str:
 def _toml_hint(text: str) -> str:
     if "<<<<<<< " in text and "\n>>>>>>> " in text:
         return "the file has git's conflict markers; resolve the conflict"
-    return "text stands in quotes; a table starts with [name]"
+    return "text must be in quotes; a table starts with [name]"

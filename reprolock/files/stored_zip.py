@@ -195,7 +195,7 @@ def check_name(name: str) -> None:
     shown = ascii(name[:80])[1:-1]
     parts = name.split("/")
     if name.startswith("/") or "\\" in name or re.match(r"[A-Za-z]:", name):
-        raise BadArchive(f'it names "{shown}", a path of its own and none in a folder')
+        raise BadArchive(f'it names "{shown}", which is an absolute path')
     if ".." in parts:
         raise BadArchive(f'it names "{shown}", which leads out of its folder')
     if any(_DEVICE.match(part) for part in parts):

@@ -67,7 +67,8 @@ def distrust(url: str, environ: Mapping[str, str]) -> str:
 def _origin(url: str) -> str:
     if "@" in url:
         raise UsageError(
-            "the address carries a user name or key", hint="write the bare address; credentials stay in variables"
+            "the address contains a user name or credentials",
+            hint="write the bare address; credentials stay in variables",
         )
     found = origin(url)
     if found is None:

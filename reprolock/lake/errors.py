@@ -199,7 +199,7 @@ def forbidden(endpoint: str, keys: str, doing: str, said: str) -> ServiceError:
     >>> forbidden("http://127.0.0.1:8000", "~/.lakectl.yaml", 'create the repository "weather"', "insufficient permissions").message
     'lakeFS at http://127.0.0.1:8000 does not let the credentials of ~/.lakectl.yaml create the repository "weather": insufficient permissions'
     """
-    hint = "have an administrator of the lakeFS allow it to the user of these credentials, or give other credentials"
+    hint = "ask an administrator of lakeFS to allow it for the user of these credentials, or use other credentials"
     return ServiceError(f"lakeFS at {endpoint} does not let the credentials of {keys} {doing}: {said}", hint=hint)
 
 

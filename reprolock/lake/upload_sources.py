@@ -72,7 +72,7 @@ class SizedFile(io.RawIOBase):
             raise _unreadable(str(self._source), error) from error
         if left and buffer and not count:
             raise UsageError(
-                f"{self._source} became shorter while it was read", hint="put it when no program writes to it"
+                f"{self._source} became shorter while it was read", hint="put it again when no program writes to it"
             )
         return count
 

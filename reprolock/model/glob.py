@@ -68,7 +68,7 @@ def _expression(glob: str) -> str:
             made.append({"*": ".*", "?": ".", ",": "|" if groups else ","}.get(character, re.escape(character)))
     if in_set or groups:
         raise ValueError(
-            f'"{glob}" has an open "{"[" if in_set else "{"}"; write \\{"[" if in_set else "{"} for the sign'
+            f'"{glob}" has an open "{"[" if in_set else "{"}"; write \\{"[" if in_set else "{"} for the character itself'
         )
     return "".join(made)
 
@@ -77,16 +77,16 @@ def _escaped(glob: str, character: str) -> str:
     """Hadoop hands the escape to a regular expression, where letters and digits would mean something else."""
     if not character or _REGULAR_ESCAPES.match(character):
         raise ValueError(
-            f'"{glob}" has a backslash before {f"a {character}" if character else "nothing"}; it escapes signs only'
+            f'"{glob}" has a backslash before {f"a {character}" if character else "nothing"}; it escapes only special characters'
         )
     return re.escape(character)
 
 
 def _in_set(glob: str, index: int, character: str) -> str:
     if character == "[":
-        raise ValueError(f'"{glob}" has a "[" inside of a set; write \\[ for the sign')
+        raise ValueError(f'"{glob}" has a "[" inside of a set; write \\[ for the character itself')
     if character == "]" and (glob[index - 1] == "[" or glob[index - 2 : index] in ("[^", "[!")):
-        raise ValueError(f'"{glob}" has a set that is empty or begins with "]"; write \\] for the sign')
+        raise ValueError(f'"{glob}" has a set that is empty or begins with "]"; write \\] for the character itself')
     if character == "^" and glob[index - 1] != "[":
         return "\\^"
     if character in "{}*?" or (character == "," and _inside_group(glob, index)):

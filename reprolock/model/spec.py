@@ -134,7 +134,7 @@ class EnvironmentSpec(Value):
     def _one_source(self) -> EnvironmentSpec:
         refuse(one_source([name for name in SOURCES if getattr(self, name) is not None]))
         if self.groups and self.pyproject is None:
-            refuse([(("groups",), 'groups are those of a pyproject.toml; write pyproject = "." beside them')])
+            refuse([(("groups",), 'groups are read from a pyproject.toml; write pyproject = "." as well')])
         return self
 
     @property
@@ -155,7 +155,7 @@ class EnvironmentSpec(Value):
 
 
 def _no_signing_key(name: str) -> str:
-    return f"{name} belongs to the key that signs a run's evidence, and a command must not reach that"
+    return f"{name} is for the key that signs a run's evidence, which a command must not get"
 
 
 class RunSpec(Value):

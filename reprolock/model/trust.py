@@ -85,7 +85,7 @@ class TrustPolicy(Value):
     @model_validator(mode="after")
     def _can_be_met(self) -> TrustPolicy:
         if not self.named("run"):
-            raise ValueError('no key has the role "run", so that no run could be trusted')
+            raise ValueError('no key has the role "run", so no run could be trusted')
         for role in ("replay", "review"):
             if (needed := self.needed(role)) > (there := len(self.owners(role))):
                 raise ValueError(f"require.{role} asks for {needed} keys, and {there} have the role")

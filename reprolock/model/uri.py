@@ -62,7 +62,7 @@ def check_path(path: str) -> None:
     if path.startswith("/"):
         raise ValueError(f'"{path}" starts with "/"; a path in a lake is relative to its repository')
     if "\0" in path or "\\" in path:
-        raise ValueError(f'"{path}" contains a character that no path may have')
+        raise ValueError(f'"{path}" contains a character that is not allowed in a path')
     segments = path.removesuffix("/").split("/")
     if not _DOTS.isdisjoint(segments):
         raise ValueError(f'"{path}" contains "." or ".." as a segment, which could lead out of its folder')

@@ -92,7 +92,7 @@ def _first_line(settings: Settings, file: DataFile, data: Any, begin: int) -> _P
             end = match.end() if settings.header else match.start()
             return _Part(file, data, header_tokens(settings, line), begin + end)
         if settings.multiline and (line or begin):  # there Spark passes over empty lines alone
-            raise Irregular("nothing but blanks, with multiLine")
+            raise Irregular("only blanks, with multiLine")
     return None
 
 
@@ -139,7 +139,7 @@ def _table(source: Source, settings: Settings, part: _Part, names: list[str]) ->
     columns = [str(index) for index in range(len(names))]
     table = _by_arrow(settings, part, columns)
     if table is None and settings.multiline:
-        raise source.refusal(f"{part.file.path.name} with multiLine, for its lines or quotes are irregular")
+        raise source.refusal(f"{part.file.path.name} with multiLine, because its lines or quotes are irregular")
     try:
         return tables_of_lines(settings, part.data[part.begin :], columns) if table is None else table
     except UnicodeDecodeError:
@@ -212,7 +212,7 @@ def _inferred(source: Source, table: Any, width: int) -> Any:
             return infer(table.column(name))
         except Unclear as unclear:
             raise source.refusal(
-                f'the column "{name}" with inferSchema, for Spark alone knows the type of "{unclear}"'
+                f'the column "{name}" with inferSchema, because only Spark knows the type of "{unclear}"'
             ) from None
 
     names = table.column_names

@@ -28,7 +28,7 @@ class PassedOver(ValueError):
 def counts(settings: Settings, line: str) -> bool:
     """Whether a line is a row or a header. PassedOver for one that other readers take for a row."""
     if settings.blanks and line and not line.strip(BLANKS):
-        raise PassedOver("a line of blanks alone")
+        raise PassedOver("a line that has only blanks")
     return settings.counts(line)
 
 
@@ -83,7 +83,9 @@ def _trimmed_right(settings: Settings, value: str) -> str:
     """Of blanks alone Spark's parser makes nothing, an empty text, or an error, unless those on the left are taken away first."""
     text = value.rstrip(BLANKS)
     if value and not text and not settings.trim_left:
-        raise Irregular("a value of blanks alone, with ignoreTrailingWhiteSpace and without ignoreLeadingWhiteSpace")
+        raise Irregular(
+            "a value that has only blanks, with ignoreTrailingWhiteSpace and without ignoreLeadingWhiteSpace"
+        )
     return text
 
 

@@ -94,7 +94,7 @@ def settings_of(source: Source) -> Settings:
 def _check(source: Source, settings: Settings) -> None:
     signs = [sign for sign in (settings.separator, settings.quote, settings.comment) if sign]
     if len(set(signs)) < len(signs) or settings.separator == settings.escape:
-        raise source.refusal("one sign with two meanings (sep, quote, escape, comment)")
+        raise source.refusal("one character with two meanings (sep, quote, escape, comment)")
     if settings.multiline and not settings.is_simple:
         raise source.refusal("multiLine together with comment, white space options or long separators")
 

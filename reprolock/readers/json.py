@@ -85,7 +85,7 @@ def _records(source: Source, file: DataFile) -> Iterator[dict[str, Any]]:
     if source.flag("multiline"):
         documents = [("", text.removeprefix(_BOM))] if text else []
         if text.startswith(_BOM) and not documents[0][1].strip(_BLANKS):
-            raise Disagreement(f"{file.path.name}, which is a byte order mark alone")
+            raise Disagreement(f"{file.path.name}, which is only a byte order mark")
     else:
         documents = [(f"line {number} of ", line) for number, line in enumerate(lines_of(text), 1)]
     for where, document in documents:

@@ -25,7 +25,7 @@ def joined(source: Source, files: list[DataFile], tables: list[Any]) -> Any:
             texts = list(dict.fromkeys(values[place] for values in listed))
             values = infer_partition(texts)
         except Unclear as unclear:
-            raise source.refusal(f"the partition {name}={unclear}, of which Spark alone knows the type") from None
+            raise source.refusal(f"the partition {name}={unclear}, whose type only Spark knows") from None
         at = [texts.index(file.partition[place][1]) for file in files]
         which = pa.array([index for index, count in zip(at, rows, strict=True) for _ in range(count)], pa.int64())
         table = table.append_column(name, pc.take(values, which))

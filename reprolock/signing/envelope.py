@@ -47,7 +47,7 @@ def open_line(line: bytes) -> Signed:
         if document["payloadType"] != PAYLOAD_TYPE:
             raise ValueError(f"its payload is of the type {document['payloadType']!r:.60}")
         if len(document["signatures"]) != 1:
-            raise ValueError("it has not one signature")
+            raise ValueError("it does not have exactly one signature")
         signature = document["signatures"][0]
         token = base64.b64decode(document["timestamp"], validate=True) if "timestamp" in document else None
         found = Signed(
@@ -58,9 +58,9 @@ def open_line(line: bytes) -> Signed:
             signature.get("bundle"),
         )
     except (KeyError, TypeError, AttributeError, UnicodeDecodeError, RecursionError, binascii.Error) as error:
-        raise ValueError("it is no DSSE envelope with one signature") from error
+        raise ValueError("it is not a DSSE envelope with one signature") from error
     except json.JSONDecodeError as error:
-        raise ValueError("it is no JSON") from error
+        raise ValueError("it is not JSON") from error
     if _line(found) != line:
         raise ValueError("it is not written as reprolock writes it")
     return found

@@ -118,7 +118,7 @@ class _Signer(SigstoreSigner):
             self.public_key.verify_signature(made, payload)
         except UnverifiedSignatureError as error:
             raise UsageError(
-                f"sigstore signed for somebody else than {SIGNING_KEY} names: {self.public_key.keyval['identity']}",
+                f"sigstore signed for another identity than {SIGNING_KEY} names: {self.public_key.keyval['identity']}",
                 hint="name identity and issuer as the certificate has them, which is how trust.toml names them too",
             ) from error
         return made
@@ -154,8 +154,8 @@ def read_root(path: Path, where: str) -> Root:
         raise
     except Exception as error:  # JSON, certificates and keys have errors of their own
         raise UsageError(
-            f"{where}: {path} is no trusted root of sigstore",
-            hint="name a trusted_root.json; docs/guides/auditors.md says where from",
+            f"{where}: {path} is not a trusted root of sigstore",
+            hint="name a trusted_root.json; docs/guides/auditors.md says where to get one",
         ) from error
     return root
 
@@ -185,7 +185,7 @@ def _config(path: str | None) -> ClientTrustConfig:
     except Exception as error:  # TUF, the network and JSON have errors of their own
         if path:
             raise UsageError(
-                f"{SIGNING_KEY}: {path} is no client trust configuration of sigstore", hint="check config= in it"
+                f"{SIGNING_KEY}: {path} is not a client trust configuration of sigstore", hint="check config= in it"
             ) from error
         raise ServiceError(
             f"no answer from sigstore's public service ({SIGNING_KEY})",
@@ -207,7 +207,7 @@ def _token() -> IdentityToken:
         ) from None
     if token is None:
         raise UsageError(
-            f"{SIGNING_KEY} is sigstore:, and no CI service here vouches for who signs",
+            f"{SIGNING_KEY} is sigstore:, and there is no CI service here that confirms the signer's identity",
             hint="sign in a CI job that may ask for an identity token, or with a key file",
         )
     return token

@@ -43,7 +43,7 @@ _LEAST_RSA_BITS = 2048
 _LARGEST = 1 << 16
 """A PEM file of one key is smaller by far."""
 _URI = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
-_ACCEPTED = "ECDSA P-256, Ed25519 and RSA keys of 2048 bits or more are taken"
+_ACCEPTED = "ECDSA P-256, Ed25519 and RSA keys of 2048 bits or more are accepted"
 
 
 class PublicKey(NamedTuple):
@@ -114,7 +114,7 @@ def read_public(path: Path) -> PublicKey:
 def parse_public(data: bytes, where: str) -> PublicKey:
     """The public key in a PEM text. `where` names it in errors."""
     if b"PRIVATE KEY-----" in data:
-        raise UsageError(f"{where} holds a private key, and a public one belongs there", hint="name the .pub file")
+        raise UsageError(f"{where} holds a private key, where a public one is needed", hint="name the .pub file")
     try:
         return public_key(load_pem_public_key(data), where)
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -144,7 +144,7 @@ def open_key(environ: Mapping[str, str]) -> SigningKey | None:
         return None
     if "-----BEGIN" in named:
         raise UsageError(
-            f"{SIGNING_KEY} holds a key itself, and it names a file or a signer URI",
+            f"{SIGNING_KEY} contains a key itself; it must name a file or a signer URI",
             hint="write the key to a file of mode 0600, and name that",
         )
     if _URI.match(named) and not Path(named).exists():
@@ -200,7 +200,7 @@ def _read(path: Path, where: str, *, private: bool = False) -> bytes:
             mode = os.fstat(file.fileno()).st_mode
             if private and os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
                 raise UsageError(
-                    f"{where} can be read by others than its owner (mode {stat.S_IMODE(mode):04o})",
+                    f"{where} can be read by other users than its owner (mode {stat.S_IMODE(mode):04o})",
                     hint=f"`chmod 600 {path}`, and make a new key if others may have read it",
                 )
             return file.read(_LARGEST)

@@ -46,7 +46,7 @@ def request_token(address: str, data: bytes, environ: Mapping[str, str], now: da
     if behind > _BEHIND or behind < -_AHEAD:
         raise MachineError(
             f"this machine's clock is {abs(behind.total_seconds()):.0f} s {'behind' if behind > _BEHIND else 'ahead of'} that of {address} (evidence.timestamp)",
-            hint="set the clock right (NTP): a time stamp is evidence only beside a right clock",
+            hint="set the clock right (NTP): a time stamp is evidence only when this clock is right",
         )
     return answer
 

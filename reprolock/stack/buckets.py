@@ -33,6 +33,6 @@ def make_buckets(site: Site) -> None:
             client.delete_object(Bucket=bucket, Key=_PROBE)
     except (BotoCoreError, ClientError) as error:
         raise ServiceError(
-            f"the object store at {site.endpoint('store')} makes no bucket: {error}",
+            f"the object store at {site.endpoint('store')} cannot make a bucket: {error}",
             hint="`reprolock stack logs store` shows its log",
         ) from error

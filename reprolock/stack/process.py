@@ -106,7 +106,9 @@ def is_free(port: int) -> bool:
         try:
             probe.bind((HOST, port))
         except PermissionError:
-            raise MachineError(f"port {port} is for administrators alone", hint="name a port above 1023") from None
+            raise MachineError(
+                f"port {port} can be used only by administrators", hint="name a port above 1023"
+            ) from None
         except OSError:
             return False
     return True

@@ -65,7 +65,7 @@ def not_mlflow(place: Place) -> ServiceError:
 def unfit_credentials(place: Place) -> UsageError:
     """A token, or a user name, with a line break or a character that no header of HTTP can hold."""
     return UsageError(
-        f"the credentials for MLflow at {place} hold a character that cannot be sent",
+        f"the credentials for MLflow at {place} contain a character that cannot be sent",
         hint="look at MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
     )
 
@@ -74,8 +74,8 @@ def sent_on(place: Place, location: str) -> ServiceError:
     """The server answers with a redirect: neither credentials nor records follow one."""
     target = origin(location) or "another path"
     return ServiceError(
-        f"MLflow at {place} redirects to {target}, and nothing is sent there",
-        hint="name the address that answers itself",
+        f"MLflow at {place} redirects to {target}, and nothing is sent to that address",
+        hint="name the address of the server that answers without a redirect",
     )
 
 

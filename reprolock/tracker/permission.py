@@ -54,7 +54,7 @@ def check_credentials(place: Place, environ: Mapping[str, str], home: Path) -> N
     hint = f"if you trust it, run `reprolock trust {address}` once" if place.is_server else "unset them"
     raise UsageError(
         f"the credentials of {' and '.join(held)} may not go to MLflow at {place}: "
-        "they go to MLFLOW_TRACKING_URI and to trusted addresses alone",
+        "they are sent only to MLFLOW_TRACKING_URI and to trusted addresses",
         hint=hint,
     )
 
@@ -83,7 +83,7 @@ def check_artifacts(place: Place, uri: str, *, confirmed: bool) -> None:
         _check_folder(place, uri, confirmed)
     elif scheme in _SERVED and host and not _is_own_server(place, scheme, host):
         raise ServiceError(
-            f"MLflow at {place} keeps the run's files on another server, {host}, which gets no credentials of it",
+            f"MLflow at {place} keeps the run's files on another server, {host}, which is not sent its credentials",
             hint="name that server as MLflow's address, or give the experiment another artifact location",
         )
     elif place.project is not None and place.file is not None:

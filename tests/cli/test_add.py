@@ -118,7 +118,7 @@ def test_comments_and_order_stay(edited: Project, cli: Cli) -> None:
             "repro.toml:21: run.command[2]: {params.depth} names nothing: [params] is empty",
         ),
         (["add", "package", "no such"], '"no such" is not a requirement: expected semicolon'),
-        (["add", "param", "depth.more=1"], "params.depth.more: depth is a value, and no table"),
+        (["add", "param", "depth.more=1"], "params.depth.more: depth is a value, not a table"),
         (["add", "output", "model", "../out"], None),
         (["add", "param", "key=AKIAIOSFODNN7EXAMPLE"], None),
     ],
@@ -149,7 +149,7 @@ def test_tables_without_a_line_of_their_own(project: Project, cli: Cli, tables: 
         said = cli("add", *arguments, "--no-lock")
         assert (said.code, said.err) == (
             2,
-            "error: repro.toml has a table on one line, or by dotted keys, into which nothing can be put in place\n"
+            "error: repro.toml has a table on one line, or by dotted keys, which cannot be edited in place\n"
             "hint: write it as a table, with its name in brackets on a line of its own, or edit the file\n",
         )
         assert text(project) == before
@@ -163,7 +163,7 @@ def test_packages_of_a_file_are_changed_there(project: Project, cli: Cli) -> Non
     assert cli("add", "package", "pandas") == (
         2,
         "",
-        "error: the packages of this project are those of environment.requirements (requirements.txt)\n"
+        "error: the packages of this project come from environment.requirements (requirements.txt)\n"
         "hint: change them there, then run `reprolock lock`\n",
     )
 

@@ -91,11 +91,11 @@ def test_a_size_to_keep(filled: Project, cli) -> None:
         (("--trim", "--max-size", "much"), '"much" is not a size; write "500MB" or "2GB"'),
         (
             ("--max-size", "1GB"),
-            "--max-size is about what to remove, and nothing is removed without --trim\nhint: add --trim",
+            "--max-size has no effect without --trim\nhint: add --trim",
         ),
         (
             ("--older-than", "3"),
-            "--older-than is about what to remove, and nothing is removed without --trim\nhint: add --trim",
+            "--older-than has no effect without --trim\nhint: add --trim",
         ),
     ],
 )

@@ -41,7 +41,7 @@ def test_a_script_that_is_yet_to_be_written_can_be_locked_and_not_run(project: P
     said = cli("run")
     assert (said.code, said.err) == (
         2,
-        'error: run.command names "fit.py", which is not there\nhint: a script is part of the code: is it tracked by git, or named in run.code?\n',
+        'error: run.command names "fit.py", which is not there\nhint: a script must be part of the code: have git track it, or name it in run.code\n',
     )
 
 
@@ -68,7 +68,7 @@ def test_a_link_to_no_code_is_refused_before_a_run_is_made(project: Project, cli
     assert (said.code, said.err) == (
         2,
         'error: run.code names "input", a link to "data", which is not part of the code\n'
-        'hint: name "data" in run.code too, or put the file itself there\n',
+        'hint: name "data" in run.code too, or replace the link with the file\n',
     )
     assert not list(project.root.glob(".reprolock/runs/*"))
 

@@ -132,7 +132,7 @@ def test_a_release_that_is_not_here(project: Project, house: Path, cli, monkeypa
     assert (said.code, said.err) == (
         8,
         "error: no Python 3.11.99 on this machine, which environment.python asks for\n"
-        'hint: install one, as by `uv python install "3.11.99"` or pyenv, or let environment.python ask for another\n',
+        'hint: install one, for example by `uv python install "3.11.99"` or pyenv, or change environment.python\n',
     )
 
 
@@ -140,7 +140,7 @@ def test_groups_go_with_a_pyproject(project: Project, cli) -> None:
     project.add('[environment]\npackages = []\ngroups = ["train"]\n')
     said = cli("lock", "--check")
     assert said.code == 2
-    assert 'groups are those of a pyproject.toml; write pyproject = "." beside them' in said.err
+    assert 'groups are read from a pyproject.toml; write pyproject = "." as well' in said.err
 
 
 def test_build_code_is_named_and_can_be_forbidden(project: Project, house: Path, cli) -> None:
@@ -148,7 +148,7 @@ def test_build_code_is_named_and_can_be_forbidden(project: Project, house: Path,
     project.add('[environment]\npackages = ["raw"]\n')
     said = cli("lock", "--no-build")
     assert said.code == 2
-    assert said.err.splitlines()[0] == "error: raw 1.0 has no wheel, and with --no-build nothing else is taken"
+    assert said.err.splitlines()[0] == "error: raw 1.0 has no wheel, and --no-build allows nothing else"
     said = cli("lock")
     assert said.code == 0
     assert "warning: build code of raw 1.0 was run on this machine; --no-build forbids that\n" in said.err

@@ -48,7 +48,7 @@ def test_a_file_that_is_no_lock(project: Project, cli) -> None:
     assert cli("diff", "repro.lock", "repro.toml") == (
         3,
         "",
-        "error: repro.toml has no version, and every lock has one\n"
+        "error: repro.toml has no version, which every lock must have\n"
         "hint: name a lock file as reprolock wrote it in place of repro.toml\n",
     )
 
@@ -197,7 +197,7 @@ def test_git_revisions_of_a_lock(project: Project, cli) -> None:
     said = cli("diff", "HEAD:nope.lock", "HEAD")
     assert (said.code, said.err) == (
         2,
-        'error: nope.lock is not committed at git revision HEAD\nhint: commit it, or write "HEAD:PATH/TO/repro.lock" where it stands elsewhere\n',
+        'error: nope.lock is not committed at git revision HEAD\nhint: commit it, or write "HEAD:PATH/TO/repro.lock" if it is elsewhere\n',
     )
     said = cli("diff", "no such thing", "HEAD")
     assert (said.code, said.err) == (

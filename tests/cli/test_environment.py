@@ -468,8 +468,8 @@ def test_a_cache_that_cannot_be_written(project: Project, house: Path, cli) -> N
     fails(
         cli("run"),
         8,
-        f"error: {cache()}/objects cannot be written: something else has its name\n"
-        f"hint: move away what stands at {cache()} and try again\n",
+        f"error: {cache()}/objects cannot be written: another file or folder has its name\n"
+        f"hint: move away what is at {cache()} and try again\n",
     )
     assert f"missing  cache        {cache()} cannot be written\n" in cli("doctor").out
     cache().unlink()
@@ -478,8 +478,8 @@ def test_a_cache_that_cannot_be_written(project: Project, house: Path, cli) -> N
     fails(
         cli("run"),
         8,
-        f"error: {cache()}/envs cannot be written: something else has its name\n"
-        f"hint: move away what stands at {cache()}/envs and try again\n",
+        f"error: {cache()}/envs cannot be written: another file or folder has its name\n"
+        f"hint: move away what is at {cache()}/envs and try again\n",
     )
 
 

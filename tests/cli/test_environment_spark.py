@@ -297,7 +297,7 @@ def test_from_the_store_alone(
     fails(
         cli("run", "--offline"),
         5,
-        "error: six is not in uv's cache, and --offline does not ask the package index\nhint: run the same once without --offline\n",
+        "error: six is not in uv's cache, and --offline does not ask the package index\nhint: run the same command once without --offline\n",
     )
 
 

@@ -96,7 +96,7 @@ def test_no_command_sends_credentials_to_an_address_of_a_cloned_project(
     assert (said.code, said.err) == (
         2,
         f"error: the credentials of {names} may not go to MLflow at {catcher.endpoint} (mlflow.tracking_uri in "
-        "repro.toml): they go to MLFLOW_TRACKING_URI and to trusted addresses alone\n"
+        "repro.toml): they are sent only to MLFLOW_TRACKING_URI and to trusted addresses\n"
         f"hint: if you trust it, run `reprolock trust {catcher.endpoint}` once\n",
     )
 

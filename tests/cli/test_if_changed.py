@@ -325,7 +325,7 @@ def test_another_n_or_setting_of_spark_is_run(project: Project, cli, monkeypatch
 def test_options_that_a_skipped_run_could_not_keep(trained: Project, cli, options: tuple[str, ...]) -> None:
     said = cli("run", "--if-changed", *options)
     assert (said.code, said.err) == (
-        2, f"error: --if-changed and {options[0]} cannot be used together: a skipped run takes neither\nhint: use one of them\n"
+        2, f"error: --if-changed and {options[0]} cannot be used together: a skipped run would ignore {options[0]}\nhint: use one of them\n"
     )  # fmt: skip
 
 

@@ -129,7 +129,7 @@ def test_who_read_a_place(project: Project, cli, first: Record) -> None:
     assert readers(said) == [on_side]
     assert said.out.splitlines()[-1] == '1 run read lakefs://example-repo/side (runs that name "side")'
     assert said.err == (
-        "warning: compared by names alone, for the lake was not asked: no credentials are known for the lakeFS at http://127.0.0.1:9 (--lake)\n"
+        "warning: compared by names only, because the lake was not asked: no credentials are known for the lakeFS at http://127.0.0.1:9 (--lake)\n"
     )
     shutil.rmtree(project.root / "lake")
     assert set(readers(cli("impact", f"lakefs://example-repo/{commit}/train/"))) == {run, replay, of_globs}

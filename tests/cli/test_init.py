@@ -45,9 +45,9 @@ def test_a_script_and_its_options(tmp_path: Path, cli: Cli) -> None:
         0,
         "Wrote repro.toml\nTaken from train.py, requirements.txt\n"
         "Next: reprolock add dataset NAME lakefs://REPOSITORY/BRANCH/PATH/, or reprolock lock without data\n",
-        "warning: --data 'data/train.csv' of train.py looks like a path: name a dataset's or an output's there, such as "
+        "warning: --data 'data/train.csv' of train.py looks like a path: name a dataset's or an output's path there, such as "
         "{datasets.NAME.path}\n"
-        "warning: --table 'visits.parquet' of train.py looks like a path: name a dataset's or an output's there, such as "
+        "warning: --table 'visits.parquet' of train.py looks like a path: name a dataset's or an output's path there, such as "
         "{datasets.NAME.path}\n"
         "warning: --api-token of train.py is a secret by its name: pass its variable with run.pass_env\n",
     )
@@ -222,7 +222,9 @@ def test_outputs_of_one_name_and_what_is_left_out(tmp_path: Path, cli: Cli) -> N
     (tmp_path / "repro.toml").unlink()
     (tmp_path / "dvc.yaml").write_text(stage.replace("b_m.pkl", "../m, /m"))
     said = cli("init")
-    assert said.err.startswith("warning: what is in the folder is left out: repro.toml has 2 problems; repro.toml:")
+    assert said.err.startswith(
+        "warning: what was found in the folder is left out: repro.toml has 2 problems; repro.toml:"
+    )
     (tmp_path / "repro.toml").unlink()
     (tmp_path / "dvc.yaml").write_text(
         "stages:\n  train:\n    cmd: curl https://x/?X-Amz-Signature=0123456789abcdef | sh\n"

@@ -13,7 +13,7 @@ from reprolock.model.record import OutputRecord
 from reprolock.steps.recording.redact import redact_record
 
 KEY = "k3y-that-is-long"
-HINT = "hint: take it out, and read it from a variable (run.pass_env lets one through)\n"
+HINT = "hint: remove it, and read it from a variable (run.pass_env passes one to the command)\n"
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +113,7 @@ def test_in_the_users_own_spark_settings(project: Project, cli, monkeypatch: pyt
     said = cli("run")
     assert said.err.endswith(
         "error: conf/spark-defaults.conf:2 carries the value of spark.ssl.keyPassword\n"
-        "hint: take it out, and read it from a variable; or name what the command needs in run.code, and leave this out\n"
+        "hint: remove it, and read it from a variable; or name what the command needs in run.code, without this file\n"
     )
     assert said.code == 2
     nowhere(project, "open-sesame-2026")

@@ -244,7 +244,7 @@ def test_a_catalogue_that_takes_nothing(project: Project, cli, catalogue, monkey
         ),
         (
             ("--openlineage", "https://host", "--offline"),
-            "--openlineage needs a service, and --offline asks none",
+            "--openlineage needs a service, and --offline contacts none",
             "use one of them",
         ),
     ],
@@ -265,7 +265,7 @@ def test_settings_that_would_blind_it(project: Project, cli) -> None:
     assert cli("lock").code == 0
     said = cli("run")
     assert said.err == (
-        "error: spark.conf.spark.openlineage.transport.type is not taken from [spark] conf\n"
+        "error: spark.conf.spark.openlineage.transport.type cannot be set in [spark] conf\n"
         "hint: `reprolock run --openlineage URL`, or OPENLINEAGE_URL, sends on what was seen\n"
     )
     assert said.code == 2

@@ -342,7 +342,7 @@ def test_several_stale_pins_are_all_named(lake_project, cli) -> None:
 def test_check_takes_no_option_that_it_would_not_obey(lake_project, cli, options: tuple[str, ...]) -> None:
     cli("lock")
     assert cli("lock", "--check", *options) == (
-        2, "", f"error: --check and {options[0]} cannot be used together: --check asks no service and pins nothing\nhint: use one of them\n"
+        2, "", f"error: --check and {options[0]} cannot be used together: --check contacts no service and pins nothing\nhint: use one of them\n"
     )  # fmt: skip
     assert cli("lock", "--check", "--offline", "--dry-run").code == 0  # it does so anyway
 
@@ -356,12 +356,12 @@ def test_offline_no_lakefs_is_asked(lake_project, cli, monkeypatch: pytest.Monke
     write_lock(lake_project.root, lock.model_copy(update={"dataset": pins}), Scanner({}))
     assert cli("lock", "--offline").code == 0
     hint = "hint: run `reprolock lock` without --offline\n"
-    anew = "error: --offline: dataset train is to be resolved again, and pinning asks the lake\n"
+    anew = "error: --offline: dataset train is to be resolved again, and pinning needs the lake\n"
     assert cli("lock", "--offline", "--upgrade") == (5, "", anew + hint)
     lake_project.spec((lake_project.root / "repro.toml").read_text() + SECOND.format(path="other"))
-    missing = "error: --offline: dataset second is not pinned yet, and pinning asks the lake\n"
+    missing = "error: --offline: dataset second is not pinned yet, and pinning needs the lake\n"
     assert cli("lock", "--offline") == (5, "", missing + hint)
-    both = "error: --offline: dataset second is not pinned yet and dataset train is to be resolved again, and pinning asks the lake\n"
+    both = "error: --offline: dataset second is not pinned yet and dataset train is to be resolved again, and pinning needs the lake\n"
     assert cli("lock", "--offline", "--upgrade") == (5, "", both + hint)
 
 
@@ -403,7 +403,7 @@ def test_keys_reach_no_lock(lake_project, cli, monkeypatch: pytest.MonkeyPatch) 
     said = cli("lock")
     assert said.err == (
         "error: repro.lock:7 carries the value of SOME_TOKEN\n"
-        "hint: take it out, and read it from a variable (run.pass_env lets one through)\n"
+        "hint: remove it, and read it from a variable (run.pass_env passes one to the command)\n"
     )
     assert not (lake_project.root / "repro.lock").exists()
 

@@ -443,7 +443,7 @@ def stored(made: Made, mlflow_server: services.Server) -> Any:
         ),
         (
             lambda folder: edit(folder, "repro.toml", "rel = 1e-6", "rel = 0.5"),
-            "  metrics.loss: record.json and repro.toml say different",
+            "  metrics.loss: record.json and repro.toml disagree",
         ),
         (lambda folder: (edit(folder, "repro.toml", "rel = 1e-6", "rel = 0.5"), forge(folder)), "  reprolock.seal: "),
         (
@@ -943,7 +943,7 @@ def test_other_jars_and_another_java(
     jar.write_bytes(b"another jar")
     said = cli("replay", run.run_id)
     [error] = lines_of(said.err, "error")
-    sentence = f"error: run {run.run_id[:8]} cannot be rebuilt: jar org.acme:app:1.0 as its repository has it is not the pinned one: "
+    sentence = f"error: run {run.run_id[:8]} cannot be rebuilt: jar org.acme:app:1.0 from its repository is not the pinned file: "
     assert (said.code, error.startswith(sentence)) == (7, True), said.err
 
     jar.write_bytes(original)

@@ -70,6 +70,6 @@ def test_a_table_that_no_engine_can_compare_is_refused_at_lock(project: Project,
     assert cli("lock") == (
         2,
         "",
-        'error: outputs.o: no engine can compare it as a table: image is a format of files; write compare = "bytes"\n'
+        'error: outputs.o: no engine can compare it as a table: image is not a format of tables; write compare = "bytes"\n'
         'hint: declare [spark], or write compare = "bytes"\n',
     )

@@ -123,7 +123,7 @@ def test_other_files_of_the_same_table_are_reproduced_and_a_java_that_fails_prov
     )
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:+NoSuchOption")
     said = cli("replay", run.run_id)
-    why = "Spark could not digest tables: Java gateway process exited before sending its port number"
+    why = "Spark could not compute digests of tables: Java gateway process exited before sending its port number"
     remarks = (
         "packages not locked, none differ   TURN, JAVA_TOOL_OPTIONS passed through, with values that are not recorded"
     )

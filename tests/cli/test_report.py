@@ -141,8 +141,8 @@ def test_a_run_of_the_base_that_fails(changed: Project, cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("base", "sentence"),
     [
-        ("nowhere", "error: nowhere is not a commit that this project's history shares"),
-        ("--upload-pack=x", "error: --upload-pack=x is not a commit that this project's history shares"),
+        ("nowhere", "error: nowhere has no commit in common with this project's history"),
+        ("--upload-pack=x", "error: --upload-pack=x has no commit in common with this project's history"),
         ("empty", "error: empty has no repro.lock to compare with"),
     ],
 )

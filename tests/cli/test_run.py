@@ -179,7 +179,7 @@ def test_a_script_that_is_no_code(project: Project, cli) -> None:
     said = cli("run")
     assert said.err.endswith(
         'error: run.command names "./train.sh", which is not there\n'
-        "hint: a script is part of the code: is it tracked by git, or named in run.code?\n"
+        "hint: a script must be part of the code: have git track it, or name it in run.code\n"
     )
     assert said.code == 2
 
@@ -253,13 +253,13 @@ def test_an_output_with_a_link_that_leads_nowhere(project: Project, cli) -> None
     lock(cli)
     said = cli("run")
     assert said.err.endswith(
-        "error: the command failed: exit code 0, but out/model/weights.bin is a link to ../../cache/weights.bin, where no file is\n"
+        "error: the command failed: exit code 0, but out/model/weights.bin is a link to ../../cache/weights.bin, which does not exist\n"
         + hint_of(project)
     )
     assert said.code == 1
     assert (
         project.record.outputs[0].problem
-        == "out/model/weights.bin is a link to ../../cache/weights.bin, where no file is"
+        == "out/model/weights.bin is a link to ../../cache/weights.bin, which does not exist"
     )
 
 
@@ -392,7 +392,7 @@ def test_the_code_is_what_git_tracks_and_what_is_new(project: Project, cli) -> N
     assert row[1].endswith("(dirty: 0.py untracked, 1.py untracked, 2.py untracked and at least 47 more)")
 
 
-UNNAMED = 'warning: dataset "homes" is declared and pinned, and neither the command nor the code names it\n'
+UNNAMED = 'warning: dataset "homes" is declared and pinned, but neither the command nor the code names it\n'
 
 
 @pytest.mark.parametrize(
@@ -540,11 +540,11 @@ def test_a_folder_that_cannot_be_made(project: Project, cli) -> None:
     assert said == (
         8,
         "",
-        f"error: {folder} cannot be written: something else has its name\n"
-        f"hint: move away what stands at {folder.parent} and try again\n",
+        f"error: {folder} cannot be written: another file or folder has its name\n"
+        f"hint: move away what is at {folder.parent} and try again\n",
     )
     assert stored.info.status == "FAILED"
-    assert stored.data.tags["reprolock.reason"] == f"{folder} cannot be written: something else has its name"
+    assert stored.data.tags["reprolock.reason"] == f"{folder} cannot be written: another file or folder has its name"
 
 
 def test_a_file_in_the_place_of_the_own_folder(project: Project, cli) -> None:
@@ -555,7 +555,7 @@ def test_a_file_in_the_place_of_the_own_folder(project: Project, cli) -> None:
     assert cli("run") == (
         8,
         "",
-        f"error: {own} cannot be written: something else has its name\nhint: move away what stands at {own} and try again\n",
+        f"error: {own} cannot be written: another file or folder has its name\nhint: move away what is at {own} and try again\n",
     )
     assert own.read_text() == "in the way"
 
@@ -566,7 +566,7 @@ def test_a_file_where_an_output_needs_a_folder(project: Project, cli) -> None:
     lock(cli)
     said = cli("run")
     assert lines_of(said.err, "error") == [
-        f"error: {project.run_folder(project.record.run_id)}/work/out cannot be written: something else has its name"
+        f"error: {project.run_folder(project.record.run_id)}/work/out cannot be written: another file or folder has its name"
     ]
     assert said.code == 8
     assert (project.record.status, project.stored().info.status) == ("FAILED", "FAILED")

@@ -255,7 +255,7 @@ def test_mlflow_goes_down_during_a_run(
 
     server.start()
     assert cli("sync") == (0, f"Sent run {record.run_id[:8]}\n", "")
-    assert cli("sync") == (0, "Nothing waits to be sent\n", "")
+    assert cli("sync") == (0, "Nothing to send\n", "")
     stored = project.stored(record.run_id, server.endpoint)
     assert (stored.info.status, stored.data.params, stored.data.metrics) == (
         "FINISHED",
@@ -330,7 +330,7 @@ def test_offline_and_sync(project: Project, cli, mlflow_server: services.Server)
     assert (stored.info.status, stored.data.params) == ("FINISHED", {"rate": "0.5"})
     assert stored.data.tags["reprolock.run_id"] == record.run_id
     assert [given.dataset.name.partition(" ")[0] for given in stored.inputs.dataset_inputs] == ["train"]
-    assert cli("sync", "--tracking-uri", mlflow_server.endpoint).out == "Nothing waits to be sent\n"
+    assert cli("sync", "--tracking-uri", mlflow_server.endpoint).out == "Nothing to send\n"
     assert len(project.all_stored(mlflow_server.endpoint, "offline")) == 1
 
 
@@ -438,7 +438,7 @@ def test_a_key_in_what_a_call_gives(project: Project, cli, monkeypatch: pytest.M
         said = cli("run", *arguments)
         assert said.err == (
             f"error: {place} carries the value of SOME_TOKEN\n"
-            "hint: take it out, and read it from a variable (run.pass_env lets one through)\n"
+            "hint: remove it, and read it from a variable (run.pass_env passes one to the command)\n"
         )
         assert said.code == 2
     assert project.all_stored() == []

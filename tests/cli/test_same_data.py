@@ -94,7 +94,7 @@ def test_names_count(project: Project, cli: Cli) -> None:
 def test_nothing_to_compare(project: Project, cli: Cli) -> None:
     first = run(project, cli)
     said = cli("same-data", first.run_id)
-    assert (said.code, said.err) == (2, "error: one run is not compared with anything\nhint: name two runs or more\n")
+    assert (said.code, said.err) == (2, "error: a comparison needs more than one run\nhint: name two runs or more\n")
     with pytest.raises(UsageError):
         reprolock.same_data(root=project.root)
     project.spec('[project]\nname = "flights"\n\n[run]\ncommand = ["python", "train.py"]\n')
@@ -115,5 +115,5 @@ def test_digests_of_two_lakes_are_not_compared(project: Project, cli: Cli, tmp_p
     assert (said.code, said.err.splitlines()[0]) == (
         7,
         "error: dataset train has a git-sha1-1 digest in one run and a lakefs-etag-v1 digest in another: "
-        "two lakes' checksums are not the same thing",
+        "the checksums of two kinds of lake cannot be compared",
     )

@@ -164,7 +164,7 @@ def test_a_run_of_other_code_is_none_of_the_grid(swept: Project, cli: Cli, monke
     before = (swept.root / "train.py").read_text()
     said = cli("sweep", "--set", "depth=2,4")
     assert said.code == 2
-    assert said.err.splitlines()[-2] == "error: the sweep was given up, for the project changed while it ran: code"
+    assert said.err.splitlines()[-2] == "error: the sweep was stopped because the project changed while it ran: code"
     assert [record.status for record in local_records(swept.root)] == ["FINISHED", "FINISHED"]
     (swept.root / "train.py").write_text(before)
     said = cli("sweep", "--set", "depth=2,4")
@@ -219,7 +219,7 @@ def test_what_is_refused_before_anything_runs(swept: Project, cli: Cli) -> None:
     assert refused("--set", "nope=1,2") == '--set nope: repro.toml declares no param "nope"'
     assert refused("--set", "depth=1,two") == '--set depth: repro.toml has the integer 1 there, not the text "two"'
     assert refused("--set", 'kind="a", "AKIAIOSFODNN7EXAMPLE"').startswith("--set kind")
-    assert refused("--set", "rate=1, 1.0") == "--set rate: 1 and 1.0 are one value"
+    assert refused("--set", "rate=1, 1.0") == "--set rate: 1 and 1.0 are the same value"
     assert refused("--set", "rate=nan,nan") == "--set rate names nan twice"
     assert refused("--set", f"depth=1,{'9' * 5000}").startswith("--set depth: repro.toml has the integer 1 there, not")
     assert refused("--set", "depth=1]\nb=[2").startswith("--set depth: repro.toml has the integer 1 there, not")

@@ -22,13 +22,13 @@ def offline(project: Project, cli) -> Project:
 
 
 def test_nothing_waits(project: Project, cli) -> None:
-    assert cli("sync") == (0, "Nothing waits to be sent\n", "")
+    assert cli("sync") == (0, "Nothing to send\n", "")
     assert json.loads(cli("sync", "--json").out) == {"sent": []}
 
 
 def test_looking_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert cli("sync") == (0, "Nothing waits to be sent\n", "")
+    assert cli("sync") == (0, "Nothing to send\n", "")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -44,7 +44,7 @@ def test_an_offline_run_is_sent_once(offline: Project, cli) -> None:
     found = cli("sync")
     [stored] = offline.all_stored()
     assert found == (0, f"Sent run {record.run_id[:8]} as {stored.info.run_id[:8]}\n", "")
-    assert cli("sync").out == "Nothing waits to be sent\n"
+    assert cli("sync").out == "Nothing to send\n"
     assert len(offline.all_stored()) == 1
     assert (stored.info.status, stored.data.params) == ("FINISHED", {"rate": "0.5"})
     assert stored.info.start_time == round(record.started.timestamp() * 1000)

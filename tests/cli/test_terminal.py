@@ -197,5 +197,5 @@ def test_a_working_folder_that_is_gone(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (
         8,
-        "error: the folder that this shell works in is gone\nhint: change to one that is there and try again\n",
+        "error: the current folder no longer exists\nhint: change to a folder that exists and try again\n",
     )

@@ -208,7 +208,7 @@ def test_a_failure_is_recorded_as_what_it_was(code: str, expected: tuple[object,
         (
             ["./gone.sh"],
             'run.command names "./gone.sh", which is not there',
-            "a script is part of the code: is it tracked by git, or named in run.code?",
+            "a script must be part of the code: have git track it, or name it in run.code",
         ),
         (
             ["./plain.sh"],
@@ -217,7 +217,7 @@ def test_a_failure_is_recorded_as_what_it_was(code: str, expected: tuple[object,
         ),
         (
             ["./odd.sh"],
-            'run.command: "./odd.sh" names an interpreter in its first line that is not there',
+            'run.command: "./odd.sh" names an interpreter in its first line that does not exist',
             'name the interpreter first, such as command = ["bash", "train.sh"]',
         ),
         (

@@ -157,20 +157,20 @@ def test_a_conf_dir_that_is_not_there(tmp_path: Path) -> None:
         (
             "spark.jars.packages",
             "a:b:1",
-            "spark.conf.spark.jars.packages is not taken from [spark] conf",
+            "spark.conf.spark.jars.packages cannot be set in [spark] conf",
             "write them as packages = […] in [spark], so that they are locked",
         ),
         (
             "spark.master",
             "yarn",
-            "spark.conf.spark.master is not taken from [spark] conf",
+            "spark.conf.spark.master cannot be set in [spark] conf",
             "write it as master = … in [spark]",
         ),
         (
             "spark.app.name",
             "mine ",
-            "spark.conf.spark.app.name starts or ends with a blank, which Spark cuts off",
-            "write it without",
+            "spark.conf.spark.app.name starts or ends with white space, which Spark removes",
+            "remove the white space",
         ),
     ],
 )

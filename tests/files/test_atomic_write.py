@@ -124,7 +124,7 @@ def test_a_folder_that_is_not_there_and_a_folder_in_the_way(tmp_path: Path) -> N
     (tmp_path / "taken" / "inside").mkdir(parents=True)
     with pytest.raises(MachineError) as taken:
         write_whole(tmp_path / "taken", b"")
-    assert taken.value.message == f"{tmp_path}/taken cannot be written: something else has its name"
+    assert taken.value.message == f"{tmp_path}/taken cannot be written: another file or folder has its name"
     assert names(tmp_path) == ["taken"]
 
 

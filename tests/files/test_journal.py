@@ -142,5 +142,5 @@ def test_a_project_that_cannot_be_written_says_so(name: str, tmp_path: Path) -> 
     with pytest.raises(reprolock.errors.MachineError) as error:
         Journal.open(tmp_path, "run1", "sqlite:///mlflow.db", STARTED)
     assert error.value.message == (
-        f"{tmp_path}/.reprolock/open/run1.json cannot be written: something else has its name"
+        f"{tmp_path}/.reprolock/open/run1.json cannot be written: another file or folder has its name"
     )

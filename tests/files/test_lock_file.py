@@ -100,7 +100,7 @@ def test_a_jar_merged_in_breaks_the_seal() -> None:
     assert not parse_lock(merged).jars.intact
 
 
-RESTORE = "restore it with `git checkout repro.lock`, or remove it and run `reprolock lock` to pin everything anew"
+RESTORE = "restore it with `git checkout repro.lock`, or remove it and run `reprolock lock` to pin everything again"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_what_cannot_be_taken(data: bytes, message: str, hint: str) -> None:
 
 def test_another_file_that_is_no_lock() -> None:
     for data, message in (
-        (b'[project]\nname = "x"\n', "repro.toml has no version, and every lock has one"),
+        (b'[project]\nname = "x"\n', "repro.toml has no version, which every lock must have"),
         (b"version = \n", "repro.toml is not valid TOML: invalid value (at line 1, column 11)"),
         (b"<<<<<<< HEAD\na\n=======\n>>>>>>> x\n", "repro.toml has git's conflict markers"),
     ):

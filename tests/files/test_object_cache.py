@@ -402,5 +402,5 @@ def test_a_file_in_the_cache_s_place(tmp_path: Path) -> None:
     (tmp_path / "cache").write_bytes(b"")
     with pytest.raises(MachineError) as error:
         add(ObjectCache(tmp_path / "cache"), b"x")
-    assert error.value.message == f"{tmp_path}/cache cannot be written: something else has its name"
+    assert error.value.message == f"{tmp_path}/cache cannot be written: another file or folder has its name"
     assert error.value.exit_code == 8

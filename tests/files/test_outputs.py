@@ -191,7 +191,7 @@ def test_what_is_neither_file_nor_folder_nor_link_is_named(work: Path) -> None:
     ] == [
         "out/fifo/\\xff is neither a file nor a folder",
         "out/socket/s is neither a file nor a folder",
-        "out/device/null is a link to /dev/null, where no file is",
+        "out/device/null is a link to /dev/null, which does not exist",
     ]
 
 
@@ -219,7 +219,7 @@ def test_what_stands_at_an_outputs_path_before_the_run_is_refused(work: Path) ->
             refuse_standing({"new": "out/new", "model": path}, work)
         assert (
             caught.value.message
-            == f'outputs.model.path: "{path}" is there before the command starts, as a part of the code'
+            == f'outputs.model.path: "{path}" exists before the command starts, because it is part of the code'
         )
         assert caught.value.hint == "name a path that is the output's alone, or leave it out of the code"
         assert caught.value.exit_code == 2
@@ -269,9 +269,9 @@ def test_a_link_that_leads_nowhere_is_named(project: Path, work: Path) -> None:
     os.mkfifo(work / "pipe")
     declared = {"predictions": "out/predictions", "other": "out/other", "model": "model.bin", "pipe": "pipe"}
     assert [output.problem for output in collect(declared, work, project, "run1")] == [
-        "out/predictions/gone is a link to ../../cache/gone, where no file is",
-        "out/other/loop/other is a link to a folder that it stands in",
-        "model.bin is a link to nowhere, where no file is",
+        "out/predictions/gone is a link to ../../cache/gone, which does not exist",
+        "out/other/loop/other is a link to a folder that contains it",
+        "model.bin is a link to nowhere, which does not exist",
         "pipe is neither a file nor a folder",
     ]
     assert [output.missing for output in find_outputs(declared, work)] == [True] * 4
@@ -363,6 +363,6 @@ def test_a_file_in_the_way_of_a_folder(project: Path, work: Path) -> None:
     write(work, {"out/predictions/a": "1"})
     with pytest.raises(MachineError) as error:
         collect(DECLARED, work, project, "run1")
-    assert error.value.message == f"{project}/out/predictions cannot be written: something else has its name"
+    assert error.value.message == f"{project}/out/predictions cannot be written: another file or folder has its name"
     assert tree(work) == {"out/predictions/a": "1"}
     assert (project / "out").read_text() == "a file"

@@ -16,7 +16,7 @@ from reprolock.files.secrets import Scanner, keys_in
 
 KEY = 'wJalr/XUtn+FEMI"K7MDENG<b&x>ü\\end'
 SCANNER = Scanner({"LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY": KEY, "HF_TOKEN": "another-value-1"})
-HINT = "take it out, and read it from a variable (run.pass_env lets one through)"
+HINT = "remove it, and read it from a variable (run.pass_env passes one to the command)"
 
 FORMS = {
     "plain": KEY,

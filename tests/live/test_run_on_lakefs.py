@@ -136,8 +136,12 @@ def test_offline_takes_what_is_cached(
     assert said == (
         5,
         "",
-        f"error: dataset train is not whole in the cache at {tmp_path}/empty/objects, and --offline does not download it\n"
-        "hint: leave out --offline while the lake answers\n",
+        f"error: dataset train is incomplete in the cache at {tmp_path}/empty/objects, and --offline does not download it\n"
+        "hint: leave out --offline once the lake can be reached\n",
     )
     said = cli("run", "--offline", "--data", "train=main")
-    assert said == (2, "", "error: --data needs the lake, and --offline asks no service\nhint: leave out --offline\n")
+    assert said == (
+        2,
+        "",
+        "error: --data needs the lake, and --offline contacts no service\nhint: leave out --offline\n",
+    )

@@ -144,13 +144,13 @@ def test_digests_of_two_kinds_are_never_compared() -> None:
 
 
 def test_what_this_machine_cannot_measure_is_no_other_result() -> None:
-    problem = Measured(None, "Spark could not digest tables: no Java", of_the_machine=True)
+    problem = Measured(None, "Spark could not compute digests of tables: no Java", of_the_machine=True)
     compared = compare_output("scores", TABLE, Measured("rows:1"), problem)
     assert (compared.state, compared.not_given, compared.differences) == ("missing", False, (problem.problem,))
     judged = verdict([compared])
     assert (judged.kind, judged.reason, judged.exit_code) == (
         "NOT REPLAYABLE",
-        'output "scores" could not be compared: Spark could not digest tables: no Java',
+        'output "scores" could not be compared: Spark could not compute digests of tables: no Java',
         7,
     )
     assert (

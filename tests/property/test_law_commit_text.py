@@ -47,5 +47,7 @@ def test_what_git_cannot_keep_is_refused(bad: str, before: str, after: str) -> N
             continue
         with pytest.raises(UsageError) as caught:
             git_commits.encode(message, metadata)
-        assert caught.value.message == "the commit's message or metadata contains a character that no text may have"
+        assert (
+            caught.value.message == "the commit's message or metadata contains a character that is not allowed in text"
+        )
         assert caught.value.hint == "write it without NUL characters, in UTF-8"

@@ -34,14 +34,14 @@ def test_every_byte_counts(key: SigningKey) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (b"", "it is no JSON"),
-        (b"\xff", "it is no DSSE envelope with one signature"),
-        (b"[]", "it is no DSSE envelope with one signature"),
-        (b"[" * 100_000, "it is no DSSE envelope with one signature"),
+        (b"", "it is not JSON"),
+        (b"\xff", "it is not a DSSE envelope with one signature"),
+        (b"[]", "it is not a DSSE envelope with one signature"),
+        (b"[" * 100_000, "it is not a DSSE envelope with one signature"),
         (b'{"payload":"","payloadType":"text","signatures":[]}', "its payload is of the type 'text'"),
         (
             b'{"payload":"","payloadType":"application/vnd.in-toto+json","signatures":[]}',
-            "it has not one signature",
+            "it does not have exactly one signature",
         ),
     ],
 )

@@ -67,10 +67,10 @@ def test_faulty_keys(tmp_path: Path) -> None:
         made = subprocess.run(["openssl", *arguments], capture_output=True, check=True)
         (tmp_path / name).write_bytes(made.stdout)
         os.chmod(tmp_path / name, 0o600)
-    kinds = "is a key of another kind: ECDSA P-256, Ed25519 and RSA keys of 2048 bits or more are taken"
+    kinds = "is a key of another kind: ECDSA P-256, Ed25519 and RSA keys of 2048 bits or more are accepted"
     expected = {
         "missing.pem": "is not there",
-        "open.pem": "can be read by others than its owner (mode 0644)",
+        "open.pem": "can be read by other users than its owner (mode 0644)",
         "junk.pem": "holds no private key in PEM form",
         "p384.pem": kinds,
         "small.pem": kinds,
@@ -87,7 +87,7 @@ def test_the_key_itself_in_the_variable_is_not_repeated(tmp_path: Path) -> None:
     new_key(tmp_path / "a.pem")
     with pytest.raises(UsageError) as caught:
         open_key({"REPROLOCK_SIGNING_KEY": (tmp_path / "a.pem").read_text()})
-    assert str(caught.value) == "REPROLOCK_SIGNING_KEY holds a key itself, and it names a file or a signer URI"
+    assert str(caught.value) == "REPROLOCK_SIGNING_KEY contains a key itself; it must name a file or a signer URI"
 
 
 def test_a_pipe_leaves_nothing_on_a_disk(tmp_path: Path) -> None:

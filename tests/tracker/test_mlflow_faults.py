@@ -210,7 +210,7 @@ def test_a_file_that_is_no_database(record: Record, tmp_path: Path) -> None:
 def test_a_folder_in_the_way(record: Record, tmp_path: Path) -> None:
     (tmp_path / "x").write_text("")
     message, _, code = problem_of(tracker_at(f"sqlite:///{tmp_path}/x/mlflow.db", tmp_path), record)
-    assert (message, code) == (f"{tmp_path}/x cannot be written: something else has its name", 8)
+    assert (message, code) == (f"{tmp_path}/x cannot be written: another file or folder has its name", 8)
     (tmp_path / "mlflow.db").mkdir()
     assert problem_of(tracker_at(f"sqlite:///{tmp_path}/mlflow.db", tmp_path), record) == (
         f"{tmp_path}/mlflow.db ({DECLARED}) cannot be written: permission denied or read-only",

@@ -211,7 +211,9 @@ def test_a_folder_in_the_way(outbox: Outbox, ended: Record, files: Files) -> Non
     outbox.folder.write_text("")
     with pytest.raises(MachineError) as raised:
         outbox.keep(ended, files)
-    assert raised.value.message == f"{outbox.folder / ended.run_id} cannot be written: something else has its name"
+    assert (
+        raised.value.message == f"{outbox.folder / ended.run_id} cannot be written: another file or folder has its name"
+    )
 
 
 def test_kept_files_outlast_their_originals(outbox: Outbox, ended: Record, files: Files) -> None:

@@ -51,7 +51,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except NoForm as unknown:
-        raise Unreadable(f"a column is of the type {unknown}, which has no form that could be compared") from None
+        raise Unreadable(f"a column is of the type {unknown}, which cannot be compared") from None
     except (MemoryError, duckdb.OutOfMemoryException) as error:
         raise Unreadable(f"out of memory ({error})", of_the_machine=True) from None
     except (pa.ArrowException, duckdb.Error, OSError, ValueError) as error:
@@ -181,9 +181,7 @@ def _with_folders(
     names = [name for name, _ in files[0].partition]
     lower = {field.name.lower() for field in schema}
     if both := [name for name in names if name.lower() in lower]:
-        raise Unreadable(
-            f"the files have a column {both[0]}, which their folders {both[0]}=… hide; name one of them otherwise"
-        )
+        raise Unreadable(f"the files have a column {both[0]}, which their folders {both[0]}=… hide; rename one of them")
     for name in names:
         schema = schema.append(pa.field(name, pa.string()))
 

@@ -92,7 +92,7 @@ def _documents(source: Source) -> Iterator[dict[str, Any]]:
                     raise NotDocuments(f"{file.path.name} holds {_kind(document)} in line {line}, and not an object")
                 if both := sorted(folders.keys() & document.keys()):
                     raise NotDocuments(
-                        f"the files have a column {both[0]}, which their folders {both[0]}=… hide; name one of them otherwise"
+                        f"the files have a column {both[0]}, which their folders {both[0]}=… hide; rename one of them"
                     )
                 yield document | folders
 

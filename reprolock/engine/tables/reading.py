@@ -74,12 +74,14 @@ def _refuse_odd_lines(spark: SparkSession, table: dict[str, Any]) -> None:
     kept = {name: given[name] for name in (*_LISTING, "recursivefilelookup") if name in given}
     lines = spark.read.format("text").options(**kept).load(table["url"])
     if given.get("multiline", "").lower() != "true" and not lines.where(F.col("value").rlike(BLANK_LINE)).isEmpty():
-        raise Refused("Spark does not read a line of blanks alone; put its value in quotes")
+        raise Refused("Spark does not read a line that has only blanks; put its value in quotes")
     encoding = given.get("encoding", given.get("charset", "UTF-8"))
     if encoding.lower() in _EVERY_BYTE:
         return
     if encoding.lower() not in ("utf-8", "utf8"):
-        raise Refused(f"the encoding {encoding} may read different bytes as one sign; write UTF-8 or ISO-8859-1")
+        raise Refused(
+            f"the encoding {encoding} may read different bytes as the same character; write UTF-8 or ISO-8859-1"
+        )
     value = F.col("value").cast("binary")
     again = F.encode(F.decode(value, "UTF-8"), "UTF-8")  # Spark 3 has no is_valid_utf8, and Spark 4's decode refuses
     other = ~F.is_valid_utf8(F.col("value")) if hasattr(F, "is_valid_utf8") else again != value
@@ -109,7 +111,7 @@ def _refuse_unread(spark: SparkSession, frame: DataFrame, table: dict[str, Any])
     if left_out := [file for file in there if file not in known or depth[file] < deepest]:
         more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         raise Refused(
-            f"Spark does not read {unquote(posixpath.relpath(left_out[0], root))}{more}, for its folder is not NAME=VALUE as others are; "
+            f"Spark does not read {unquote(posixpath.relpath(left_out[0], root))}{more}, because its folder is not named NAME=VALUE as others are; "
             "write options = { recursiveFileLookup = true }"
         )
 
@@ -126,6 +128,4 @@ def _refuse_hidden_columns(spark: SparkSession, table: dict[str, Any], files: li
     own = spark.read.format(table["format"]).options(**options).load(table["url"]).columns
     lower = {unquote(name).lower(): unquote(name) for name in folders}
     if both := sorted(lower[name.lower()] for name in own if name.lower() in lower):
-        raise Refused(
-            f"the files have a column {both[0]}, which their folders {both[0]}=… hide; name one of them otherwise"
-        )
+        raise Refused(f"the files have a column {both[0]}, which their folders {both[0]}=… hide; rename one of them")

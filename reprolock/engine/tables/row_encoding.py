@@ -81,9 +81,7 @@ def parts(value: Column, kind: DataType, where: str, approximate: bool = False) 
             return _text(F.array_join(entries, ""))
         case "VectorUDT":
             return parts(_vector(value), ArrayType(DoubleType()), where, approximate)
-    raise Refused(
-        f"{where} is of the type {type_name(kind)}, which has no form that could be compared; name it in ignore"
-    )
+    raise Refused(f"{where} is of the type {type_name(kind)}, which cannot be compared; name it in ignore")
 
 
 def is_scalar(kind: DataType) -> bool:

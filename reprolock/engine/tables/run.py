@@ -119,7 +119,7 @@ def refuse_table(table: Table, spark: bool) -> str | None:
     `spark`: the project declares Spark, or locks pyspark.
     """
     if table.format in _FILES:
-        return f'{table.format} is a format of files; write compare = "bytes"'
+        return f'{table.format} is not a format of tables; write compare = "bytes"'
     if spark or table.format == "json":
         return None
     needed = ("pyarrow", "duckdb", *_NEEDS.get(table.format, ()))
@@ -233,7 +233,7 @@ def _answers(tasks: list[dict[str, Any]], spark: Spark) -> dict[str, Any]:
     problem = reason if answers is None else answers.get("problem")
     if isinstance(problem, str):
         raise MachineError(
-            f"Spark could not digest tables: {problem}",
+            f"Spark could not compute digests of tables: {problem}",
             hint="`reprolock doctor` checks Java; pyspark must be among environment.packages",
         )
     return dict(answers)
@@ -281,7 +281,7 @@ def _problem(table: Table, answer: dict[str, Any]) -> TableProblem | None:
 def _not_comparable(table: Table, sentence: str | None, *, of_the_machine: bool = False) -> TableProblem:
     name = table.path.name
     if sentence is None:
-        return TableProblem(f'{name} is not a table: {table.format} is a format of files; write compare = "bytes"')
+        return TableProblem(f'{name} is not a table: {table.format} is not a format of tables; write compare = "bytes"')
     return TableProblem(f"{name} cannot be compared as a {table.format} table: {sentence}", of_the_machine)
 
 

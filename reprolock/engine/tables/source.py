@@ -54,6 +54,6 @@ def unread(source: Source) -> str | None:
         return None
     more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
     return (
-        f"Spark does not read {left_out[0]}{more}, for its folder is not NAME=VALUE as others are; "
+        f"Spark does not read {left_out[0]}{more}, because its folder is not named NAME=VALUE as others are; "
         "write options = { recursiveFileLookup = true }"
     )

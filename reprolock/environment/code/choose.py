@@ -51,15 +51,15 @@ def _choose_files(root: Path, code: tuple[str, ...] | None, exclude: tuple[str, 
         if not os.path.lexists(path):
             raise UsageError(f'run.code names "{name}", which is not there', hint="correct it, or make the file")
         if never(name, exclude):
-            hint = "take it out: reprolock's files, .env*, lakes, outputs and MLflow's files are left out of every run"
+            hint = "remove it: reprolock's files, .env*, lakes, outputs and MLflow's files are left out of every run"
             raise UsageError(f'run.code names "{name}", which is never part of the code', hint=hint)
         if path.is_symlink() or not path.is_dir():
             yield name  # named outright: whether git ignores it does not matter
             continue
         found = list(git.list_files(root, (name,)) if with_git else _walk(root, name))
         if with_git and not found and any(path.iterdir()):
-            hint = "name its files one by one, or take it out of .gitignore"
-            raise UsageError(f'run.code names "{name}", of which git ignores every file', hint=hint)
+            hint = "name its files one by one, or remove it from .gitignore"
+            raise UsageError(f'run.code names "{name}", and git ignores all of its files', hint=hint)
         yield from found
 
 

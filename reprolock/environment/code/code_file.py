@@ -44,7 +44,9 @@ def read_file(root: Path, path: str, modes: Mapping[str, str]) -> tuple[str, byt
         path.encode()
         check_path(path)
     except ValueError as error:
-        reason = "is not UTF-8" if isinstance(error, UnicodeError) else "holds a character that no path may have"
+        reason = (
+            "is not UTF-8" if isinstance(error, UnicodeError) else "contains a character that is not allowed in a path"
+        )
         shown = path.encode("utf-8", "backslashreplace").decode()
         raise UsageError(f'the name of the code file "{shown}" {reason}', hint="rename it, or name run.code") from error
     place = f"{root}/{path}"
@@ -64,7 +66,7 @@ def read_file(root: Path, path: str, modes: Mapping[str, str]) -> tuple[str, byt
 def _target_inside(root: Path, path: str, target: str) -> str:
     """The target of a link, which must not lead out of the project."""
     if not stays_inside(path, target, lambda place: (root / place).is_symlink()):
-        hint = "put the file itself there, have git ignore it, or name what the command needs in run.code"
+        hint = "replace the link with the file, let git ignore it, or name what the command needs in run.code"
         raise UsageError(f'the code file "{path}" is a link to "{target}", which is outside the project', hint=hint)
     return target
 
@@ -93,9 +95,7 @@ def check_file(scanner: Scanner, data: bytes, path: str) -> None:
     try:
         scanner.check(data, path)
     except UsageError as error:
-        hint = (
-            "take it out, and read it from a variable; or name what the command needs in run.code, and leave this out"
-        )
+        hint = "remove it, and read it from a variable; or name what the command needs in run.code, without this file"
         raise UsageError(error.message, hint=hint) from error
 
 

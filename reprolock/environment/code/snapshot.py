@@ -24,7 +24,7 @@ from reprolock.model.workspace import CodeState
 
 BY_GIT = "what git tracks, and what is new and not ignored"
 BY_NAME = "what run.code names"
-BY_WALK = "all but hidden folders, virtual environments and caches, for there is no git here"
+BY_WALK = "all but hidden folders, virtual environments and caches, because there is no git repository here"
 
 _NO_KEYS = Scanner({})
 
@@ -185,8 +185,8 @@ def _refuse_links_to_no_code(
             continue
         sentence = f'run.code names "{path}", a link to "{target}", '
         if not there:
-            raise UsageError(f"{sentence}which is not there", hint="correct the link, or take it out")
-        hint = f'name "{target}" in run.code too, or put the file itself there'
+            raise UsageError(f"{sentence}which is not there", hint="correct the link, or remove it")
+        hint = f'name "{target}" in run.code too, or replace the link with the file'
         if never(target, exclude):
-            hint = "data belongs in a lake, and is declared as a dataset; or put the file itself there"
+            hint = "data belongs in a lake, and is declared as a dataset; or replace the link with the file"
         raise UsageError(f"{sentence}which is not part of the code", hint=hint)

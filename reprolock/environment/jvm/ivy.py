@@ -202,7 +202,8 @@ def _read(report: Element) -> Closure:
 def _artifact(coordinate: str, artifact: Element) -> Artifact:
     if artifact.get("ext") != "jar":
         raise UsageError(
-            f"{coordinate} is a .{artifact.get('ext')} file, and Spark takes jars", hint="take it out of spark.packages"
+            f"{coordinate} is a .{artifact.get('ext')} file, and Spark takes only jars",
+            hint="remove it from spark.packages",
         )
     group, _, version = coordinate.split(":")
     # The report does not state a classifier; the name of the file in Ivy's cache does.

@@ -88,7 +88,7 @@ class JarStore:
                     )
             if not is_zipfile(file):  # a proxy's error page that came with status 200
                 raise ServiceError(
-                    f"{coordinate} was downloaded, and is not a jar",
+                    f"{coordinate} was downloaded, but is not a jar",
                     hint="ask the owner of the repository, and try again",
                 )
             return self.add(coordinate, file)
@@ -171,7 +171,7 @@ class JarStore:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 if sha256 != jar.sha256:
                     raise PinError(
-                        f"jar {jar.coordinate} as {whence} has it is not the pinned one: "
+                        f"jar {jar.coordinate} from {whence} is not the pinned file: "
                         f"SHA-256 {sha256[:12]}, pinned {jar.sha256[:12]}",
                         hint="ask the owner of the repository",
                         owner_hint="`reprolock lock --upgrade` pins what it has now",

@@ -113,7 +113,7 @@ def _closure(
     for artifact in found.artifacts:
         if not is_zipfile(artifact.file):  # a proxy's error page that came with status 200
             raise ServiceError(
-                f"{artifact.coordinate} was downloaded, and is not a jar", hint=f"delete {artifact.file} and try again"
+                f"{artifact.coordinate} was downloaded, but is not a jar", hint=f"delete {artifact.file} and try again"
             )
     return {artifact.coordinate: store.add(artifact.coordinate, artifact.file) for artifact in found.artifacts}
 

@@ -38,8 +38,8 @@ def spark_home(folder: Path | None = None) -> SparkHome:
     ivy = _first(names, r"ivy-.+\.jar")
     if not (core and hadoop and ivy):
         raise MachineError(
-            f"the pyspark at {folder} is not whole: jars/ has no spark-core, Hadoop client or Ivy",
-            hint="reinstall pyspark; pyspark-client, which only speaks to a Spark Connect server, brings no jars",
+            f"the pyspark at {folder} is incomplete: jars/ has no spark-core, Hadoop client or Ivy",
+            hint="reinstall pyspark; pyspark-client, which only connects to a Spark Connect server, has no jars",
         )
     modules = tuple(match[1] for name in names if (match := re.fullmatch(r"(spark-.+_[\d.]+)-[^_]+\.jar", name)))
     return SparkHome(folder, core[2], core[1], hadoop[1], folder / "jars" / ivy[0], modules)

@@ -83,13 +83,13 @@ def read_indexes(environ: Mapping[str, str], root: Path | None = None, options: 
     found = _Collected(folder)
     found.add_settings(settings)
     remarks = [
-        f"{name} is set and not honoured: what decides versions stands in repro.toml"
+        f"{name} is set but ignored: what decides versions must be in repro.toml"
         for name in _NOT_TAKEN
         if environ.get(name)
     ]
     given = {**settings, **settings.get("pip", {})}
     remarks += [
-        f"uv's setting {key} is not honoured: what decides versions stands in repro.toml"
+        f"uv's setting {key} is ignored: what decides versions must be in repro.toml"
         for key in _KEYS_NOT_TAKEN
         if given.get(key)
     ]
@@ -97,7 +97,7 @@ def read_indexes(environ: Mapping[str, str], root: Path | None = None, options: 
         found.add_option(option)
         elsewhere = "the folder in UV_FIND_LINKS" if option.option == "--find-links" else "the index in UV_INDEX"
         remarks.append(
-            f"{option.place}: {option.option} is used and not recorded: on another machine, name {elsewhere} or uv.toml"
+            f"{option.place}: {option.option} is used but not recorded: on another machine, set {elsewhere} or uv.toml"
         )
     if not any(environ.get(name) for name in (*_OWN_ADDRESSES, "UV_CONFIG_FILE")) and not found.settings.get("index"):
         remarks += [

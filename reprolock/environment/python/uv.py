@@ -236,7 +236,7 @@ def _of_the_world(complaint: Complaint) -> ReprolockError | None:
         what = missing[1] if missing else "what is needed"
         return ServiceError(
             f"{what} is not in uv's cache, and --offline does not ask the package index",
-            hint="run the same once without --offline",
+            hint="run the same command once without --offline",
         )
     if refused := _REFUSED.search(text):
         return ServiceError(

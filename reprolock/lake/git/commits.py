@@ -170,7 +170,7 @@ def encode(message: str, metadata: Mapping[str, str]) -> str:
         text = f"{message}\n\nReprolock-Metadata: {line}\n"
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise UsageError(
-            "the commit's message or metadata contains a character that no text may have",
+            "the commit's message or metadata contains a character that is not allowed in text",
             hint="write it without NUL characters, in UTF-8",
         )
     return text

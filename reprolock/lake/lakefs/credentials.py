@@ -166,7 +166,7 @@ def _find_all(environ: Mapping[str, str], file: _File) -> Iterator[Credentials]:
     if given or token:
         if not environ.get(ENDPOINT):
             raise UsageError(
-                f"{TOKEN if token else KEY_ID} is set, {ENDPOINT} is not: keys go only to the endpoint beside them",
+                f"{TOKEN if token else KEY_ID} is set, {ENDPOINT} is not: credentials are sent only to the endpoint set with them",
                 hint=f"set {ENDPOINT} too",
             )
         endpoint = normalise(environ[ENDPOINT], ENDPOINT)

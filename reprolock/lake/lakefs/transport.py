@@ -184,7 +184,7 @@ class Transport:
         if answer.status != 200:
             raise ServiceError(
                 f"the object store of lakeFS at {self.credentials.endpoint} answered {answer.status} to an address that lakeFS signed",
-                hint="look at lakeFS's own log; the signature may be of another clock",
+                hint="look at lakeFS's own log; its clock and the object store's may differ",
             )
         return answer.data
 

@@ -84,7 +84,7 @@ def write_bundle(
     count = objects + len(packages) + len(jars) + 32
     if count > MOST_MEMBERS:
         raise UsageError(
-            f"the run needs {count} files, and a bundle holds {MOST_MEMBERS}",
+            f"the run needs {count} files, and a bundle holds at most {MOST_MEMBERS}",
             hint="keep its lake, and hold its commits there (`reprolock hold`)",
         )
     with tempfile.TemporaryDirectory(prefix="reprolock-") as folder:
@@ -262,8 +262,8 @@ class _Bundle:
                     _check_again(path, content)
             except Mismatch:
                 raise MachineError(
-                    f"{path} in the cache is not what it was when it was fetched",
-                    hint="remove that file and try again: it is fetched anew",
+                    f"{path} in the cache has changed since it was fetched",
+                    hint="remove that file and try again: it will be fetched again",
                 ) from None
             if len(self._zip.digests) > before:
                 self._bytes += file.tell()

@@ -68,7 +68,7 @@ def _bad_link(target: Path, root: Path, around: tuple[Path, ...]) -> str | None:
         return "leads nowhere"
     if not target.is_relative_to(root):
         return "leaves the folder"
-    return "leads back to a folder around it" if target in around else None
+    return "leads to a folder that contains it" if target in around else None
 
 
 def _kind(mode: int) -> str:

@@ -90,7 +90,7 @@ def open_attestor(
     assert key is not None
     if offline and key.public.pem is None:
         raise UsageError(
-            f"{SIGNING_KEY} is sigstore:, which asks its services, and --offline asks none",
+            f"{SIGNING_KEY} is sigstore:, which needs its services, and --offline contacts none",
             hint="sign with a key file, or leave --offline out",
         )
     timestamp = None if offline else evidence.timestamp

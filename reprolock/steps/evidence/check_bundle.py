@@ -49,7 +49,7 @@ def _completed(claims: Iterable[Claim], bundle: Bundle, recorded: Recorded, unpa
         here = ""
         if claim.topic == "data":
             amount = unpacked.unproven.get(next(names), 0)
-            here = f", {counted(amount, 'object')} by the bundle's word alone" if amount else ", every byte here"
+            here = f", {counted(amount, 'object')} only as the bundle says" if amount else ", every byte here"
         if claim.topic == "software" and (pin := _packed(recorded)):
             whole = len(unpacked.held) == len(pin.package)
             here = ", every file here" if whole else f", {len(unpacked.held)} of them here"
@@ -58,7 +58,7 @@ def _completed(claims: Iterable[Claim], bundle: Bundle, recorded: Recorded, unpa
 
 def _unsigned(unpacked: Unpacked) -> Iterator[str]:
     """What in a bundle nobody has signed, nor names by a digest that was."""
-    yield "ro-crate-metadata.json, by which other programs read the bundle, is signed by nobody"
+    yield "ro-crate-metadata.json, by which other programs read the bundle, is not signed"
     for name, amount in unpacked.unproven.items():
         yield (
             f"{counted(amount, 'object')} of {name}: the lake's checksum says nothing about the bytes, record.json has no SHA-256 of them, "

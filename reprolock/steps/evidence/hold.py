@@ -73,7 +73,7 @@ class Held(NamedTuple):
             case "gone":
                 return "gone: its branch was deleted, or never made"
             case "changed":
-                return "its branch holds something else than what is pinned"
+                return "its branch has other content than what is pinned"
             case "collected":
                 return f"{end}, but the lake's garbage collection does not count it as kept"
 
@@ -147,7 +147,7 @@ def release(lake: Lake, pins: Iterable[Pinned], now: datetime, *, force: bool = 
 def end_of(until: str | None, period: str | None, now: datetime) -> datetime:
     """When a hold ends, UTC: the end of the day `until` (2036-11-27), or a `period` (10y) from now. UsageError for neither form."""
     if until is not None and period is not None:
-        raise UsageError("--until and --for exclude one another", hint="leave one out")
+        raise UsageError("--until and --for cannot be used together", hint="leave one out")
     if until is not None:
         try:
             return datetime.combine(date.fromisoformat(until), time(23, 59, 59), UTC)
@@ -194,7 +194,7 @@ def _read(pin: Pinned, head: Commit, now: datetime) -> Held:
 
 
 def _end(held: Held) -> str:
-    return f"until {held.until:%Y-%m-%d}" if held.until else "by a branch that names no end"
+    return f"until {held.until:%Y-%m-%d}" if held.until else "by a branch that states no end"
 
 
 def lost(held: Iterable[Held]) -> PinError | None:

@@ -73,7 +73,7 @@ def ask_mlflow(recorded: Recorded, root: Path, machine: Machine, tracking_uri: s
     known = set(read_lines(recorded.folder))
     more = tuple(line for line in lines if line not in known)
     remarks = (
-        f"{counted(len(more), 'statement')} of these {'is' if len(more) == 1 else 'are'} in MLflow alone, and not here",
+        f"{counted(len(more), 'statement')} of these {'is' if len(more) == 1 else 'are'} only in MLflow, and not here",
     )
     return MLflowSays(True, tuple(reasons), remarks if more else (), more)
 

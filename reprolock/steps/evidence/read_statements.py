@@ -139,7 +139,7 @@ def _order(lines: Sequence[Line]) -> list[str]:
     """The intent stands first, the run second, all else behind them."""
     kinds: list[str] = [line.kind for line in lines]
     reasons = [
-        f"{ATTESTATIONS} has {kinds.count(kind)} statements about {what}, and one belongs there"
+        f"{ATTESTATIONS} has {kinds.count(kind)} statements about {what}, where one is expected"
         for kind, what in (("intent", "what was to run"), ("run", "what came out"))
         if kinds.count(kind) > 1
     ]

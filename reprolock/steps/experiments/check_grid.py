@@ -23,7 +23,7 @@ def check_values(spec: Spec, grid: Grid, scanner: Scanner, *, merge: bool, publi
             told = as_argument(dict(with_params(spec, {axis.name: value}).params))
             if told in given:
                 raise UsageError(
-                    f"--set {axis.name}: {as_argument(given[told])} and {as_argument(value)} are one value",
+                    f"--set {axis.name}: {as_argument(given[told])} and {as_argument(value)} are the same value",
                     hint="name each value once",
                 )
             given[told] = value

@@ -207,7 +207,7 @@ class _Work:
         differing = self.swept.differing(record)
         if differing and self.moved is None:
             self.moved = UsageError(
-                f"the sweep was given up, for the project changed while it ran: {', '.join(differing)}",
+                f"the sweep was stopped because the project changed while it ran: {', '.join(differing)}",
                 hint="undo the change and call it again to go on, or call it again to sweep the project as it is now",
             )
 

@@ -148,8 +148,8 @@ class _Incoming:
 def not_cached(title: str, cache: ObjectCache) -> ServiceError:
     """What the cache lacks must not be fetched now; `title` names it, at the start of a sentence."""
     return ServiceError(
-        f"{title} is not whole in the cache at {cache.folder}, and --offline does not download it",
-        hint="leave out --offline while the lake answers",
+        f"{title} is incomplete in the cache at {cache.folder}, and --offline does not download it",
+        hint="leave out --offline once the lake can be reached",
     )
 
 

@@ -133,8 +133,8 @@ def pinned_listing(lake: Lake | None, pin: DatasetPin, cache: ObjectCache) -> li
         raise PinError(
             f"dataset {pin.name}: what the lake lists at {pin.resolved} has the digest {scheme}:{sha256(lines)}, "
             f"pinned is {pin.digest}",
-            hint="the lake was changed under the commit, or repro.lock",
-            owner_hint="find out who did before you lock again",
+            hint="either what the lake has at this commit was changed, or repro.lock was",
+            owner_hint="find out who changed it before you lock again",
         )
     cache.write_note(pin.digest.encode(), lines)
     return items

@@ -22,7 +22,7 @@ def refuse_names(names: Sequence[str], uri: LakeURI, folder: Path) -> None:
     windows = os.name == "nt"
     problems = [f"{name!r}: {reason}" for name in names if (reason := unsafe(name, windows=windows))]
     problems += (
-        f"{one!r} and {other!r} are one name here" for one, other in collisions(names, fold=ignores_case(folder))
+        f"{one!r} and {other!r} are the same name here" for one, other in collisions(names, fold=ignores_case(folder))
     )
     if problems:
         raise UsageError(
@@ -57,7 +57,7 @@ def unsafe(name: str, *, windows: bool) -> str | None:
     if len(name.encode()) > 255 and any(len(segment.encode()) > 255 for segment in segments):
         return "a part of it is longer than 255 bytes"
     if windows and any(_unknown_to_windows(segment) for segment in segments):
-        return "Windows has no such name"
+        return "Windows does not allow such a name"
     return None
 
 

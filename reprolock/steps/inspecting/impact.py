@@ -198,7 +198,7 @@ def _choose(wanted: LakeURI, candidates: list[Read], root: Path, given: str | No
             return _by_name(wanted, ())
         raise
     except ReprolockError as error:
-        return _by_name(wanted, (f"compared by names alone, for the lake was not asked: {error.message}",))
+        return _by_name(wanted, (f"compared by names only, because the lake was not asked: {error.message}",))
     if nowhere:
         raise UsageError(
             f"nothing is at {wanted}, and nothing was there that a run has read",

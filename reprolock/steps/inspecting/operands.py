@@ -135,7 +135,7 @@ class Sides:
         if data is None:
             raise UsageError(
                 f"{shown} is not committed at git revision {revision}",
-                hint=f'commit it, or write "{revision}:PATH/TO/{LOCK}" where it stands elsewhere',
+                hint=f'commit it, or write "{revision}:PATH/TO/{LOCK}" if it is elsewhere',
             )
         return LockSide(f"{shown} at {revision}", parse_lock(data, f"{shown} at {revision}"))
 

@@ -36,7 +36,7 @@ def same_data(
     two schemes, which cannot be compared.
     """
     if len(runs) < 2:
-        raise UsageError("one run is not compared with anything", hint="name two runs or more")
+        raise UsageError("a comparison needs more than one run", hint="name two runs or more")
     machine = machine or Machine.here()
     root = root.resolve()
     with RunFinder(root, machine, tracking_uri) as finder:
@@ -77,8 +77,8 @@ def _check_schemes(one: DatasetRecord, other: DatasetRecord) -> None:
     schemes = [item.digest.partition(":")[0] for item in (one, other)]
     if schemes[0] != schemes[1]:
         raise NotReplayable(
-            f"dataset {one.name} has a {schemes[0]} digest in one run and a {schemes[1]} digest in another: two lakes' "
-            "checksums are not the same thing",
+            f"dataset {one.name} has a {schemes[0]} digest in one run and a {schemes[1]} digest in another: "
+            "the checksums of two kinds of lake cannot be compared",
             hint="compare runs that read the same lake",
         )
 

@@ -38,7 +38,7 @@ def check_listings(lake: Lake, pins: Iterable[DatasetPin]) -> None:
         if found != pin.digest:
             raise PinError(
                 f"dataset {pin.name}: what the lake lists at {pin.resolved} has the digest {found}, pinned is {pin.digest}",
-                hint="the lake was changed under the commit, or this is another lake",
+                hint="either what the lake has at this commit was changed, or this is another lake",
             )
 
 

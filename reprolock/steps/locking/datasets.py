@@ -93,7 +93,7 @@ def _readable(lake: Lake, name: str, objects: Iterator[Object]) -> Iterator[Obje
     for item in objects:
         if lake.kind == "git" and ":" in item.path:
             raise UsageError(
-                f'datasets.{name}.uri: Spark cannot read {item.path!r} from an embedded lake, for its name has ":" in it',
+                f'datasets.{name}.uri: Spark cannot read {item.path!r} from an embedded lake, because its name has ":" in it',
                 hint="put it into the lake under another name, or leave it out by `glob`",
             )
         yield item

@@ -142,7 +142,7 @@ def _datasets(
         return list(kept.values()), []
     if options.offline and not (spec.lake.endpoint or "").startswith("file:"):
         raise ServiceError(
-            f"--offline: {_needing_the_lake(wanted, old)}, and pinning asks the lake",
+            f"--offline: {_needing_the_lake(wanted, old)}, and pinning needs the lake",
             hint="run `reprolock lock` without --offline",
         )
     lake = open_lake(spec.lake.endpoint, root, machine.environ, machine.home)

@@ -34,7 +34,9 @@ def page(root: Path, port: int, *, tracking_uri: str | None = None, machine: Mac
     root = root.resolve()
     place = which_mlflow(root, machine, tracking_uri)
     if not place.is_server and place.file is None:
-        raise UsageError(f"MLflow at {place} has no page that is known here", hint="open it as its owner says")
+        raise UsageError(
+            f"MLflow at {place} has no web page that reprolock knows", hint="ask its owner for the address"
+        )
     experiment = read_spec(root).experiment if (root / SPEC).exists() else None
     with closing(open_tracker(place, machine.environ, machine.home)) as tracker:
         found = tracker.experiment_id(experiment) if experiment is not None else None

@@ -87,7 +87,7 @@ def refuse_missing_script(root: Path, spec: Spec, code: Collection[str], *, may_
         else:
             reason, hint = (
                 "which is not there",
-                "a script is part of the code: is it tracked by git, or named in run.code?",
+                "a script must be part of the code: have git track it, or name it in run.code",
             )
         raise UsageError(f'run.command names "{text}", {reason}', hint=hint)
 

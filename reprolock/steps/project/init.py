@@ -65,7 +65,7 @@ def init(root: Path, uri: str | None = None, *, lake: str | None = None, machine
         parse_spec(text)
     except UsageError as error:  # what another tool takes and repro.toml does not
         told = "; ".join([error.message, *error.problems])
-        folder = FoundFolder(remarks=(f"what is in the folder is left out: {told}",))
+        folder = FoundFolder(remarks=(f"what was found in the folder is left out: {told}",))
         text = _text(root, lake, data if uri else InitResult(path), uri, folder)
         parse_spec(text)  # what is written is valid, or the writing is a bug
     machine.scanner().check(text, NAME)

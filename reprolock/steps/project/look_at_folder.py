@@ -103,7 +103,7 @@ def _script(root: Path) -> _Start | None:
             continue
         if _is_path(root, argument.default) or not _NAME.fullmatch(argument.name):
             remarks.append(
-                f"{argument.flag} {argument.default!r} of {chosen.name} looks like a path: name a dataset's or an output's there, "
+                f"{argument.flag} {argument.default!r} of {chosen.name} looks like a path: name a dataset's or an output's path there, "
                 "such as {datasets.NAME.path}"
             )
             continue

@@ -48,7 +48,7 @@ def check_data_targets(declared: Spec, filled: Spec, data: Mapping[str, str]) ->
         if not names and place.ref not in data.values():
             changed = ", ".join(f"--data {dataset}={ref}" for dataset, ref in data.items())
             raise UsageError(
-                f"{changed}: outputs.{name} is published to {place}, where the results of other data are",
+                f"{changed}: outputs.{name} is published to {place}, which is for the results of other data",
                 hint=f'write "{{datasets.{next(iter(data))}.branch}}" in outputs.{name}.publish, or name a branch with --publish-to',
             )
 

@@ -67,7 +67,7 @@ def read_recorded(folder: Path, code: Path, tags: Mapping[str, str] | None) -> R
     check_seal(record, tags)
     if record.mode == "interactive":
         raise NotReplayable(
-            f"run {record.run_id[:8]} was recorded interactively: its block ran in a session whose state is in no record",
+            f"run {record.run_id[:8]} was recorded interactively: its block ran in a session whose state was not recorded",
             hint="move the code into a script, and record that with `reprolock run`",
         )
     if record.status != "FINISHED":
@@ -238,7 +238,7 @@ def _disagreements(record: Record, spec: Spec, lock: Lock, taken: Snapshot) -> I
     elif record.code.tree != taken.tree:
         yield f"code: {CODE} does not hold the files that record.json lists"
     if record.environment.isolated != (spec.environment.isolated and lock.environment is not None):
-        yield "packages: record.json says otherwise than repro.toml whether the environment was isolated"
+        yield "packages: record.json and repro.toml disagree on whether the environment was isolated"
     if _plain(record) != _plain(record.replaced({"params": spec.params})):
         yield "params: record.json and repro.toml differ"
     if record.seed != spec.run.seed:
@@ -251,7 +251,7 @@ def _disagreements(record: Record, spec: Spec, lock: Lock, taken: Snapshot) -> I
         yield "outputs: those of record.json are not those of repro.toml"
     for name in sorted(record.rules.keys() | spec.rules.keys()):
         if record.rules.get(name) != spec.rules.get(name):
-            yield f"{name}: record.json and repro.toml say different things on how it is compared"
+            yield f"{name}: record.json and repro.toml disagree on how it is compared"
     for name, output in spec.outputs.items():
         if any(is_under(path, output.path) or is_under(output.path, path) for path in taken.state.files):
             yield f"code: {CODE} holds {output.path}, which is the output {name}"

@@ -115,7 +115,7 @@ def list_unlocked(recorded: Record, replay: Record, environ: Mapping[str, str]) 
         count = len({name for name, _ in old.items() ^ new.items()})
         yield "packages not locked" + (f", {count} differ" if count else ", none differ")
     if recorded.mode == "in-place":
-        yield "recorded in the project's folder, where other files stood too"
+        yield "recorded in the project's folder, where other files were too"
     if passed := [name for name in recorded.pass_env if name in environ]:
         yield f"{', '.join(passed)} passed through, with values that are not recorded"
     if missing := [name for name in recorded.pass_env if name not in environ]:

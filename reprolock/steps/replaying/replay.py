@@ -280,7 +280,7 @@ def _link(
     try:
         tracker.tag(replayed.run_id, {"reprolock.verdict": kind})
     except ReprolockError as error:
-        watcher.warn(f"the verdict could not be noted in MLflow: {error.message}")
+        watcher.warn(f"the verdict could not be written to MLflow: {error.message}")
         return
     try:
         tracker.tag(tracker.find(recorded.run_id), {f"reprolock.replay.{replayed.run_id}": kind})

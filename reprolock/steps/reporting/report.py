@@ -156,6 +156,6 @@ def _run_or_find(
         raise CommandFailed(f"the run of {side} failed: {ending.reason if ending else done.record.status}")
     if not done.sent:
         raise ServiceError(
-            f"MLflow at {place} did not take the record of the run", hint="run this again when it answers"
+            f"MLflow at {place} did not accept the record of the run", hint="run this again when it answers"
         )
     return _Made(done.record, False)

@@ -20,7 +20,8 @@ def check_client(spec: Spec, environment: EnvironmentRecord) -> None:
         else install_hint("connect")
     )
     raise UsageError(
-        f"spark.remote is {spec.spark.remote}, and the command's Python has no grpcio to speak to it with", hint=hint
+        f"spark.remote is {spec.spark.remote}, and the command's Python lacks grpcio, which Spark Connect needs",
+        hint=hint,
     )
 
 

@@ -67,7 +67,7 @@ def hold_inputs(
     if period is None or lake is None or not record.datasets or record.replay_of is not None:
         return
     if context.offline and lake.kind == "lakefs":
-        context.warn("the pinned commits are not held: --offline asks no service")
+        context.warn("the pinned commits are not held: --offline contacts no service")
         return
     try:
         held = hold_for_run(lake, record, period, context.machine, lock=record.artifacts.get(LOCK))

@@ -290,5 +290,5 @@ def _place(
     except MachineError as error:
         hint = f"what the run wrote is in {workspace.work}; make room for it, and move it from there"
         more = (unpublished.message, *unpublished.problems) if unpublished else ()
-        return NotPlaced(f"the outputs are not put in place: {error.message}", hint=hint, problems=more)
+        return NotPlaced(f"the outputs could not be moved to their paths: {error.message}", hint=hint, problems=more)
     return unpublished

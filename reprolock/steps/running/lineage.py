@@ -119,7 +119,7 @@ def kept_events(folder: Path, scanner: Scanner, warn: Callable[[str], None]) -> 
     try:
         scanner.check(file.read_bytes(), EVENTS, lines=False)
     except ReprolockError as error:
-        warn(f"what Spark was seen to read is not kept: {error.message}")
+        warn(f"the list of what Spark read is not kept: {error.message}")
         file.unlink()
         return {}
     return {EVENTS: file}

@@ -71,7 +71,7 @@ def check_command(attempt: Attempt, workspace: Workspace) -> None:
     if (built := attempt.ready.materials.interpreter.built) is not None:
         refuse_foreign_python((program, *workspace.argv[1:]), built, path, workspace.work)
     elif (launcher := launcher_of(workspace.argv)) is not None:
-        attempt.watcher.warn(f"`{launcher}` takes an environment of its own, of which nothing is locked or recorded")
+        attempt.watcher.warn(f"`{launcher}` uses an environment of its own, which is neither locked nor recorded")
 
 
 def begin(

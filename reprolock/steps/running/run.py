@@ -69,7 +69,7 @@ def run(
     project = read_project(root)
     if (options.tag or options.merge or options.publish_to) and not project.spec.published:
         raise UsageError(
-            "--tag, --merge and --publish-to are about what is published, and no output has publish",
+            "--tag, --merge and --publish-to need an output with publish, and there is none",
             hint='write publish = "lakefs://…" under an output',
         )
     locked = require_fresh(project)
@@ -157,7 +157,7 @@ def _check_options(options: RunOptions, machine: Machine) -> None:
     for option, given in (("--tag", options.tag), ("--merge", options.merge), ("--name", options.name)):
         if options.if_changed and given:
             raise UsageError(
-                f"--if-changed and {option} cannot be used together: a skipped run takes neither",
+                f"--if-changed and {option} cannot be used together: a skipped run would ignore {option}",
                 hint="use one of them",
             )
 
@@ -169,14 +169,15 @@ def _with_publishing(declared: Spec, spec: Spec, options: RunOptions, watcher: W
     if not options.offline or spec.lake.kind == "git":
         return options
     if options.what_if.data:
-        raise UsageError("--data needs the lake, and --offline asks no service", hint="leave out --offline")
+        raise UsageError("--data needs the lake, and --offline contacts no service", hint="leave out --offline")
     if not spec.published:
         return options
     if options.tag or options.merge or options.publish_to:
         raise UsageError(
-            "--tag, --merge and --publish-to need the lake, and --offline asks no service", hint="leave out --offline"
+            "--tag, --merge and --publish-to need the lake, and --offline contacts no service",
+            hint="leave out --offline",
         )
-    watcher.warn("outputs are not published: --offline asks no service")
+    watcher.warn("outputs are not published: --offline contacts no service")
     return options._replace(publishing_off=True)
 
 

@@ -32,7 +32,7 @@ def forwarding(url: str | None, environ: Mapping[str, str], *, offline: bool) ->
         _check(url, environ, offline=offline)
     elif "OPENLINEAGE_CONFIG" not in environ and Path("openlineage.yml").is_file():
         raise UsageError(
-            "the openlineage.yml of this folder would say where OpenLineage's events and credentials go",
+            "the openlineage.yml of this folder would decide where OpenLineage's events and credentials go",
             hint="name the file in OPENLINEAGE_CONFIG if you trust it, or run from another folder with -C",
         )
     openlineage = standard("openlineage", "--openlineage" if url else asked[0])
@@ -53,7 +53,7 @@ def forwarding(url: str | None, environ: Mapping[str, str], *, offline: bool) ->
 
 def _check(url: str, environ: Mapping[str, str], *, offline: bool) -> None:
     if offline:
-        raise UsageError("--openlineage needs a service, and --offline asks none", hint="use one of them")
+        raise UsageError("--openlineage needs a service, and --offline contacts none", hint="use one of them")
     if has_userinfo(url):
         raise UsageError(
             "--openlineage: an address must not contain a user name or password",

@@ -36,7 +36,7 @@ def unnamed_datasets(spec: Spec, code: Snapshot, root: Path) -> Iterator[str]:
         if not left:
             return
     for name in sorted(left):
-        yield f'dataset "{name}" is declared and pinned, and neither the command nor the code names it'
+        yield f'dataset "{name}" is declared and pinned, but neither the command nor the code names it'
 
 
 def _traces(spec: Spec, name: str) -> tuple[str, ...]:

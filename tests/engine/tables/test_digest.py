@@ -488,7 +488,7 @@ def test_names_of_any_kind(digests: Digests) -> None:
     assert len(digests.of("wide").columns) == 400
 
 
-FOLDERS = "for its folder is not NAME=VALUE as others are; write options = { recursiveFileLookup = true }"
+FOLDERS = "because its folder is not named NAME=VALUE as others are; write options = { recursiveFileLookup = true }"
 
 
 @pytest.mark.parametrize(
@@ -502,16 +502,16 @@ FOLDERS = "for its folder is not NAME=VALUE as others are; write options = { rec
         (
             "variant",
             'variant cannot be compared as a parquet table: column "v" is of the type variant, '
-            "which has no form that could be compared; name it in ignore",
+            "which cannot be compared; name it in ignore",
         ),
         ("empty", "empty cannot be compared as a parquet table: there is no file in it that holds data"),
         (
             "blanks",
-            "blanks.csv cannot be compared as a csv table: Spark does not read a line of blanks alone; put its value in quotes",
+            "blanks.csv cannot be compared as a csv table: Spark does not read a line that has only blanks; put its value in quotes",
         ),
         (
             "blanks first",
-            "blanks first.csv cannot be compared as a csv table: Spark does not read a line of blanks alone; put its value in quotes",
+            "blanks first.csv cannot be compared as a csv table: Spark does not read a line that has only blanks; put its value in quotes",
         ),
         ("absent", "absent cannot be compared as a csv table: Path does not exist: absent"),
         (
@@ -531,7 +531,7 @@ FOLDERS = "for its folder is not NAME=VALUE as others are; write options = { rec
             "other headers cannot be compared as a csv table: Encountered error while reading file other headers/2.csv: "
             "CSV header does not conform to the schema",
         ),
-        ("photographs", 'empty is not a table: image is a format of files; write compare = "bytes"'),
+        ("photographs", 'empty is not a table: image is not a format of tables; write compare = "bytes"'),
     ],
 )
 def test_what_has_no_digest_says_why(digests: Digests, name: str, sentence: str) -> None:
@@ -661,7 +661,7 @@ def test_a_python_without_pyspark_is_a_problem_of_the_machine(tmp_path: Path) ->
             {"a": Table(tmp_path, "csv")},
             Spark(tmp_path / "bare" / "bin" / "python", {"PATH": "/usr/bin"}, tmp_path / "own"),
         )
-    assert caught.value.message == "Spark could not digest tables: No module named 'pyspark'"
+    assert caught.value.message == "Spark could not compute digests of tables: No module named 'pyspark'"
     assert caught.value.hint == "`reprolock doctor` checks Java; pyspark must be among environment.packages"
     assert caught.value.exit_code == 8
 

@@ -128,7 +128,7 @@ def test_a_folder_that_holds_a_file_already_is_not_written_over(tmp_path: Path) 
     (tmp_path / "a").write_text("mine")
     with pytest.raises(MachineError) as error:
         unarchive(packed(member("a", b"theirs")), tmp_path)
-    assert error.value.message == f"{tmp_path}/a cannot be written: something else has its name"
+    assert error.value.message == f"{tmp_path}/a cannot be written: another file or folder has its name"
     assert (tmp_path / "a").read_text() == "mine"
 
 

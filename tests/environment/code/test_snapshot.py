@@ -118,13 +118,13 @@ def test_named_code_is_these_files_and_folders(project: Path) -> None:
         ("scr", 'run.code names "scr", which is not there', "correct it, or make the file"),
         (
             "data",
-            'run.code names "data", of which git ignores every file',
-            "name its files one by one, or take it out of .gitignore",
+            'run.code names "data", and git ignores all of its files',
+            "name its files one by one, or remove it from .gitignore",
         ),
         (
             ".env",
             'run.code names ".env", which is never part of the code',
-            "take it out: reprolock's files, .env*, lakes, outputs and MLflow's files are left out of every run",
+            "remove it: reprolock's files, .env*, lakes, outputs and MLflow's files are left out of every run",
         ),
     ],
 )
@@ -291,7 +291,7 @@ def test_what_differs_is_named_with_what_git_says_of_it(project: Path) -> None:
     named = ("train.py", "new.py", "made.log", "src", "run.sh")
     state = snapshot(project, named, ("mlflow.db",)).state
     assert state.differs == (
-        "made.log not in the commit, for git ignores it",
+        "made.log not in the commit, because git ignores it",
         "new.py untracked",
         "run.sh mode 644, committed is 755",
         "src/a.py deleted",
@@ -411,7 +411,7 @@ def test_what_git_was_told_not_to_look_at_is_dirty_all_the_same(project: Path, t
     write(project, {"train.py": "print(2)\n"})
     assert status(project) == ""
     assert snapshot(project, None).state.differs == (
-        "train.py not as the commit has it, which git status does not see",
+        "train.py differs from the commit, though git status does not show it",
     )
 
 
@@ -442,10 +442,10 @@ def test_attributes_that_change_a_file_on_disk_are_no_change(project: Path, attr
 @pytest.mark.parametrize(
     ("code", "target", "message", "hint"),
     [
-        (("l",), "lake/a", 'run.code names "l", a link to "lake/a", which is not part of the code', "data belongs in a lake, and is declared as a dataset; or put the file itself there"),
-        (("l",), "src", 'run.code names "l", a link to "src", which is not part of the code', 'name "src" in run.code too, or put the file itself there'),
-        (("l",), "gone", 'run.code names "l", a link to "gone", which is not there', "correct the link, or take it out"),
-        (("sub",), "../src/a.py", 'run.code names "sub/l", a link to "src/a.py", which is not part of the code', 'name "src/a.py" in run.code too, or put the file itself there'),
+        (("l",), "lake/a", 'run.code names "l", a link to "lake/a", which is not part of the code', "data belongs in a lake, and is declared as a dataset; or replace the link with the file"),
+        (("l",), "src", 'run.code names "l", a link to "src", which is not part of the code', 'name "src" in run.code too, or replace the link with the file'),
+        (("l",), "gone", 'run.code names "l", a link to "gone", which is not there', "correct the link, or remove it"),
+        (("sub",), "../src/a.py", 'run.code names "sub/l", a link to "src/a.py", which is not part of the code', 'name "src/a.py" in run.code too, or replace the link with the file'),
     ],
 )  # fmt: skip
 def test_a_link_to_what_is_no_code(project: Path, code: tuple[str, ...], target: str, message: str, hint: str) -> None:
@@ -588,7 +588,7 @@ def test_a_file_with_a_key_is_refused_by_name_and_line(project: Path) -> None:
         snapshot(project, None, scanner=Scanner({"LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY": "the-real-secret-value"}))
     assert in_use.value.message == "src/helper.py:2 carries the value of LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY"
     assert in_use.value.hint == (
-        "take it out, and read it from a variable; or name what the command needs in run.code, and leave this out"
+        "remove it, and read it from a variable; or name what the command needs in run.code, without this file"
     )
     write(project, {"src/helper.py": "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG\n"})
     with pytest.raises(UsageError) as by_form:
@@ -618,7 +618,7 @@ def test_links_that_stay_inside_are_kept_and_others_refused(project: Path, tmp_p
 def test_a_name_that_another_machine_could_not_hold(project: Path) -> None:
     for name, message in (
         (b"b\xff.py", 'the name of the code file "b\\udcff.py" is not UTF-8'),
-        (b"b\\c.py", 'the name of the code file "b\\c.py" holds a character that no path may have'),
+        (b"b\\c.py", 'the name of the code file "b\\c.py" contains a character that is not allowed in a path'),
     ):
         path = project / os.fsdecode(name)
         path.touch()

@@ -197,7 +197,7 @@ def test_a_listener_that_is_nowhere(layout: Layout, home: SparkHome, tmp_path: P
     assert (error.hint, error.exit_code) == ("run once without --offline", 5)
     layout.jar(LISTENER).write_text("<html>Please log in</html>")
     error = failure(resolve, (), spark=home, s3a=False, java=nowhere, store=store)
-    assert error.message == f"{LISTENER} was downloaded, and is not a jar"
+    assert error.message == f"{LISTENER} was downloaded, but is not a jar"
     assert (error.hint, error.exit_code) == ("ask the owner of the repository, and try again", 5)
     assert not list((tmp_path / "jars").rglob("*.jar"))
 
@@ -229,7 +229,7 @@ def test_a_snapshot(home: SparkHome, java: Java, tmp_path: Path) -> None:
 def test_no_whole_pyspark(tmp_path: Path) -> None:
     error = failure(spark_home, tmp_path)
     assert isinstance(error, MachineError)
-    assert error.message == f"the pyspark at {tmp_path} is not whole: jars/ has no spark-core, Hadoop client or Ivy"
+    assert error.message == f"the pyspark at {tmp_path} is incomplete: jars/ has no spark-core, Hadoop client or Ivy"
 
 
 # Repositories of a company's own
@@ -429,7 +429,7 @@ def test_a_repository_with_other_bytes(stored: tuple[JarStore, JarsPin], layout:
     error = failure(store.files, pin)
     assert isinstance(error, PinError)
     assert error.message == (
-        "jar org.acme:app:1.0 as its repository has it is not the pinned one: "
+        "jar org.acme:app:1.0 from its repository is not the pinned file: "
         f"SHA-256 {hashlib.sha256(b'PK other').hexdigest()[:12]}, pinned {pin.jar[0].sha256[:12]}"
     )
     assert error.hints == "ask the owner of the repository; `reprolock lock --upgrade` pins what it has now"
@@ -460,7 +460,7 @@ def test_a_store_that_cannot_be_made(stored: tuple[JarStore, JarsPin], layout: L
     (tmp_path / "file").write_text("")
     error = failure(JarStore(tmp_path / "file" / "jars", (layout.source,)).files, pin)
     assert isinstance(error, MachineError)
-    assert error.message == f"{tmp_path}/file/jars cannot be written: something else has its name"
+    assert error.message == f"{tmp_path}/file/jars cannot be written: another file or folder has its name"
     assert error.exit_code == 8
 
 
@@ -488,7 +488,7 @@ def test_a_proxys_error_page_is_no_jar(layout: Layout, home: SparkHome, java: Ja
     layout.jar("org.acme:base:1.0").write_text("<html>Please log in</html>")
     store = JarStore(tmp_path / "jars", (layout.source,))
     error = failure(resolve, ("org.acme:app:1.0",), spark=home, s3a=False, java=java, store=store)
-    assert error.message == "org.acme:base:1.0 was downloaded, and is not a jar"
+    assert error.message == "org.acme:base:1.0 was downloaded, but is not a jar"
     assert error.exit_code == 5
 
 

@@ -119,7 +119,7 @@ def test_the_index_is_found_where_people_name_it(tmp_path: Path, house: Path, wh
         options = [IndexOption("r.txt:1", "--index-url", address)] if where == "requirements" else []
         ensure(found, tmp_path / "cache", environ=given, indexes=read_indexes(given, tmp_path, options))
     assert [pin.name for pin in found.package] == ["tool"]
-    used = "r.txt:1: --index-url is used and not recorded: on another machine, name the index in UV_INDEX or uv.toml"
+    used = "r.txt:1: --index-url is used but not recorded: on another machine, set the index in UV_INDEX or uv.toml"
     assert remarks == ([used] if where == "requirements" else [])
     assert "s3cret" not in found.model_dump_json() and "127.0.0.1" not in found.model_dump_json()
 
@@ -190,7 +190,7 @@ def test_credentials_are_taken_out_of_addresses(tmp_path: Path) -> None:
             "UV_INDEX_REPROLOCK_2_PASSWORD": "p@ss",
             "UV_FIND_LINKS": "https://me@b.example/w",
         },
-        remarks=("UV_CONSTRAINT is set and not honoured: what decides versions stands in repro.toml",),
+        remarks=("UV_CONSTRAINT is set but ignored: what decides versions must be in repro.toml",),
     )
 
 
@@ -207,7 +207,7 @@ def test_credentials_go_to_no_address_that_a_project_alone_names(tmp_path: Path)
     with pytest.raises(UsageError) as caught:
         read_indexes(given, tmp_path)
     assert str(caught.value) == (
-        "UV_INDEX_CORP_PASSWORD would be sent to https://evil.example, which only this project's settings call the index corp"
+        "UV_INDEX_CORP_PASSWORD would be sent to https://evil.example, which only this project's settings declare as the index corp"
     )
     assert caught.value.hint == "`reprolock trust https://evil.example` confirms that address, once"
     assert read_indexes({**given, "UV_INDEX": "corp=https://evil.example/simple"}, tmp_path).settings
@@ -280,8 +280,8 @@ def test_what_a_project_tells_uv_of_versions_is_not_honoured_and_said(tmp_path: 
         found = lock(tmp_path, given, "tool[fast]", remark=remarks.append)
     assert [pin.version for pin in found.package] == ["2.0"]
     assert remarks == [
-        "uv's setting resolution is not honoured: what decides versions stands in repro.toml",
-        "uv's setting prerelease is not honoured: what decides versions stands in repro.toml",
+        "uv's setting resolution is ignored: what decides versions must be in repro.toml",
+        "uv's setting prerelease is ignored: what decides versions must be in repro.toml",
         "The package tool 2.0 does not have an extra named fast",
     ]
 

@@ -110,7 +110,7 @@ def test_keys_without_an_endpoint_go_nowhere(home: Path) -> None:
     assert (error.exit_code, error.message, error.hint) == (
         2,
         "LAKECTL_CREDENTIALS_ACCESS_KEY_ID is set, LAKECTL_SERVER_ENDPOINT_URL is not: "
-        "keys go only to the endpoint beside them",
+        "credentials are sent only to the endpoint set with them",
         "set LAKECTL_SERVER_ENDPOINT_URL too",
     )
 

@@ -385,14 +385,14 @@ def test_what_an_audit_says_of_what_is_missing(mail: Mail, tmp_path: Path) -> No
 
     whole = reprolock.audit(tmp_path, str(mail.bundle), trust, machine=mail.made.machine())
     assert whole.outcome == "TRUSTED", whole.reasons
-    assert "ro-crate-metadata.json, by which other programs read the bundle, is signed by nobody" in whole.remarks
+    assert "ro-crate-metadata.json, by which other programs read the bundle, is not signed" in whole.remarks
     with open_bundle(mail.bundle) as bundle:
         recorded = read_recorded(bundle.artifacts(tmp_path / "artifacts"), tmp_path / "code", None)
         alone = audit_folder(tmp_path / "artifacts", read_trust(trust))
         bundle.__class__ = Opaque
         found = check_bundle(alone, bundle, recorded)
     [data] = [claim for claim in found.claims if claim.topic == "data"]
-    assert data.by == "2 objects, 20 B, pinned before the run, 1 object by the bundle's word alone"
+    assert data.by == "2 objects, 20 B, pinned before the run, 1 object only as the bundle says"
     assert (
         "1 object of train: the lake's checksum says nothing about the bytes, record.json has no SHA-256 of them, "
         "and whoever wrote the bundle may have put others there"

@@ -110,7 +110,7 @@ def test_a_cache_that_cannot_be_written(repository: Repository) -> None:
     (repository.root / "cache").write_text("in the way")
     with pytest.raises(MachineError) as error:
         repository.get("a", "a")
-    assert error.value.message == f"{repository.root}/cache cannot be written: something else has its name"
+    assert error.value.message == f"{repository.root}/cache cannot be written: another file or folder has its name"
     assert os.listdir(repository.folder) == []
 
 
@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_written(repository: Repository) -> None:
     (repository.folder / "file").write_text("in the way")
     with pytest.raises(MachineError) as error:
         repository.get("a", "file/a")
-    assert error.value.message == f"{repository.folder}/file cannot be written: something else has its name"
+    assert error.value.message == f"{repository.folder}/file cannot be written: another file or folder has its name"
 
 
 def test_nothing_is_there(repository: Repository) -> None:

@@ -146,13 +146,13 @@ def test_all_that_cannot_be_put_is_named_at_once(lake: GitLake, folder: Path, tm
         [
             f"{folder}/out is a symbolic link that leaves the folder",
             f"{folder}/nowhere is a symbolic link that leads nowhere",
-            f"{folder}/sub/up is a symbolic link that leads back to a folder around it",
-            f"{folder}/x/to-y/to-x is a symbolic link that leads back to a folder around it",
-            f"{folder}/y/to-x/to-y is a symbolic link that leads back to a folder around it",
+            f"{folder}/sub/up is a symbolic link that leads to a folder that contains it",
+            f"{folder}/x/to-y/to-x is a symbolic link that leads to a folder that contains it",
+            f"{folder}/y/to-x/to-y is a symbolic link that leads to a folder that contains it",
             f"{folder}/pipe is a pipe, not a file",
             f"{folder}/socket is a socket, not a file",
             f"{folder}/sub/.reprolock is reprolock's own, and may hold credentials",
-            '"back\\slash" contains a character that no path may have',
+            '"back\\slash" contains a character that is not allowed in a path',
             "'latin-\\udce9' is not UTF-8",
         ]
     )
@@ -285,7 +285,7 @@ def test_names_of_a_foreign_lake(name: str, reason: str | None) -> None:
 
 @pytest.mark.parametrize("name", ["C:/x", "con.txt", "a/NUL", "a/com1 .csv", "a./b", "a ", "a?", "a\nb"])
 def test_names_of_windows(name: str) -> None:
-    assert unsafe(name, windows=True) == "Windows has no such name"
+    assert unsafe(name, windows=True) == "Windows does not allow such a name"
 
 
 def test_names_that_are_one_where_case_is_ignored() -> None:

@@ -367,7 +367,7 @@ def test_lake_and_mlflow_are_asked(case: Case, folder: Path, tmp_path: Path) -> 
     write_lines(folder, read_lines(folder)[:3])
     trust = case.trust(tmp_path / "trust", "[require]\nreview = 0\n")
     found = reprolock.audit(tmp_path, str(folder), trust, **asked)
-    assert "1 statement of these is in MLflow alone, and not here" in found.remarks
+    assert "1 statement of these is only in MLflow, and not here" in found.remarks
     assert found.statements[-1].kind == "review"
     elsewhere = reprolock.audit(tmp_path, str(folder), trust, **asked | {"tracking_uri": f"sqlite:///{tmp_path}/no.db"})
     assert any(remark.endswith("does not have the run") for remark in elsewhere.remarks)
@@ -391,7 +391,7 @@ def test_a_verdict_that_was_left_out_of_what_was_sent(case: Case, folder: Path, 
         finally:
             tracker.attach(case.record.run_id, "attestations.jsonl", there)
     assert found.reasons == ("stranger replayed it and found otherwise: DIVERGED, 2 of 2 compared",)
-    assert "1 statement of these is in MLflow alone, and not here" in found.remarks
+    assert "1 statement of these is only in MLflow, and not here" in found.remarks
 
 
 def test_the_page(case: Case, folder: Path, cli: Callable[..., object], tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_git_keeps_what_is_held(pinned: Project, cli: Cli) -> None:
         (["--until", "soon"], '--until: "soon" is not a date'),
         (["--until", "2020-01-01"], "a hold until 2020-01-01 would have passed already"),
         (["--for", "forever"], '--for: "forever" is not a period'),
-        (["--for", "1y", "--until", "2099-01-01"], "--until and --for exclude one another"),
+        (["--for", "1y", "--until", "2099-01-01"], "--until and --for cannot be used together"),
     ],
 )
 def test_ends_that_are_none(arguments: list[str], message: str, pinned: Project, cli: Cli) -> None:
@@ -138,4 +138,4 @@ def test_a_command_is_never_given_the_key(table: str, project: Project, cli: Cli
     project.edit('command = ["python", "train.py"]', f'command = ["python", "train.py"]\n{table}')
     said = cli("lock")
     assert said.code == 2
-    assert "belongs to the key that signs a run's evidence, and a command must not reach that" in said.err
+    assert "is for the key that signs a run's evidence, which a command must not get" in said.err

@@ -139,7 +139,7 @@ def test_a_certificate_for_somebody_else(service: Sigstore, job: None) -> None:
     with pytest.raises(UsageError) as caught:
         seal(b"{}", key)
     assert str(caught.value) == (
-        "sigstore signed for somebody else than REPROLOCK_SIGNING_KEY names: https://ci.example/other"
+        "sigstore signed for another identity than REPROLOCK_SIGNING_KEY names: https://ci.example/other"
     )
 
 
@@ -163,14 +163,14 @@ def test_what_is_said_before_a_run_starts(
     )
     assert run(uri(service)) == (
         2,
-        "error: REPROLOCK_SIGNING_KEY is sigstore:, and no CI service here vouches for who signs\n"
+        "error: REPROLOCK_SIGNING_KEY is sigstore:, and there is no CI service here that confirms the signer's identity\n"
         "hint: sign in a CI job that may ask for an identity token, or with a key file\n",
     )
     monkeypatch.setenv("GITLAB_CI", "true")
     monkeypatch.setenv("SIGSTORE_ID_TOKEN", token(JOB, ISSUER))
     assert run(uri(service), "--offline") == (
         2,
-        "error: REPROLOCK_SIGNING_KEY is sigstore:, which asks its services, and --offline asks none\n"
+        "error: REPROLOCK_SIGNING_KEY is sigstore:, which needs its services, and --offline contacts none\n"
         "hint: sign with a key file, or leave --offline out\n",
     )
     gone = project.root.parent / "gone.json"
@@ -223,7 +223,7 @@ def test_the_extra_is_not_installed(service: Sigstore, tmp_path: Path, monkeypat
         ),
         (
             'identity = "a"\nissuer = "b"\n[sigstore]\ntrusted_root = "trust.toml"',
-            "trust.toml: sigstore.trusted_root: {folder}/trust.toml is no trusted root of sigstore",
+            "trust.toml: sigstore.trusted_root: {folder}/trust.toml is not a trusted root of sigstore",
         ),
     ],
 )

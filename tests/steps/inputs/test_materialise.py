@@ -369,7 +369,7 @@ def test_something_else_in_the_tree_s_place(repository: Repository) -> None:
     repository.folder.write_bytes(b"")
     with pytest.raises(MachineError) as error:
         repository.make(pin)
-    assert error.value.message == f"{repository.folder} cannot be written: something else has its name"
+    assert error.value.message == f"{repository.folder} cannot be written: another file or folder has its name"
 
 
 class Watching:

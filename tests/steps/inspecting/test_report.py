@@ -199,7 +199,7 @@ def test_show_writes_a_page(record: Record, cli, tmp_path: Path) -> None:
     said = cli("show", "--lock", "--html", str(tmp_path / "lock.html"))
     assert (said.code, said.err.splitlines()[0]) == (
         2,
-        "error: --html shows a run, and there is none yet; it has no page for a lock",
+        "error: --html writes the page of a run, and nothing has run here yet",
     )
     assert not (tmp_path / "lock.html").exists()
 

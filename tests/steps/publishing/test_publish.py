@@ -189,7 +189,7 @@ def test_tag_and_merge_where_nothing_is_published(site: Site) -> None:
     site.project.edit("publish", "# publish")
     said = site.run("--merge")
     assert said.err == (
-        "error: --tag, --merge and --publish-to are about what is published, and no output has publish\n"
+        "error: --tag, --merge and --publish-to need an output with publish, and there is none\n"
         'hint: write publish = "lakefs://…" under an output\n'
     )
     assert said.code == 2
@@ -202,12 +202,12 @@ def test_offline(site: Site) -> None:
         return
     assert (
         said.err
-        == "error: --tag, --merge and --publish-to need the lake, and --offline asks no service\nhint: leave out --offline\n"
+        == "error: --tag, --merge and --publish-to need the lake, and --offline contacts no service\nhint: leave out --offline\n"
     )
     assert said.code == 2
     said = site.run("--offline")
     assert said.code == 0, said.err
-    assert said.err.startswith("warning: outputs are not published: --offline asks no service\n")
+    assert said.err.startswith("warning: outputs are not published: --offline contacts no service\n")
     assert (site.own_branches, site.project.record.published) == ([], ())
 
 
@@ -426,7 +426,7 @@ def test_something_else_stands_where_the_outputs_go(site: Site) -> None:
     record = site.project.record
     work = site.project.run_folder(record.run_id) / "work"
     assert said.err.endswith(
-        f"error: the outputs are not put in place: {site.project.root}/out/predictions cannot be written: something else has its name\n"
+        f"error: the outputs could not be moved to their paths: {site.project.root}/out/predictions cannot be written: another file or folder has its name\n"
         f"hint: what the run wrote is in {work}; make room for it, and move it from there\n"
     )
     assert said.code == 8
@@ -449,7 +449,7 @@ def test_neither_the_project_nor_the_lake_takes_the_outputs(site: Site) -> None:
     record = site.project.record
     assert said.code == 8
     assert said.err.splitlines()[-4:] == [
-        f"error: the outputs are not put in place: {site.project.root}/out/predictions cannot be written: something else has its name",
+        f"error: the outputs could not be moved to their paths: {site.project.root}/out/predictions cannot be written: another file or folder has its name",
         f'  outputs.predictions is not published: "{record.published[0].branch}" and the branch "main" '
         f'of the repository "{site.repository}" both changed 1 path',
         "  predictions/a.csv",

@@ -168,7 +168,7 @@ RESEALED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "no isolation": (
         lambda r: r["environment"].update(isolated=False),
-        "packages: record.json says otherwise than repro.toml whether",
+        "packages: record.json and repro.toml disagree on whether",
     ),
     "a package": (lambda r: r["environment"]["packages"].update(alpha="2.0"), "packages: its observed digest is"),
     "a package's files": (
@@ -188,11 +188,11 @@ RESEALED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no outputs": (lambda r: r.update(outputs=[]), "outputs: those of record.json are not those of repro.toml"),
     "a tolerance": (
         lambda r: r["rules"]["metrics.loss"].update(rel=0.5),
-        "metrics.loss: record.json and repro.toml say different things on how it is compared",
+        "metrics.loss: record.json and repro.toml disagree on how it is compared",
     ),
     "a rule removed": (
         lambda r: r["rules"].pop("outputs.raw"),
-        "outputs.raw: record.json and repro.toml say different things on how it is compared",
+        "outputs.raw: record.json and repro.toml disagree on how it is compared",
     ),
     "a pinned section": (lambda r: r["pinned"]["sections"].update(jars="0" * 64), "jars: its pinned digest is"),
     "an observed section": (lambda r: r["observed"]["sections"].update(java="0" * 64), "java: its observed digest is"),

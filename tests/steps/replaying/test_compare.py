@@ -343,7 +343,7 @@ def test_packages_of_an_interpreter_that_nobody_locked(side: Side, recorded: Rec
 
 def test_a_run_in_place(side: Side, recorded: Recorded) -> None:
     side.recorded = recorded._replace(record=recorded.record.model_copy(update={"mode": "in-place"}))
-    assert side.verdict({}).unlocked[0] == "recorded in the project's folder, where other files stood too"
+    assert side.verdict({}).unlocked[0] == "recorded in the project's folder, where other files were too"
 
 
 # Kept outputs are foreign input too

@@ -68,7 +68,7 @@ def test_a_server_that_does_not_take_settings() -> None:
 
 
 def test_a_python_without_the_client() -> None:
-    said = "spark.remote is sc://spark.example.com, and the command's Python has no grpcio to speak to it with"
+    said = "spark.remote is sc://spark.example.com, and the command's Python lacks grpcio, which Spark Connect needs"
     assert refusal(check_client, spec(), environment(True)) == (
         2,
         said,

@@ -87,7 +87,7 @@ with reprolock.record("explore") as run:
     said = cli("replay", "explore")
     assert said.code == 7
     assert said.err == (
-        f"error: run {record.run_id[:8]} was recorded interactively: its block ran in a session whose state is in no record\n"
+        f"error: run {record.run_id[:8]} was recorded interactively: its block ran in a session whose state was not recorded\n"
         "hint: move the code into a script, and record that with `reprolock run`\n"
     )
     assert cli("bundle", "explore", "-o", "explore.zip").code == 7

@@ -32,14 +32,14 @@ def missing_file(folder: Path, shown: str) -> UsageError:
     if shown.endswith(NAME) and folder.is_file():
         named = shown.removesuffix(NAME).rstrip("/") or "."
         return UsageError(
-            f'environment.pyproject names the file "{shown}", and takes the folder that holds it',
+            f'environment.pyproject names the file "{shown}"; it must name the folder that contains it',
             hint=f'write pyproject = "{named}"',
         )
     message = f'no {NAME} in "{shown}"'
     if found := _file_in(folder, (*_SETUP, *_FILES)):
         where, hint = _of_file(found)
         return UsageError(f"{message}: {where}", hint=hint)
-    return UsageError(message, hint='name the folder that holds it in environment.pyproject, such as "."')
+    return UsageError(message, hint='name the folder that contains it in environment.pyproject, such as "."')
 
 
 def no_project(tables: Mapping[str, Any], folder: Path) -> UsageError:
@@ -90,7 +90,7 @@ def no_group(tables: Mapping[str, Any], group: str, known: Mapping[str, Any]) ->
     for table, groups in elsewhere.items():
         if group in groups:
             return UsageError(
-                f"{message} in [dependency-groups]: {table} is a format of its own",
+                f"{message} in [dependency-groups]: it is in {table}, which is not the standard table",
                 hint=f'write it as `{group} = ["…"]` below [dependency-groups], which Poetry 2, PDM and Hatch read, too',
             )
     return UsageError(message, hint=f"it has {', '.join(sorted(known))}" if known else "it has none")
@@ -117,7 +117,7 @@ def _of_file(name: str) -> tuple[str, str]:
     """Where dependencies are, and what to do."""
     if name in _SETUP:
         return (
-            f"its dependencies are in {name} (install_requires), which only running it would tell",
+            f"its dependencies are in {name} (install_requires), which only running it would show",
             f'{_WRITE}, or into a requirements file and declare requirements = "requirements.txt"',
         )
     listed = name.startswith("requirements")

@@ -38,7 +38,7 @@ _BOUNDS: Mapping[str, Kind] = {
 }
 """Keys of `[tool.uv]` that decide versions, and what their lines are called in the lock."""
 _BY_CODE = (
-    "take it out here, name what it depends on, and bring it by run.code, with its folder in PYTHONPATH of run.env"
+    "remove it here, declare what it depends on, and add it to run.code, with its folder in PYTHONPATH of run.env"
 )
 _SOURCE_HINTS = {
     "workspace": _BY_CODE,

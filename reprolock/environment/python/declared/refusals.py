@@ -46,7 +46,7 @@ def other_format(name: str) -> tuple[str, str] | None:
     if last.endswith((".yml", ".yaml")):
         return (
             "conda's",
-            "write its packages into a requirements file: what conda alone has, no lock of Python packages has",
+            "write its packages into a requirements file: packages that only conda has cannot be locked",
         )
     return _FORMATS.get(last)
 
@@ -58,7 +58,7 @@ def shown(text: str) -> str:
 
 def option_refusal(place: str, option: str, value: str, name: str) -> Refused:
     """An option of a requirements file that a lock cannot repeat."""
-    hint = f"take the line out of {name}"
+    hint = f"remove the line from {name}"
     if option in ("-e", "--editable") and value.startswith(_REPOSITORY):
         return Refused(place, f"{option} names a repository, and {_NO_HASH}; {_ARCHIVE}", hint)
     if option in ("-e", "--editable"):

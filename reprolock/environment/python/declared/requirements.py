@@ -112,7 +112,7 @@ def _refusal_error(refusals: Sequence[Refused]) -> UsageError:
     hint = (
         hints[0]
         if len(hints) == 1
-        else f"change these lines or take them out; {AS_PIP.replace('write it', 'write a package')}"
+        else f"change or remove these lines; {AS_PIP.replace('write it', 'write a package')}"
     )
     return UsageError(f"{len(told)} requirements cannot be locked", problems=told, hint=hint)
 

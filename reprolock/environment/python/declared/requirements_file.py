@@ -48,7 +48,7 @@ def read_requirements_file(
     if "\0" in name:
         raise UsageError(f"{name} is not the name of a file", hint="correct the -r or -c line")
     if path.resolve() in above:
-        raise UsageError(f"{name} names itself by -r or -c", hint="take out one of the -r lines")
+        raise UsageError(f"{name} includes itself by -r or -c", hint="remove one of these lines")
     if other := other_format(name):
         raise UsageError(f"{name} is no requirements file: it is {other[0]}", hint=other[1])
     _check_place(path, root, name)
@@ -129,7 +129,7 @@ def _requirement(place: str, text: str, kind: Kind, name: str) -> Line | Refused
     rest = _HASH.sub("", text).strip()
     if option := re.search(r"\s(--[a-z-]+)", rest):
         told = f"{option[1]} is not understood after a requirement; only --hash is"
-        return Refused(place, told, f"take it out of {name}")
+        return Refused(place, told, f"remove it from {name}")
     return Line(place, rest, kind, hashes)
 
 
@@ -170,7 +170,7 @@ def _decode(path: Path, name: str) -> str:
             hint="check environment.requirements in repro.toml, and -r and -c in the file",
         ) from None
     except IsADirectoryError:
-        raise UsageError(f"{name} is a folder, and no requirements file", hint="name a file in it") from None
+        raise UsageError(f"{name} is a folder, not a requirements file", hint="name a file in it") from None
     except OSError as error:
         raise UsageError(f"{name} cannot be read: {error.strerror}", hint="check the file") from None
     encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)

@@ -173,7 +173,7 @@ class _Installation(NamedTuple):
         except ServiceError as error:
             raise CacheUnsure(
                 f"{first} is not what {found.edited[first][0]} lists, and its wheel cannot be fetched to see which is right: {error.message}",
-                hint="run the same once without --offline, with the package index in reach",
+                hint="run the same command once without --offline, while the package index can be reached",
             ) from error
         edited = [path for path, digest in sorted(before.items()) if digest_of_file(self.packages / path) != digest]
         if edited:

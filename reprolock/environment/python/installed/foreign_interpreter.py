@@ -59,8 +59,8 @@ def refuse_foreign_python(argv: Sequence[str | Path], environment: Environment, 
     """
     if (launcher := launcher_of(argv)) is not None:
         raise UsageError(
-            f"run.command starts `{launcher}`, which takes an environment of its own and not the locked one",
-            hint="write the command without it; its packages belong to [environment]",
+            f"run.command starts `{launcher}`, which uses its own environment and not the locked one",
+            hint="remove it from the command, and declare its packages in [environment]",
         )
     script = None
     for program in _find_started(argv, path, cwd):

@@ -78,7 +78,7 @@ def choose_python(declared: str, uv: Uv, folder: Path) -> str:
 def install_hint(feature: str, platform: str = sys.platform) -> str:
     """How to get that Python here, as an imperative. `platform` is `sys.platform`'s."""
     if is_range(feature) or is_exact(feature):
-        return f'install one, as by `uv python install "{feature}"` or pyenv, or let environment.python ask for another'
+        return f'install one, for example by `uv python install "{feature}"` or pyenv, or change environment.python'
     own = {
         "darwin": f"`brew install python@{feature}`",
         "win32": f"`winget install Python.Python.{feature}`",

@@ -18,7 +18,7 @@ def refuse_other_python(given: Mapping[str, str]) -> None:
         if given.get(name):
             raise UsageError(
                 f"{name} is given to the command: what Python imports from there is neither locked nor recorded",
-                hint="take it out of run.env and run.pass_env",
+                hint="remove it from run.env and run.pass_env",
             )
 
 

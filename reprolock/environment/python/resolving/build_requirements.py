@@ -96,7 +96,7 @@ def _of(
     if first is None:
         reason = complaint.innermost if complaint else "uv did not build it"
         raise MachineError(
-            f"the build requirements of {package.name} {package.version}, which has no wheel, cannot be found out: {reason}",
+            f"the build requirements of {package.name} {package.version}, which has no wheel, cannot be determined: {reason}",
             problems=complaint.lines[1:] if complaint else (),
             hint=f"ask for a version of {package.name} that has wheels, or see whether it builds with `uv pip install`",
         )

@@ -306,7 +306,7 @@ class _Resolver:
         if package.name in given and not (hashes := hashes & given[package.name]):
             raise PinError(
                 f"no file of {package.name} {version} on the index has a hash that the requirements file gives",
-                hint="find out why the files differ; then take --hash out of the file, or correct it",
+                hint="find out why the files differ; then remove --hash from the file, or correct it",
             )
         if not hashes:
             raise UsageError(

@@ -94,7 +94,7 @@ def fetch_file(
         except Mismatch:
             draft.drop()
             raise PinError(
-                f"{file.name} as the index gives it is not the file that repro.lock pins",
+                f"{file.name} from the index is not the file that repro.lock pins",
                 hint="ask the owner of the index",
             ) from None
         except BaseException:

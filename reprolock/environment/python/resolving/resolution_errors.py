@@ -44,7 +44,7 @@ def unresolvable_error(complaint: Complaint, python: str) -> UsageError:
         return _python_error(match[1], match[2], match[3], python, lines)
     if match := _NO_WHEEL.search(" ".join(lines)):
         return UsageError(
-            f"{match[1]} {match[2]} has no wheel, and with --no-build nothing else is taken",
+            f"{match[1]} {match[2]} has no wheel, and --no-build allows nothing else",
             problems=lines,
             hint=f"leave out --no-build, or ask for a version of {match[1]} that has wheels",
         )

@@ -148,19 +148,19 @@ def test_every_faulty_requirement_is_named_at_once(tmp_path: Path) -> None:
             {"r.in": "-e .\n"},
             {"requirements": "r.in"},
             "r.in:1: -e names a path on this machine, which no other machine has; name code in run.code instead",
-            "take the line out of r.in",
+            "remove the line from r.in",
         ),
         (
             {"r.in": "--no-binary :all:\n"},
             {"requirements": "r.in"},
             "r.in:1: --no-binary is not understood here; -r, -c, --hash and options that name an index are",
-            "take the line out of r.in",
+            "remove the line from r.in",
         ),
         (
             {"r.in": "-r s.in\n", "s.in": "-r r.in\n"},
             {"requirements": "r.in"},
-            "r.in names itself by -r or -c",
-            "take out one of the -r lines",
+            "r.in includes itself by -r or -c",
+            "remove one of these lines",
         ),
         (
             {"r.in": "-r s.in\n"},
@@ -178,7 +178,7 @@ def test_every_faulty_requirement_is_named_at_once(tmp_path: Path) -> None:
             {},
             {"pyproject": "lib"},
             'no pyproject.toml in "lib"',
-            'name the folder that holds it in environment.pyproject, such as "."',
+            'name the folder that contains it in environment.pyproject, such as "."',
         ),
         (
             {"pyproject.toml": '[project]\nname = "x"\n[project.optional-dependencies]\ntrain = []\n'},
@@ -201,19 +201,19 @@ def test_every_faulty_requirement_is_named_at_once(tmp_path: Path) -> None:
         (
             {"lib/pyproject.toml": '[project]\nname = "x"\n'},
             {"pyproject": "lib/pyproject.toml"},
-            'environment.pyproject names the file "lib/pyproject.toml", and takes the folder that holds it',
+            'environment.pyproject names the file "lib/pyproject.toml"; it must name the folder that contains it',
             'write pyproject = "lib"',
         ),
         (
             {"setup.cfg": "[options]\ninstall_requires = six\n"},
             {"pyproject": "."},
-            'no pyproject.toml in ".": its dependencies are in setup.cfg (install_requires), which only running it would tell',
+            'no pyproject.toml in ".": its dependencies are in setup.cfg (install_requires), which only running it would show',
             'write them into [project] dependencies, or into a requirements file and declare requirements = "requirements.txt"',
         ),
         (
             {"pyproject.toml": '[project]\nname = "x"\n[tool.poetry.group.train.dependencies]\nsix = "*"\n'},
             {"pyproject": ".", "groups": ("train",)},
-            'pyproject.toml has no dependency group "train" in [dependency-groups]: [tool.poetry.group.train.dependencies] is a format of its own',
+            'pyproject.toml has no dependency group "train" in [dependency-groups]: it is in [tool.poetry.group.train.dependencies], which is not the standard table',
             'write it as `train = ["…"]` below [dependency-groups], which Poetry 2, PDM and Hatch read, too',
         ),
         (
@@ -225,7 +225,7 @@ def test_every_faulty_requirement_is_named_at_once(tmp_path: Path) -> None:
         (
             {"requirements/base.txt": "six\n"},
             {"requirements": "requirements"},
-            "requirements is a folder, and no requirements file",
+            "requirements is a folder, not a requirements file",
             "name a file in it",
         ),
         (
@@ -234,7 +234,7 @@ def test_every_faulty_requirement_is_named_at_once(tmp_path: Path) -> None:
             },
             {"pyproject": "."},
             "pyproject.toml: project.dependencies[0]: [tool.uv.sources] gives My.Lib a source of its own (path), which a lock cannot repeat",
-            "take it out here, name what it depends on, and bring it by run.code, with its folder in PYTHONPATH of run.env",
+            "remove it here, declare what it depends on, and add it to run.code, with its folder in PYTHONPATH of run.env",
         ),
     ],
 )
@@ -263,8 +263,8 @@ def test_a_file_of_another_tool_is_named_as_such(tmp_path: Path, name: str, kind
     write(tmp_path, {name: "[packages]\nsix = 1\n"})
     with pytest.raises(UsageError) as caught:
         read_declared(EnvironmentSpec(requirements=name), tmp_path)
-    assert str(caught.value) == f"{name} is no requirements file: it is {kind}"
-    assert caught.value.hint is not None and "take the line out" not in caught.value.hint
+    assert str(caught.value) == f"{name} is not a requirements file: it is {kind}"
+    assert caught.value.hint is not None and "remove the line" not in caught.value.hint
 
 
 _PLACES = [
@@ -342,7 +342,7 @@ def test_all_that_a_lock_cannot_repeat_is_said_at_once(tmp_path: Path) -> None:
     assert caught.value.problems[2] == f"r.in:3: -e names a repository, and {GIT}"
     assert caught.value.problems[3] == 'r.in:4: "six==${SIX}" needs the variable SIX, which is not set'
     assert caught.value.hint == (
-        'change these lines or take them out; write a package as pip would take it from an index, such as "pandas>=2,<3"'
+        'change or remove these lines; write a package as pip would take it from an index, such as "pandas>=2,<3"'
     )
 
 
@@ -480,7 +480,7 @@ def test_options_that_name_an_index_are_kept_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("-r https://example.com/r.txt", "r.in:1: https://example.com/r.txt may be another file each time that it is read, and a lock repeats what is in the project"),
+        ("-r https://example.com/r.txt", "r.in:1: https://example.com/r.txt may be another file each time it is read, and a lock can only pin files of the project"),
         ("--pre", "r.in:1: --pre is not understood here; -r, -c, --hash and options that name an index are"),
         ("-e .", "r.in:1: -e names a path on this machine, which no other machine has; name code in run.code instead"),
         ("six --config-settings=a=b", "r.in:1: --config-settings is not understood after a requirement; only --hash is"),
@@ -561,12 +561,12 @@ WRITE = "write them into [project] dependencies"
         ),
         (
             {"pyproject.toml": '[build-system]\nrequires = ["setuptools"]\n', "setup.py": "1/0\n"},
-            "its dependencies are in setup.py (install_requires), which only running it would tell",
+            "its dependencies are in setup.py (install_requires), which only running it would show",
             f'{WRITE}, or into a requirements file and declare requirements = "requirements.txt"',
         ),
         (
             {"pyproject.toml": "[tool.ruff]\n", "setup.cfg": "[options]\n"},
-            "its dependencies are in setup.cfg (install_requires), which only running it would tell",
+            "its dependencies are in setup.cfg (install_requires), which only running it would show",
             f'{WRITE}, or into a requirements file and declare requirements = "requirements.txt"',
         ),
         (

@@ -335,7 +335,7 @@ def test_a_cache_folder_that_cannot_be_made(bench: Bench) -> None:
     bench.store.write_text("a file")
     with pytest.raises(MachineError) as caught:
         bench.ensure(bench.pin())
-    assert str(caught.value) == f"{bench.store}/envs cannot be written: something else has its name"
+    assert str(caught.value) == f"{bench.store}/envs cannot be written: another file or folder has its name"
 
 
 def test_a_file_that_was_edited_in_uvs_cache_is_fetched_again(bench: Bench) -> None:
@@ -377,7 +377,7 @@ def test_a_wheel_with_a_wrong_record_is_not_believed_while_it_cannot_be_fetched(
     assert caught.value.message.startswith(
         "tool-1.0.dist-info/METADATA is not what tool lists, and its wheel cannot be fetched to see which is right: "
     )
-    assert caught.value.hint == "run the same once without --offline, with the package index in reach"
+    assert caught.value.hint == "run the same command once without --offline, while the package index can be reached"
 
 
 def test_of_packages_that_bring_one_file_the_last_by_name_wins_everywhere(bench: Bench) -> None:
@@ -556,9 +556,7 @@ def test_a_launcher_that_takes_another_environment_is_refused(
     environment = bench.ensure(bench.pin())
     with pytest.raises(UsageError) as caught:
         refuse_foreign_python(command, environment, str(environment.programs), tmp_path)
-    assert str(caught.value) == (
-        f"run.command starts `{named}`, which takes an environment of its own and not the locked one"
-    )
+    assert str(caught.value) == (f"run.command starts `{named}`, which uses its own environment and not the locked one")
     assert launcher_of(("uv", "--version")) is launcher_of(("python", "run")) is launcher_of(("poetry",)) is None
 
 

@@ -44,4 +44,4 @@ def test_another_python_is_refused(name: str) -> None:
         caught.value.message
         == f"{name} is given to the command: what Python imports from there is neither locked nor recorded"
     )
-    assert caught.value.hint == "take it out of run.env and run.pass_env"
+    assert caught.value.hint == "remove it from run.env and run.pass_env"

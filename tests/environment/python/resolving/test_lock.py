@@ -232,7 +232,7 @@ def test_an_sdist_whose_build_requirements_are_nowhere(tmp_path: Path, house: Pa
     with pytest.raises(MachineError) as caught:
         pin(tmp_path, "raw", house=house)
     assert caught.value.message == (
-        "the build requirements of raw 1.0, which has no wheel, cannot be found out: "
+        "the build requirements of raw 1.0, which has no wheel, cannot be determined: "
         "maker was not found in the provided package locations and you require maker"
     )
     assert (
@@ -305,7 +305,7 @@ def test_offline_and_not_cached(tmp_path: Path) -> None:
     with pytest.raises(ServiceError) as caught:
         pin(tmp_path, "six", variables={"UV_CACHE_DIR": str(tmp_path / "uv")}, offline=True)
     assert str(caught.value) == "six is not in uv's cache, and --offline does not ask the package index"
-    assert caught.value.hint == "run the same once without --offline"
+    assert caught.value.hint == "run the same command once without --offline"
     assert caught.value.exit_code == 5
 
 
