@@ -57,7 +57,7 @@ def package(settings: Settings, requirements: tuple[str, ...], no_lock: bool) ->
 @NO_LOCK
 @add_shared_options
 def param(settings: Settings, text: str, no_lock: bool) -> None:
-    """Add a param, or change its value. VALUE is TOML; what is not TOML is text."""
+    """Add a param, or change its value. VALUE is TOML; anything else is taken as text."""
     change(settings, "Added", lambda editor: editor.add_param(text), no_lock=no_lock)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE",
-    help="trust.toml: the keys that you believe, and what you ask for.",
+    help="trust.toml: the keys that you trust, and what you require.",
 )
 @click.option(
     "--threshold",
@@ -65,7 +65,7 @@ def audit(
     tracking_uri: str | None,
     lake: str | None,
 ) -> None:
-    """Check by public keys alone what is claimed of a run: rules, data, software, result, verdicts. Executes nothing.
+    """Check what is claimed of a run, with public keys only: rules, data, software, result, verdicts. Executes nothing.
 
     RUN is an ID, the beginning of one, a name ("#435"), a tag, @latest, @latest~1, a folder with artifacts, or a bundle.
     Exit 0 when all that trust.toml asks for is

@@ -42,7 +42,7 @@ def bundle(
     lake: str | None,
     tracking_uri: str | None,
 ) -> None:
-    """Put a recorded run, its data, packages and jars into one file, from which it is audited and replayed.
+    """Put a recorded run, its data, packages and jars into one file, from which it can be audited and replayed.
 
     RUN is an ID, the beginning of one, a name ("#435"), a tag, @latest, @latest~1, or a folder with artifacts.
     `reprolock replay FILE` needs no network, no lake

@@ -46,7 +46,7 @@ REPOSITORY, REF, PLACE = Address("repository"), Address("ref"), Address("place")
 def data() -> None:
     """Work with the lake by hand, the same on both kinds of lake.
 
-    The lake is that of repro.toml, or --lake's; without either the folder `lake`, or lakectl's own.
+    The lake is that of repro.toml, or --lake's; without either: the folder `lake`, or the lake that lakectl is set up for.
     """
 
 
@@ -102,7 +102,7 @@ def ls(settings: Settings, lake: Lake, uri: LakeURI, recursive: bool) -> None:
 @click.argument("dest", type=click.Path(path_type=Path))
 @on_lake
 def get(settings: Settings, lake: Lake, uri: LakeURI, dest: Path) -> None:
-    """Bring an object to a file, or a folder to a new folder.
+    """Get an object as a file, or a folder as a new folder.
 
     The files are read-only links into this user's cache: what is there already is not fetched again, and an interrupted
     get is resumed. To change them, copy them: `cp -r --no-preserve=mode`.
@@ -149,7 +149,7 @@ def rm(settings: Settings, lake: Lake, uri: LakeURI) -> None:
 @click.option("-d", "--delete", is_flag=True, help="Remove the branch URI, and what is staged on it; its commits stay.")
 @on_lake
 def branch(settings: Settings, lake: Lake, uri: LakeURI, name: str | None, delete: bool) -> None:
-    """Make a branch NAME at a ref: one call, no copy."""
+    """Make a branch NAME at a ref; no data is copied."""
     if delete == (name is not None):
         raise click.UsageError("write the NAME of a new branch, or --delete")
     if name is None:
@@ -167,7 +167,7 @@ def branch(settings: Settings, lake: Lake, uri: LakeURI, name: str | None, delet
 @click.argument("name")
 @on_lake
 def tag(settings: Settings, lake: Lake, source: LakeURI, name: str) -> None:
-    """Tag a ref: one call."""
+    """Tag a ref."""
     lake.create_tag(source.repository, name, source.ref)
     settings.line(f"Tagged {source.repository} {source.ref} as {name}")
     settings.result({"repository": source.repository, "tag": name, "ref": source.ref})
@@ -219,7 +219,7 @@ def revert(settings: Settings, lake: Lake, uri: LakeURI, ref: str) -> None:
 @click.argument("right", metavar="B", type=PLACE)
 @on_lake
 def diff(settings: Settings, lake: Lake, left: LakeURI, right: LakeURI) -> None:
-    """List what changed from ref A to ref B. Both are of one repository; below A's path, if it has one."""
+    """List what changed from ref A to ref B. Both must be in one repository; if A has a path, only what is below it is listed."""
     if left.repository != right.repository:
         raise click.UsageError(f'cannot compare two repositories: "{left.repository}" and "{right.repository}"')
     changes = []

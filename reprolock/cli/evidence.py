@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
 @add_shared_options
 def evidence(settings: Settings, run: str, framework: Name, html: Path | None, tracking_uri: str | None) -> None:
-    """Show for each demand of a regulation the fields of a run's record that answer it, or that none does.
+    """Show, for each demand of a regulation, which fields of a run's record answer it, or that none does.
 
     RUN is an ID, the beginning of one, a name ("#435"), a tag, @latest, @latest~1, a folder with artifacts, or a bundle.
     It says where to look, not that a demand

@@ -16,8 +16,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 def git_driver() -> None:
     """Let git merge repro.lock pin by pin, and show its changes by pin.
 
-    `install` sets up one clone; the line that it adds to .gitattributes is to be committed, the rest each clone does
-    for itself.
+    `install` sets up one clone; commit the line that it adds to .gitattributes; each clone has to be set up by itself.
     """
 
 
@@ -77,7 +76,7 @@ def textconv(file: Path) -> None:
 def moved(settings: Settings, before: str | None, after: str | None) -> None:
     """Show which pins differ between two revisions: for a hook after checkout or merge.
 
-    Without revisions: between what HEAD was before and HEAD. Says nothing where the lock is the same, or one has none.
+    Without revisions: between the previous HEAD and HEAD. Prints nothing where the lock is the same, or where one of them has none.
     """
     from reprolock.steps.locking.git_driver import moved_lines  # the library is loaded when a command runs
 

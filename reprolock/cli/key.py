@@ -35,9 +35,9 @@ def key() -> None:
 )
 @add_shared_options
 def new(settings: Settings, file: Path, kind: str, ask: bool) -> None:
-    """Make a pair: FILE has the private key (mode 0600), FILE.pub the public one, which is yours to hand on.
+    """Make a pair: FILE has the private key (mode 0600), FILE.pub the public one, which you may give to others.
 
-    Nothing is ever written over.
+    An existing file is never overwritten.
     """
     from reprolock.signing.keys import PASSPHRASE, Kind, new_key, public_file  # loaded where a key is made
 

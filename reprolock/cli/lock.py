@@ -72,7 +72,7 @@ def lock(
     dry_run: bool,
     no_build: bool,
 ) -> None:
-    """Resolve what repro.toml declares and is not pinned yet, and write repro.lock.
+    """Resolve what repro.toml declares and repro.lock does not pin yet, and write repro.lock.
 
     Pins that still match repro.toml are kept: a branch that moved on changes nothing without --upgrade.
     """

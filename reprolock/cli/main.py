@@ -28,7 +28,7 @@ class Entry(NamedTuple):
 GROUPS = {
     "project": "Declare and lock a project",
     "run": "Run, repeat, look at runs",
-    "audit": "Check what runs rest on",
+    "audit": "Check, sign and share runs",
     "lake": "Work with the lake",
     "machine": "This machine",
 }
@@ -37,7 +37,7 @@ GROUPS = {
 COMMANDS = {
     "init": Entry("init", "project", "Write a starting repro.toml."),
     "add": Entry("add", "project", "Add a dataset, packages, a param or an output to repro.toml."),
-    "remove": Entry("remove", "project", "Remove one of these from repro.toml."),
+    "remove": Entry("remove", "project", "Remove a dataset, packages, a param or an output from repro.toml."),
     "lock": Entry("lock", "project", "Resolve what is not pinned yet, and write repro.lock."),
     "status": Entry("status", "project", "Show which branches moved on, and what is stale in the lock."),
     "diff": Entry("diff", "project", "Compare two locks, two git revisions of a lock, or two runs."),
@@ -56,8 +56,8 @@ COMMANDS = {
     "impact": Entry("impact", "audit", "List the runs and registered models that read an address."),
     "key": Entry("key", "audit", "Make and show keys that sign evidence."),
     "sign": Entry("sign", "audit", "Sign a run as approved or rejected."),
-    "audit": Entry("audit", "audit", "Check a run's signed claims, by public keys alone."),
-    "evidence": Entry("evidence", "audit", "Map a regulation's requirements to the fields of a run's record."),
+    "audit": Entry("audit", "audit", "Check a run's signed claims; public keys are enough."),
+    "evidence": Entry("evidence", "audit", "Map a regulation's demands to the fields of a run's record."),
     "bundle": Entry("bundle", "audit", "Put a run and all that it needs into one file."),
     "hold": Entry("hold", "audit", "Keep pinned commits in the lake, past its garbage collection."),
     "export": Entry("export", "audit", "Write a recorded run as OpenLineage, PROV or RO-Crate."),

@@ -77,7 +77,7 @@ def run(
 ) -> None:
     """Rebuild the inputs that repro.lock pins, run the command, record it in MLflow.
 
-    A missing or stale lock is exit 3; nothing is resolved here without --relock.
+    Exit 3 where the lock is missing or out of date; nothing is resolved without --relock.
     """
     begun = time.monotonic()
     from reprolock.steps.locking.overrides import WhatIf, parse_param

@@ -28,7 +28,7 @@ _LEAST = {4: 12, 1: 8}
 @click.command()
 @click.option("--last", default=20, show_default=True, type=click.IntRange(1, 100_000), help="How many runs to show.")
 @click.option(
-    "--where", default="", metavar="FILTER", help="Only runs that MLflow finds, by its filter: 'metrics.auc >= 0.9'."
+    "--where", default="", metavar="FILTER", help="Only runs that match this MLflow filter: 'metrics.auc >= 0.9'."
 )
 @click.option("--replays", is_flag=True, help="Show replays, too.")
 @click.option("--parent", default="", metavar="ID", help="Only the runs of this sweep.")

@@ -23,10 +23,10 @@ from reprolock.cli.run_name import RUN_OR_FILE
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
 @add_shared_options
 def sign(settings: Settings, run: str, name: str, meaning: str, comment: str | None, tracking_uri: str | None) -> None:
-    """Sign a run, with all statements and verdicts on it, by the key that REPROLOCK_SIGNING_KEY names.
+    """Sign a run, with all statements and verdicts on it. REPROLOCK_SIGNING_KEY names the key.
 
     RUN is an ID, the beginning of one, a name ("#435"), a tag, @latest, @latest~1, a folder with artifacts, or a bundle.
-    What does not fit together is not signed: exit 7.
+    A run whose parts do not agree is not signed: exit 7.
     """
     done = reprolock.sign(
         settings.root,

@@ -42,7 +42,7 @@ def up(
     mlflow_port: int | None,
     install: bool,
 ) -> None:
-    """Start what is not up, and wait until it answers. Credentials and data are those of the last start."""
+    """Start the servers that are not running, and wait until they answer. Credentials and data are those of the last start."""
     from reprolock.stack.verbs import up as start  # loaded when the command runs
 
     given = dict(zip(NAMES, (store_port, lakefs_port, mlflow_port), strict=True))
@@ -65,7 +65,7 @@ def up(
 @click.option("--purge", is_flag=True, help="Remove its data and credentials too.")
 @add_shared_options
 def down(settings: Settings, purge: bool) -> None:
-    """End every server; the data stay for the next `up`."""
+    """Stop every server; the data stays for the next `up`."""
     from reprolock.stack.verbs import down as stop  # loaded when the command runs
 
     done = stop(settings.root, purge=purge)
@@ -103,7 +103,7 @@ def status(settings: Settings) -> None:
 def env(settings: Settings) -> None:
     """Print what a shell has to export to use the stack.
 
-    Keys are included: `eval "$(reprolock stack env)"`. A project whose repro.toml names no lake and no MLflow then uses these.
+    Credentials are included: `eval "$(reprolock stack env)"`. A project whose repro.toml names no lake and no MLflow then uses these.
     """
     from reprolock.stack.verbs import variables  # loaded when the command runs
 

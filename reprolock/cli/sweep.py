@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 256), help="How many runs at once.")
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="Only N combinations, drawn by --seed.")
 @click.option("--seed", default=0, show_default=True, help="The seed of --sample; each run has that of repro.toml.")
-@click.option("--max", "most", metavar="METRIC", help="Mark the run with the greatest value of this metric.")
-@click.option("--min", "least", metavar="METRIC", help="Mark the run with the least value of this metric.")
+@click.option("--max", "most", metavar="METRIC", help="Mark the run with the highest value of this metric.")
+@click.option("--min", "least", metavar="METRIC", help="Mark the run with the lowest value of this metric.")
 @click.option("--merge", is_flag=True, help="Merge what each run publishes into the branch that publish names.")
 @click.option("--no-publish", is_flag=True, help="Publish nothing to the lake.")
 @click.option(

@@ -16,7 +16,7 @@ from reprolock.cli.options import Settings, add_shared_options
 def trust(settings: Settings, url: str | None, listed: bool, remove: bool) -> None:
     """Let credentials of the environment go to the server at URL, even where only a repro.toml or a record names it.
 
-    What is kept is the scheme, host and port, in your own configuration folder. The server that
+    The scheme, host and port are kept in your own configuration folder. The server that
     MLFLOW_TRACKING_URI names needs no such confirmation.
     """
     if listed == (url is not None):

@@ -23,9 +23,7 @@ _ENDING_SECONDS = 10.0
 
 
 @click.command()
-@click.option(
-    "--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Where the page is served."
-)
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="The port of the page.")
 @click.option("--no-browser", is_flag=True, help="Print the address, and open no browser.")
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
 @add_shared_options

@@ -17,8 +17,7 @@ from reprolock.model.words import counted
 def verify(settings: Settings, deep: bool) -> None:
     """Check that all pinned data, jars and packages still exist.
 
-    Exit 4 when something is gone or has changed. What has no checksum that can be computed again is counted
-    apart.
+    Exit 4 when something is gone or has changed. Objects without a checksum that can be computed again are counted separately.
     """
     with progress(settings, "Reading") as bar:
         found = reprolock.verify(settings.root, deep=deep, progress=bar)
