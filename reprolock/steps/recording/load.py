@@ -62,8 +62,9 @@ def read_recorded(folder: Path, code: Path, tags: Mapping[str, str] | None) -> R
     `tags` are those of the run in MLflow, None where it is in none that is known here.
     NotReplayable (exit 7) names what is missing, what differs, or why the run cannot serve: it failed, or was killed.
     """
-    record = read_record(folder / RECORD)
-    _require_unique_keys(folder / RECORD)
+    data = _bytes(folder / RECORD)
+    record = _parse_record(data)
+    _require_unique_keys(data)
     check_seal(record, tags)
     if record.mode == "interactive":
         raise NotReplayable(
@@ -133,26 +134,32 @@ def artifacts_in(folder: Path) -> Path | None:
 
 
 def read_record(path: Path) -> Record:
-    """record.json, as it stands there. NotReplayable for one that is missing, damaged or of a newer reprolock."""
+    """record.json, as it is in that file. NotReplayable for one that is missing, damaged or of a newer reprolock."""
+    return _parse_record(_bytes(path))
+
+
+def _parse_record(data: bytes) -> Record:
     try:
-        return Record.model_validate_json(_bytes(path))
+        return Record.model_validate_json(data)
     except ValidationError as error:
         if any(detail["loc"] == ("version",) for detail in error.errors()):
             raise NotReplayable(
-                f"{path.name} was written by a newer reprolock", hint="install the newest reprolock and try again"
+                f"{RECORD} was written by a newer reprolock", hint="install the newest reprolock and try again"
             ) from None
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        sentence = f"{path.name} is not a record that this reprolock reads: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+        sentence = (
+            f"{RECORD} is not a record that this reprolock reads: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+        )
         raise NotReplayable(sentence, hint=_HINT) from None
 
 
-def _require_unique_keys(path: Path) -> None:
-    """NotReplayable for a record in which a key stands twice: others read the first value, and this reprolock the last."""
+def _require_unique_keys(data: bytes) -> None:
+    """NotReplayable for a record in which a key is given twice: others read the first value, and this reprolock the last."""
     try:
-        json.loads(_bytes(path), object_pairs_hook=unique_keys)
+        json.loads(data, object_pairs_hook=unique_keys)
     except ValueError as error:
-        raise NotReplayable(f"{path.name} is {error}", hint=_HINT) from None
+        raise NotReplayable(f"{RECORD} is {error}", hint=_HINT) from None
 
 
 def _bytes(path: Path) -> bytes:

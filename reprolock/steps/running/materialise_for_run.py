@@ -19,7 +19,7 @@ from reprolock.model.workspace import Copied
 from reprolock.steps.inputs.materialise import make_tree
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.progress import SILENT, Progress
-from reprolock.steps.running.workspace import PINS
+from reprolock.steps.running.script_context import PINS
 
 _COPIED = "copied.jsonl"
 

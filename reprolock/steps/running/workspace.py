@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -28,7 +27,7 @@ from reprolock.environment.python.interpreters.kernels import kernel_of, kernels
 from reprolock.environment.python.interpreters.module_path import refuse_other_python, refuse_unrecorded_modules
 from reprolock.environment.python.interpreters.script_runtime import write_runtime
 from reprolock.errors import ServiceError
-from reprolock.files.atomic_write import own_folder, write_whole
+from reprolock.files.atomic_write import own_folder
 from reprolock.files.os_errors import cannot_write
 from reprolock.lake.lakefs.credentials import find_credentials
 from reprolock.lake.protocol import Lake
@@ -42,9 +41,10 @@ from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_context import RunContext
 from reprolock.steps.publishing.run_branches import Publication
 from reprolock.steps.running.interpreter import Interpreter
+from reprolock.steps.running.script_context import OutputTarget, placeholder_values, write_context
 
-PINS = "pins.json"
-"""In a run's folder: what `reprolock materialise` needs to make a dataset's tree while the command runs."""
+RUNTIME = "runtime"
+"""In a run's folder: `import reprolock` for a command whose environment does not have it."""
 
 
 class Materials(NamedTuple):
@@ -58,13 +58,6 @@ class Materials(NamedTuple):
     listener: Path | None
     java: Java | None
     lake: Lake | None
-
-
-class OutputPlace(NamedTuple):
-    """Where the command writes an output: a path, and an address that Spark may write to instead."""
-
-    path: Path
-    url: str
 
 
 def inputs_of(context: RunContext, lake: Lake | None) -> tuple[Input, ...]:
@@ -100,66 +93,21 @@ def rebuild(
     publication: Publication | None = None,
 ) -> tuple[Workspace, Variables]:
     """Lay out `.reprolock/runs/<run_id>`. `tracking` are MLflow's variables for the command."""
-    root, spec, machine = context.root, context.spec, context.machine
-    folder = own_folder(root) / "runs" / run_id
-    work = root if mode == "in-place" else folder / "work"
-    for made in (folder, work):
-        try:
-            made.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(made, error) from error
-    if mode != "in-place":
-        place(materials.snapshot, materials.code_root, work)
+    spec = context.spec
+    folder = own_folder(context.root) / "runs" / run_id
+    work = context.root if mode == "in-place" else folder / "work"
+    _lay_out_code(materials, folder, work)
     outputs = {name: work / output.path for name, output in spec.outputs.items()}
     direct = publication if spec.spark else None  # the lake's credentials are for Spark alone
-    places = {
-        name: OutputPlace(path, (direct and direct.url(name)) or f"file://{path}") for name, path in outputs.items()
+    targets = {
+        name: OutputTarget(path, (direct and direct.url(name)) or f"file://{path}") for name, path in outputs.items()
     }
-    published = {branch.repository for branch in direct.branches} if direct else set()
-    plan, spark_environ = _spark(context, materials, folder, published)
-    values = _values(spec, materials.inputs, places)
-    context_file = folder / "context.json"
-    fetch = (
-        str(machine.python),
-        "-I",
-        "-m",
-        "reprolock",
-        "materialise",
-        str(folder),
-        str(cache_folder(machine.environ)),
-    )
-    document = context_document(run_id, spec, context.pins, materials.inputs, places, fetch)
-    write_whole(context_file, _json(document))
-    asked_for = {
-        "root": str(root),
-        "lake": spec.lake.endpoint,
-        "hashing": context.hashing,
-        "pins": [pin.model_dump(mode="json") for pin in context.pins],
-    }
-    write_whole(folder / PINS, _json(asked_for))
-    runtime = folder / "runtime"
-    set_env = {name: expand(text, values) for name, text in spec.run.env.items()}
-    refuse_other_python({name: machine.environ.get(name, "") for name in spec.run.pass_env} | set_env)
-    composed = variables(
-        machine.environ,
-        programs=[str(materials.interpreter.programs), *([str(materials.java.home / "bin")] if materials.java else [])],
-        modules=_modules(plan, write_runtime(runtime) if materials.interpreter.built else None),
-        seed=spec.run.seed,
-        set_env=set_env,
-        pass_env=spec.run.pass_env,
-        extra={
-            "REPROLOCK_CONTEXT": str(context_file),
-            "REPROLOCK_RUN_ID": run_id,
-            **({"JAVA_HOME": str(materials.java.home)} if materials.java else {}),
-            **_jupyter(spec, materials, machine, folder),
-            **({"PYTHONPYCACHEPREFIX": str(folder / "bytecode")} if context.hashing else {}),
-            **spark_environ,
-            **tracking,
-        },
-    )
-    trees = [item.path for item in materials.inputs if item.path]
-    trees += [plan.hook] if plan and plan.hook else []
-    refuse_unrecorded_modules(composed.environ.get("PYTHONPATH", ""), work, [runtime, *trees])
+    plan, spark_environ = _spark(context, materials, folder, direct)
+    context_file = write_context(folder, run_id, context, materials.inputs, targets)
+    values = placeholder_values(spec, materials.inputs, targets)
+    given = {"REPROLOCK_CONTEXT": str(context_file), "REPROLOCK_RUN_ID": run_id, **spark_environ, **tracking}
+    composed = _variables(context, materials, folder, plan, values, given)
+    _refuse_unrecorded_modules(composed, materials, folder, work, plan)
     workspace = Workspace(
         run_id=run_id,
         folder=folder,
@@ -175,6 +123,54 @@ def rebuild(
         timeout_seconds=spec.run.timeout_seconds,
     )
     return workspace, composed
+
+
+def _lay_out_code(materials: Materials, folder: Path, work: Path) -> None:
+    """The run's folder, and in `work` the recorded files; a run in the project's folder has them there."""
+    for made in (folder, work):
+        try:
+            made.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(made, error) from error
+    if work.is_relative_to(folder):
+        place(materials.snapshot, materials.code_root, work)
+
+
+def _variables(
+    context: RunContext,
+    materials: Materials,
+    folder: Path,
+    plan: SparkPlan | None,
+    values: Mapping[str, Any],
+    given: Mapping[str, str],
+) -> Variables:
+    """The command's variables: those of this machine that pass, those of `[run] env`, and `given`."""
+    run, machine, java = context.spec.run, context.machine, materials.java
+    set_env = {name: expand(text, values) for name, text in run.env.items()}
+    refuse_other_python({name: machine.environ.get(name, "") for name in run.pass_env} | set_env)
+    return variables(
+        machine.environ,
+        programs=[str(materials.interpreter.programs), *([str(java.home / "bin")] if java else [])],
+        modules=_modules(plan, write_runtime(folder / RUNTIME) if materials.interpreter.built else None),
+        seed=run.seed,
+        set_env=set_env,
+        pass_env=run.pass_env,
+        extra={
+            **({"JAVA_HOME": str(java.home)} if java else {}),
+            **_jupyter(context.spec, materials, machine, folder),
+            **({"PYTHONPYCACHEPREFIX": str(folder / "bytecode")} if context.hashing else {}),
+            **given,
+        },
+    )
+
+
+def _refuse_unrecorded_modules(
+    composed: Variables, materials: Materials, folder: Path, work: Path, plan: SparkPlan | None
+) -> None:
+    """UsageError for a folder of PYTHONPATH that is neither code nor input, nor made by reprolock."""
+    trees = [item.path for item in materials.inputs if item.path]
+    trees += [plan.hook] if plan and plan.hook else []
+    refuse_unrecorded_modules(composed.environ.get("PYTHONPATH", ""), work, [folder / RUNTIME, *trees])
 
 
 def _jupyter(spec: Spec, materials: Materials, machine: Machine, folder: Path) -> dict[str, str]:
@@ -196,12 +192,14 @@ def _modules(plan: SparkPlan | None, runtime: Path | None) -> str | None:
 
 
 def _spark(
-    context: RunContext, materials: Materials, folder: Path, published: set[str]
+    context: RunContext, materials: Materials, folder: Path, publication: Publication | None
 ) -> tuple[SparkPlan | None, dict[str, str]]:
+    """What Spark is given, and its variables. `publication`: where the command writes to the lake itself."""
     spec, machine = context.spec, context.machine
     if spec.spark is None:
         return None, {}
     user_conf = None if spec.spark.remote else machine.environ.get("SPARK_CONF_DIR")  # which no Connect client reads
+    published = {branch.repository for branch in publication.branches} if publication else set()
     home = spark_home(materials.interpreter.pyspark)
     listener = materials.listener
     return plan_spark(
@@ -244,52 +242,3 @@ def s3_access(context: RunContext, published: Collection[str] = ()) -> S3Access 
         )
     repositories = tuple(sorted({pin.place.repository for pin in pins}.union(published)))
     return S3Access(keys.endpoint, repositories, keys.access_key_id, keys.secret_access_key)
-
-
-def context_document(
-    run_id: str,
-    spec: Spec,
-    pins: tuple[DatasetPin, ...],
-    inputs: tuple[Input, ...],
-    outputs: Mapping[str, OutputPlace],
-    fetch: tuple[str, ...],
-) -> dict[str, Any]:
-    """What REPROLOCK_CONTEXT holds; `reprolock.script` reads it. It holds no secret.
-
-    `fetch` and a dataset's name are a command that makes the dataset's local tree and prints its path.
-    """
-    given = {item.name: item for item in inputs}
-    return {
-        "version": 1,
-        "run_id": run_id,
-        "project": spec.project.name,
-        "seed": spec.run.seed,
-        "params": spec.model_dump(mode="json", include={"params"})["params"],  # a date is the text that record.json has
-        "datasets": {
-            pin.name: {
-                "url": given[pin.name].url,
-                "path": str(given[pin.name].path) if given[pin.name].path else None,
-                "format": spec.datasets[pin.name].format,
-                "options": spec.datasets[pin.name].options,
-                "glob": pin.glob,
-                "commit": pin.commit,
-                "repository": pin.place.repository,
-                "uri": pin.uri,
-                "materialise": [*fetch, pin.name],
-            }
-            for pin in pins
-        },
-        "outputs": {name: {"path": str(place.path), "url": place.url} for name, place in outputs.items()},
-    }
-
-
-def _values(spec: Spec, inputs: tuple[Input, ...], outputs: Mapping[str, OutputPlace]) -> dict[str, Any]:
-    values = spec.placeholder_names()
-    values["seed"] = spec.run.seed
-    values["datasets"] = {item.name: {"url": item.url, "path": str(item.path or "")} for item in inputs}
-    values["outputs"] = {name: {"url": place.url, "path": str(place.path)} for name, place in outputs.items()}
-    return values
-
-
-def _json(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, indent=2, default=str).encode()
