@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.options import Settings, add_shared_options, tracking_option
 from reprolock.cli.run_name import RUN_OR_FILE
 from reprolock.cli.screen import RULE
 from reprolock.cli.terminal import styled
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @click.option(
     "--lake", metavar="ENDPOINT", help="With --online: lake endpoint to use instead of the one in the record."
 )
-@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
+@tracking_option
 @add_shared_options
 def audit(
     settings: Settings,

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.options import Settings, add_shared_options, tracking_option
 from reprolock.cli.progress import progress
 from reprolock.cli.run_name import RUN
 from reprolock.model.words import counted, size
@@ -31,7 +31,7 @@ from reprolock.model.words import counted, size
     help="Include the packages for linux-x86_64, linux-aarch64, macos-arm64 or windows-x86_64 instead of this machine's; repeatable.",
 )
 @click.option("--lake", metavar="ENDPOINT", help="Lake endpoint to use instead of the one in the record.")
-@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
+@tracking_option
 @add_shared_options
 def bundle(
     settings: Settings,

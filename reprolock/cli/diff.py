@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.options import Settings, add_shared_options, tracking_option
 from reprolock.cli.run_name import RUN_OR_FILE
 from reprolock.cli.terminal import flush, styled
 
@@ -25,7 +25,7 @@ from reprolock.cli.terminal import flush, styled
 )
 @click.option("--exit-code", is_flag=True, help="Exit 1 where A and B differ, as git does.")
 @click.option("--lake", metavar="ENDPOINT", help="Lake endpoint to use instead of the declared one.")
-@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI.")
+@tracking_option
 @add_shared_options
 def diff(
     settings: Settings,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.options import Settings, add_shared_options, tracking_option
 from reprolock.cli.run_name import RUN_OR_FILE
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write it as one self-contained page, instead of Markdown on stdout.",
 )
-@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
+@tracking_option
 @add_shared_options
 def evidence(settings: Settings, run: str, framework: Name, html: Path | None, tracking_uri: str | None) -> None:
     """Show, for each demand of a regulation, which fields of a run's record answer it, or that none does.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.options import Settings, add_shared_options, tracking_option
 from reprolock.cli.run_name import RUN
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     metavar="PATH",
     help="The file to write, or a new folder for an RO-Crate; default: stdout.",
 )
-@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
+@tracking_option
 @add_shared_options
 def export(settings: Settings, run: str, standard: Format, output: Path | None, tracking_uri: str | None) -> None:
     """Write a recorded run as OpenLineage events, a W3C PROV document, or an RO-Crate.

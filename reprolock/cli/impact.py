@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.options import Settings, add_shared_options, tracking_option
 from reprolock.model.words import counted, plain, short
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("uri")
 @click.option("--lake", metavar="ENDPOINT", help="Lake endpoint to use instead of the one in repro.toml.")
-@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
+@tracking_option
 @add_shared_options
 def impact(settings: Settings, uri: str, lake: str | None, tracking_uri: str | None) -> None:
     """Name every run, replay and registered model that read an address.

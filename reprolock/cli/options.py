@@ -85,6 +85,12 @@ def align_blocks(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
+tracking_option = click.option(
+    "--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml."
+)
+"""For commands that read runs in MLflow."""
+
+
 def add_shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the shared options to a command and hands them over as one `Settings` in front of its own."""
 

@@ -12,7 +12,7 @@ import click
 
 import reprolock
 from reprolock.cli.declared_name import DATASET_REF, PARAM_VALUE
-from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.options import Settings, add_shared_options, tracking_option
 from reprolock.cli.progress import progress
 from reprolock.cli.run_name import RUN_OR_FILE
 from reprolock.cli.screen import RULE, Screen, pairs
@@ -45,7 +45,7 @@ class _ReplayScreen(Screen):
 
 @click.command()
 @click.argument("run", type=RUN_OR_FILE)
-@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI.")
+@tracking_option
 @click.option("--lake", metavar="ENDPOINT", help="Lake endpoint to use instead of the one in the record.")
 @click.option(
     "--master", metavar="URL", help="Spark master, or sc://HOST:PORT, to use instead of the one in the record."

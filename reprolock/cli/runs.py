@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.options import Settings, add_shared_options, tracking_option
 from reprolock.cli.terminal import styled
 from reprolock.cli.width import cut_end, narrowed, of_stdout, table_width
 
@@ -38,7 +38,7 @@ _LEAST = {4: 12, 1: 8}
     metavar="FILE",
     help="Write the table, with metrics step by step, as one self-contained page.",
 )
-@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
+@tracking_option
 @add_shared_options
 def runs(
     settings: Settings, last: int, where: str, replays: bool, parent: str, html: Path | None, tracking_uri: str | None

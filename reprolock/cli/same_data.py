@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.options import Settings, add_shared_options, tracking_option
 from reprolock.cli.run_name import RUN
 from reprolock.errors import Diverged
 from reprolock.model.words import counted
@@ -13,7 +13,7 @@ from reprolock.model.words import counted
 
 @click.command("same-data")
 @click.argument("runs", nargs=-1, required=True, type=RUN, metavar="RUN RUN...")
-@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI.")
+@tracking_option
 @add_shared_options
 def same_data(settings: Settings, runs: tuple[str, ...], tracking_uri: str | None) -> None:
     """Say whether runs used the same data: the same bytes under the same names.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, add_shared_options, align_blocks
+from reprolock.cli.options import Settings, add_shared_options, align_blocks, tracking_option
 from reprolock.cli.run_name import RUN
 from reprolock.model.words import command_line, counted, duration, short, size
 
@@ -27,7 +27,7 @@ _MOST_CURVES, _MOST_PICTURES = 8, 24
 
 @click.command()
 @click.argument("target", metavar="[RUN]", type=RUN, required=False)
-@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
+@tracking_option
 @click.option("--lock", "of_lock", is_flag=True, help="Show repro.lock.")
 @click.option(
     "--html",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.options import Settings, add_shared_options, tracking_option
 from reprolock.cli.run_name import RUN_OR_FILE
 
 
@@ -20,7 +20,7 @@ from reprolock.cli.run_name import RUN_OR_FILE
     help='What the signature means; "rejected" speaks against the run.',
 )
 @click.option("--comment", metavar="TEXT", help="A comment.")
-@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
+@tracking_option
 @add_shared_options
 def sign(settings: Settings, run: str, name: str, meaning: str, comment: str | None, tracking_uri: str | None) -> None:
     """Sign a run, with all statements and verdicts on it. REPROLOCK_SIGNING_KEY names the key.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 import reprolock
-from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.options import Settings, add_shared_options, tracking_option
 
 
 @click.command()
-@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
+@tracking_option
 @add_shared_options
 def sync(settings: Settings, tracking_uri: str | None) -> None:
     """Send records that could not reach MLflow."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reprolock.cli.options import Settings, add_shared_options
+from reprolock.cli.options import Settings, add_shared_options, tracking_option
 from reprolock.cli.terminal import RESULT, flush
 from reprolock.errors import MachineError
 
@@ -25,7 +25,7 @@ _ENDING_SECONDS = 10.0
 @click.command()
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="The port of the page.")
 @click.option("--no-browser", is_flag=True, help="Print the address, and open no browser.")
-@click.option("--tracking-uri", metavar="URI", help="MLflow tracking URI to use instead of the one in repro.toml.")
+@tracking_option
 @add_shared_options
 def ui(settings: Settings, port: int, no_browser: bool, tracking_uri: str | None) -> None:
     """Open MLflow at the project's experiment. Where runs are in a file, its page is served to this machine until Ctrl-C."""

@@ -104,7 +104,18 @@ def _display(value: Any) -> str:
 
 
 def _field(model: Any, path: Path) -> Any:
-    """The field's information at a path, the model itself at the end of tables of models; None where unknown."""
+    """The field's information at a path; None for an item of a table or a list, and where it is unknown."""
+    return _follow(model, path)[0]
+
+
+def _fields(model: Any, path: Path) -> list[str]:
+    """The names of the fields of the model at a path; none where there is no model."""
+    model = _model_in(_follow(model, path)[1])
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _follow(model: Any, path: Path) -> tuple[Any, Any]:
+    """What is at a path of keys and indexes: the field's information, and its type. None for what is unknown."""
     found: Any = None
     for part in path:
         model = _model_in(model)
@@ -114,8 +125,8 @@ def _field(model: Any, path: Path) -> Any:
         elif get_origin(model) in (dict, tuple):
             found, model = None, get_args(model)[-1 if get_origin(model) is dict else 0]
         else:
-            return None
-    return found
+            return None, None
+    return found, model
 
 
 def _model_in(annotation: Any) -> Any:
@@ -123,18 +134,6 @@ def _model_in(annotation: Any) -> Any:
         arguments = [item for item in get_args(annotation) if item is not type(None)]
         annotation = arguments[0]
     return annotation
-
-
-def _fields(model: Any, path: Path) -> list[str]:
-    for part in path:
-        model = _model_in(model)
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            field = model.model_fields.get(str(part))
-            model = field.annotation if field else None
-        elif get_origin(model) in (dict, tuple):
-            model = get_args(model)[-1 if get_origin(model) is dict else 0]
-    model = _model_in(model)
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
 
 
 def _choices(model: type[BaseModel], path: Path) -> list[str]:

@@ -51,7 +51,7 @@ def materialise(
     *,
     name: str | None = None,
 ) -> Path:
-    """The pinned data at `folder/REPOSITORY/COMMIT/PATH`, as `materialised` makes it."""
+    """The pinned data at `folder/REPOSITORY/COMMIT/PATH`, as `make_tree` makes it."""
     return make_tree(lake, pin, cache, folder, progress, name=name).path
 
 
