@@ -1,4 +1,4 @@
-"""What a session on a Spark Connect server needs. Variables of the command, which the hook in its Python (hook.py) reads.
+"""Compose the variables that a command needs for a session on a Spark Connect server; the hook in its Python (hook.py) reads them.
 
 The server is not ours: its Spark, its jars and its static settings stay as they are. A session of the command's has settings
 of its own, the lake's credentials among them: they cross the network once, as its settings, and stand in no file, log or

@@ -1,4 +1,4 @@
-"""Hands to Spark what must stand in no file and no command line: as it starts, and nowhere else.
+"""Give Spark its secrets when it starts, so that they are in no file and on no command line.
 
 Part of a run on a cluster: copied as sitecustomize.py into a folder of the run that PYTHONPATH names, and imported by
 each Python that the command starts. Only the standard library may be used here. Where pyspark starts its JVM, each

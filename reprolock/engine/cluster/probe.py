@@ -1,4 +1,4 @@
-"""Asks a cluster's executors, in a short session of its own, which Python, packages and Java they run; and a Connect server what it is."""
+"""Ask a cluster's executors, in a short session, which Python, packages and Java they run; ask a Connect server for its version and jars."""
 
 from __future__ import annotations
 

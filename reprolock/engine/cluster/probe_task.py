@@ -1,4 +1,4 @@
-"""Asks a cluster's executors, or a Connect server, what they run. A script, for the command's Python: only pyspark is needed.
+"""Ask a cluster's executors, or a Connect server, what they run. A script for the command's Python, which needs only pyspark.
 
     python probe_task.py VERSION ANSWER LOG
 

@@ -1,4 +1,4 @@
-"""What a session on a cluster needs beside what a local one has. Spark's configuration, and variables of the driver.
+"""Compose Spark's configuration and the driver's variables for a session on a cluster, in addition to those of a local one.
 
 Executors are processes on other machines. They have none of the driver's variables, so the lake's credentials reach
 them as executor variables (`spark.executorEnv.*`). These are set inside of the driver's JVM by a hook in the
@@ -95,8 +95,8 @@ def write_hook(folder: Path, variables: Mapping[str, str] | None = None) -> Path
     return folder
 
 
-def waited_in_vain(hook: Path) -> int | None:
-    """The seconds after which jobs of the command's were given up for want of an executor; None where that was not so."""
+def seconds_without_executor(hook: Path) -> int | None:
+    """After how many seconds jobs of the command were cancelled because no executor came; None where none were."""
     try:
         return int((hook / _NO_EXECUTOR).read_text("utf-8"))
     except (OSError, ValueError):  # the command may write there, too

@@ -1,4 +1,4 @@
-"""A table's row as bytes, without Spark: the same bytes as `row_encoding` makes, of Arrow arrays in Spark's types.
+"""Encode a table's rows as bytes without Spark: from Arrow arrays in Spark's types, the same bytes that `row_encoding` makes.
 
 In: an array. Out: an array of bytes, none of them null. The form is described in `row_encoding`; a property test holds
 the two equal, type by type.

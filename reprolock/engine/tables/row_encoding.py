@@ -1,4 +1,4 @@
-"""A table's row as bytes, in which no value can imitate another. Spark expressions: no row leaves the JVM.
+"""Encode a table's rows as bytes in which no value can imitate another. Spark expressions: no row leaves the JVM.
 
 In: a column and its type. Out: columns of bytes, none of them null, that say together what it is:
 

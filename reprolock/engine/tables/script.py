@@ -1,4 +1,4 @@
-"""Digests and compares tables in a Spark session of its own. A script, for the Python of a run: only pyspark is needed.
+"""Digest and compare tables in a Spark session of its own. A script for the Python of a run, which needs only pyspark.
 
     python script.py TASKS ANSWER LOG
 

@@ -1,4 +1,4 @@
-"""A table's files as the readers take them, and why they do not, as a sentence about the table."""
+"""Give a table's files to the readers; where they refuse them, one sentence about the table says why."""
 
 from __future__ import annotations
 

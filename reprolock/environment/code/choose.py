@@ -1,4 +1,4 @@
-"""Choose which files of a project are its code: what git has, what `run.code` names, or all but what is plainly none."""
+"""Choose which files of a project are its code: what git has, what `run.code` names, or all that is not plainly something else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file of the code: read it as it is recorded, and write it again; what no other machine could rebuild is refused."""
+"""Read one file of the code as it is recorded, and write it again. A file that no other machine could rebuild is refused."""
 
 from __future__ import annotations
 

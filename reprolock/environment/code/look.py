@@ -1,5 +1,5 @@
-"""Look at a project's code for a question, not for a run: nothing is compared with a commit, and a file is read again only where
-it may have changed since it was last read.
+"""Digest a project's code quickly, for questions such as `status`: nothing is compared with a commit, and a file is read
+again only where it may have changed since it was last read.
 
 A file is taken to hold what it held when its size, its inode and both of its times are as they were, and when these times were past
 at the moment it was read: whatever wrote to it since then, even one that set the time of modification back, has left a newer time

@@ -149,7 +149,7 @@ def contents(taken: Snapshot, root: Path) -> Iterator[tuple[CodeFile, bytes]]:
         yield file, data
 
 
-def check_keys(taken: Snapshot, root: Path, scanner: Scanner) -> None:
+def refuse_secrets(taken: Snapshot, root: Path, scanner: Scanner) -> None:
     """UsageError for a file that contains a secret which was not known yet when the snapshot was taken."""
     for file, data in contents(taken, root):
         check_file(scanner, data, file.path)

@@ -50,7 +50,7 @@ class Credentials:
         return ENDPOINT if self.source == "environment" else self.source
 
     @property
-    def keys_place(self) -> str:
+    def credentials_place(self) -> str:
         """What a user edits to give other credentials."""
         if self.source != "environment":
             return self.source
@@ -83,7 +83,7 @@ def find_credentials(
         if credentials.endpoint == wanted:
             return credentials
     if known:
-        others = " and ".join(f"those of {entry.keys_place} belong to {entry.endpoint}" for entry in known)
+        others = " and ".join(f"those of {entry.credentials_place} belong to {entry.endpoint}" for entry in known)
         raise UsageError(
             f"no credentials may be sent to the lakeFS at {wanted} that {declared_in} names: {others}",
             hint=f"if you trust {wanted}, {_SET_BOTH}",

@@ -149,7 +149,7 @@ def _other(transport: Transport, refused: Refused, doing: str, repository: str) 
         # So it answers for a repository that is read-only, and for a user without the right.
         if _repository(transport, repository).get("read_only"):
             return errors.read_only(repository)
-        return errors.forbidden(keys.endpoint, keys.keys_place, doing, said)
+        return errors.forbidden(keys.endpoint, keys.credentials_place, doing, said)
     return errors.refused(keys.endpoint, doing, said)
 
 

@@ -285,7 +285,7 @@ class Transport:
         if not error.status:  # how the SDK reports a failure of TLS
             return self._tls_error(str(error.reason).partition("\n")[2])
         if error.status == 401:
-            keys = self.credentials.keys_place
+            keys = self.credentials.credentials_place
             return ServiceError(
                 f"{server} rejects the credentials of {keys}{words}",
                 hint=f"check the credentials in {keys}, and that they are for {self.credentials.endpoint}",

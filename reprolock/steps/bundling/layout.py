@@ -1,4 +1,4 @@
-"""What stands where in a bundle: a BagIt bag (RFC 8493) whose data/ is an RO-Crate, in one ZIP file.
+"""The layout of a bundle: a BagIt bag (RFC 8493) whose data/ is an RO-Crate, in one ZIP file.
 
 data/record.json repro.toml …      the run's artifacts, as MLflow has them
 data/ro-crate-metadata.json        what all of it is, by the profile "Process Run Crate"

@@ -1,4 +1,4 @@
-"""The artifacts of a run that an auditor names, and the places that a new statement about it is brought to."""
+"""Find the artifacts of a run that an auditor names, and add a new statement to every copy of them."""
 
 from __future__ import annotations
 

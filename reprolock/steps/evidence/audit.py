@@ -1,4 +1,4 @@
-"""`audit`: is a run what it claims to be, by public keys alone? Executes nothing, asks no service.
+"""`audit`: check the claims about a run with public keys only. Executes nothing, contacts no service.
 
 1. Each line of attestations.jsonl is read, its signature, its time stamp and its place in the chain verified.
 2. What was signed is compared with what stands there: rules, pins, spec, lock, code, record, outputs, verdicts.

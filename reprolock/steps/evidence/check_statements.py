@@ -1,4 +1,4 @@
-"""What was signed, compared with what stands there: sentences, each of which is a reason not to trust. Executes nothing."""
+"""Compare what was signed with the run's files. Each difference is a sentence, and a reason not to trust the run. Executes nothing."""
 
 from __future__ import annotations
 

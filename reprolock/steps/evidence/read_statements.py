@@ -1,4 +1,4 @@
-"""attestations.jsonl taken apart: each line's statement, whose signature it carries, and whether the chain holds.
+"""Read attestations.jsonl: each line's statement, whose signature it has, and whether the chain holds.
 
 Foreign input: nothing is believed but what a key of trust.toml has signed. Without a trust no signature is looked at,
 and a `Line` says what stands there.

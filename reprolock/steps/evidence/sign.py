@@ -1,4 +1,4 @@
-"""`sign`: a person's name and word under a run, its statements and its verdicts. Checks first that they fit together."""
+"""`sign`: add a person's signed review to a run, its statements and its verdicts. Checks first that they agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""trust.toml, read: the keys and authorities that an auditor believes, each with its name."""
+"""Read trust.toml: the keys and authorities that an auditor trusts, each with its name."""
 
 from __future__ import annotations
 

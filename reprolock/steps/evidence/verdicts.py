@@ -1,4 +1,4 @@
-"""The statement on a replay: its verdict, over the record that was replayed, by the key of the user who replayed it."""
+"""Make the signed statement on a replay: its verdict on the recorded run, by the key of the user who replayed it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check the values of a grid by themselves, and where results go; before anything is asked of a lake."""
+"""Check a grid's values, and the addresses that its results are published to, before a lake is contacted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run of MLflow's that a sweep's runs are nested in, and what an earlier call of the same sweep has finished."""
+"""The MLflow run that a sweep's runs are nested in, and the runs that an earlier call of the same sweep has finished."""
 
 from __future__ import annotations
 

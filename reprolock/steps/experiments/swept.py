@@ -1,4 +1,4 @@
-"""`Swept`: what is the same for all runs of a sweep, looked at once: the lock, each value of a param, the commit of each ref."""
+"""`Swept`: what is the same for all runs of a sweep, resolved once: the lock, each value of a param, the commit of each ref."""
 
 from __future__ import annotations
 

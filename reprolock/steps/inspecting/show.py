@@ -1,4 +1,4 @@
-"""A record or the lock, for people."""
+"""`show`: find the record or the lock that is to be shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run of the project as it is now would have of its own against the last run of this folder. Nothing is resolved or run."""
+"""Say how a run of the project as it is now would differ from the last run of this folder. Nothing is resolved or run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ui`: where a person sees the project's runs in MLflow, and the server that shows them where they are in a file."""
+"""`ui`: find MLflow's page of the project's runs, or serve one where the runs are in a file."""
 
 from __future__ import annotations
 

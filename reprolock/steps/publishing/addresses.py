@@ -1,4 +1,4 @@
-"""Fill in the addresses that a run's outputs are published to, and keep a what-if out of where other results are."""
+"""Fill in the addresses that a run's outputs are published to, and keep a run on other data from publishing over other results."""
 
 from __future__ import annotations
 

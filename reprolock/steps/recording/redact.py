@@ -31,7 +31,7 @@ class Covered(NamedTuple):
     remarks: tuple[str, ...]
 
 
-def spark_keys(workspace: Workspace) -> dict[str, str]:
+def spark_secrets(workspace: Workspace) -> dict[str, str]:
     """The secrets among Spark's settings, which went into variables: setting → value."""
     conf = workspace.spark.conf if workspace.spark else {}
     found = {name: _REFERENCE.fullmatch(value) for name, value in conf.items()}
@@ -72,7 +72,7 @@ def redact_record(record: Record, checked: Record, scanner: Scanner) -> Covered:
     return Covered(Record.model_validate_json(json.dumps(_redact_value(document, passed, scanner))), tuple(remarks))
 
 
-def without_keys(
+def without_secrets(
     outputs: tuple[OutputRecord, ...], kept: Mapping[str, Path], scanner: Scanner
 ) -> tuple[tuple[OutputRecord, ...], dict[str, Path], tuple[str, ...]]:
     """Outputs, their kept copies, and remarks: a copy that contains a secret is removed, and the output is not kept."""

@@ -1,4 +1,4 @@
-"""A run that is made ready, and what it comes to: the values that are handed from step to step."""
+"""The values that the steps of a run hand on: the run made ready, its opening, its result."""
 
 from __future__ import annotations
 

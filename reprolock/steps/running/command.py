@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from reprolock.engine.cluster.settings import waited_in_vain
+from reprolock.engine.cluster.settings import seconds_without_executor
 from reprolock.engine.process import execute
 from reprolock.environment.python.installed.bytecode import note_bytecode, remove_unknown_bytecode
 from reprolock.files.os_errors import cannot_write
@@ -62,7 +62,7 @@ def _execute(attempt: Attempt, workspace: Workspace) -> Ending:
 
 def _no_executor(plan: SparkPlan | None) -> str | None:
     """What of the cluster ended the command's jobs."""
-    if plan is None or plan.hook is None or (seconds := waited_in_vain(plan.hook)) is None:
+    if plan is None or plan.hook is None or (seconds := seconds_without_executor(plan.hook)) is None:
         return None
     return f"{plan.master} gave no executor for {seconds} s"
 

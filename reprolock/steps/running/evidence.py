@@ -1,4 +1,4 @@
-"""What a run leaves for those who check it: its intent signed before the command, its result after it, its commits held."""
+"""Sign a run's intent before its command and its result after it, and hold the pinned commits."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from reprolock.steps.publishing.publish import Published, publish
 from reprolock.steps.publishing.run_branches import Publication, discard, prepare
 from reprolock.steps.recording.build import closing_record
 from reprolock.steps.recording.input_schemas import with_shapes
-from reprolock.steps.recording.redact import spark_keys, without_keys
+from reprolock.steps.recording.redact import spark_secrets, without_secrets
 from reprolock.steps.running.attempt import (
     Attempt,
     NotPlaced,
@@ -69,7 +69,7 @@ def rehearse(attempt: Attempt) -> RunResult:
         workspace, _ = rebuild_workspace(attempt, name, {}, None)
         check_command(attempt, workspace)
         record = open_record(attempt, workspace, context.machine.now())
-        check_secrets(attempt, record, workspace, Scanners.of(context, spark_keys(workspace)))
+        check_secrets(attempt, record, workspace, Scanners.of(context, spark_secrets(workspace)))
     finally:
         shutil.rmtree(runs_folder(context.root) / name, ignore_errors=True)
     attempt.watcher.ready(record)
@@ -91,7 +91,7 @@ def perform(attempt: Attempt) -> Performed:
             publication = _publication(attempt, run_id, undo)
             tracking = _tracking(attempt, run_id)
             workspace, composed = rebuild_workspace(attempt, run_id, tracking, publication)
-            scanners = Scanners.of(context, spark_keys(workspace))
+            scanners = Scanners.of(context, spark_secrets(workspace))
             record, files = begin(attempt, workspace, scanners, started, declared)
             if intent := sign_intent(attempt.attestor, record, workspace.folder):
                 files[ATTESTATIONS] = workspace.folder / ATTESTATIONS
@@ -273,7 +273,7 @@ def _measure(attempt: Attempt, opening: Opening, outputs: tuple[Output, ...], py
         environ=workspace.environ,
         direct=publication.direct(outputs) if publication else {},
     )
-    records, kept, remarks = without_keys(measured.outputs, measured.kept, opening.scanners.used)
+    records, kept, remarks = without_secrets(measured.outputs, measured.kept, opening.scanners.used)
     for remark in remarks:
         attempt.watcher.warn(remark)
     return Measured(records, kept, measured.unmeasured)

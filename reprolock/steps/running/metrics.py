@@ -1,4 +1,4 @@
-"""Whether a command logged every metric that `[metrics]` declares: a run without one could never be replayed."""
+"""Check that a command logged every metric that `[metrics]` declares: a run without one could never be replayed."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from reprolock.engine.cluster.settings import patience
 from reprolock.engine.command_environment import Variables
 from reprolock.engine.process import check_texts, find_program
 from reprolock.environment.code.archive import archive
-from reprolock.environment.code.snapshot import check_keys
+from reprolock.environment.code.snapshot import refuse_secrets
 from reprolock.environment.python.installed.foreign_interpreter import launcher_of, refuse_foreign_python
 from reprolock.errors import UsageError
 from reprolock.files.atomic_write import write_whole
@@ -29,7 +29,7 @@ from reprolock.model.workspace import Workspace
 from reprolock.steps.project.run_context import RunContext
 from reprolock.steps.publishing.run_branches import Publication
 from reprolock.steps.recording.build import opening_record
-from reprolock.steps.recording.redact import check_opening, check_spec, spark_keys
+from reprolock.steps.recording.redact import check_opening, check_spec, spark_secrets
 from reprolock.steps.running.attempt import Attempt, Scanners
 from reprolock.steps.running.connect import check_server
 from reprolock.steps.running.workspace import Materials, rebuild
@@ -109,8 +109,8 @@ def check_secrets(attempt: Attempt, record: Record, workspace: Workspace, scanne
     """UsageError for a secret in what is recorded, or one of Spark's own, known by now, in the code."""
     materials = attempt.ready.materials
     try:
-        if spark_keys(workspace):
-            check_keys(materials.snapshot, materials.code_root, scanners.own)
+        if spark_secrets(workspace):
+            refuse_secrets(materials.snapshot, materials.code_root, scanners.own)
         check_opening(record, scanners.own)
     except UsageError:
         shutil.rmtree(workspace.folder, ignore_errors=True)  # what the command was to be given holds it too

@@ -1,4 +1,4 @@
-"""Datasets that are declared and that nothing of the project names: a slip of the pen, or one that is read past its pin.
+"""Find datasets that are declared and that nothing in the project names: a typing error, or data that is read outside the lock.
 
 Said only where it is sure that neither the command nor the code names them. Where a script could reach them under a name that it
 computes, by walking over all of them, or by an address, nothing is said.

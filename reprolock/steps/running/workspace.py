@@ -237,7 +237,7 @@ def s3_access(context: RunContext, published: Collection[str] = ()) -> S3Access 
     keys = find_credentials(spec.lake.endpoint, machine.environ, machine.home)
     if keys.session_token:
         raise ServiceError(
-            f"Spark reads lakeFS through its S3 gateway, which takes no session token ({keys.keys_place})",
+            f"Spark reads lakeFS through its S3 gateway, which takes no session token ({keys.credentials_place})",
             hint="set an access key ID and a secret access key",
         )
     repositories = tuple(sorted({pin.place.repository for pin in pins}.union(published)))

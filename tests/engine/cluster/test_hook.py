@@ -13,7 +13,7 @@ import pytest
 from spark_session import run_script
 
 from reprolock.engine.cluster.connect import SETTINGS
-from reprolock.engine.cluster.settings import waited_in_vain, write_hook
+from reprolock.engine.cluster.settings import seconds_without_executor, write_hook
 
 SECRET = "s3cr3t-of-the-lake"
 OPEN = """\
@@ -83,7 +83,7 @@ def test_only_the_named_server_is_given_credentials(tmp_path: Path, form: str) -
 def test_jobs_without_an_executor_are_given_up(tmp_path: Path) -> None:
     """A local master has none but the driver: its job stands for one that waits on a cluster."""
     hook = write_hook(tmp_path / "hook")
-    assert waited_in_vain(hook) is None
+    assert seconds_without_executor(hook) is None
     answer = run_script(WAIT, {"PYTHONPATH": str(hook), "REPROLOCK_EXECUTOR_PATIENCE": "3"}, tmp_path)
     assert "cancelled" in answer
-    assert waited_in_vain(hook) == 3
+    assert seconds_without_executor(hook) == 3

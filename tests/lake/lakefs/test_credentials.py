@@ -72,7 +72,7 @@ def test_each_endpoint_gets_the_keys_that_stand_beside_it(home: Path) -> None:
 def test_a_session_token_goes_before_keys(home: Path) -> None:
     environ = {"LAKECTL_SERVER_ENDPOINT_URL": HERE, "LAKECTL_CREDENTIALS_SESSION_TOKEN": "a-session-token"}
     found = find_credentials(None, environ, home)
-    assert (found.session_token, found.keys_place) == ("a-session-token", "LAKECTL_CREDENTIALS_SESSION_TOKEN")
+    assert (found.session_token, found.credentials_place) == ("a-session-token", "LAKECTL_CREDENTIALS_SESSION_TOKEN")
 
 
 def test_another_endpoint_gets_no_keys(home: Path) -> None:

@@ -1,5 +1,5 @@
-"""Say where dependencies stand that a pyproject.toml does not have where it is asked: with Poetry, PDM, Hatch or setuptools, or in
-another file."""
+"""Say where a project's dependencies are if pyproject.toml does not have them in its standard tables: in those
+of Poetry, PDM, Hatch or setuptools, or in another file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check the types of what a pyproject.toml and a uv.toml say of packages, so that all who read them need not.
+"""Check the types of the values on packages in a pyproject.toml and a uv.toml, once for every module that reads them.
 
 Such a file may come with a cloned project and hold anything below the names that are read. Other names are other tools' own.
 """

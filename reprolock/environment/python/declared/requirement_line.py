@@ -1,4 +1,4 @@
-"""One line of a declaration of Python packages, wherever it stands."""
+"""One declared Python requirement, with the file and line that it comes from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compiled modules of an environment: those that a run of reprolock's left count, all others are removed before a run.
+"""Compiled modules (`__pycache__`) of an environment: those that a run left are kept, all others are removed before the next run.
 
 Python takes a module from `__pycache__` without a look at its source, as long as the size and time of the source are those
 that the compiled file names. No package lists these files, and Python writes them as it goes; so they are noted

@@ -1,4 +1,4 @@
-"""Variables of a command by which Python imports from elsewhere than the locked packages: what they name must be the run's own."""
+"""Refuse variables by which a command's Python would import modules that are neither locked nor recorded."""
 
 from __future__ import annotations
 

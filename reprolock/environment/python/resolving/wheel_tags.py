@@ -1,4 +1,4 @@
-"""Tell from file names which wheels of a package suit a Python, and where it has none. No IO."""
+"""Tell from file names which wheels of a package suit a Python, and for which platforms there is none. No IO."""
 
 from __future__ import annotations
 

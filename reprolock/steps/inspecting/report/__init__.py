@@ -1,1 +1,1 @@
-"""A record, and a verdict where there is one, as an HTML page that needs nothing but itself."""
+"""A record, and a verdict where there is one, as an HTML page that needs no other file."""
