@@ -45,10 +45,6 @@ class Answer(Value):
     asks: str
     found: Annotated[tuple[FoundField, ...], Strict(False)] = ()
 
-    @property
-    def covered(self) -> bool:
-        return bool(self.found)
-
 
 class Answers(Value):
     """The demands of one source, answered for one run."""

@@ -283,11 +283,6 @@ class Tolerance(Value):
     rel: float = Field(0.0, ge=0, lt=1, description="Relative to the larger of the two values.")
     abs: float = Field(0.0, ge=0, allow_inf_nan=False, description="In the metric's own unit.")
 
-    @property
-    def exact(self) -> bool:
-        """True when nothing may move."""
-        return self.rel == self.abs == 0
-
 
 def _tolerance(value: Any) -> Any:
     if isinstance(value, Tolerance):

@@ -42,12 +42,6 @@ def no_userinfo(address: str) -> str:
     return address
 
 
-def _no_secret(text: str) -> str:
-    if looks_secret(text):
-        raise problem("this is a secret, and a secret must not be in a file; name its variable in run.pass_env")
-    return text
-
-
 def _project_path(given: str, root: PurePath | None) -> str:
     """The path relative to `root`, the project's folder, where that is known."""
     path = re.sub(r"\A(?:\./+)+", "", given)

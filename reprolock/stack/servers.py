@@ -18,8 +18,6 @@ BUCKETS = frozenset({"lakefs", "mlflow"})
 REGION = "us-east-1"
 _ATTRIBUTES = "attributes"
 """Where VersityGW keeps what S3 knows of an object, beside its data: a file system need not keep extended attributes."""
-STORAGE = "s3://lakefs/"
-"""Where the repositories of the stack's lakeFS may keep their objects."""
 
 
 class Site(NamedTuple):

@@ -46,11 +46,6 @@ class Declaration(NamedTuple):
         return self.of_kind("")
 
     @property
-    def constraints(self) -> tuple[str, ...]:
-        """The lines that only bound versions, without their `-c`."""
-        return self.of_kind("-c")
-
-    @property
     def requires_python(self) -> SpecifierSet:
         """What the pyproject.toml says of Python; empty for nothing."""
         return SpecifierSet(",".join(self.of_kind("--requires-python")))

@@ -40,7 +40,7 @@ def test_a_requirements_file_with_what_it_names(tmp_path: Path) -> None:
     declaration = read_declared(EnvironmentSpec(requirements="requirements.in"), tmp_path)
     assert declaration.lines == ("click>=8", "attrs", "six", "-c numpy<2")
     assert declaration.requirements == ("click>=8", "attrs", "six")
-    assert declaration.constraints == ("numpy<2",)
+    assert declaration.of_kind("-c") == ("numpy<2",)
 
 
 def test_the_hashes_of_a_requirements_file_are_declared_by_a_digest_over_them(tmp_path: Path) -> None:
