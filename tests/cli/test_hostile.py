@@ -213,7 +213,7 @@ def test_a_projects_database_sends_no_token_anywhere(
         assert (said.code, said.err) == (
             5,
             f"error: MLflow at {project.database} (the default of mlflow.tracking_uri) keeps the run's files on another server, "
-            f"{host}, which gets no credentials of it\n"
+            f"{host}, which is not sent its credentials\n"
             "hint: name that server as MLflow's address, or give the experiment another artifact location\n",
         )
     for uri in (f"ftp://ann:pw@{host}/x", f"sftp://{host}/x", "s3://bucket/x", "models:/m/1", "http+evil://x"):

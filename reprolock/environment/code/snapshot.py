@@ -123,10 +123,10 @@ def _compare(
     if committed:
         for path in paths:
             if path not in committed and differs.keys().isdisjoint(with_folders(path)):
-                differs[path] = "not in the commit, for git ignores it"
+                differs[path] = "not in the commit, because git ignores it"
     left = {path: unlike[path] for path in unlike if changes.keys().isdisjoint(with_folders(path))}
     for path in _unseen(root, left, filters):
-        differs[path] = "not as the commit has it, which git status does not see"
+        differs[path] = "differs from the commit, though git status does not show it"
     return tuple(f"{path} {why}" for path, why in sorted(differs.items())), tuple(
         f"{path} {why}" for path, why in sorted(aside.items())
     )

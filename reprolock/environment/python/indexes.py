@@ -122,8 +122,8 @@ def _check_credentials(tables: Iterable[Mapping[str, Any]], environ: Mapping[str
         if held and "://" in address and not address.startswith("file:") and (where is None or where not in known):
             # uv reads a server's name out of more than is an address here, such as https:///host.
             raise UsageError(
-                f"{held[-1]} would be sent to {where or without_userinfo(address)}, which only this project's settings call "
-                f"the index {name}",
+                f"{held[-1]} would be sent to {where or without_userinfo(address)}, which only this project's settings "
+                f"declare as the index {name}",
                 hint=f"`reprolock trust {where}` confirms that address, once" if where else "correct the address",
             )
 

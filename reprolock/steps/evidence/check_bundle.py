@@ -62,7 +62,7 @@ def _unsigned(unpacked: Unpacked) -> Iterator[str]:
     for name, amount in unpacked.unproven.items():
         yield (
             f"{counted(amount, 'object')} of {name}: the lake's checksum says nothing about the bytes, record.json has no SHA-256 of them, "
-            "and whoever wrote the bundle may have put others there"
+            "so the author of the bundle may have put other bytes there"
         )
 
 

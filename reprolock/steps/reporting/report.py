@@ -71,7 +71,9 @@ def report(
     commit = merge_base(root, base)
     if commit is None:
         fetch = UNSHALLOW if is_shallow(root) else "commit first, fetch it (`git fetch origin main`)"
-        raise UsageError(f"{base} is not a commit that this project's history shares", hint=f"{fetch}, or name another")
+        raise UsageError(
+            f"{base} has no commit in common with this project's history", hint=f"{fetch}, or name another"
+        )
     spec_then = blob_at(root, commit, f"./{SPEC}")
     if spec_then is None or blob_at(root, commit, f"./{LOCK}") is None:
         raise UsageError(

@@ -228,7 +228,7 @@ def test_nor_to_one_that_it_names_otherwise(tmp_path: Path, text: str, where: st
     with pytest.raises(UsageError) as caught:
         read_indexes({"UV_INDEX_CORP_PASSWORD": "s3cret", "REPROLOCK_CONFIG_DIR": str(tmp_path)}, tmp_path)
     assert str(caught.value) == (
-        f"UV_INDEX_CORP_PASSWORD would be sent to {where}, which only this project's settings call the index corp"
+        f"UV_INDEX_CORP_PASSWORD would be sent to {where}, which only this project's settings declare as the index corp"
     )
 
 

@@ -395,7 +395,7 @@ def test_what_an_audit_says_of_what_is_missing(mail: Mail, tmp_path: Path) -> No
     assert data.by == "2 objects, 20 B, pinned before the run, 1 object only as the bundle says"
     assert (
         "1 object of train: the lake's checksum says nothing about the bytes, record.json has no SHA-256 of them, "
-        "and whoever wrote the bundle may have put others there"
+        "so the author of the bundle may have put other bytes there"
     ) in found.remarks
 
 
@@ -424,8 +424,8 @@ def test_hostile_archives(mail: Mail, cli: Cli, tmp_path: Path) -> None:
     names = {
         "../evil": 'it names "../evil", which leads out of its folder',
         "data/../../evil": 'it names "data/../../evil", which leads out of its folder',
-        "/etc/passwd": 'it names "/etc/passwd", a path of its own and none in a folder',
-        "C:/evil": 'it names "C:/evil", a path of its own and none in a folder',
+        "/etc/passwd": 'it names "/etc/passwd", which is an absolute path',
+        "C:/evil": 'it names "C:/evil", which is an absolute path',
         "data/record.json.": 'it names "data/record.json.", which cannot be the name of a file in a bundle',
         "data/CON.txt": 'it names "data/CON.txt", which is a device on Windows',
         "data/\u202egnp": 'it names "data/\\u202egnp", which cannot be the name of a file in a bundle',

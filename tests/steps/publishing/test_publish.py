@@ -506,7 +506,7 @@ def test_other_data_is_never_published_where_the_declared_datas_results_are(site
     assert (said.code, said.err) == (
         2,
         f"error: --data train=exp: outputs.predictions is published to lakefs://{site.repository}/main/predictions/, "
-        "where the results of other data are\n"
+        "which is for the results of other data\n"
         'hint: write "{datasets.train.branch}" in outputs.predictions.publish, or name a branch with --publish-to\n',
     )
     before = site.head()

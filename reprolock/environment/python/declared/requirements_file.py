@@ -50,7 +50,7 @@ def read_requirements_file(
     if path.resolve() in above:
         raise UsageError(f"{name} includes itself by -r or -c", hint="remove one of these lines")
     if other := other_format(name):
-        raise UsageError(f"{name} is no requirements file: it is {other[0]}", hint=other[1])
+        raise UsageError(f"{name} is not a requirements file: it is {other[0]}", hint=other[1])
     _check_place(path, root, name)
     for number, text in _logical_lines(_decode(path, name)):
         place = f"{name}:{number}"
@@ -65,7 +65,7 @@ def read_requirements_file(
             if option in _NESTED and re.match(r"(https?|ftp):", value):
                 yield Refused(
                     place,
-                    f"{shown(value)} may be another file each time that it is read, and a lock repeats what is in the project",
+                    f"{shown(value)} may be another file each time it is read, and a lock can only pin files of the project",
                     f"save it beside {name} and name it there",
                 )
             elif option in _NESTED:
