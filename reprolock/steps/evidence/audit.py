@@ -127,7 +127,7 @@ def refusal(found: Audit) -> NotReplayable:
 
 _REQUIRED = "are required, and there"
 _MORE = "`reprolock replay` gives a verdict, `reprolock sign` a review, each by a key of trust.toml in REPROLOCK_SIGNING_KEY"
-_HINT = "get the run's artifacts from where they were first recorded, and trust.toml from those whom you trust"
+_HINT = "get the run's artifacts from where they were first recorded, and trust.toml from somebody you trust"
 
 
 def _audited(folder: Path, trust: Trust, demand: Demand, more: Sequence[bytes]) -> Audit:
