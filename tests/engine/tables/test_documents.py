@@ -24,8 +24,8 @@ def digest(folder: Path, files: dict[str, str], **options: str) -> TableDigest |
 def test_a_file_that_spark_does_not_read_is_not_passed_over(tmp_path: Path) -> None:
     files = {"a.json": '{"a":1}\n', "x/b.json": '{"a":2}\n', "x/c.json": "{}"}
     assert digest(tmp_path, files) == TableProblem(
-        "table cannot be compared as a json table: Spark does not read x/b.json and 1 more, for its folder is not NAME=VALUE as "
-        "others are; write options = { recursiveFileLookup = true }"
+        "table cannot be compared as a json table: Spark does not read x/b.json and 1 more, because its folder is not "
+        "named NAME=VALUE as others are; write options = { recursiveFileLookup = true }"
     )
     whole = digest(tmp_path, {}, recursiveFileLookup="true")
     assert isinstance(whole, TableDigest)
