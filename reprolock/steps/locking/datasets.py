@@ -72,7 +72,7 @@ def pin_dataset(lake: Lake, name: str, dataset: DatasetSpec, commit: Commit, *, 
         raise NotFound(
             f"datasets.{name}.uri: nothing{matching} is at {dataset.uri} (commit {commit.id[:12]})", hint=hint
         )
-    if lake.address(place) is not None:  # else Spark reads a tree, as all others do
+    if dataset.glob is not None and lake.address(place) is not None:  # else Spark reads a tree, as all others do
         folders.check(name)
     return DatasetPin.sealed(
         name=name,
