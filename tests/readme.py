@@ -29,7 +29,7 @@ _DROPPED = ("LAKECTL_", "MLFLOW_", "SPARK_", "AWS_", "REPROLOCK_", "GIT_", "OPEN
 
 _VARIES = (
     (_ID, "ID"),
-    (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?Z"), "TIME"),
+    (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?Z?"), "TIME"),
     (re.compile(r"\b(\d+ min )?\d+(\.\d+)? s\b"), "SECONDS"),
     (re.compile(r"(\d\.\d{4})\d+"), r"\1"),
     (re.compile(r"\b\d+ (packages|on Python)\b"), r"N \1"),
@@ -95,10 +95,13 @@ def normal(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
-def execute(text: str, session: str, home: Path, ids: dict[str, str]) -> Iterator[tuple[Block, Step, str]]:
+def execute(
+    text: str, session: str, home: Path, ids: dict[str, str], environ: Mapping[str, str] = {}
+) -> Iterator[tuple[Block, Step, str]]:
     """Run one session below `home`, a user's new and empty folder; each step with what it really printed.
 
-    `ids` is filled: the IDs that are shown, and those of today instead, which commands further down are given.
+    `ids` is filled: the IDs that are shown, and those of today instead, which commands further down are given. `environ` is what the
+    user has exported.
     """
     folder = home / session
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +118,7 @@ def execute(text: str, session: str, home: Path, ids: dict[str, str]) -> Iterato
             done = subprocess.run(
                 ["bash", "-c", step.command],
                 cwd=folder,
-                env=_environ(home),
+                env=_environ(home) | dict(environ),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+import services
 from readme import README, ROOT, blocks, documents, execute, normal, sessions
 
 from reprolock.cli.main import COMMANDS
@@ -17,7 +18,8 @@ from reprolock.cli.main import reprolock as command_line
 from reprolock.files.spec_file import parse_spec
 
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in documents()}
-LONG = ("docs/guides/first-hour.md", "docs/guides/pandas-and-sklearn.md")
+EXPERIMENTS = "docs/guides/experiments.md"
+LONG = ("docs/guides/first-hour.md", "docs/guides/pandas-and-sklearn.md", EXPERIMENTS)
 SESSIONS = [
     pytest.param(name, session, marks=pytest.mark.long if name in LONG else ())
     for name, text in TEXTS.items()
@@ -41,6 +43,16 @@ def test_a_session_prints_what_is_shown(name: str, session: str, tmp_path: Path)
     for block, step, output in execute(text, session, tmp_path.resolve(), {}):
         line = text.count(chr(10), 0, block.start)
         assert normal(output) == normal(step.output), f"{name}:{line}: $ {step.command}"
+
+
+@pytest.mark.live
+@pytest.mark.long
+def test_the_experiments_are_the_same_on_a_lakefs(lakefs: services.LakeFS, tmp_path: Path) -> None:
+    text = TEXTS[EXPERIMENTS].replace('[lake]\nendpoint = "file:lake"\n\n', "")
+    create = "reprolock data create lakefs://homes"
+    text = text.replace(f"$ {create}\n", f"$ {create} --storage {lakefs.storage}homes\n")
+    for _, step, output in execute(text, "homes", tmp_path.resolve(), {}, lakefs.lakectl):
+        assert normal(output) == normal(step.output), step.command
 
 
 @pytest.mark.parametrize("text", _cases("toml"))
