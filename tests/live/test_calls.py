@@ -57,13 +57,13 @@ def asked(
     repository: str,
     cli: Cli,
     tmp_path: Path,
-    cache: Path,
     empty_mlflow: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Asked]:
     """Runs a command, and says how often each operation of lakeFS's was called for it."""
     for name, value in lakefs.lakectl.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("REPROLOCK_CACHE_DIR", str(tmp_path / "cache"))  # what is in one already is not asked for
     heard: list[str] = []
     with under_a_path(int(lakefs.endpoint.rpartition(":")[2]), "", heard) as endpoint:
         monkeypatch.setenv("LAKECTL_SERVER_ENDPOINT_URL", endpoint)
@@ -87,19 +87,22 @@ def _operation(call: str) -> str:
 def test_the_calls_of_each_command(asked: Asked) -> None:
     head, listing = "GET repositories/R/refs/main/commits", "GET repositories/R/refs/COMMIT/objects/ls"
     staged = "GET repositories/R/branches/main/diff"
-    commands = (["lock"], ["lock", "--check"], ["status"], ["run"], ["verify"])
+    looked = {
+        # The commit, the first object of the dataset, and that object's first byte.
+        "GET repositories/R/refs/COMMIT/commits": 1,
+        listing: 2,
+        "GET repositories/R/refs/COMMIT/objects/stat": 1,
+        "GET repositories/R/refs/COMMIT/objects": 1,
+    }
+    commands = (["lock"], ["lock", "--check"], ["status"], ["run"], ["run", "-q"], ["verify"])
     assert {" ".join(words): asked(*words) for words in commands} == {
         # The listing is read once for the digest: two pages, and a first look at one object.
         "lock": {head: 1, listing: 3, staged: 2},
         "lock --check": {},
         "status": {head: 1, staged: 2},
-        # The commit, one object of the dataset by its checksum, and the first bytes of one for its columns.
-        "run": {
-            "GET repositories/R/refs/COMMIT/commits": 1,
-            listing: 2,
-            "GET repositories/R/refs/COMMIT/objects/stat": 1,
-            "GET repositories/R/refs/COMMIT/objects": 1,
-        },
+        # Besides, the whole listing, and an address that the store signs for each object that is not in the cache: all have the same bytes.
+        "run": looked | {listing: 2 + 3 + 1, "GET config": 1},
+        "run -q": looked,
         "verify": {listing: 3},
     }
 
@@ -113,7 +116,8 @@ def test_the_calls_of_a_publication(asked: Asked, tmp_path: Path) -> None:
         + f'\n[outputs.out]\npath = "out.txt"\npublish = "lakefs://{repository}/main/results/"\n'
     )
     asked("lock")
-    assert sum(asked("run").values()) == 22  # for the one object that is published, whatever the dataset's size
+    # 17 for the one object that is published, whatever the dataset's size; the others are those of any first run.
+    assert sum(asked("run").values()) == 17 + 10
 
 
 def test_the_calls_to_mlflow(asked: Asked, mlflow_server: services.Server, monkeypatch: pytest.MonkeyPatch) -> None:
