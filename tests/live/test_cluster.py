@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import services
-from cluster_story import holds, watched_processes
+from cluster_story import TRAIN, holds, watched_processes
 from command_line import Cli
 from project import Project, wait_for
 
@@ -114,6 +114,29 @@ def test_a_cluster_without_room(
     ]
 
 
+def test_a_master_that_is_gone_before_the_tables_are_digested(
+    on_cluster: Project, spark_cluster: services.SparkCluster, cli: Cli
+) -> None:
+    """What is left to do with a run's outputs needs no executor."""
+    assert spark_cluster.master.process is not None
+    on_cluster.script(f"{TRAIN}os.killpg({spark_cluster.master.process.pid}, 9)\n")
+    assert cli("lock").code == 0
+    try:
+        said = cli("run")
+    finally:
+        spark_cluster.master.stop(signal.SIGKILL)
+        spark_cluster.master.start()
+    assert said.code == 0, said.err
+    record = on_cluster.record
+    assert record.status == "FINISHED"
+    assert {item.name: item.table.rows if item.table else None for item in record.outputs} == {
+        "sums": 9,
+        "lines": 9,
+        "seen": None,
+    }
+    assert [(item.problem, item.commit is None) for item in record.published] == [(None, False)] * 2
+
+
 @contextmanager
 def stopped_in_the_middle(server: services.Server, begun: Path, where: str) -> Iterator[None]:
     """Kill a server of the cluster once a task has begun below a folder; start it again at the end."""
@@ -141,7 +164,7 @@ def test_what_is_lost_in_the_middle_of_a_run(
 ) -> None:
     """Spark does the work of a lost worker again, and needs no master for what is under way; without any worker the run fails."""
     monkeypatch.delenv("REPROLOCK_CACHE_DIR")
-    monkeypatch.setattr("reprolock.engine.cluster.settings.PATIENCE_SECONDS", 60)
+    monkeypatch.setattr("reprolock.engine.cluster.settings.PATIENCE_SECONDS", 120)
     (begun := project.root / ".begun").mkdir()
     (project.root / "repro.toml").write_text(LONG_SPEC.format(master=spark_cluster.address, begun=begun))
     project.script(LONG)
@@ -161,7 +184,7 @@ def test_what_is_lost_in_the_middle_of_a_run(
         record = project.record
         assert (said.code, record.status) == (1, "FAILED")
         assert said.err.splitlines()[-2:] == [
-            f"error: the command failed: exit code 1, after {spark_cluster.address} gave no executor for 60 s",
+            f"error: the command failed: exit code 1, after {spark_cluster.address} gave no executor for 120 s",
             f"hint: `reprolock show {record.run_id[:8]}` shows the record; its folder is .reprolock/runs/{record.run_id}",
         ]
         assert not (project.root / "sum.json").exists()  # that of the run before is moved aside
