@@ -184,16 +184,8 @@ def spark() -> Iterator[Case]:
         "spark-submit --packages, own logging",
         1,
     )
-    from reprolock.files.lock_file import read_lock
-    from reprolock.files.spec_file import read_spec
-    from reprolock.steps.locking.jars import jar_store
-    from reprolock.steps.project.machine import Machine
-
-    lock = read_lock(ours)
-    assert lock is not None and lock.jars is not None
-    jars = ",".join(str(path) for path in jar_store(read_spec(ours), Machine.here()).files(lock.jars))
     (theirs / "plain.py").write_text(SPARK_SCRIPT)
-    both = f'"{submit}" --master "local[2]" --jars "{jars}" plain.py "{data}" && "{sys.executable}" -c "{ONE_RUN}" "{theirs}/mlflow.db"'
+    both = f'"{submit}" --master "local[2]" --jars "{jars(ours)}" plain.py "{data}" && "{sys.executable}" -c "{ONE_RUN}" "{theirs}/mlflow.db"'
     yield Case(
         "the same",
         Command([*REPROLOCK, "run"], ours),
@@ -202,6 +194,18 @@ def spark() -> Iterator[Case]:
         1,
         more=True,
     )
+
+
+def jars(folder: Path) -> str:
+    """The files of the jars that a project has locked, as --jars takes them."""
+    from reprolock.files.lock_file import read_lock
+    from reprolock.files.spec_file import read_spec
+    from reprolock.steps.locking.jars import jar_store
+    from reprolock.steps.project.machine import Machine
+
+    lock = read_lock(folder)
+    assert lock is not None and lock.jars is not None
+    return ",".join(str(path) for path in jar_store(read_spec(folder), Machine.here()).files(lock.jars))
 
 
 def demo_run(name: str, *changes: tuple[str, str]) -> tuple[Path, Path]:

@@ -16,6 +16,7 @@ import tempfile
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -31,27 +32,33 @@ PAGE = 1000
 
 def cases() -> Iterator[Case | list[str]]:
     """Rows; services are started once for all of them."""
+    with running(fresh("lakefs")):
+        fill("ten", OBJECTS)
+        yield from listing("ten", OBJECTS)
+        yield from copies("ten", f"{OBJECTS:,} objects", 0.6)
+        fill_large("large")
+        yield from copies("large", f"{LARGE} objects of {LARGE_BYTES >> 20} MiB", 1.1)
+        fill("many", MANY)
+        yield from listing("many", MANY)
+        yield from comparison("many", MANY)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[tuple[services.LakeFS, services.ObjectStore]]:
+    """A lakeFS and the store below it; commands find its credentials as variables."""
     for name in ("minio", "lakefs", "lakectl"):
         if shutil.which(name) is None:
             raise Missing(f"no `{name}` on PATH")
-    folder = fresh("lakefs")
-    object_store = services.start_store(folder / "store")
+    store = services.start_store(folder / "store")
     try:
-        lakefs = services.start_lakefs(folder / "server", object_store)
+        lakefs = services.start_lakefs(folder / "server", store)
         try:
             os.environ.update(lakefs.lakectl)
-            fill("ten", OBJECTS)
-            yield from listing("ten", OBJECTS)
-            yield from copies("ten", f"{OBJECTS:,} objects", 0.6)
-            fill_large("large")
-            yield from copies("large", f"{LARGE} objects of {LARGE_BYTES >> 20} MiB", 1.1)
-            fill("many", MANY)
-            yield from listing("many", MANY)
-            yield from comparison("many", MANY)
+            yield lakefs, store
         finally:
             lakefs.server.stop()
     finally:
-        object_store.server.stop()
+        store.server.stop()
 
 
 def lake():

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import services
-from bench import REPROLOCK, Case, Command, Missing, fresh
+from bench import REPROLOCK, Case, Command, fresh
+from cases import jars
+from lakefs_bench import running
 
 ON_THE_STORE = 10_000
 """Objects that are made; an import may name them many times, each time below another folder."""
@@ -55,24 +55,6 @@ def cases() -> Iterator[Case | list[str]]:
     with running(fresh("scale")) as (lakefs, store):
         yield from locks(lakefs, store)
         yield from reads(lakefs, store)
-
-
-@contextmanager
-def running(folder: Path) -> Iterator[tuple[services.LakeFS, services.ObjectStore]]:
-    """A lakeFS and the store below it, whose credentials the commands then find as variables."""
-    for name in ("minio", "lakefs"):
-        if shutil.which(name) is None:
-            raise Missing(f"no `{name}` on PATH")
-    store = services.start_store(folder / "store")
-    try:
-        lakefs = services.start_lakefs(folder / "server", store)
-        try:
-            os.environ.update(lakefs.lakectl)
-            yield lakefs, store
-        finally:
-            lakefs.server.stop()
-    finally:
-        store.server.stop()
 
 
 def imported(lakefs: services.LakeFS, repository: str, folders: dict[str, str]) -> None:
@@ -163,18 +145,6 @@ def reads(lakefs: services.LakeFS, store: services.ObjectStore) -> Iterator[Case
         )
     finally:
         cluster.stop()
-
-
-def jars(folder: Path) -> str:
-    """The files of the jars that a project has locked, as --jars takes them."""
-    from reprolock.files.lock_file import read_lock
-    from reprolock.files.spec_file import read_spec
-    from reprolock.steps.locking.jars import jar_store
-    from reprolock.steps.project.machine import Machine
-
-    lock = read_lock(folder)
-    assert lock is not None and lock.jars is not None
-    return ",".join(str(path) for path in jar_store(read_spec(folder), Machine.here()).files(lock.jars))
 
 
 if __name__ == "__main__":

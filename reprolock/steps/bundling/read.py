@@ -153,10 +153,8 @@ class Bundle:
                 if recorded_sha256 not in (None, named):
                     raise _bad(self.path, f"the object {item.path} is not the one that the run was given")
                 if opaque == layout.OPAQUE:
-                    computable = item.content(scheme).algorithm not in (
-                        None,
-                        "md5",
-                    )  # an ETag may be no MD5 of the bytes
+                    # An ETag may be no MD5 of the bytes.
+                    computable = item.content(scheme).algorithm not in (None, "md5")
                     if computable or (recorded_sha256 is None and given[pin.name].copied):
                         raise _bad(self.path, f"the object {item.path} is not named by its own checksum")
                     if recorded_sha256 is None:
