@@ -22,6 +22,7 @@ _BRINGING = {
     "psycopg": "psycopg[binary]",
     "psycopg2": "psycopg2-binary",
     "MySQLdb": "mysqlclient",
+    "mysql": "mysql-connector-python",
     "databricks": "databricks-sdk",
     "google": "google-cloud-storage",
     "azure": "azure-storage-blob",
@@ -106,8 +107,13 @@ def no_databricks(place: Place) -> ServiceError:
 
 def driver_missing(place: Place, module: str) -> MachineError:
     """A module that this kind of database, or of artifacts, is spoken to with."""
+    return missing_other(bringing(module), f"MLflow at {place}")
+
+
+def bringing(module: str) -> str:
+    """The requirement to install for a module: `psycopg[binary]` for `psycopg`."""
     name = module.partition(".")[0]
-    return missing_other(_BRINGING.get(name, name), f"MLflow at {place}")
+    return _BRINGING.get(name, name)
 
 
 def experiment_deleted(place: Place, name: str, experiment_id: str) -> UsageError:

@@ -681,6 +681,33 @@ def test_an_mlflow_that_cannot_open_the_file_is_refused_before_the_run(
         f'"mlflow-skinny=={version("mlflow")}"', f'"mlflow-skinny=={version("mlflow")}", "sqlalchemy", "alembic"'
     )
     assert cli("lock").code == cli("run", "--dry-run").code == 0
+    the_driver_of_a_database_is_asked_for(project, cli, monkeypatch)
+
+
+def the_driver_of_a_database_is_asked_for(project: Project, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an environment that has SQLAlchemy 2.1, and then 2.0, whose own driver for PostgreSQL is another one."""
+
+    def refused(scheme: str, module: str, package: str) -> None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}://ann:sekret@127.0.0.1:1/runs")
+        fails(
+            cli("run", "-q"),
+            4,
+            f"error: the locked environment's MLflow {version('mlflow')} cannot open {scheme}://127.0.0.1:1/runs "
+            f"(MLFLOW_TRACKING_URI): it has no {module}\n"
+            f"hint: lock {package} too, or start `mlflow server --backend-store-uri {scheme}://127.0.0.1:1/runs` and name its address instead\n",
+        )
+        assert cli("run", "--dry-run").code == 4
+        assert f"{scheme}://127.0.0.1:1/runs (MLFLOW_TRACKING_URI): it has no {module}" in cli("doctor").out
+
+    refused("postgresql", "psycopg", "psycopg[binary]")
+    refused("mysql+pymysql", "pymysql", "pymysql")
+    project.edit('"sqlalchemy"', '"sqlalchemy<2.1", "psycopg", "pymysql"')
+    assert cli("lock").code == 0
+    refused("postgresql", "psycopg2", "psycopg2-binary")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "mysql+pymysql://127.0.0.1:1/runs")
+    assert cli("run", "--dry-run").code == 0
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://127.0.0.1:1/runs")
+    assert cli("run", "--offline").code == 0  # a file is what it logs to
 
 
 def test_an_offline_run_without_mlflow_makes_no_database(project: Project, house: Path, cli) -> None:

@@ -13,6 +13,8 @@ from reprolock.environment.code.snapshot import Snapshot
 from reprolock.environment.python.installed.env_store import Environment
 from reprolock.environment.python.interpreters.mlflow_revision import own_schema, schema_in
 from reprolock.errors import PinError
+from reprolock.tracker.database_driver import driver_module, is_database
+from reprolock.tracker.errors import bringing
 from reprolock.tracker.stores.sqlite_check import revision
 from reprolock.tracker.tracking_uri import Place, for_sqlalchemy
 
@@ -38,34 +40,41 @@ def has_mlflow(built: Environment | None) -> bool:
 
 
 def check_mlflow(built: Environment | None, place: Place, *, offline: bool) -> None:
-    """PinError (exit 4) where the locked environment's MLflow cannot open MLflow's SQLite file.
+    """PinError (exit 4) where the locked environment's MLflow cannot open MLflow's database: without SQLAlchemy, without
+    the driver of the database, or where that is of another schema.
 
-    A file that is not made yet will be made by the MLflow beside reprolock. With a server every MLflow can speak.
+    A file that is not made yet will be made by the MLflow beside reprolock, which wants its own schema of every other
+    database too. With a server every MLflow can speak.
     """
-    wanted = schema_in(built.packages) if built and place.file else None
+    wanted = schema_in(built.packages) if built and (place.file or is_database(place.uri)) else None
     if built is None or wanted is None:
         return
     versions = {item.name: item.version for item in built.manifest.distribution}
     name = versions.get("mlflow") or versions.get("mlflow-skinny") or "of an unknown version"
-    sentence = f"the locked environment's MLflow {name} cannot open {place.file} ({place.declared})"
+    sentence = f"the locked environment's MLflow {name} cannot open {place.file or place.shown} ({place.declared})"
     if offline:
         server = "run without --offline, with the address of an MLflow server in mlflow.tracking_uri"
     else:
         server = f"start `mlflow server --backend-store-uri {place.shown}` and name its address instead"
-    if wanted.lacking:
-        lacking = wanted.lacking
-        raise PinError(
-            f"{sentence}: it has no {' and no '.join(lacking)}", hint=f"lock {' and '.join(lacking)} too, or {server}"
-        )
+    driver = driver_module(place.uri, _sqlalchemy(built))
+    lacking = [*wanted.lacking, *([driver] if driver and not _has_module(built, driver) else [])]
+    if lacking:
+        to_lock = " and ".join(bringing(module) for module in lacking)
+        raise PinError(f"{sentence}: it has no {' and no '.join(lacking)}", hint=f"lock {to_lock} too, or {server}")
     own = own_schema()
     own_revision = own.revision if own else None
     found = (revision(place.file) if place.file else None) or own_revision
     if found not in (None, wanted.revision):
         made_by = f"MLflow {version('mlflow')}" if found == own_revision else "the MLflow that made the file"
+        has = "the file has" if place.file else "the MLflow beside reprolock"
         raise PinError(
-            f"{sentence}: it wants schema {wanted.revision}, and the file has {found}",
-            hint=f"lock {made_by}, or {server}",
+            f"{sentence}: it wants schema {wanted.revision}, and {has} {found}", hint=f"lock {made_by}, or {server}"
         )
+
+
+def _has_module(built: Environment, name: str) -> bool:
+    """As a folder, or as one file: `pyodbc.cpython-311-x86_64-linux-gnu.so`."""
+    return (built.packages / name).is_dir() or any(built.packages.glob(f"{name}.*"))
 
 
 def for_command(
