@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import pytest
 
 from reprolock.errors import LakeRefused, NotFound, ReprolockError, UsageError
-from reprolock.lake.protocol import Change, Lake, Object
+from reprolock.lake.protocol import Change, Lake, Object, Ref
 
 NAMES = [
     "with space/a b.csv",
@@ -132,6 +132,8 @@ class LakeContract:
         assert problem(NotFound, lake.stat, name, "main", "a") == expected
         assert problem(NotFound, lake.open, name, "main", "a") == expected
         assert problem(NotFound, lambda: list(lake.branches(name))) == expected
+        assert problem(NotFound, lambda: list(lake.refs(name))) == expected
+        assert problem(NotFound, lake.delete_tag, name, "v1") == expected
         assert problem(NotFound, lake.diff, name, "main", "dev") == expected
         assert problem(NotFound, put, lake, name, "a") == expected
         assert problem(NotFound, lake.commit, name, "main", "text") == expected
@@ -164,7 +166,7 @@ class LakeContract:
         assert problem(NotFound, lake.resolve, repository, "mian")[1] == 'did you mean "main"?'
         assert problem(NotFound, lake.resolve, repository, "version-2")[1] == 'did you mean "version-1"?'
         assert problem(NotFound, lake.resolve, repository, "zzzzzz")[1] == (
-            f"see what is there with `reprolock data log lakefs://{repository}/main`"
+            f"see what is there with `reprolock data ls lakefs://{repository}`"
         )
 
     def test_only_branches_are_written_to(self, lake: Lake, repository: str, tmp_path: Path) -> None:
@@ -211,8 +213,8 @@ class LakeContract:
             ("a//b", '"a//b" contains an empty segment ("//")'),
             ("a/../b", '"a/../b" contains "." or ".." as a segment, which could lead out of its folder'),
             ("./a", '"./a" contains "." or ".." as a segment, which could lead out of its folder'),
-            ("a\\b", '"a\\b" contains a character that is not allowed in a path'),
-            ("a\0b", '"a\0b" contains a character that is not allowed in a path'),
+            ("a\\b", '"a\\b" contains a backslash, which Windows takes for a separator of folders'),
+            ("a\0b", '"a\0b" contains a NUL character, which no file system holds'),
             ("a\udcffb", "'a\\udcffb' is not UTF-8"),
             ("é" * 513, '"' + "é" * 513 + '" is longer than 1024 bytes'),
         ],
@@ -544,6 +546,47 @@ class LakeContract:
         assert problem(LakeRefused, lake.create_tag, repository, "main", "main") == (
             f'the branch "main" is already in the repository "{repository}"',
             "choose another name for the branch",
+        )
+
+    def test_repositories_are_listed(self, lake: Lake, repository: str) -> None:
+        lake.create_repository(repository + "x", storage=self.storage(repository + "x"))
+        found = list(lake.repositories())
+        assert found == sorted(found)
+        assert [name for name in found if name.startswith(repository)] == [repository, repository + "x"]
+
+    def test_branches_and_tags_are_listed_with_their_commits(self, lake: Lake, repository: str) -> None:
+        first = commit(lake, repository, {"a": b"1"})
+        lake.create_tag(repository, "v1.0", "main")
+        lake.create_branch(repository, "dev", "main")
+        lake.create_tag(repository, "_old", "main~1")
+        head = commit(lake, repository, {"b": b"1"})
+        put(lake, repository, "staged")
+        assert list(lake.refs(repository)) == [
+            Ref("branch", "dev", first),
+            Ref("branch", "main", head),
+            Ref("tag", "_old", lake.resolve(repository, "main~2").id),
+            Ref("tag", "v1.0", first),
+        ]
+
+    def test_a_deleted_tag_leaves_its_commit(self, lake: Lake, repository: str) -> None:
+        lake.create_branch(repository, "dev", "main")
+        head = commit(lake, repository, {"a": b"1"}, branch="dev")
+        lake.create_tag(repository, "v1", "dev")
+        lake.delete_branch(repository, "dev")
+        lake.delete_tag(repository, "v1")
+        assert [found.name for found in lake.refs(repository)] == ["main"]
+        assert read(lake, repository, head, "a") == b"1"
+        lake.create_tag(repository, "v1", "main")  # the name is free again
+
+    def test_no_such_tag(self, lake: Lake, repository: str) -> None:
+        lake.create_tag(repository, "version-1", "main")
+        assert problem(NotFound, lake.delete_tag, repository, "version-2") == (
+            f'no tag "version-2" in the repository "{repository}"',
+            'did you mean "version-1"?',
+        )
+        assert problem(NotFound, lake.delete_tag, repository, "main") == (
+            f'no tag "main" in the repository "{repository}"',
+            f"see what is there with `reprolock data ls lakefs://{repository}`",
         )
 
     # merging

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,21 +16,23 @@ from reprolock.model.uri import SCHEME, LakeURI
 from reprolock.model.words import counted, short, size
 
 if TYPE_CHECKING:
-    from reprolock.lake.protocol import Commit, Lake
+    from reprolock.lake.protocol import Change, Commit, Lake
 
 
 class Address(click.ParamType[LakeURI]):
-    """`lakefs://REPO/REF/PATH`; `kind` says how much of it there has to be."""
+    """`lakefs://REPO/REF/PATH`; `kind` says how much of it there has to be: repository, ref, place, or any. Of a repository alone
+    the ref is ""."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.name = {"repository": "lakefs://REPO", "ref": "lakefs://REPO/REF", "place": "lakefs://REPO/REF/PATH"}[kind]
+        names = {"repository": "lakefs://REPO", "ref": "lakefs://REPO/REF", "any": "lakefs://REPO[/REF/PATH]"}
+        self.name = names.get(kind, "lakefs://REPO/REF/PATH")
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> LakeURI:
         text = str(value)
         try:
-            if self.kind == "repository" and text.rstrip("/").count("/") <= 2:
-                return LakeURI.parse(text.rstrip("/") + "/main" if text.startswith(SCHEME) else text)
+            if self.kind in ("repository", "any") and text.startswith(SCHEME) and text.rstrip("/").count("/") == 2:
+                return LakeURI.parse(text.rstrip("/") + "/main")._replace(ref="")
             place = LakeURI.parse(text)
         except ValueError as error:
             self.fail(str(error), param, ctx)
@@ -39,7 +41,7 @@ class Address(click.ParamType[LakeURI]):
         return place
 
 
-REPOSITORY, REF, PLACE = Address("repository"), Address("ref"), Address("place")
+REPOSITORY, REF, PLACE, ANY = Address("repository"), Address("ref"), Address("place"), Address("any")
 
 
 @click.group()
@@ -82,19 +84,70 @@ def create(settings: Settings, lake: Lake, repository: LakeURI, storage: str | N
 
 
 @data.command()
-@click.argument("uri", type=PLACE)
+@click.argument("uri", type=ANY, required=False)
 @click.option("-r", "--recursive", is_flag=True, help="List every object below the address, not one level only.")
 @on_lake
-def ls(settings: Settings, lake: Lake, uri: LakeURI, recursive: bool) -> None:
-    """List what is at an address, with sizes. Any branch, tag or commit will do."""
+def ls(settings: Settings, lake: Lake, uri: LakeURI | None, recursive: bool) -> None:
+    """List what is at an address, with sizes. Any branch, tag or commit will do.
+
+    Of a repository alone (lakefs://REPO): its branches and tags. Without an address: the repositories.
+    """
     from reprolock.steps.data.put import ls as listed
 
+    if uri is None:
+        return _list_repositories(settings, lake)
+    if not uri.ref:
+        return _list_refs(settings, lake, uri.repository)
     entries = []
     for entry in listed(lake, uri, recursive=recursive):
         entries.append(entry._asdict() if settings.json else None)
         what = counted(entry.objects, "object") if entry.is_folder else ""
         settings.line(f"{size(entry.bytes):>9}  {entry.path}" + (f"  {what}" if what else ""))
     settings.result({"uri": str(uri), "entries": entries})
+
+
+def _list_repositories(settings: Settings, lake: Lake) -> None:
+    found = list(lake.repositories())
+    for name in found:
+        settings.line(f"{SCHEME}{name}")
+    if not found:
+        settings.line(f"The lake {lake.endpoint} has no repository; `reprolock data create {SCHEME}NAME` makes one")
+    settings.result({"lake": lake.endpoint, "repositories": found})
+
+
+def _list_refs(settings: Settings, lake: Lake, repository: str) -> None:
+    found = list(lake.refs(repository))
+    width = max(len(ref.name) for ref in found)
+    for ref in found:
+        settings.line(f"{ref.kind:6}  {ref.name:{width}}  {short(ref.commit)}")
+    settings.result({"repository": repository, "refs": [ref._asdict() for ref in found]})
+
+
+@data.command()
+@click.argument("uri", type=PLACE)
+@on_lake
+def status(settings: Settings, lake: Lake, uri: LakeURI) -> None:
+    """List what is staged on a branch and not committed, all of it or what is below a path."""
+    changes = _list_changes(settings, lake.staged(uri.repository, uri.ref, uri.path))
+    branch = f"{SCHEME}{uri.repository}/{uri.ref}"
+    if changes:
+        commits = f"`reprolock data commit {branch} -m TEXT` commits {'it' if len(changes) == 1 else 'them'}"
+        settings.line(f"{counted(len(changes), 'change')} staged; {commits}")
+    else:
+        settings.line(f"Nothing is staged at {uri}")
+    settings.result({"uri": str(uri), "changes": changes})
+
+
+def _list_changes(settings: Settings, changes: Iterable[Change]) -> list[dict[str, Any] | None]:
+    """A line for each. The documents for --json; without it as many of None, for there may be millions."""
+    found = []
+    for change in changes:
+        found.append(change._asdict() if settings.json else None)
+        settings.line(f"{_SIGNS[change.kind]} {change.path}")
+    return found
+
+
+_SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 @data.command()
@@ -164,10 +217,18 @@ def branch(settings: Settings, lake: Lake, uri: LakeURI, name: str | None, delet
 
 @data.command()
 @click.argument("source", metavar="URI", type=REF)
-@click.argument("name")
+@click.argument("name", required=False)
+@click.option("-d", "--delete", is_flag=True, help="Remove the tag URI; its commit stays.")
 @on_lake
-def tag(settings: Settings, lake: Lake, source: LakeURI, name: str) -> None:
+def tag(settings: Settings, lake: Lake, source: LakeURI, name: str | None, delete: bool) -> None:
     """Tag a ref."""
+    if delete == (name is not None):
+        raise click.UsageError("write the NAME of a new tag, or --delete")
+    if name is None:
+        lake.delete_tag(source.repository, source.ref)
+        settings.line(f"Removed tag {source.ref} of {source.repository}")
+        settings.result({"repository": source.repository, "removed": source.ref})
+        return
     lake.create_tag(source.repository, name, source.ref)
     settings.line(f"Tagged {source.repository} {source.ref} as {name}")
     settings.result({"repository": source.repository, "tag": name, "ref": source.ref})
@@ -222,14 +283,10 @@ def diff(settings: Settings, lake: Lake, left: LakeURI, right: LakeURI) -> None:
     """List what changed from ref A to ref B. Both must be in one repository; if A has a path, only what is below it is listed."""
     if left.repository != right.repository:
         raise click.UsageError(f'cannot compare two repositories: "{left.repository}" and "{right.repository}"')
-    changes = []
-    for change in lake.diff(left.repository, left.ref, right.ref, left.path):
-        changes.append(change._asdict() if settings.json else None)
-        settings.line(f"{_SIGNS[change.kind]} {change.path}")
+    changes = _list_changes(settings, lake.diff(left.repository, left.ref, right.ref, left.path))
+    if not changes:
+        settings.line(f"No difference between {left} and {right}; what is staged does not count")
     settings.result({"left": str(left), "right": str(right), "changes": changes})
-
-
-_SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 @data.command()

@@ -36,7 +36,7 @@ def no_ref(repository: str, ref: str, known: Iterable[str] = ()) -> NotFound:
     """A ref that is not a branch, tag or commit. `known` holds the names of branches and tags."""
     return NotFound(
         f'no branch, tag or commit "{ref}" in the repository "{repository}"',
-        hint=_did_you_mean(ref, known) or f"see what is there with `reprolock data log lakefs://{repository}/main`",
+        hint=_did_you_mean(ref, known) or _see_refs(repository),
     )
 
 
@@ -46,6 +46,13 @@ def no_branch(repository: str, branch: str, known: Iterable[str] = ()) -> NotFou
         f'no branch "{branch}" in the repository "{repository}"',
         hint=_did_you_mean(branch, known)
         or f"create it with `reprolock data branch lakefs://{repository}/main {branch}`",
+    )
+
+
+def no_tag(repository: str, tag: str, known: Iterable[str] = ()) -> NotFound:
+    """A name that is to be removed and is not a tag."""
+    return NotFound(
+        f'no tag "{tag}" in the repository "{repository}"', hint=_did_you_mean(tag, known) or _see_refs(repository)
     )
 
 
@@ -217,6 +224,10 @@ def refused(endpoint: str, doing: str, said: str) -> LakeRefused:
     'lakeFS at http://127.0.0.1:8000 does not create the repository "weather": storage namespace already in use'
     """
     return LakeRefused(f"lakeFS at {endpoint} does not {doing}: {said}", hint="correct what it says and try again")
+
+
+def _see_refs(repository: str) -> str:
+    return f"see what is there with `reprolock data ls lakefs://{repository}`"
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str | None:

@@ -45,6 +45,14 @@ class Change(NamedTuple):
     path: str
 
 
+class Ref(NamedTuple):
+    """A branch or a tag, and the ID of the commit it stands for."""
+
+    kind: Literal["branch", "tag"]
+    name: str
+    commit: str
+
+
 class Lake(Protocol):
     """A versioned data store of repositories, branches, tags and commits.
 
@@ -70,6 +78,10 @@ class Lake(Protocol):
         ...
 
     # reading
+    def repositories(self) -> Iterable[str]:
+        """Names of repositories, sorted; none where the lake is not there yet."""
+        ...
+
     def resolve(self, repository: str, ref: str) -> Commit:
         """The commit a ref stands for now. NotFound names the repository or the ref that is not there."""
         ...
@@ -101,6 +113,10 @@ class Lake(Protocol):
 
     def branches(self, repository: str) -> Iterable[str]:
         """Names of branches, sorted."""
+        ...
+
+    def refs(self, repository: str) -> Iterator[Ref]:
+        """Branches, then tags, each sorted by name."""
         ...
 
     def kept(self, repository: str) -> frozenset[str] | None:
@@ -148,6 +164,10 @@ class Lake(Protocol):
 
     def create_tag(self, repository: str, name: str, ref: str) -> None:
         """A tag at a ref. LakeRefused when the name is taken."""
+        ...
+
+    def delete_tag(self, repository: str, name: str) -> None:
+        """Remove a tag; its commit stays reachable by ID. NotFound where there is no such tag."""
         ...
 
     def merge(

@@ -61,8 +61,10 @@ def check_path(path: str) -> None:
     """Raise ValueError for a path that could leave its folder or that no file system can hold."""
     if path.startswith("/"):
         raise ValueError(f'"{path}" starts with "/"; a path in a lake is relative to its repository')
-    if "\0" in path or "\\" in path:
-        raise ValueError(f'"{path}" contains a character that is not allowed in a path')
+    if "\0" in path:
+        raise ValueError(f'"{path}" contains a NUL character, which no file system holds')
+    if "\\" in path:
+        raise ValueError(f'"{path}" contains a backslash, which Windows takes for a separator of folders')
     segments = path.removesuffix("/").split("/")
     if not _DOTS.isdisjoint(segments):
         raise ValueError(f'"{path}" contains "." or ".." as a segment, which could lead out of its folder')

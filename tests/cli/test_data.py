@@ -83,9 +83,61 @@ def test_what_is_staged_is_seen_on_its_branch_and_nowhere_else(shop: Path, cli) 
     assert "raw/b.csv" not in say(cli, "ls", "-r", "lakefs://shop/side/")
 
 
+def test_repositories_branches_and_tags_are_listed(shop: Path, cli) -> None:
+    say(cli, "create", "lakefs://other")
+    say(cli, "branch", MAIN, "experiment1")
+    say(cli, "tag", MAIN, "v1.0")
+    assert say(cli, "ls") == "lakefs://other\nlakefs://shop\n"
+    first = say(cli, "log", MAIN, "-n", "1")[:12]
+    expected = f"branch  experiment1  {first}\nbranch  main         {first}\ntag     v1.0         {first}\n"
+    assert say(cli, "ls", "lakefs://shop") == say(cli, "ls", "lakefs://shop/") == expected
+    assert json.loads(say(cli, "ls", "--json", "lakefs://shop"))["refs"][0]["commit"].startswith(first)
+
+
+def test_a_lake_without_a_repository_says_how_to_make_one(tmp_path: Path, bare: None, cli) -> None:
+    assert say(cli, "ls") == "The lake file:lake has no repository; `reprolock data create lakefs://NAME` makes one\n"
+
+
+def test_a_tag_is_removed(shop: Path, cli) -> None:
+    say(cli, "tag", MAIN, "v1")
+    assert say(cli, "tag", "--delete", "lakefs://shop/v1") == "Removed tag v1 of shop\n"
+    assert "v1" not in say(cli, "ls", "lakefs://shop")
+    said = cli("data", "tag", MAIN)
+    assert (said.code, said.err.splitlines()[0]) == (2, "error: write the NAME of a new tag, or --delete")
+
+
+def test_what_is_staged_is_listed(shop: Path, cli) -> None:
+    assert say(cli, "status", MAIN) == f"Nothing is staged at {MAIN}/\n"
+    say(cli, "put", str(shop / "a.csv"), f"{MAIN}/new/b.csv")
+    say(cli, "rm", f"{MAIN}/raw/a.csv")
+    assert say(cli, "status", MAIN) == (
+        f"+ new/b.csv\n- raw/a.csv\n2 changes staged; `reprolock data commit {MAIN} -m TEXT` commits them\n"
+    )
+    assert say(cli, "status", f"{MAIN}/new/") == (
+        f"+ new/b.csv\n1 change staged; `reprolock data commit {MAIN} -m TEXT` commits it\n"
+    )
+    assert say(cli, "status", f"{MAIN}/old") == f"Nothing is staged at {MAIN}/old\n"
+    say(cli, "commit", MAIN, "-m", "Both")
+    assert say(cli, "status", MAIN) == f"Nothing is staged at {MAIN}/\n"
+
+
+def test_a_diff_of_the_same_says_so(shop: Path, cli) -> None:
+    say(cli, "branch", MAIN, "side")
+    say(cli, "put", str(shop / "a.csv"), "lakefs://shop/side/b.csv")
+    assert say(cli, "diff", MAIN, "lakefs://shop/side") == (
+        f"No difference between {MAIN}/ and lakefs://shop/side/; what is staged does not count\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
+        (["ls", "lakefs://shpo"], 2, 'no repository "shpo" in the lake file:lake'),
+        (["ls", "lakefs://"], 2, 'invalid value for \'[URI]\': "" is not a repository name: 3 to 63 characters of a-z, 0-9 and "-", starting with a letter or digit'),
+        (["status", "lakefs://shop"], 2, 'invalid value for \'URI\': "lakefs://shop" names no branch, tag or commit; write "lakefs://shop/main/"'),
+        (["status", "lakefs://shop/mian"], 2, 'no branch, tag or commit "mian" in the repository "shop"'),
+        (["tag", "-d", MAIN], 2, 'no tag "main" in the repository "shop"'),
+        (["put", "{root}/a.csv", f"{MAIN}/a\\b"], 2, 'invalid value for \'URI\': "a\\b" contains a backslash, which Windows takes for a separator of folders'),
         (["ls", "lakefs://shpo/main/"], 2, 'no repository "shpo" in the lake file:lake'),
         (["ls", "lakefs://shop/mian/"], 2, 'no branch, tag or commit "mian" in the repository "shop"'),
         (["ls", f"{MAIN}/rwa"], 2, f"nothing is at {MAIN}/rwa"),
@@ -108,7 +160,7 @@ def test_what_is_staged_is_seen_on_its_branch_and_nowhere_else(shop: Path, cli) 
         (["commit", MAIN], 2, "missing option '-m' / '--message'"),
         (["create", MAIN], 2, f"invalid value for 'REPOSITORY': \"{MAIN}\" is more than is needed here; write \"lakefs://REPO\""),
         (["log", f"{MAIN}/raw"], 2, f"invalid value for 'URI': \"{MAIN}/raw\" is more than is needed here; write \"lakefs://REPO/REF\""),
-        (["ls", "shop/main"], 2, 'invalid value for \'URI\': "shop/main" is not a lake address; write "lakefs://REPOSITORY/REF/PATH"'),
+        (["ls", "shop/main"], 2, 'invalid value for \'[URI]\': "shop/main" is not a lake address; write "lakefs://REPOSITORY/REF/PATH"'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done(shop: Path, cli, arguments: list[str], code: int, message: str) -> None:

@@ -169,5 +169,5 @@ def test_addresses_that_are_none(project: Project, cli) -> None:
     assert (said.code, said.err) == (
         2,
         'error: no branch, tag or commit "nope" in the repository "example-repo"\n'
-        "hint: see what is there with `reprolock data log lakefs://example-repo/main`\n",
+        "hint: see what is there with `reprolock data ls lakefs://example-repo`\n",
     )

@@ -240,7 +240,7 @@ def test_as_of(lake_project, cli) -> None:
     [
         ("example-repo/main", "exmaple-repo/main", 'datasets.train.uri: no repository "exmaple-repo" in the lake file:lake\nhint: did you mean "example-repo"?'),
         ("/main/", "/mian/", 'datasets.train.uri: no branch, tag or commit "mian" in the repository "example-repo"\nhint: did you mean "main"?'),
-        ("/main/", "/0123456789abcdef0123456789abcdef01234567/", 'datasets.train.uri: no branch, tag or commit "0123456789abcdef0123456789abcdef01234567" in the repository "example-repo"\nhint: see what is there with `reprolock data log lakefs://example-repo/main`'),
+        ("/main/", "/0123456789abcdef0123456789abcdef01234567/", 'datasets.train.uri: no branch, tag or commit "0123456789abcdef0123456789abcdef01234567" in the repository "example-repo"\nhint: see what is there with `reprolock data ls lakefs://example-repo`'),
     ],
 )  # fmt: skip
 def test_what_is_not_in_the_lake(lake_project, cli, old: str, new: str, message: str) -> None:

@@ -93,6 +93,9 @@ def test_two_experiments(hand: Hand, tmp_path: Path) -> None:
     assert hand("ls", hand.at("my-ml-experiment2/data/")) == "     13 B  data/first.csv\n     14 B  data/second.csv\n"
     assert hand("ls", hand.at("main/")) == "     12 B  base.csv\n     27 B  data/  2 objects\n"
     assert hand("diff", hand.at("my-ml-experiment1"), hand.at("main")) == "+ data/second.csv\n"
+    assert f"lakefs://{hand.repository}\n" in hand("ls")
+    names = [(ref["kind"], ref["name"]) for ref in json.loads(hand("ls", "--json", hand.at()))["refs"]]
+    assert ("branch", "main") in names and ("tag", "my-ml-experiment1") in names
     [newest, *_] = json.loads(hand("log", "--json", hand.at("my-ml-experiment1")))["commits"]
     assert (newest["message"], newest["metadata"]) == ("Experiment 1", {"number": "1", "by": "me=you"})
     assert "              number = 1\n" in hand("log", "-v", hand.at("experiment1"))

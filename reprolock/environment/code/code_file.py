@@ -44,9 +44,7 @@ def read_file(root: Path, path: str, modes: Mapping[str, str]) -> tuple[str, byt
         path.encode()
         check_path(path)
     except ValueError as error:
-        reason = (
-            "is not UTF-8" if isinstance(error, UnicodeError) else "contains a character that is not allowed in a path"
-        )
+        reason = "is not UTF-8" if isinstance(error, UnicodeError) else str(error).removeprefix(f'"{path}" ')
         shown = path.encode("utf-8", "backslashreplace").decode()
         raise UsageError(f'the name of the code file "{shown}" {reason}', hint="rename it, or name run.code") from error
     place = f"{root}/{path}"

@@ -29,7 +29,7 @@ from reprolock.lake import errors, names
 from reprolock.lake.git import commits as git_commits
 from reprolock.lake.git.blobs import Entry, cannot_write
 from reprolock.lake.git.repository import Store
-from reprolock.lake.protocol import Change, Commit, Object
+from reprolock.lake.protocol import Change, Commit, Object, Ref
 from reprolock.model.uri import LakeURI
 
 
@@ -50,6 +50,10 @@ class GitLake:
         self._stores: dict[str, Store] = {}
 
     # reading
+    def repositories(self) -> Iterable[str]:
+        """Names of repositories, sorted; none where the lake's folder is not there yet."""
+        return sorted(path.stem for path in self._folder.glob("*.git") if path.is_dir())
+
     def resolve(self, repository: str, ref: str) -> Commit:
         """The commit a ref stands for now; of a branch its head, without what is staged."""
         return git_commits.read(self._store(repository).commit(ref))
@@ -99,6 +103,14 @@ class GitLake:
     def branches(self, repository: str) -> Iterable[str]:
         """Names of branches, sorted."""
         return git_commits.refs(self._store(repository).git, "heads")
+
+    def refs(self, repository: str) -> Iterator[Ref]:
+        """Branches, then tags, each sorted by name."""
+        store = self._store(repository)
+        for name in git_commits.refs(store.git, "heads"):
+            yield Ref("branch", name, str(store.head(name).id))
+        for name in git_commits.refs(store.git, "tags"):
+            yield Ref("tag", name, str(store.tagged(name).id))
 
     def kept(self, repository: str) -> frozenset[str]:
         """What Git's references name; `git gc` keeps these and all that they reach."""
@@ -216,8 +228,7 @@ class GitLake:
             head = store.head(name)
             if store.git.lookup_reference("HEAD").target == f"refs/heads/{name}":
                 raise errors.default_branch(repository, name)
-            # Locks may name these commits; a reference keeps them from `git gc`.
-            store.git.references.create(f"refs/reprolock/kept/{head.id}", head.id, force=True)
+            store.keep(head)
             store.unstage(name)
             store.git.references.delete(f"refs/heads/{name}")
 
@@ -225,6 +236,13 @@ class GitLake:
         """A tag at a ref's commit. LakeRefused when the name is taken, by a tag or by a branch."""
         names.check_tag(name)
         self._create_ref(repository, "tag", name, ref)
+
+    def delete_tag(self, repository: str, name: str) -> None:
+        """Remove a tag; its commit stays reachable by ID."""
+        store = self._store(repository)
+        with store.writing(name), store.guard():
+            store.keep(store.tagged(name))
+            store.git.references.delete(f"refs/tags/{name}")
 
     def _create_ref(self, repository: str, kind: str, name: str, source: str) -> None:
         store = self._store(repository)

@@ -93,6 +93,17 @@ class Store:
             raise errors.no_branch(self.name, branch, git_commits.refs(self.git, "heads"))
         return git_commits.load(self.git, self.name, target)
 
+    def tagged(self, tag: str) -> pygit2.Commit:
+        """The commit of a tag; NotFound for a branch, a commit ID and what is not there."""
+        target = git_commits.target_of(self.git, f"refs/tags/{tag}")
+        if target is None:
+            raise errors.no_tag(self.name, tag, git_commits.refs(self.git, "tags"))
+        return git_commits.load(self.git, self.name, target)
+
+    def keep(self, commit: pygit2.Commit) -> None:
+        """Keep a commit from `git gc` after its branch or tag has gone: locks may name it."""
+        self.git.references.create(f"refs/reprolock/kept/{commit.id}", commit.id, force=True)
+
     def tree(self, ref: str) -> pygit2.Oid:
         """What readers of a ref see: of a branch, what is staged on it too."""
         # The staging first, the head after it: a commit in between moves the head and then ends the staging.

@@ -107,6 +107,25 @@ def deleting_branch(transport: Transport, refused: Refused, repository: str, bra
     )
 
 
+def deleting_tag(transport: Transport, refused: Refused, repository: str, tag: str) -> ReprolockError:
+    """The answer to the deletion of a tag."""
+    if refused.status in (400, 404):
+        if not _there(transport, ("repositories", repository)):
+            return no_repository(transport, repository)
+        if not _there(transport, ("repositories", repository, "tags", tag)):
+            return errors.no_tag(repository, tag, _list_names(transport, repository, "tags"))
+    return _other(transport, refused, f'delete the tag "{tag}" of the repository "{repository}"', repository)
+
+
+def listing(transport: Transport, refused: Refused, repository: str | None = None) -> ReprolockError:
+    """The answer to a call that lists repositories, or the branches and tags of one."""
+    if repository is None:
+        return _other(transport, refused, "list the repositories", None)
+    if refused.status in (400, 404) and not _there(transport, ("repositories", repository)):
+        return no_repository(transport, repository)
+    return _other(transport, refused, f'list the branches and tags of the repository "{repository}"', repository)
+
+
 def naming(
     transport: Transport, refused: Refused, repository: str, kind: str, name: str, source: str
 ) -> ReprolockError:
@@ -143,11 +162,11 @@ def names(transport: Transport, repository: str, kind: str) -> Iterator[str]:
             yield entry["id"]
 
 
-def _other(transport: Transport, refused: Refused, doing: str, repository: str) -> ReprolockError:
+def _other(transport: Transport, refused: Refused, doing: str, repository: str | None) -> ReprolockError:
     keys, said = transport.credentials, refused.said or f"it answers {refused.status}"
     if refused.status == 403:
         # So it answers for a repository that is read-only, and for a user without the right.
-        if _repository(transport, repository).get("read_only"):
+        if repository is not None and _repository(transport, repository).get("read_only"):
             return errors.read_only(repository)
         return errors.forbidden(keys.endpoint, keys.credentials_place, doing, said)
     return errors.refused(keys.endpoint, doing, said)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Literal
 
 from reprolock.errors import ReprolockError, UsageError
 from reprolock.lake import errors, names
@@ -24,7 +24,7 @@ from reprolock.lake.lakefs import error_mapping
 from reprolock.lake.lakefs.credentials import Credentials
 from reprolock.lake.lakefs.stream import ObjectStream
 from reprolock.lake.lakefs.transport import PAGE, Patience, Refused, Route, Transport
-from reprolock.lake.protocol import Change, Commit, Object
+from reprolock.lake.protocol import Change, Commit, Object, Ref
 from reprolock.lake.transfer.addresses import Address, just_before
 from reprolock.lake.upload_sources import Guarded, SizedFile, open_source
 from reprolock.model.uri import LakeURI
@@ -54,6 +54,13 @@ class LakeFSLake:
         self._transport = Transport(credentials, route, patience)
 
     # reading
+    def repositories(self) -> Iterable[str]:
+        """Names of repositories, as lakeFS sorts them."""
+        with self._explaining(lambda refused: error_mapping.listing(self._transport, refused)):
+            for page in self._transport.pages(("repositories",), {}, self._page):
+                for entry in page:
+                    yield entry["id"]
+
     def resolve(self, repository: str, ref: str) -> Commit:
         """The commit a ref stands for now, in one call."""
         with self._reading(repository, ref):
@@ -134,8 +141,17 @@ class LakeFSLake:
 
     def branches(self, repository: str) -> Iterable[str]:
         """Names of branches, sorted."""
-        with self._explaining(lambda refused: error_mapping.no_repository(self._transport, repository)):
+        with self._explaining(lambda refused: error_mapping.listing(self._transport, refused, repository)):
             yield from error_mapping.names(self._transport, repository, "branches")
+
+    def refs(self, repository: str) -> Iterator[Ref]:
+        """Branches, then tags, each sorted by name. Their commits come with the listing: no call for each."""
+        kinds: tuple[tuple[Literal["branch", "tag"], str], ...] = (("branch", "branches"), ("tag", "tags"))
+        with self._explaining(lambda refused: error_mapping.listing(self._transport, refused, repository)):
+            for kind, listed in kinds:
+                for page in self._transport.pages(("repositories", repository, listed), {}, self._page):
+                    for entry in page:
+                        yield Ref(kind, entry["id"], entry["commit_id"])
 
     def kept(self, repository: str) -> frozenset[str] | None:
         """The commits that lakeFS's garbage collection counts as active: lakeFS writes the list to its store, and it is read
@@ -258,6 +274,11 @@ class LakeFSLake:
             lambda refused: error_mapping.naming(self._transport, refused, repository, "tag", name, ref)
         ):
             self._transport.ask("POST", ("repositories", repository, "tags"), body={"id": name, "ref": ref})
+
+    def delete_tag(self, repository: str, name: str) -> None:
+        """Remove a tag; its commit stays reachable by ID."""
+        with self._explaining(lambda refused: error_mapping.deleting_tag(self._transport, refused, repository, name)):
+            self._transport.ask("DELETE", ("repositories", repository, "tags", name))
 
     def merge(
         self, repository: str, source: str, branch: str, message: str, metadata: Mapping[str, str] = {}

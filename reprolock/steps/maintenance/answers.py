@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
 from reprolock.environment.python.installed.drift import Difference as Drift
 from reprolock.lake.protocol import Change as ObjectChange
-from reprolock.lake.protocol import Commit
+from reprolock.lake.protocol import Commit, Ref
 from reprolock.model.claims import Audit
 from reprolock.model.demands import Answers
 from reprolock.model.difference import Comparison, Difference
@@ -164,7 +164,11 @@ def answers() -> dict[str, tuple[Any, ...]]:
         "hold release": (_fields("Released", released=_list(hold)),),
         "export": (_fields("Export", format=str, output=str | None, document=str),),
         "data create": (_fields("Repository", repository=str, branch=str),),
-        "data ls": (_fields("Listing", uri=str, entries=_list(_of(Listed))),),
+        "data ls": (
+            _fields("Listing", uri=str, entries=_list(_of(Listed))),
+            _fields("References", repository=str, refs=_list(_of(Ref))),
+            _fields("Repositories", lake=str, repositories=list[str]),
+        ),
         "data get": (_of(Got, uri=str),),
         "data put": (_of(Moved, uri=str),),
         "data rm": (_fields("Staged", uri=str, objects=int),),
@@ -172,7 +176,11 @@ def answers() -> dict[str, tuple[Any, ...]]:
             _fields("Branch", repository=str, branch=str, source=str),
             _fields("BranchRemoved", repository=str, removed=str),
         ),
-        "data tag": (_fields("Tag", repository=str, tag=str, ref=str),),
+        "data status": (_fields("StagedChanges", uri=str, changes=_list(_of(ObjectChange, "ObjectChange"))),),
+        "data tag": (
+            _fields("Tag", repository=str, tag=str, ref=str),
+            _fields("TagRemoved", repository=str, removed=str),
+        ),
         **dict.fromkeys(("data commit", "data merge", "data revert"), (commit,)),
         "data diff": (_fields("DataDiff", left=str, right=str, changes=_list(_of(ObjectChange, "ObjectChange"))),),
         "data log": (_fields("Log", uri=str, commits=_list(_of(Commit))),),

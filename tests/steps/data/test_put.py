@@ -152,7 +152,7 @@ def test_all_that_cannot_be_put_is_named_at_once(lake: GitLake, folder: Path, tm
             f"{folder}/pipe is a pipe, not a file",
             f"{folder}/socket is a socket, not a file",
             f"{folder}/sub/.reprolock is reprolock's own, and may hold credentials",
-            '"back\\slash" contains a character that is not allowed in a path',
+            '"back\\slash" contains a backslash, which Windows takes for a separator of folders',
             "'latin-\\udce9' is not UTF-8",
         ]
     )
