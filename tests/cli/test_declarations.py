@@ -128,11 +128,28 @@ def test_a_release_that_is_not_here(project: Project, house: Path, cli, monkeypa
     wheel(house, "tool")
     project.add('[environment]\npython = "3.11.99"\npackages = ["tool"]\n')
     assert cli("lock").code == 0
+    pinned = (
+        "error: no Python 3.11.99 on this machine, which repro.lock pins\n"
+        'hint: install one, for example by `uv python install "3.11.99"` or pyenv; '
+        "or let environment.python take another one and run `reprolock lock --upgrade`\n"
+    )
     said = cli("run")
+    assert (said.code, said.err) == (8, pinned)
+    project.edit('python = "3.11.99"', 'python = ">=3.11"')
+    assert cli("lock").out == "repro.lock is up to date\n"  # a range accepts what is pinned
+    said = cli("run")
+    assert (said.code, said.err) == (8, pinned)
+    assert cli("lock", "--upgrade").code == cli("run").code == 0
+
+
+def test_a_range_of_which_none_is_here(project: Project, house: Path, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    project.add('[environment]\npython = ">=3.98"\npackages = []\n')
+    said = cli("lock")
     assert (said.code, said.err) == (
         8,
-        "error: no Python 3.11.99 on this machine, which environment.python asks for\n"
-        'hint: install one, for example by `uv python install "3.11.99"` or pyenv, or change environment.python\n',
+        "error: no Python >=3.98 on this machine, which environment.python asks for\n"
+        'hint: install one, for example by `uv python install ">=3.98"` or pyenv, or change environment.python\n',
     )
 
 

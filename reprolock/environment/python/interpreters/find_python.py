@@ -48,21 +48,18 @@ class Python(NamedTuple):
         }
 
 
-def find_python(asked: str, uv: Uv, folder: Path) -> Python:
-    """A Python of this feature version, exact version or range, downloaded by uv where there is none and the network may be used.
+def find_python(pinned: str, uv: Uv, folder: Path) -> Python:
+    """A Python of the feature version or exact version that a lock pins, downloaded by uv where there is none and the network
+    may be used.
 
     `folder` is where uv runs. MachineError (exit 8) when there is none to be had.
     """
-    if found := known_python(asked, uv, folder):
+    if found := _known_or_installed(pinned, uv, folder):
         return found
-    if not uv.offline:
-        with suppress(ServiceError):  # what counts is that there is none; the hint says how to get one
-            uv.run(["python", "install", "--quiet", asked], folder)
-        if found := known_python(asked, uv, folder):
-            return found
     raise MachineError(
-        f"no Python {asked} on this machine, which environment.python asks for",
-        hint=install_hint(asked),
+        f"no Python {pinned} on this machine, which repro.lock pins",
+        hint=install_hint(pinned),
+        owner_hint="or let environment.python take another one and run `reprolock lock --upgrade`",
     )
 
 
@@ -72,13 +69,27 @@ def choose_python(declared: str, uv: Uv, folder: Path) -> str:
     for version in (feature_of(own), own):
         if accepts_python(declared, version):
             return version
-    return to_pin(declared, find_python(declared, uv, folder).version)
+    found = _known_or_installed(declared, uv, folder)
+    if found is None:
+        raise MachineError(
+            f"no Python {declared} on this machine, which environment.python asks for",
+            hint=f"{install_hint(declared)}, or change environment.python",
+        )
+    return to_pin(declared, found.version)
+
+
+def _known_or_installed(asked: str, uv: Uv, folder: Path) -> Python | None:
+    if (found := known_python(asked, uv, folder)) or uv.offline:
+        return found
+    with suppress(ServiceError):  # what counts is that there is none; the hint says how to get one
+        uv.run(["python", "install", "--quiet", asked], folder)
+    return known_python(asked, uv, folder)
 
 
 def install_hint(feature: str, platform: str = sys.platform) -> str:
     """How to get that Python here, as an imperative. `platform` is `sys.platform`'s."""
     if is_range(feature) or is_exact(feature):
-        return f'install one, for example by `uv python install "{feature}"` or pyenv, or change environment.python'
+        return f'install one, for example by `uv python install "{feature}"` or pyenv'
     own = {
         "darwin": f"`brew install python@{feature}`",
         "win32": f"`winget install Python.Python.{feature}`",
@@ -87,7 +98,7 @@ def install_hint(feature: str, platform: str = sys.platform) -> str:
 
 
 def known_python(asked: str, uv: Uv, folder: Path) -> Python | None:
-    """A Python that is on this machine already and is what is asked for (see `find_python`), None when there is none."""
+    """A Python that is on this machine already and answers to a feature version, an exact version or a range; None when there is none."""
     if _answers(asked, platform.python_version()):
         # A virtual environment is built upon the interpreter that it stands on itself.
         own = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))

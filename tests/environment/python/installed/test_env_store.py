@@ -314,7 +314,7 @@ def test_a_python_that_is_not_to_be_had(bench: Bench) -> None:
     pin = EnvironmentPin.sealed(requirements=(), python="3.99")
     with pytest.raises(MachineError) as caught:
         bench.ensure(pin)
-    assert str(caught.value) == "no Python 3.99 on this machine, which environment.python asks for"
+    assert str(caught.value) == "no Python 3.99 on this machine, which repro.lock pins"
     assert caught.value.hint == install_hint("3.99")
     assert caught.value.exit_code == 8
 
