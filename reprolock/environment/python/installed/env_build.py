@@ -159,7 +159,7 @@ class _Installation(NamedTuple):
             *others, last = overlap.packages
             several = "both" if len(others) == 1 else "all"
             self.remark(
-                f"{', '.join(others)} and {last} {several} bring {overlap.path}; the file of {last} is installed"
+                f"{', '.join(others)} and {last} {several} bring {_shown(overlap.path)}; the file of {last} is installed"
             )
         self._reinstall(self.uv.near, found.losing)
 
@@ -203,6 +203,11 @@ class _Installation(NamedTuple):
         hashes = ["--build-constraints", "build.txt", "--require-hashes", "--no-sources"]
         hashes += ["--require-build-hashes", "--preview-features", "build-dependency-hashes"]
         _run(uv, [*arguments, *hashes, "--python", str(python)], self.temporary, settings)
+
+
+def _shown(path: str) -> str:
+    """A path of a RECORD as people know it: `bin/tool` is `../../../bin/tool` there."""
+    return path.lstrip("./") if path.startswith("../") else path
 
 
 def _run(uv: Uv, arguments: Sequence[str], temporary: Path, settings: Mapping[str, Any] = {}) -> None:

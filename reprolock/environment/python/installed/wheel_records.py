@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -32,8 +32,8 @@ class Doubts(NamedTuple):
     """Where installed files are not what RECORDs list.
 
     `edited` gives the packages of each file whose bytes no package lists, by path; `overlaps` are files of several
-    packages, of which at most one is what stands there; `losing` names those whose bytes are not, though they come last
-    by name.
+    packages, of which at most one is what stands there; `losing` names those to install again, in this order: those
+    whose bytes are not there though they come last by name, and each whose file one of these would take.
     """
 
     edited: Mapping[str, tuple[str, ...]]
@@ -100,7 +100,18 @@ def find_doubts(packages: Path) -> Doubts:
         elif len(agree) < len(names):
             overlaps.append(Overlap(path, names))
             losing |= {names[-1]} - agree
-    return Doubts(edited, tuple(sorted(overlaps)), tuple(sorted(losing)))
+    return Doubts(edited, tuple(sorted(overlaps)), _with_later_owners(losing, overlaps))
+
+
+def _with_later_owners(losing: Iterable[str], overlaps: Sequence[Overlap]) -> tuple[str, ...]:
+    """A package that is installed again writes all of its files, also those that a later one by name has to have."""
+    again = set(losing)
+    for name in sorted({name for overlap in overlaps for name in overlap.packages}):
+        if any(
+            name in packages and any(other in again and other < name for other in packages) for _, packages in overlaps
+        ):
+            again.add(name)
+    return tuple(sorted(again))
 
 
 def _with_digest(owners: Mapping[str, str]) -> dict[str, str]:

@@ -394,6 +394,26 @@ def test_of_packages_that_bring_one_file_the_last_by_name_wins_everywhere(bench:
         check(environment)
 
 
+def test_a_package_that_is_installed_again_for_one_file_takes_no_other_from_a_later_one(bench: Bench) -> None:
+    """view-b comes last for one file and not for the other; uv installs in no order that it promises."""
+    wheel(bench.house, "view_a", more={"seen/two.py": "name = 'a'\n", "view_a-1.0.data/scripts/view": "#!/bin/sh\n"})
+    wheel(bench.house, "view_b", more={"seen/one.py": "name = 'b'\n", "seen/two.py": "name = 'b'\n"})
+    more = {"seen/one.py": "name = 'c'\n", "view_c-1.0.data/scripts/view": "#!/bin/sh\necho c\n"}
+    wheel(bench.house, "view_c", more=more)
+    pin = bench.pin("view-a", "view-b", "view-c")
+    for store in range(6):
+        remarks: list[str] = []
+        environment = ensure(pin, bench.root / str(store), environ=bench.environ, remark=remarks.append)
+        assert run(environment, "import seen.one, seen.two; print(seen.one.name, seen.two.name)") == "c b"
+        assert subprocess.run([environment.programs / "view"], capture_output=True, check=True).stdout == b"c\n"
+        assert remarks == [
+            "view-a and view-c both bring bin/view; the file of view-c is installed",
+            "view-b and view-c both bring seen/one.py; the file of view-c is installed",
+            "view-a and view-b both bring seen/two.py; the file of view-b is installed",
+        ]
+        check(environment)
+
+
 # --- what was changed since ---------------------------------------------------------------------------
 
 
