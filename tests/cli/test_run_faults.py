@@ -477,3 +477,17 @@ def test_a_library_for_which_there_is_no_memory(cli: Cli, monkeypatch: pytest.Mo
     monkeypatch.setattr("reprolock.cli.main.import_module", load)
     said = cli("status")
     assert (said.code, said.err) == (8, "error: there is not enough memory\nhint: end other programs and try again\n")
+
+
+def test_links_of_the_code_that_lead_nowhere_in_a_run_are_named(project: Project, cli) -> None:
+    """As git-annex makes them, and people to a folder that git ignores."""
+    data = project.root / ".venv/data.csv"  # hidden, so no code
+    data.parent.mkdir()
+    data.write_text("1\n")
+    (project.root / "data.csv").symlink_to(".venv/data.csv")
+    project.script("import os; print(os.path.exists('data.csv'))")
+    assert cli("lock").code == 0
+    sentence = "warning: data.csv is a link to .venv/data.csv, which is not among the code, and a run's folder has no such file"
+    assert cli("run", "-q", "--offline") == (0, "False\n", f"{sentence}\n")
+    (project.root / "more.csv").symlink_to("data.csv")
+    assert cli("run", "-q", "--offline") == (0, "False\n", f"{sentence}; 1 more likewise\n")

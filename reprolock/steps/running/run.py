@@ -8,10 +8,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 from reprolock.environment.code.lfs import lfs_pointers
+from reprolock.environment.code.links import links_elsewhere
+from reprolock.environment.code.snapshot import Snapshot
 from reprolock.errors import UsageError
 from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
@@ -116,11 +119,8 @@ def run(
         )
         for sentence in unnamed_datasets(ready.context.spec, ready.materials.snapshot, root):
             watcher.warn(sentence)
-        if pointers := list(lfs_pointers(ready.materials.snapshot, root)):
-            others = f" and {len(pointers) - 1} more" if pointers[1:] else ""
-            watcher.warn(
-                f"{pointers[0]}{others}: git-lfs's pointer stands there, not the file; `git lfs pull` fetches it"
-            )
+        for sentence in _describe_absent(ready.materials.snapshot, root, spec):
+            watcher.warn(sentence)
         stack.enter_context(ready.materials.interpreter.in_use())
         tracker = stack.enter_context(closing(_tracker(place, ready, machine, offline=options.offline)))
         reporter = Reporter(root, tracker, online=not options.offline, warn=watcher.warn)
@@ -132,6 +132,17 @@ def run(
         if forward and (problem := forward(done.record, runs_folder(root) / done.record.run_id)):
             watcher.warn(problem)
         return done
+
+
+def _describe_absent(code: Snapshot, root: Path, spec: Spec) -> Iterator[str]:
+    """Files of the code that the command will not find, though they are listed: git-lfs's pointers, and links to what is no code."""
+    if pointers := list(lfs_pointers(code, root)):
+        others = f" and {len(pointers) - 1} more" if pointers[1:] else ""
+        yield f"{pointers[0]}{others}: git-lfs's pointer stands there, not the file; `git lfs pull` fetches it"
+    if links := list(links_elsewhere(code, root, [output.path for output in spec.outputs.values()])):
+        (path, target), *more = links
+        others = f"; {len(more)} more likewise" if more else ""
+        yield f"{path} is a link to {target}, which is not among the code, and a run's folder has no such file{others}"
 
 
 def _tracker(place: Place, ready: Ready, machine: Machine, *, offline: bool) -> Tracker:

@@ -14,6 +14,7 @@ from calls import calls_of
 from reprolock.environment.code.code_file import stays_inside
 from reprolock.environment.code.git import blob_at, clone_at
 from reprolock.environment.code.lfs import lfs_pointers
+from reprolock.environment.code.links import links_elsewhere
 from reprolock.environment.code.snapshot import BY_GIT, BY_NAME, BY_WALK, Snapshot, place, snapshot
 from reprolock.errors import MachineError, UsageError
 from reprolock.files.secrets import Scanner
@@ -196,6 +197,29 @@ def test_files_that_git_lfs_did_not_fetch_are_found(project: Path) -> None:
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'1' * 64}\nsize 5\n"
     write(project, {"model.bin": pointer, "notes.txt": f"of git-lfs:\n{pointer}", "src/w.pt": pointer})
     assert list(lfs_pointers(snapshot(project, None), project)) == ["model.bin", "src/w.pt"]
+
+
+def test_links_to_what_is_not_among_the_code_are_found(project: Path) -> None:
+    """git-annex's, fetched or not, one to what git ignores and one through another; not those to code, or to an output."""
+    write(project, {".git/annex/objects/x.csv": "1\n", "data/b.csv": "2\n"})
+    links = {
+        "annex.csv": ".git/annex/objects/x.csv",
+        "gone.csv": ".git/annex/objects/y.csv",
+        "src/b.csv": "../data/b.csv",
+        "src/c.csv": "b.csv",
+        "again.py": "src/a.py",
+        "lib": "src",
+        "here": ".",
+        "newest": "out/model/7",
+    }
+    for name, target in links.items():
+        (project / name).symlink_to(target)
+    assert list(links_elsewhere(snapshot(project, None), project, ["out/model"])) == [
+        ("annex.csv", ".git/annex/objects/x.csv"),
+        ("gone.csv", ".git/annex/objects/y.csv"),
+        ("src/b.csv", "data/b.csv"),
+        ("src/c.csv", "data/b.csv"),
+    ]
 
 
 def test_a_project_in_a_folder_of_a_repository(project: Path) -> None:
