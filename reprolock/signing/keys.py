@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
+from securesystemslib.exceptions import UnsupportedLibraryError
 from securesystemslib.signer import CryptoSigner, Key, Signature, Signer, SSlibKey
 
 from reprolock.errors import MachineError, ReprolockError, ServiceError, UsageError
@@ -232,10 +233,10 @@ def _by_uri(uri: str, environ: Mapping[str, str]) -> SigningKey:
             f"{SIGNING_KEY} names no signer that securesystemslib has: {scheme}:…",
             hint="its documentation lists the URIs",
         ) from error
-    except ImportError as error:
+    except (ImportError, UnsupportedLibraryError) as error:
         raise MachineError(
-            f"the signer {scheme}: needs a package that is not here: {error.name}",
-            hint=f"install securesystemslib with its extra for {scheme}",
+            f"the signer of {SIGNING_KEY} ({scheme}:…) needs a library that is not installed",
+            hint="install securesystemslib with its extra for this key service",
         ) from error
     except Exception as error:  # each key service has errors of its own
         raise UsageError(

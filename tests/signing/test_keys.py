@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from reprolock.errors import ReprolockError, UsageError
+from reprolock.errors import MachineError, ReprolockError, UsageError
 from reprolock.signing.envelope import is_signed_by, open_line, seal
 from reprolock.signing.keys import Kind, new_key, open_key, read_public
 
@@ -113,6 +114,41 @@ def test_signer_uris(tmp_path: Path) -> None:
     with pytest.raises(ReprolockError) as caught:
         open_key({"REPROLOCK_SIGNING_KEY": "nowhere:x", **public})
     assert str(caught.value) == "REPROLOCK_SIGNING_KEY names no signer that securesystemslib has: nowhere:…"
+
+
+def test_a_signer_whose_library_is_missing(tmp_path: Path) -> None:
+    new_key(tmp_path / "a.pem")
+    uri = {"REPROLOCK_SIGNING_KEY": "gcpkms:projects/p", "REPROLOCK_SIGNING_KEY_PUBLIC": str(tmp_path / "a.pem.pub")}
+    with pytest.raises(MachineError) as caught:
+        open_key(uri)
+    assert str(caught.value) == "the signer of REPROLOCK_SIGNING_KEY (gcpkms:…) needs a library that is not installed"
+    assert caught.value.hint == "install securesystemslib with its extra for this key service"
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("a.pem", "not loaded"),
+        ("awskms:alias/a", "the signer of REPROLOCK_SIGNING_KEY (awskms:…) cannot be opened: NoRegionError"),
+    ],
+)
+def test_the_library_of_aws_is_loaded_for_its_keys_alone(key: str, shown: str, tmp_path: Path) -> None:
+    new_key(tmp_path / "a.pem")
+    script = """
+import os
+import sys
+from reprolock.signing.keys import open_key
+try:
+    open_key(os.environ)
+except Exception as error:
+    print(error)
+else:
+    print("loaded" if "boto3" in sys.modules else "not loaded")
+import boto3
+"""
+    variables = {"HOME": str(tmp_path), "REPROLOCK_SIGNING_KEY_PUBLIC": "a.pem.pub", "REPROLOCK_SIGNING_KEY": key}
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=variables, capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == (f"{shown}\n", 0), done.stderr
 
 
 def test_no_key_named_is_no_error() -> None:
