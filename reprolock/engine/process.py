@@ -14,6 +14,7 @@ from __future__ import annotations
 import codecs
 import errno
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -185,14 +186,23 @@ def _watch(child: subprocess.Popen[bytes], received: list[int], timeout_seconds:
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     while True:
         remaining = _TICK if deadline is None else min(_TICK, deadline - time.monotonic())
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(max(remaining, 0))
+        _wait(child, max(remaining, 0))
         if received:
             return _stop_of(received)
         if child.returncode is not None:
             return None
         if deadline is not None and time.monotonic() >= deadline:
             return _Stop(f"time-out after {_duration(timeout_seconds or 0)}", None)
+
+
+def _wait(child: subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait for the command's end, so long at most. Where the system wakes us at it we do not look every 50 ms, as Popen does."""
+    if hasattr(os, "pidfd_open"):  # Linux
+        with suppress(OSError), open(os.pidfd_open(child.pid), "rb", buffering=0) as ended:
+            select.select([ended], [], [], seconds)
+            seconds = 0
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(seconds)
 
 
 def _ask_to_end(

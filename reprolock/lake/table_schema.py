@@ -99,20 +99,16 @@ def read_shape(
     """
     if format in _FIXED:
         return _fixed(url, format, options, objects)
-    # Loaded here: formats above need neither library, and a run without datasets loads none.
+    if format == "delta":
+        return _delta(url, options, gateway)
     try:
-        import deltalake.exceptions
-        import pyarrow
+        import pyarrow  # here: formats above do not need it, and a run without datasets does not load it
     except ModuleNotFoundError:  # the part "tables" is not installed: a run goes on without columns in its record
         return Shape()
 
     try:
-        if format == "delta":
-            return _delta(url, options, gateway)
-        if format not in _LOOKS:
-            return Shape()
-        return _LOOKS[format](_look(url, format, options, objects, gateway))
-    except (deltalake.exceptions.DeltaError, pyarrow.ArrowException, UsageError, OSError, ValueError):
+        return _LOOKS[format](_look(url, format, options, objects, gateway)) if format in _LOOKS else Shape()
+    except (pyarrow.ArrowException, UsageError, OSError, ValueError):
         return Shape()
 
 
@@ -161,6 +157,18 @@ def _fixed(url: str, format: str, options: Mapping[str, str], objects: Sequence[
 
 
 def _delta(url: str, options: Mapping[str, str], gateway: Gateway | None) -> Shape:
+    try:
+        import deltalake.exceptions  # see read_shape
+    except ModuleNotFoundError:
+        return Shape()
+
+    try:
+        return _delta_shape(url, options, gateway)
+    except (deltalake.exceptions.DeltaError, OSError, ValueError):
+        return Shape()
+
+
+def _delta_shape(url: str, options: Mapping[str, str], gateway: Gateway | None) -> Shape:
     import deltalake  # see read_shape
 
     chosen = {name.lower(): value for name, value in options.items()}
