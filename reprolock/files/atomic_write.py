@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from reprolock.errors import MachineError
 from reprolock.files.containment import check_folder
 from reprolock.files.os_errors import cannot_write
@@ -139,6 +137,8 @@ def guard(path: Path, what: str, *, seconds: float = 10.0, step: Callable[[str],
     dies. `step` is told what is waited for, where that takes longer than a moment; the answer is whether it was.
     MachineError when another one still holds it after `seconds`.
     """
+    from filelock import FileLock, Timeout  # here: a twentieth of what `lock --check` loads, which holds no guard
+
     folder = path.parent if path.parent.name == OWN_FOLDER else own_folder(path.parent)
     held = folder / f"{path.name}.guard"
     lock = FileLock(held)
