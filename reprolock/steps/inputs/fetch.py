@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from reprolock.errors import MachineError, ServiceError
 from reprolock.files.object_cache import ObjectCache
 from reprolock.lake.protocol import Lake, Object
-from reprolock.lake.transfer.transfer import transfer
 from reprolock.model.content import Check, Content, Meaning
 from reprolock.model.uri import LakeURI
 from reprolock.steps.inputs.opaque import opaque_name
@@ -66,6 +65,8 @@ class Source:
             return {}
         if self._lake is None:
             raise not_cached(self._title, self.cache)
+        from reprolock.lake.transfer.transfer import transfer  # libcurl and asyncio, which what is cached does not need
+
         firsts = {item[1:]: item for item in reversed(items)}  # equal size and checksum: equal bytes, which come once
         wanted = sorted(firsts.values(), key=lambda item: item.path.encode())
         fetched: dict[tuple[int, str], Content] = {}

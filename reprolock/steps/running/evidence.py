@@ -12,7 +12,6 @@ from reprolock.lake.protocol import Lake
 from reprolock.model.record import Record
 from reprolock.steps.evidence.attest import Attestor
 from reprolock.steps.evidence.attestations import write_lines
-from reprolock.steps.evidence.hold_run import hold_for_run, hold_line
 from reprolock.steps.project.run_context import RunContext
 from reprolock.steps.recording.build import Sources
 
@@ -69,6 +68,8 @@ def hold_inputs(
     if context.offline and lake.kind == "lakefs":
         context.warn("the pinned commits are not held: --offline contacts no service")
         return
+    from reprolock.steps.evidence.hold_run import hold_for_run, hold_line  # audits too, for runs that are held alone
+
     try:
         held = hold_for_run(lake, record, period, context.machine, lock=record.artifacts.get(LOCK))
         if attestor is not None and len(statements) > 1:

@@ -16,8 +16,6 @@ from reprolock.model.lock import EnvironmentPin, JarsPin
 from reprolock.model.record import EnvironmentRecord
 from reprolock.model.spec import Spec
 from reprolock.model.words import counted
-from reprolock.steps.locking.jars import jar_store
-from reprolock.steps.locking.python import project_indexes
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_context import RunContext
 
@@ -59,6 +57,8 @@ def ready_environment(context: RunContext, pin: EnvironmentPin | None) -> Interp
     machine = context.machine
     if pin is None or not context.spec.environment.isolated:
         return _current(pin, machine)
+    from reprolock.steps.locking.python import project_indexes  # what resolves: for locked environments alone
+
     built = ensure(
         pin,
         cache_folder(machine.environ),
@@ -125,5 +125,7 @@ def ready_jars(context: RunContext, pin: JarsPin | None, pyspark: Path | None) -
             hint=f"install it beside reprolock (`uv pip install pyspark=={pin.spark}`)",
             owner_hint="`reprolock lock --upgrade` pins what is here",
         )
+    from reprolock.steps.locking.jars import jar_store  # what resolves: for locked jars alone
+
     store = jar_store(context.spec, context.machine)
     return store.files(pin, offline=context.offline, progress=context.progress)

@@ -20,7 +20,6 @@ from reprolock.lake.open import open_lake
 from reprolock.lake.protocol import Lake
 from reprolock.model.spec import LakeSpec, Spec
 from reprolock.steps.evidence.attest import open_attestor
-from reprolock.steps.locking.lock import lock
 from reprolock.steps.locking.options import LockOptions
 from reprolock.steps.locking.overrides import with_params
 from reprolock.steps.locking.staleness import require_fresh
@@ -68,6 +67,8 @@ def run(
     root = root.resolve()
     _check_options(options, machine)
     if options.relock:
+        from reprolock.steps.locking.lock import lock  # what resolves: other runs need none of it
+
         lock(root, LockOptions(offline=options.offline), machine, progress=progress)
     project = read_project(root)
     if (options.tag or options.merge or options.publish_to) and not project.spec.published:
