@@ -21,10 +21,10 @@ class Gateway:
 
 def opener(gateway: Gateway | None) -> Callable[[DataFile], Any]:
     """Opens a file for reading; of a lakeFS server through one file system, which threads may share."""
+    if gateway is None:
+        return lambda file: file.path.open("rb")
     import pyarrow.fs  # heavy
 
-    if gateway is None:
-        return lambda file: pyarrow.OSFile(str(file.path))
     parts = urlsplit(gateway.endpoint)
     s3 = pyarrow.fs.S3FileSystem(
         access_key=gateway.access_key_id,

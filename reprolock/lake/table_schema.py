@@ -97,18 +97,13 @@ def read_shape(
     names (`day=1/`) are not among them. Rows are those that Parquet's and ORC's footers and the statistics in Delta's
     log add up to.
     """
-    if format in _FIXED:
-        return _fixed(url, format, options, objects)
-    if format == "delta":
-        return _delta(url, options, gateway)
     try:
-        import pyarrow  # here: formats above do not need it, and a run without datasets does not load it
-    except ModuleNotFoundError:  # the part "tables" is not installed: a run goes on without columns in its record
-        return Shape()
-
-    try:
+        if format in _FIXED:
+            return Shape(_columns(_files(_source(url, format, options), objects), _FIXED[format]))
+        if format == "delta":
+            return _delta(url, options, gateway)
         return _LOOKS[format](_look(url, format, options, objects, gateway)) if format in _LOOKS else Shape()
-    except (pyarrow.ArrowException, UsageError, OSError, ValueError):
+    except Exception:  # a library that is not installed, or what it says of such data: columns decide nothing
         return Shape()
 
 
@@ -147,29 +142,8 @@ def _files(source: Source, objects: Sequence[DataObject] | None) -> list[DataFil
     return select_files(source, names) if names != [()] else [DataFile(source.path)]
 
 
-def _fixed(url: str, format: str, options: Mapping[str, str], objects: Sequence[DataObject] | None) -> Shape:
-    """Of formats whose columns do not depend on what is in the files; their folders may name one all the same."""
-    source = _source(url, format, options)
-    try:
-        return Shape(_columns(_files(source, objects), _FIXED[format]))
-    except (UsageError, OSError):
-        return Shape()
-
-
 def _delta(url: str, options: Mapping[str, str], gateway: Gateway | None) -> Shape:
-    try:
-        import deltalake.exceptions  # see read_shape
-    except ModuleNotFoundError:
-        return Shape()
-
-    try:
-        return _delta_shape(url, options, gateway)
-    except (deltalake.exceptions.DeltaError, OSError, ValueError):
-        return Shape()
-
-
-def _delta_shape(url: str, options: Mapping[str, str], gateway: Gateway | None) -> Shape:
-    import deltalake  # see read_shape
+    import deltalake  # heavy, as is pyarrow below: loaded for the formats that need it
 
     chosen = {name.lower(): value for name, value in options.items()}
     version = int(chosen.pop("versionasof")) if "versionasof" in chosen else None
@@ -185,7 +159,7 @@ def _delta_shape(url: str, options: Mapping[str, str], gateway: Gateway | None) 
 
 
 def _parquet(look: _Look) -> Shape:
-    import pyarrow.parquet  # see read_shape
+    import pyarrow.parquet  # see _delta
 
     from reprolock.readers.columnar import target
     from reprolock.readers.parquet import schema_of
@@ -203,7 +177,7 @@ def _parquet(look: _Look) -> Shape:
 
 
 def _orc(look: _Look) -> Shape:
-    import pyarrow.orc  # see read_shape
+    import pyarrow.orc  # see _delta
 
     from reprolock.readers.orc import common_schema, orc_schema
 
@@ -233,9 +207,11 @@ def _csv(look: _Look) -> Shape:
 
     Spark takes the header of one of the files, and not of the first by name.
     """
-    from reprolock.readers.csv import header, read  # pyarrow: see read_shape
+    from reprolock.readers.csv_header import header
 
     if look.source.flag("inferschema"):
+        from reprolock.readers.csv import read  # pyarrow: see _delta
+
         return _whole(look, read)
     if not look.few or any(is_compressed(file.path) for file in look.files):
         return Shape()
@@ -248,7 +224,7 @@ def _csv(look: _Look) -> Shape:
 
 
 def _json(look: _Look) -> Shape:
-    from reprolock.readers.json import read  # pyarrow: see read_shape
+    from reprolock.readers.json import read  # pyarrow: see _delta
 
     return _whole(look, read)
 
@@ -286,7 +262,7 @@ def _told(schema: Callable[[], Any]) -> Any:
 
 
 def _of_schema(look: _Look, schema: Any) -> tuple[dict[str, Any], ...] | None:
-    from reprolock.readers.types import spark_json  # pyarrow: see read_shape
+    from reprolock.readers.types import spark_json  # pyarrow: see _delta
 
     return None if schema is None else _columns(look.files, [(item.name, spark_json(item.type)) for item in schema])
 

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from reprolock.readers.files import DataFile
-from reprolock.readers.source import Source
-from reprolock.readers.types import NoSparkType, same_name, spark_type
+from reprolock.readers.source import Source, same_name
+from reprolock.readers.types import NoSparkType, spark_type
 
 _OLD_CALENDAR = ("org.apache.spark.legacyDateTime", "org.apache.spark.legacyINT96")
 _NEW_CALENDAR = "3.1.0"

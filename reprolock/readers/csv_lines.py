@@ -6,10 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
-
 from reprolock.readers.csv_settings import BLANKS, Settings
-from reprolock.readers.types import STRING
 
 _LINE_ENDS = re.compile("\r\n|\n|\r")
 _AT_ONCE = 50_000
@@ -39,6 +36,10 @@ def header_tokens(settings: Settings, line: str) -> list[str | None]:
 
 def tables_of_lines(settings: Settings, data: bytes, columns: list[str]) -> Any:
     """All rows, cut or filled up to the width of the columns. Irregular or PassedOver names a line that is not."""
+    import pyarrow as pa  # here, with the types: headers are read without it
+
+    from reprolock.readers.types import STRING
+
     lines = _LINE_ENDS.split(bytes(data).decode())
     schema = pa.schema([(name, STRING) for name in columns])
     tables = [schema.empty_table()]

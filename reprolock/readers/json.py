@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from reprolock.readers.files import DataFile, find_files
 from reprolock.readers.partitions import joined
-from reprolock.readers.source import Source
+from reprolock.readers.source import Source, same_name
 from reprolock.readers.text import decoded, lines_of
-from reprolock.readers.types import STRING, same_name
+from reprolock.readers.types import STRING
 
 _BOM = "\ufeff"
 _BLANKS = "".join(map(chr, range(33)))

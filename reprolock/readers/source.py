@@ -78,3 +78,13 @@ def needs(source: Source, package: str) -> UsageError:
         f'dataset "{source.name}": .pandas() and .arrow() need {package} for {source.format}, and it is not installed here',
         hint=f'add "{package}" to packages under [environment], or use run.dataset("{source.name}").spark()',
     )
+
+
+def same_name(names: list[str]) -> str | None:
+    """The first name that another one equals but for its case, as Spark compares them; None where all differ."""
+    seen: set[str] = set()
+    for name in names:
+        if name.lower() in seen:
+            return name
+        seen.add(name.lower())
+    return None

@@ -96,13 +96,3 @@ def spark_json(type: Any) -> Any:
 def json_field(name: str, type: Any) -> dict[str, Any]:
     """One column of Spark's schema JSON."""
     return {"name": name, "type": spark_json(type), "nullable": True, "metadata": {}}
-
-
-def same_name(names: list[str]) -> str | None:
-    """The first name that another one equals but for its case, as Spark compares them; None where all differ."""
-    seen: set[str] = set()
-    for name in names:
-        if name.lower() in seen:
-            return name
-        seen.add(name.lower())
-    return None

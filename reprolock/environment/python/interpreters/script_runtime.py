@@ -12,34 +12,21 @@ from pathlib import Path
 import reprolock
 from reprolock.files.os_errors import cannot_write
 
-_READERS: tuple[str, ...] = (
-    "avro",
-    "columnar",
-    "csv",
-    "csv_lines",
-    "csv_settings",
-    "csv_shape",
-    "delta",
-    "files",
-    "frame",
-    "infer",
-)
-_READERS += ("json", "orc", "parquet", "partitions", "session", "source", "text", "types", "__init__")
+_PACKAGE = Path(reprolock.__file__).parent
 SCRIPT_MODULES = (
     *("__init__.py", "errors.py", "script.py", "model/__init__.py", "model/glob.py"),
-    *(f"readers/{name}.py" for name in _READERS),
+    *sorted(f"readers/{path.name}" for path in (_PACKAGE / "readers").glob("*.py")),
 )
 """The modules that a script can import, as paths below the package; they import one another alone."""
 
 
 def write_runtime(folder: Path) -> Path:
     """The folder to put on PYTHONPATH, which must not exist yet. MachineError where it cannot be written."""
-    package = Path(reprolock.__file__).parent
     try:
         for name in SCRIPT_MODULES:
             path = folder / "reprolock" / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes((package / name).read_bytes())
+            path.write_bytes((_PACKAGE / name).read_bytes())
     except OSError as error:
         raise cannot_write(folder, error) from error
     return folder
