@@ -660,7 +660,7 @@ def test_scripts_import_reprolock_without_declaring_it(bench: Bench) -> None:
 def test_what_scripts_import_is_all_there(name: str, tmp_path: Path) -> None:
     folder = write_runtime(tmp_path / "runtime")
     module = f"reprolock.{name.removesuffix('.py').replace('/', '.')}".removesuffix(".__init__")
-    beside = [path for path in sys.path if path.endswith("site-packages")]  # the libraries, without ours that is editable
+    beside = [path for path in sys.path if path.endswith("site-packages")]  # not ours, which is editable
     script = f"import sys; sys.path[:0] = {[str(folder), *beside]!r}; import {module} as found; print(found.__file__)"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == (f"{folder}/reprolock/{name}\n", "")
