@@ -95,10 +95,10 @@ def test_light_commands_load_nothing_heavy(arguments: list[str], tmp_path: Path)
     (tmp_path / "repro.toml").write_text('[project]\nname = "x"\n[run]\ncommand = ["true"]\n')
     (tmp_path / "repro.lock").write_text("version = 1\n")
     code = (
-        "import sys; from reprolock.__main__ import main; sys.argv[0] = 'reprolock'\n"
-        "try: main()\nexcept SystemExit as end: assert not end.code, end.code\n"
-        "print(sorted({name.split('.')[0] for name in sys.modules} & "
-        "{'mlflow', 'pyspark', 'lakefs', 'lakefs_sdk', 'pygit2', 'pyarrow', 'pandas', 'deltalake', 'rich', 'tomlkit'}))"
+        "import atexit, sys; from reprolock.__main__ import main; sys.argv[0] = 'reprolock'\n"
+        "heavy = {'mlflow', 'pyspark', 'lakefs', 'lakefs_sdk', 'pygit2', 'pyarrow', 'pandas', 'deltalake', 'rich', 'tomlkit'}\n"
+        "atexit.register(lambda: print(sorted({name.split('.')[0] for name in sys.modules} & heavy)))\n"
+        "main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
