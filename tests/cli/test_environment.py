@@ -583,6 +583,26 @@ def test_python_from_elsewhere_in_a_scripts_first_line_is_refused(project: Proje
 # The current interpreter
 
 
+@pytest.mark.long
+def test_start_up_files_of_ipython_are_not_read(
+    project: Project, cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the recorded code runs: what stands in the user's folder for IPython is none."""
+    startup = tmp_path / "home" / ".ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00.py").write_text("found = 'start-up'\n")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)  # a uv.toml of another test's wheels
+    project.spec(
+        '[project]\nname = "p"\n[run]\ncommand = ["ipython", "train.py"]\n[environment]\npackages = ["ipython"]\n'
+    )
+    project.script('print(get_ipython().user_ns.get("found"))\n')
+    said = cli("lock")
+    assert said.code == 0, said.err
+    said = cli("run")
+    assert (said.code, said.out) == (0, "None\n"), said.err
+
+
 def test_the_current_interpreter_runs_while_it_does_not_drift(project: Project, house: Path, cli) -> None:
     wheel(house, "click", version("click")), wheel(house, "rich", version("rich"))
     locked(project, cli, "click", "rich", more="isolated = false\n")

@@ -174,8 +174,9 @@ def _refuse_unrecorded_modules(
 
 
 def _jupyter(spec: Spec, materials: Materials, machine: Machine, folder: Path) -> dict[str, str]:
-    """Jupyter's variables where the command may start a kernel: its Python has ipykernel. A kernel's name must not lead to another Python."""
-    if "ipykernel" not in materials.interpreter.record.packages:
+    """Jupyter's variables where the command may start IPython or a kernel: neither takes start-up files of the user's, and a kernel's
+    name must not lead to another Python."""
+    if not materials.interpreter.record.packages.keys() & {"ipython", "ipykernel"}:
         return {}
     notebooks = [file.path for file in materials.snapshot.files if file.path.endswith(".ipynb")]
     asked = {kernel_of((materials.code_root / path).read_bytes()) for path in notebooks} - {None}
