@@ -5,9 +5,9 @@ from __future__ import annotations
 import bz2
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reprolock.errors import UsageError
 from reprolock.model.glob import matches
@@ -93,11 +93,11 @@ def content(source: Source, path: Path) -> bytes:
     data = path.read_bytes()
     try:
         if path.name.endswith(".gz"):
-            data = _gunzipped(data)
+            data = _unpacked(data, lambda: zlib.decompressobj(wbits=_GZIP))
         elif path.name.endswith(".bz2"):
-            data = bz2.decompress(data)
+            data = _unpacked(data, bz2.BZ2Decompressor)
         elif path.name.endswith(".deflate"):
-            data = zlib.decompress(data) if data else data
+            data = _unpacked(data, zlib.decompressobj)
         elif is_compressed(path):
             raise source.refusal(f"files that are compressed as {path.suffix}")
     except (OSError, EOFError, ValueError, zlib.error) as error:
@@ -110,15 +110,16 @@ def is_compressed(path: Path) -> bool:
     return path.name.lower().endswith((*_CODECS, *_OTHER_CODECS))  # in Hadoop case is no matter
 
 
-def _gunzipped(data: bytes) -> bytes:
-    """All members of a gzip file. zlib.error for anything behind them, zeros too, which Python's gzip would pass over."""
+def _unpacked(data: bytes, member: Callable[[], Any]) -> bytes:
+    """All members of a packed file, one behind the other. An error of the codec's for anything behind them, which Python's own
+    functions would pass over, and where the last is cut off."""
     made = []
     while data:
-        member = zlib.decompressobj(wbits=_GZIP)
-        made.append(member.decompress(data))
-        if not member.eof:
+        unpacker = member()
+        made.append(unpacker.decompress(data))
+        if not unpacker.eof:
             raise EOFError("it ends in the midst of its data")
-        data = member.unused_data
+        data = unpacker.unused_data
     return b"".join(made)
 
 

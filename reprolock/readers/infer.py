@@ -43,6 +43,8 @@ _CLASSES = (
     ),
     _Class("boolean", r"^(?i:true|false)$"),
 )
+_YEAR = r"^[+-]?[0-9]{4,6}$"
+"""A number that is a time stamp for Spark once a column has had a date, and a number before."""
 _CERTAIN_DOUBLE = r"^([+-]?[0-9]*\.[0-9]+|NaN|[+-]?Infinity|-?Inf)$"
 _INTEGRAL = numpy.zeros(256, bool)
 _INTEGRAL[list(b"0123456789-")] = True
@@ -107,6 +109,8 @@ def _typed(column: Any, values: Any, found: set[str]) -> Any:
         return _timestamps(column, zoned="zoned" in found)
     if found == {"date"}:
         return _converted(column, pa.date32(), first)
+    if found == {"date", "integer"} and (years := values.filter(pc.match_substring_regex(values, _YEAR))):
+        raise Unclear(years[0].as_py())
     if found == {"boolean"}:
         return pc.equal(pc.ascii_lower(column), "true")
     return column

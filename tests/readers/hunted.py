@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import datetime as dt
 import gzip
 import io
 import json
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ MULTI = {**HEADER, "multiLine": "true"}
 TRIM = {"ignoreLeadingWhiteSpace": "true", "ignoreTrailingWhiteSpace": "true"}
 BOM = b"\xef\xbb\xbf"
 CALENDAR = "calendar of Spark 2"
+DAMAGED = bz2.compress(b"1\n" * 99).replace(b"1AY&SY", b"1AY&SX")
 NUMBER = bytes.fromhex(
     "4f52430a120a020000120c0801120608021002180250004200800a060806100018140a060801100018031204080210001a035554430a0e0a0c0801120608021002"
     "18025000080310321a0a080310141803201b28012208080420002800300030013a0c08011206080210021802500040904e48016205322e332e31083610001880"
@@ -47,11 +50,18 @@ def text_files() -> list[Case]:
         one("byte order mark behind a blank line", "csv", "\n\ufeffa,b\n1,2\n", HEADER, "byte order mark"),
         one("byte order marks in rows", "csv", "\ufeffa,b\n\ufeff1,\ufeff2\n"),
         Case("zeros behind gzip", "csv", {"a.csv.gz": gzip.compress(b"a\n1\n") + bytes(4)}, HEADER, refused="unpacked"),
+        Case("deflate, two streams", "text", {"a.deflate": zlib.compress(b"a\n1\n") + zlib.compress(b"2\n")}),
+        Case("zeros behind deflate", "text", {"a.deflate": zlib.compress(b"a\n") + bytes(4)}, refused="unpacked"),
+        Case("bzip2, two streams", "text", {"a.bz2": bz2.compress(b"a\n") + bz2.compress(b"2\n")}),
+        Case("bzip2, the second damaged", "text", {"a.bz2": bz2.compress(b"a\n") + DAMAGED}, refused="unpacked"),
         Case("gzip by another name", "text", {"a.gzip": b"a\n"}, refused=".gzip"),
         Case("gzip in capitals", "text", {"a.GZ": b"a\n"}, refused=".GZ"),
         Case("packed, and empty", "text", {"a.gz": gzip.compress(b""), "b": b"x", "c": b""}, {"wholetext": "true"}),
         one("zones beyond Java's", "csv", "t\n2020-01-01T00:00:00+18:30\n", INFER, "only Spark knows"),
         one("the last zones", "csv", "t\n2020-01-01T00:00:00+18:00\n2020-01-01T00:00:00-18:00\n", INFER),
+        one("a year behind a date", "csv", "d\n2020-01-02\n2020\n", INFER, 'only Spark knows the type of "2020"'),
+        one("a long year behind a date", "csv", "d\n2020-01-02\n+12020\n", INFER, "only Spark knows"),
+        one("a date behind a number that is no year", "csv", "d\n20200103\n2020-01-02\n", INFER),
         one("a blank first line and multiLine", "csv", "  \na,b\n1,2\n", MULTI, "blanks, with multiLine"),
         one("empty first lines and multiLine", "csv", "\n\na,b\n1,2\n", MULTI),
         Case("only a byte order mark", "csv", {"a.csv": BOM, "b.csv": b"a,b\n3,4\n"}, HEADER),

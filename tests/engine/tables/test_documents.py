@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,3 +43,18 @@ def test_a_line_that_only_looks_blank_is_a_record(tmp_path: Path, line: str) -> 
     assert (
         found.sentence == "table cannot be compared as a json table: a.json, line 2: no JSON document: Expecting value"
     )
+
+
+@pytest.mark.parametrize(("ending", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("deflate", zlib.compress)])
+def test_all_of_a_packed_file_counts(tmp_path: Path, ending: str, pack: Callable[[bytes], bytes]) -> None:
+    """Several packed files, put one behind the other, are one; what is behind the last is not passed over."""
+    rows = [b'{"a":1}\n', b'{"a":2}\n']
+    file = tmp_path / "table" / f"a.json.{ending}"
+    file.parent.mkdir()
+    file.write_bytes(b"".join(map(pack, rows)))
+    packed = digest(tmp_path, {})
+    assert packed == digest(tmp_path / "plain", {"a.json": b"".join(rows).decode()})
+    file.write_bytes(pack(rows[0]) + b"BZh9 or what else is left")
+    found = digest(tmp_path, {})
+    assert isinstance(found, TableProblem)
+    assert f"a.json.{ending}, which cannot be unpacked" in found.sentence
