@@ -222,10 +222,12 @@ def _brief(value: str | None) -> str:
 
 def _changes(recorded: Record, replay: Record) -> list[list[str]]:
     """What a what-if changed in the outcome."""
+    from reprolock.model.verdict import displayed  # the library is loaded when a command runs
+
     rows = [["changed", "; ".join(replay.why)]] if replay.why else []
     for name in sorted(recorded.metrics.keys() | replay.metrics.keys()):
         values = [record.metrics.get(name) for record in (recorded, replay)]
-        shown = ["-" if value is None else f"{value}" for value in values]
+        shown = [displayed(value) or "-" for value in values]
         rows.append([name, "same" if shown[0] == shown[1] else "changed", *shown])
     before = {output.name: output for output in recorded.outputs}
     for output in replay.outputs:

@@ -23,6 +23,9 @@ _WIDE = 100
 """Columns of a terminal that has room for the year of each run."""
 _LEAST = {4: 12, 1: 8}
 """What shortens first where a terminal is narrow, and to how much: what changed, and then the name."""
+_LEAST_WITHOUT_STATUS = {3: 12, 1: 8}
+_NAME_WIDTH = 24
+"""Characters of a name that are shown where the table does not fit as it is."""
 
 
 @click.command()
@@ -60,7 +63,7 @@ def runs(
     )
     settings.result({"runs": [json.loads(run.model_dump_json()) for run in found.runs]})
     if not found.runs:
-        settings.remark("No runs" + ("match the filter" if where else " yet; `reprolock run` makes one"))
+        settings.remark(_nothing(where, parent))
         return
     rows, left_out = _table(found, varying(found.runs), of_stdout())
     settings.rows(rows)
@@ -70,29 +73,45 @@ def runs(
         _write_page(settings, html, found, tracking_uri)
 
 
+def _nothing(where: str, parent: str) -> str:
+    if where:
+        return "No runs match the filter"
+    if parent:
+        return f"No runs of a sweep {parent}: --parent takes the ID that `reprolock sweep` names at its end"
+    return "No runs yet; `reprolock run` makes one"
+
+
 def _table(found: History, params: Sequence[str], width: int | None) -> tuple[list[list[str]], list[str]]:
     """The rows, with those of the params and metrics that vary for which a terminal has room, and the names of the others."""
     shown = [*((name, "param") for name in params), *((name, "metric") for name in found.shown_metrics)]
+    whole = _rows(found, shown, "%Y-%m-%d %H:%M", name_width=None)
+    if width is None or table_width(whole) <= width:
+        return whole, []
     given_up = sorted(shown, key=lambda column: column[1] == "param")  # CHANGED tells of params already
+    time = "%m-%d %H:%M" if width < _WIDE else "%Y-%m-%d %H:%M"
+    alike = all(run.status == "FINISHED" for run in found.runs)
     for count in range(len(shown), -1, -1):
         left_out = given_up[count:]
         kept = [column for column in shown if column not in left_out]
-        rows = narrowed(
-            _rows(found, kept, "%m-%d %H:%M" if width and width < _WIDE else "%Y-%m-%d %H:%M"), width, _LEAST
-        )
-        if width is None or table_width(rows) <= width:
+        rows = narrowed(_rows(found, kept, time), width, _LEAST)
+        if table_width(rows) > width and alike:
+            # A column that says the same of every run goes before one that tells them apart.
+            rows = narrowed([row[:3] + row[4:] for row in _rows(found, kept, time)], width, _LEAST_WITHOUT_STATUS)
+        if table_width(rows) <= width:
             break
     return rows, [name for name, _ in left_out]
 
 
-def _rows(found: History, shown: Sequence[tuple[str, str]], time: str) -> list[list[str]]:
+def _rows(
+    found: History, shown: Sequence[tuple[str, str]], time: str, name_width: int | None = _NAME_WIDTH
+) -> list[list[str]]:
     head = ["RUN", "NAME", "STARTED", "STATUS", "CHANGED", *(name for name, _ in shown), "REPLAYED"]
     rows = [[styled(cell, bold=True) for cell in head]]
     for run in found.runs:
         rows.append(
             [
                 run.run_id[:8],
-                cut_end(run.name, 24) or "–",
+                (run.name if name_width is None else cut_end(run.name, name_width)) or "–",
                 run.started.astimezone().strftime(time),
                 styled(run.status.lower(), fg=None if run.status == "FINISHED" else "red"),
                 ", ".join(run.changed) or "–",

@@ -59,7 +59,7 @@ def _section(section: str, old: Record, new: Record) -> Iterator[str]:
         case "seed":
             yield f"seed {_display(old.seed)} → {_display(new.seed)}"
         case "command":
-            yield from list(_command(old, new)) or ["command: its outputs"]
+            yield from list(_command(old, new)) or ["the declared outputs"]
         case _:
             yield f"{section} changed"
 

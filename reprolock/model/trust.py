@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, Strict, model_validator
 
 from reprolock.model.value import Value
+from reprolock.model.words import counted
 
 Role = Literal["run", "replay", "review"]
 
@@ -88,7 +89,9 @@ class TrustPolicy(Value):
             raise ValueError('no key has the role "run", so no run could be trusted')
         for role in ("replay", "review"):
             if (needed := self.needed(role)) > (there := len(self.owners(role))):
-                raise ValueError(f"require.{role} asks for {needed} keys, and {there} have the role")
+                raise ValueError(
+                    f"require.{role} asks for {counted(needed, 'key')} with the role {role}, and {there or 'none'} {'has' if there == 1 else 'have'} it"
+                )
         if any(key.identity for key in self.keys.values()) and self.sigstore is None:
             raise ValueError(
                 "a key has an identity, and sigstore.trusted_root does not name the trusted_root.json to verify it by"

@@ -185,6 +185,14 @@ def unreadable_record(place: Place, run_id: str, newer: bool) -> NotReplayable:
     )
 
 
+def other_record(run_id: str, named: str) -> NotReplayable:
+    """The record of another run is kept under the ID that was asked for."""
+    return NotReplayable(
+        f"MLflow has the record of another run under {run_id[:8]}: that of {named[:8]}",
+        hint="get the run's artifacts from where they were first recorded",
+    )
+
+
 def unsafe_artifact(place: Place, run_id: str, path: str) -> NotReplayable:
     """An artifact whose name would leave the folder that it is copied to."""
     return NotReplayable(

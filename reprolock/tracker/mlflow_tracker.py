@@ -10,6 +10,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from operator import itemgetter
@@ -199,7 +200,9 @@ class MlflowTracker:
             if RECORD not in self._store.artifacts(run, FOLDER):
                 raise errors.no_record(self.place, run_id)
             self._store.fetch(run, f"{FOLDER}/{RECORD}", file)
-            return self._parse_record(run_id, file.read_bytes())
+            record = self._parse_record(run_id, file.read_bytes())
+        self._require_same_run(run, record)
+        return record
 
     def download(self, run_id: str, folder: Path) -> Path:
         run = self._find(run_id)
@@ -217,6 +220,8 @@ class MlflowTracker:
                 self._store.fetch(run, f"{FOLDER}/{name}", target)
             except OSError as error:
                 raise cannot_write(target, error) from error
+        with suppress(ValidationError):  # who reads it says what is wrong with it
+            self._require_same_run(run, Record.model_validate_json((folder / RECORD).read_bytes()))
         return folder
 
     def artifact(self, run_id: str, name: str) -> bytes | None:
@@ -373,6 +378,12 @@ class MlflowTracker:
             if run.params.get(name, value) != value
         )
         return (*flat.remarks, *others)
+
+    def _require_same_run(self, run: StoredRun, record: Record) -> None:
+        """NotReplayable where the record of another run is kept with this one. A copy of a run has its own ID in MLflow, and
+        its tag names the run."""
+        if record.run_id != run.run_id and run.tags.get(RUN_ID_TAG) != record.run_id:
+            raise errors.other_record(run.run_id, record.run_id)
 
     def _parse_record(self, run_id: str, data: bytes) -> Record:
         try:

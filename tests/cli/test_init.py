@@ -110,6 +110,18 @@ def test_an_mlproject(tmp_path: Path, cli: Cli) -> None:
     assert (spec.run.command, spec.params) == (("python", "train.py", "--rate", "{params.alpha}"), {"alpha": 0.5})
 
 
+def test_an_mlproject_whose_path_has_no_value(tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "MLproject").write_text(
+        "entry_points:\n  main:\n    parameters:\n      data: path\n    command: python train.py --data {data}\n"
+    )
+    said = cli("init")
+    assert (said.code, said.err) == (
+        0,
+        "warning: MLproject gives {data} no value: write a dataset's path in the command there, such as {datasets.NAME.path}, "
+        "or a value\n",
+    )
+
+
 def test_a_dvc_pipeline(tmp_path: Path, cli: Cli) -> None:
     (tmp_path / "dvc.yaml").write_text(
         "stages:\n  train:\n    cmd: python train.py ${depth}\n    deps: [train.py]\n    params: [depth, other]\n"

@@ -621,8 +621,8 @@ def test_a_what_if(auditor: Auditor, made: Made) -> None:
         [
             "alpha 41",
             f"changed  train {commits[0]} → {commits[1]}; params.n 3 → 4",
-            "loss     changed  77.0      125.0",
-            "rows     changed  3.0       4.0",
+            "loss     changed  77        125",
+            "rows     changed  3         4",
             f"model    changed  {before[0]}  {after[0]}",
             f"raw      changed  {before[1]}  {after[1]}",
             f"Recorded replay {replay.info.run_id[:8]} of {auditor.short}",

@@ -78,6 +78,31 @@ def test_a_name_of_none_and_of_two(named: Project, cli: Cli) -> None:
         assert cli("show", "--", name).err.splitlines()[0].startswith(f'error: no run "{name}" in MLflow at ')
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (" ", "error: --name is empty\nhint: leave it out: the run is then named by its data and its params\n"),
+        ("@latest~2", 'error: --name "@latest~2": every command takes this for the run of that age\nhint: choose another name\n'),
+    ],
+)  # fmt: skip
+def test_a_name_that_could_not_be_said(project: Project, cli: Cli, name: str, said: str) -> None:
+    assert cli("lock").code == 0
+    assert cli("run", "--name", name) == (2, "", said)
+    assert not (project.root / ".reprolock" / "runs").exists()
+
+
+def test_a_name_that_is_the_beginning_of_an_id_too(named: Project, cli: Cli) -> None:
+    first = named.record.run_id
+    assert cli("run", "-q", "--name", first[:8]).code == 0
+    said = cli("show", first[:8])
+    second = named.record.run_id
+    assert (said.code, said.err.splitlines()[1]) == (
+        2,
+        f'hint: write an ID: {second[:12]} ("{first[:8]}"), {first[:12]} ("#2")',
+    )
+    assert cli("show", first[:12]).code == 0
+
+
 def test_records_that_somebody_put_there(named: Project, cli: Cli) -> None:
     first = named.record
     for folder, change in (

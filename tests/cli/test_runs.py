@@ -149,10 +149,19 @@ def test_side_by_side(history: Project, here: Cli) -> None:
     assert here("diff", "#1", "#2", "nope").code == 2
 
 
+def test_a_lock_among_more_than_two(history: Project, here: Cli) -> None:
+    assert here("diff", "#1", "#2", "repro.lock") == (
+        2,
+        "",
+        "error: repro.lock is a file, and of more than two only runs are compared\n"
+        "hint: compare two locks or revisions at a time: `reprolock diff A B`\n",
+    )
+
+
 def test_a_filter_is_mlflows_own(history: Project, here: Cli) -> None:
     said = here("runs", "--where", "params.depth = '3' AND metrics.auc < 0.4")
     assert [line.split()[1] for line in said.out.splitlines()] == ["NAME", "#2", "#1"]
-    assert here("runs", "--where", "metrics.auc > 7")[:2] == (0, "")
+    assert here("runs", "--where", "metrics.auc > 7") == (0, "", "No runs match the filter\n")
     said = here("runs", "--where", "depth 3")
     assert (said.code, said.err) == (
         2,
@@ -172,6 +181,13 @@ def test_an_mlflow_that_is_away(history: Project, here: Cli, monkeypatch: pytest
         "warning: only runs of this folder are shown: no answer from MLflow at http://127.0.0.1:9 "
     )
     assert here("runs", "--tracking-uri", "http://127.0.0.1:9", "--where", "metrics.auc > 0").code == 5
+
+
+def test_a_run_that_is_no_sweep(history: Project, here: Cli) -> None:
+    parent = named(history, "#4").run_id[:8]
+    said = here("runs", "--parent", parent)
+    expected = f"No runs of a sweep {parent}: --parent takes the ID that `reprolock sweep` names at its end\n"
+    assert said == (0, "", expected)
 
 
 def test_no_runs(project: Project, cli: Cli) -> None:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from project import Project
 
 from reprolock.files.lock_file import read_lock
@@ -91,6 +92,30 @@ def test_a_damaged_record_here_is_read_from_mlflow(ran: Project, cli) -> None:
     record = ran.record
     (ran.run_folder(record.run_id) / "record.json").write_text("{")
     assert Record.model_validate_json(cli("show", record.run_id[:8], "--json").out) == record
+
+
+def test_the_record_of_another_run_under_the_id_that_is_asked_for(ran: Project, cli) -> None:
+    """Who may write MLflow puts a good run in the place of another; a copy of a run, which its tag names, is shown."""
+    good = ran.record
+    assert cli("run", "-q", "--set", "max_iter=50").code == 0
+    other = ran.record.run_id
+    assert cli("show", other[:8], "--tracking-uri", ran.database, "--json").code == 0
+    client = MlflowClient(ran.database)
+    client.log_artifact(other, str(ran.run_folder(good.run_id) / "record.json"), "reprolock")
+    for command in (
+        ["show", other],
+        ["diff", other, good.run_id],
+        ["same-data", other, good.run_id],
+        ["replay", other],
+    ):
+        said = cli(*command, "--tracking-uri", ran.database)
+        assert (said.code, said.err) == (
+            7,
+            f"error: MLflow has the record of another run under {other[:8]}: that of {good.run_id[:8]}\n"
+            "hint: get the run's artifacts from where they were first recorded\n",
+        ), command
+    client.set_tag(other, "reprolock.run_id", good.run_id)
+    assert Record.model_validate_json(cli("show", other, "--tracking-uri", ran.database, "--json").out) == good
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import termios
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,11 @@ from project import Project
 from terminal import on_terminal
 
 from reprolock.cli.run import _look
+from reprolock.cli.runs import _table
 from reprolock.cli.terminal import styled
 from reprolock.cli.width import cut_start, narrowed, table_width
+from reprolock.model.history import Inputs, PastRun
+from reprolock.steps.inspecting.runs import History
 
 REPROLOCK = (sys.executable, "-P", "-m", "reprolock")
 OFFLINE = ("run", "--offline")
@@ -79,6 +83,33 @@ def test_where_to_look(tracking: str | None, width: int | None, said: str) -> No
     assert _look("0123456789abcdef", tracking, width) == said
 
 
+def test_a_column_that_says_the_same_of_every_run_goes_before_one_that_tells_them_apart() -> None:
+    def table(status: str) -> tuple[list[list[str]], list[str]]:
+        runs = [
+            PastRun(
+                run_id=f"{degree}" * 32,
+                name=f"degree={degree}, train=experiment1",
+                started=datetime(2026, 11, 28, tzinfo=UTC),
+                status=status if degree == 3 else "FINISHED",
+                inputs=Inputs(params={"degree": f"{degree}"}),
+                changed=("data train f7fc725 → d28e893", f"degree 1 → {degree}"),
+                metrics={"mean_absolute_error": 10.27},
+                verdicts=("REPRODUCED",),
+            )
+            for degree in (3, 2)
+        ]
+        rows, left_out = _table(History(runs, ("mean_absolute_error",)), ["degree"], 90)
+        assert table_width(rows) <= 90
+        return rows, left_out
+
+    rows, left_out = table("FINISHED")
+    assert ("STATUS" in "".join(rows[0]), "degree" in "".join(rows[0])) == (False, True)
+    assert left_out == []
+    rows, left_out = table("FAILED")
+    assert "failed" in "".join(rows[1])
+    assert left_out == ["degree"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is made as on Unix")
 def test_a_run_and_the_table_of_runs_fit_80_columns(project: Project, cli: Cli) -> None:
     project.add("[params]\ndepth = 1\nrate = 0.25\nregularisation_strength_of_the_model = 1\n")
@@ -105,4 +136,5 @@ def test_a_run_and_the_table_of_runs_fit_80_columns(project: Project, cli: Cli) 
     assert remarks == (
         "No room for regularisation_strength_of_the_model: a wider terminal, --json and --html show them\n"
     )
+    assert "  a name of more than eight letters  " in cli("runs").out
     assert "depth 1 → 2, rate 0.25 → 0.5, regularisation_strength_of_the_model 1 → 3" in cli("runs").out

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.errors import NotReplayable, ReprolockError
+from reprolock.errors import ReprolockError
 from reprolock.model.record import Record
 from reprolock.steps.bundling.read import Bundle, open_bundle
 from reprolock.steps.evidence.attestations import append, lines_of, merge, read_lines
@@ -16,9 +16,8 @@ from reprolock.steps.project.locate import which_mlflow
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.project.run_folders import runs_folder
 from reprolock.steps.recording.find_run import RunFinder
-from reprolock.steps.recording.load import read_record
 from reprolock.tracker import open_tracker
-from reprolock.tracker.protocol import ATTESTATIONS, RECORD, RUN_ID_TAG, Tracker
+from reprolock.tracker.protocol import ATTESTATIONS, RECORD, Tracker
 
 
 class Artifacts(NamedTuple):
@@ -44,19 +43,7 @@ def artifacts_of(root: Path, run: str, machine: Machine, tracking_uri: str | Non
             return
         assert found.run_id is not None  # one of the two is there
         with tempfile.TemporaryDirectory(prefix="reprolock-") as fresh:
-            folder = finder.tracker.download(found.run_id, Path(fresh) / "run")
-            _require_same_run(folder, found.run_id, finder.tracker)
-            yield Artifacts(folder, True)
-
-
-def _require_same_run(folder: Path, run_id: str, tracker: Tracker) -> None:
-    """NotReplayable where MLflow keeps the record of another run under the ID that was asked for."""
-    named = read_record(folder / RECORD).run_id
-    if named != run_id and tracker.tags(run_id).get(RUN_ID_TAG) != named:
-        raise NotReplayable(
-            f"MLflow has the record of another run under {run_id[:8]}: that of {named[:8]}",
-            hint="get the run's artifacts from where they were first recorded",
-        )
+            yield Artifacts(finder.tracker.download(found.run_id, Path(fresh) / "run"), True)
 
 
 def bundle_at(root: Path, run: str) -> Path | None:

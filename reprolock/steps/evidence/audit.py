@@ -95,7 +95,7 @@ def audit_folder(folder: Path, trust: Trust, *, threshold: int | None = None, mo
     policy = trust.policy
     if threshold is not None and threshold > (there := len(policy.owners("replay"))):
         raise UsageError(
-            f"--threshold {threshold} asks for more verdicts than trust.toml has keys for: {there} have the role replay",
+            f"--threshold {threshold} asks for more verdicts than trust.toml has keys for: {counted(there, 'key')} {'has' if there == 1 else 'have'} the role replay",
             hint="name more keys in trust.toml, or ask for fewer",
         )
     needed = policy.needed("replay") if threshold is None else threshold
@@ -256,7 +256,7 @@ def _own_words(found: Statements, trust: Trust, authors: Set[str]) -> Iterator[s
 def _unlocked(verdicts: Sequence[Line]) -> Iterator[str]:
     for line in verdicts:
         assert isinstance(line.statement.predicate, ReplayVerdict)
-        yield from (f"{line.signer} replayed {plain(said)}" for said in line.statement.predicate.verdict.unlocked)
+        yield from (f"of {line.signer}'s replay: {plain(said)}" for said in line.statement.predicate.verdict.unlocked)
 
 
 def _author_alone(intent: Line | None, verdicts: Sequence[Line], record: Record) -> Iterator[str]:

@@ -109,6 +109,11 @@ class Sides:
 
     def run(self, name: str) -> RunSide:
         """A run that is in MLflow, or on this disk."""
+        if (self.root / name).is_file():
+            raise UsageError(
+                f"{name} is a file, and of more than two only runs are compared",
+                hint="compare two locks or revisions at a time: `reprolock diff A B`",
+            )
         found = self._runs.find(name)
         if found.folder is not None:
             return _run_side(found.folder)

@@ -184,7 +184,13 @@ def _from_line(source: str, line: object, defaults: Mapping[str, object]) -> _St
         command = tuple(shlex.split(filled))
     except ValueError:
         return None
-    return _Start(source, command, params) if command else None
+    # What a line of dvc.yaml or MLproject has in braces and no value is there: repro.toml has no such placeholder.
+    unknown = dict.fromkeys(name for name in _TEMPLATE.findall(line) if name not in params)
+    remarks = tuple(
+        f"{source} gives {{{name}}} no value: write a dataset's path in the command there, such as {{datasets.NAME.path}}, or a value"
+        for name in unknown
+    )
+    return _Start(source, command, params, remarks=remarks) if command else None
 
 
 def _environment(root: Path) -> tuple[dict[str, str], str]:

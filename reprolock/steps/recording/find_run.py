@@ -78,7 +78,9 @@ class RunFinder:
         exact = [head for head in found if head.run_id == name]
         found = exact or found
         if len(found) > 1:
-            raise UsageError(f'"{name}" names {len(found)} runs of this folder', hint=f"write an ID: {_list(found)}")
+            raise UsageError(
+                f'"{name}" names {len(found)} runs of this folder', hint=f"write an ID: {_list(found, _digits(name))}"
+            )
         return found[0] if found else None
 
     def tracked(self, name: str) -> str:
@@ -131,9 +133,24 @@ def _answers(head: RunHead, name: str) -> bool:
     return by_id or name == head.run_name or name in head.tags
 
 
-def _list(heads: list[RunHead]) -> str:
+def check_run_name(name: str) -> None:
+    """UsageError for a name by which no command would find the run."""
+    if not name.strip():
+        raise UsageError("--name is empty", hint="leave it out: the run is then named by its data and its params")
+    if _AGO.fullmatch(name):
+        raise UsageError(
+            f'--name "{name}": every command takes this for the run of that age', hint="choose another name"
+        )
+
+
+def _digits(name: str) -> int:
+    """How much of an ID tells runs apart that one name stands for, where the name is a beginning of one of their IDs, too."""
+    return max(8, len(name) + 4) if re.fullmatch("[0-9a-f]+", name) else 8
+
+
+def _list(heads: list[RunHead], digits: int = 8) -> str:
     """The newest of them, for a hint."""
-    named = [f"{head.run_id[:8]} ({_title(head)})" for head in heads[:_MOST_NAMED]]
+    named = [f"{head.run_id[:digits]} ({_title(head)})" for head in heads[:_MOST_NAMED]]
     return ", ".join([*named, *(["…"] if len(heads) > _MOST_NAMED else [])])
 
 

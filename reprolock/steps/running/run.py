@@ -35,6 +35,7 @@ from reprolock.steps.publishing.addresses import (
     outputs_with_branches_to_make,
 )
 from reprolock.steps.publishing.run_branches import check_targets
+from reprolock.steps.recording.find_run import check_run_name
 from reprolock.steps.recording.log import Reporter, offline_place
 from reprolock.steps.recording.recover import close_abandoned
 from reprolock.steps.running.attempt import Attempt, RunResult, Unwatched, Watcher
@@ -153,6 +154,8 @@ def _tracker(place: Place, ready: Ready, machine: Machine, *, offline: bool) -> 
 
 
 def _check_options(options: RunOptions, machine: Machine) -> None:
+    if options.name is not None:
+        check_run_name(options.name)
     if options.locked and options.relock:
         raise UsageError("--locked and --relock cannot be used together", hint="use one of them")
     if options.locked and options.what_if:
