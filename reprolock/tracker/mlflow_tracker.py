@@ -113,6 +113,10 @@ class MlflowTracker:
         if record.status == "RUNNING":
             return ()
         remarks = self._send_params(run, record)
+        if record.status == "FINISHED" and run.status in ("FAILED", "KILLED"):
+            remarks += (
+                f"the command ended its MLflow run as {run.status}, and itself with exit code 0: the run is recorded as FINISHED",
+            )
         ended = milliseconds(record.ended or datetime.now(UTC))
         # The command of an offline run logged them elsewhere.
         self._store.log_metrics(

@@ -56,6 +56,26 @@ def test_every_mlflow_run_of_the_command_is_kept(project: Project, cli) -> None:
     assert "flight-model" in said.out
 
 
+def test_a_run_that_the_command_ends_as_failed_though_its_exit_code_is_0(project: Project, cli) -> None:
+    """As scripts do that log what they catch; a trial that is pruned in `with mlflow.start_run()` ends so, too."""
+    project.script("""
+        import mlflow
+        mlflow.start_run()
+        try:
+            1 / 0
+        except ArithmeticError:
+            mlflow.end_run("FAILED")
+    """)
+    assert cli("lock").code == 0
+    sentence = (
+        "the command ended its MLflow run as FAILED, and itself with exit code 0: the run is recorded as FINISHED"
+    )
+    assert cli("run", "-q") == (0, "", f"warning: {sentence}\n")
+    assert (project.record.status, project.stored().info.status) == ("FINISHED", "FINISHED")
+    project.script("import mlflow; mlflow.start_run(); mlflow.end_run()")
+    assert cli("run", "-q") == (0, "", "")
+
+
 def test_runs_in_an_experiment_that_the_script_sets_belong_to_the_run(project: Project, cli) -> None:
     project.script("""
         import mlflow, os
