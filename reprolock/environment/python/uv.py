@@ -38,6 +38,8 @@ _UNREACHABLE = re.compile(
     re.I,
 )
 _REFUSED = re.compile(r"(401 Unauthorized|403 Forbidden)")
+_ANSWERED = re.compile(r"HTTP status (?:client|server) error \(([^)]+)\) for url \((\S+?)\)")
+_UNREADABLE = re.compile(r"Received some unexpected (?:HTML|JSON) from ")
 
 
 class Complaint(NamedTuple):
@@ -242,6 +244,18 @@ def _of_the_world(complaint: Complaint) -> ReprolockError | None:
         return ServiceError(
             f"the package index at {_host(text)} rejects the credentials: {refused[1]}",
             hint="give uv its credentials, as UV_INDEX_<NAME>_USERNAME and _PASSWORD or by `uv auth login`",
+        )
+    if answered := _ANSWERED.search(text):
+        name = urlsplit(answered[2]).path.rstrip("/").rpartition("/")[2]
+        return ServiceError(
+            f"{_host(answered[2])} answers {answered[1]} for {name}",
+            hint="try again, or name another index in uv's own settings (UV_DEFAULT_INDEX, UV_INDEX, uv.toml)",
+            owner_hint="--offline uses what is cached",
+        )
+    if _UNREADABLE.search(text):
+        return ServiceError(
+            f"the package index at {_host(text)} gives a page that uv cannot read: {complaint.innermost}",
+            hint="tell its owner, or name another index in uv's own settings (UV_DEFAULT_INDEX, UV_INDEX, uv.toml)",
         )
     if "No space left on device" in text:
         return MachineError(

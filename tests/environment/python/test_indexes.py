@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,41 @@ def test_a_file_that_cannot_be_fetched_is_said_and_not_pinned(tmp_path: Path, ho
     assert remark.startswith(
         f"{broken.name} is not pinned: the index gives no SHA-256 of it, and it cannot be fetched: "
     )
+
+
+@pytest.mark.parametrize(
+    ("hashes", "uploaded", "reason"),
+    [
+        (lambda name: "sha1", None, r"unsupported hash algorithm .* on: sha1=\w+"),
+        (lambda name: "sha256", "yesterday", "failed to parse .*"),
+    ],
+    ids=["SHA-1", "a time that is none"],
+)
+def test_a_page_that_uv_cannot_read_is_the_indexs_fault(
+    tmp_path: Path, house: Path, hashes, uploaded: str | None, reason: str
+) -> None:
+    wheel(house, "tool")
+    with index_server(house, hashes, uploaded=uploaded) as index, pytest.raises(ServiceError) as caught:
+        lock(tmp_path, variables(tmp_path, UV_DEFAULT_INDEX=index.url), "tool")
+    assert re.fullmatch(
+        rf"the package index at 127\.0\.0\.1:{index.server_port} gives a page that uv cannot read: {reason}",
+        caught.value.message,
+    )
+    hint = "tell its owner, or name another index in uv's own settings (UV_DEFAULT_INDEX, UV_INDEX, uv.toml)"
+    assert (caught.value.hint, caught.value.exit_code) == (hint, 5)
+
+
+def test_a_file_that_is_named_and_not_there(tmp_path: Path, house: Path) -> None:
+    """The server answers, so neither it nor the network is down."""
+    wheel(house, "tool")
+    with index_server(house) as index, pytest.raises(ServiceError) as caught:
+        gone = f"http://127.0.0.1:{index.server_port}/files/gone-1.0-py3-none-any.whl?token=sekret#sha256={'0' * 64}"
+        lock(tmp_path, variables(tmp_path, UV_DEFAULT_INDEX=index.url), "tool", f"gone @ {gone}")
+    assert caught.value.message == (
+        f"127.0.0.1:{index.server_port} answers 404 Not Found for gone-1.0-py3-none-any.whl"
+    )
+    assert caught.value.hint.startswith("try again, or name another index")
+    assert caught.value.exit_code == 5
 
 
 def test_as_of_needs_an_index_that_gives_upload_times(tmp_path: Path, house: Path) -> None:
