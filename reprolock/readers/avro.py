@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import fastavro
+import fastavro.schema
 import pyarrow as pa
 
 from reprolock.readers.columnar import check_calendar, check_cases
@@ -67,6 +68,7 @@ def _table(source: Source, file: DataFile) -> tuple[Any, Any]:
     except _NotSparks as odd:
         raise source.refusal(f"{file.path.name}, whose schema has {odd}") from None
     except (
+        fastavro.schema.SchemaParseException,
         pa.ArrowException,
         OSError,
         ValueError,

@@ -61,7 +61,7 @@ def _opened(source: Source) -> deltalake.DeltaTable:
         raise source.refusal(f'the option "versionasof" with the value "{version}"')
     try:
         return deltalake.DeltaTable(str(source.path), version=None if version is None else int(version))
-    except (deltalake.exceptions.DeltaError, OSError, ValueError) as error:
+    except (deltalake.exceptions.DeltaError, OSError, ValueError, OverflowError) as error:
         raise source.refusal(f"this as a Delta table ({str(error).splitlines()[0][:120]})") from None
 
 

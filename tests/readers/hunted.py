@@ -262,6 +262,12 @@ def avro() -> list[Case]:
         one("old dates of Spark 2", "avro", noted(version="2.4.8"), refused=CALENDAR),
         one("old dates, said to be old", "avro", noted(version="3.5.0", legacyDateTime=""), refused=CALENDAR),
         one("old dates of Spark 3", "avro", noted(version="3.5.0")),
+        one(
+            "a field without a type",
+            "avro",
+            avro_bytes([{"name": "a", "type": "int"}], [{"a": 1}]).replace(b'"type": "int"', b'"typo": "int"'),
+            refused="a.avro (",
+        ),
         one("an interval", "avro", avro_bytes([{"name": "a", "type": interval}], [{"a": 1}]), refused="interval year"),
     ]
 
@@ -362,6 +368,7 @@ def delta() -> list[Case]:
             {"versionAsOf": "1"},
             refused="as a Delta table",
         ),
+        Case("a version beyond 64 bits", "delta", partitioned, {"versionAsOf": "9" * 20}, refused="as a Delta table"),
         Case("a commit missing", "delta", commits(lambda log, _: (log / f"{1:020}.json").unlink()), refused="gap"),
         Case("files by a way around", "delta", commits(climbing), refused="outside of its folder"),
         Case("a feature that nothing knows", "delta", commits(unknown), refused="as a Delta table"),

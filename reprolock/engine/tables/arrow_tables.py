@@ -24,6 +24,7 @@ from reprolock.engine.tables.arrow_encoding import NoForm, bits, encode_rows, ha
 from reprolock.engine.tables.arrow_pairs import pair_rows
 from reprolock.engine.tables.reading import NO_VALUE
 from reprolock.engine.tables.source import TableSource, unread
+from reprolock.errors import ReprolockError
 from reprolock.model.table import Column, ColumnDeviation, TableComparison, TableDigest, table_digest
 from reprolock.readers import parquet
 from reprolock.readers.columnar import conform, target
@@ -50,11 +51,13 @@ def _explained() -> Iterator[None]:
     """What the libraries raise in the midst of a file, as Unreadable."""
     try:
         yield
+    except (ReprolockError, Unreadable, KeyboardInterrupt, SystemExit):
+        raise
     except NoForm as unknown:
         raise Unreadable(f"a column is of the type {unknown}, which cannot be compared") from None
     except (MemoryError, duckdb.OutOfMemoryException) as error:
         raise Unreadable(f"out of memory ({error})", of_the_machine=True) from None
-    except (pa.ArrowException, duckdb.Error, OSError, ValueError) as error:
+    except BaseException as error:  # readers raise what they like; the panics of those in Rust are no Exception
         raise Unreadable((str(error).splitlines() or [type(error).__name__])[0]) from None
 
 
