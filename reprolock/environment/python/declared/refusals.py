@@ -15,6 +15,10 @@ from reprolock.model.secrecy import has_userinfo, looks_secret, redacted, withou
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 """A variable of the environment as pip writes it in a requirements file."""
 AS_PIP = 'write it as pip would take it from an index, such as "pandas>=2,<3"'
+_SHA256 = "write the file's SHA-256, as `pip hash FILE` and `uv pip compile --generate-hashes` give it"
+_PROJECT = re.compile(r"\./?(?:\[[^\]]*\])?")
+"""The folder itself, perhaps with extras."""
+_ITSELF = 'is this project, whose code is named in run.code and whose dependencies pyproject = "." declares in place of requirements'
 _REPOSITORY = ("git+", "hg+", "svn+", "bzr+")
 _NO_HASH = "a lock takes only what has a SHA-256"
 _ARCHIVE = 'name an archive of one commit, as "NAME @ https://HOST/OWNER/REPOSITORY/archive/COMMIT.tar.gz"'
@@ -61,6 +65,8 @@ def option_refusal(place: str, option: str, value: str, name: str) -> Refused:
     hint = f"remove the line from {name}"
     if option in ("-e", "--editable") and value.startswith(_REPOSITORY):
         return Refused(place, f"{option} names a repository, and {_NO_HASH}; {_ARCHIVE}", hint)
+    if option in ("-e", "--editable") and _PROJECT.fullmatch(value):
+        return Refused(place, f"{option} {value} {_ITSELF}", f"{hint}, and write there what the project depends on")
     if option in ("-e", "--editable"):
         told = "names a path on this machine, which no other machine has; name code in run.code instead"
         return Refused(place, f"{option} {told}", hint)
@@ -84,15 +90,20 @@ def line_refusal(line: Line) -> Refused | None:
         except InvalidSpecifier:
             return Refused(line.place, f'"{line.text}" is not a set of versions', 'write it as in ">=3.11,<3.14"')
         return None
-    wrong = (f'hash "{value}" is not a SHA-256' for value in line.hashes if not value.startswith("sha256:"))
-    problem = _problem(line.text) or next(wrong, None)
-    return Refused(line.place, problem, AS_PIP) if problem else None
+    if problem := _problem(line.text):
+        return Refused(line.place, problem, AS_PIP)
+    for value in line.hashes:
+        if not value.startswith("sha256:"):
+            return Refused(line.place, f'hash "{value}" is not a SHA-256', _SHA256)
+    return None
 
 
 def _problem(text: str) -> str | None:
     """Why a requirement cannot be locked, None when it can. A sentence without file and line."""
     if looks_secret(text) or any(has_userinfo(address) for address in _ADDRESS.findall(text)):
         return "an address must not contain a user name or password; credentials come from the environment"
+    if _PROJECT.fullmatch(text):
+        return f'"{text}" {_ITSELF}'
     if _PATH.match(text):
         return _wheel_problem(text) or (
             f'"{text}" is a path on this machine, which no other machine has; build a wheel, publish it, and name it by version'

@@ -147,8 +147,8 @@ def test_every_faulty_requirement_is_named_at_once(tmp_path: Path) -> None:
         (
             {"r.in": "-e .\n"},
             {"requirements": "r.in"},
-            "r.in:1: -e names a path on this machine, which no other machine has; name code in run.code instead",
-            "remove the line from r.in",
+            'r.in:1: -e . is this project, whose code is named in run.code and whose dependencies pyproject = "." declares in place of requirements',
+            "remove the line from r.in, and write there what the project depends on",
         ),
         (
             {"r.in": "--no-binary :all:\n"},
@@ -172,7 +172,7 @@ def test_every_faulty_requirement_is_named_at_once(tmp_path: Path) -> None:
             {"r.in": "six --hash=md5:aa\n"},
             {"requirements": "r.in"},
             'r.in:1: hash "md5:aa" is not a SHA-256',
-            'write it as pip would take it from an index, such as "pandas>=2,<3"',
+            "write the file's SHA-256, as `pip hash FILE` and `uv pip compile --generate-hashes` give it",
         ),
         (
             {},
@@ -482,7 +482,9 @@ def test_options_that_name_an_index_are_kept_apart(tmp_path: Path) -> None:
     [
         ("-r https://example.com/r.txt", "r.in:1: https://example.com/r.txt may be another file each time it is read, and a lock can only pin files of the project"),
         ("--pre", "r.in:1: --pre is not understood here; -r, -c, --hash and options that name an index are"),
-        ("-e .", "r.in:1: -e names a path on this machine, which no other machine has; name code in run.code instead"),
+        ("-e libs/a", "r.in:1: -e names a path on this machine, which no other machine has; name code in run.code instead"),
+        ("--editable=.[dev]", 'r.in:1: --editable .[dev] is this project, whose code is named in run.code and whose dependencies pyproject = "." declares in place of requirements'),
+        ("./[dev]", 'r.in:1: "./[dev]" is this project, whose code is named in run.code and whose dependencies pyproject = "." declares in place of requirements'),
         ("six --config-settings=a=b", "r.in:1: --config-settings is not understood after a requirement; only --hash is"),
     ],
 )  # fmt: skip
