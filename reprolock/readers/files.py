@@ -16,6 +16,8 @@ from reprolock.readers.source import Source
 
 _CODECS = (".gz", ".bz2", ".deflate")
 _OTHER_CODECS = (".gzip", ".lz4", ".snappy", ".zst", ".zstd", ".lzo", ".xz")
+_LEAST_BLOCK = 512
+"""How much of a packed file its codec is given first. It hands back what stands behind a member: bgzip makes one of each 64 KiB."""
 _GZIP = 31
 """What zlib calls a window of 32 KiB with gzip's header."""
 _SUMMARIES = ("_metadata", "_common_metadata")
@@ -113,13 +115,15 @@ def is_compressed(path: Path) -> bool:
 def _unpacked(data: bytes, member: Callable[[], Any]) -> bytes:
     """All members of a packed file, one behind the other. An error of the codec's for anything behind them, which Python's own
     functions would pass over, and where the last is cut off."""
-    made = []
-    while data:
-        unpacker = member()
-        made.append(unpacker.decompress(data))
-        if not unpacker.eof:
-            raise EOFError("it ends in the midst of its data")
-        data = unpacker.unused_data
+    made, at = [], 0
+    while at < len(data):
+        unpacker, size = member(), _LEAST_BLOCK
+        while not unpacker.eof:
+            if at >= len(data):
+                raise EOFError("it ends in the midst of its data")
+            made.append(unpacker.decompress(memoryview(data)[at : at + size]))
+            at, size = at + size, 2 * size
+        at = min(at, len(data)) - len(unpacker.unused_data)
     return b"".join(made)
 
 

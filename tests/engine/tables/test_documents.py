@@ -46,6 +46,16 @@ def test_a_line_that_only_looks_blank_is_a_record(tmp_path: Path, line: str) -> 
 
 
 @pytest.mark.parametrize(("ending", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("deflate", zlib.compress)])
+def test_a_packed_file_of_many_members(tmp_path: Path, ending: str, pack: Callable[[bytes], bytes]) -> None:
+    """Members of all sizes, as bgzip and pbzip2 make them: an empty one, one line, many lines."""
+    rows = [b'{"a":%d}\n' % number * times for number, times in enumerate((0, 1, 40, 64, 65, 9000, 0, 3) * 20)]
+    file = tmp_path / "table" / f"a.json.{ending}"
+    file.parent.mkdir()
+    file.write_bytes(b"".join(map(pack, rows)))
+    assert digest(tmp_path, {}) == digest(tmp_path / "plain", {"a.json": b"".join(rows).decode()})
+
+
+@pytest.mark.parametrize(("ending", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("deflate", zlib.compress)])
 def test_all_of_a_packed_file_counts(tmp_path: Path, ending: str, pack: Callable[[bytes], bytes]) -> None:
     """Several packed files, put one behind the other, are one; what is behind the last is not passed over."""
     rows = [b'{"a":1}\n', b'{"a":2}\n']
