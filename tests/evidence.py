@@ -122,7 +122,7 @@ def make_case(folder: Path, empty_mlflow: Path, *, evidence: str = "") -> Case:
     (lake_project.root / "train.py").write_text(TRAIN)
     case = Case(folder / "artifacts", keys, lake_project.root, None)  # type: ignore[arg-type]
     reprolock.lock(lake_project.root, machine=case.machine())
-    record = reprolock.run(lake_project.root, RunOptions(), machine=case.machine("ci")).record
+    record = reprolock.run(lake_project.root, RunOptions(name="#435"), machine=case.machine("ci")).record
     case = case._replace(record=record)
     options = ReplayOptions(tracking_uri=case.tracking)
     done = reprolock.replay(lake_project.root, record.run_id, options, machine=case.machine("auditor"))

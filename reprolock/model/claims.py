@@ -36,6 +36,7 @@ class Audit(Value):
     """The whole of an audit. `reasons` are why the run is not trusted, the first that was found first."""
 
     run: str = Field(description="The run's ID.")
+    name: str = Field("", description="The run's name in MLflow.")
     project: str
     outcome: Literal["TRUSTED", "NOT TRUSTED"]
     reasons: Strings = ()

@@ -50,6 +50,7 @@ class Answers(Value):
     """The demands of one source, answered for one run."""
 
     run: str = Field(description="The run's ID.")
+    name: str = Field("", description="The run's name in MLflow.")
     project: str
     title: str
     source: str

@@ -94,6 +94,7 @@ def test_a_grid_of_params_and_data(swept: Project, cli: Cli, tmp_path: Path) -> 
     assert json.loads(kept.read_text())[0] == 4
     assert len(cli("runs", "--parent", parent[:8]).out.splitlines()) == 5
     page = (tmp_path / "s.html").read_text()
+    assert "<p>The best: depth 4, train exp; run " in page and ">finished, best</td>" in page
     assert page.count("<svg") == 2 and page.count('class="best"') == 3 and "auc against depth" in page
     # Each is a whole record: it can be named, and replayed.
     done = cli("replay", "depth=4, train=exp")

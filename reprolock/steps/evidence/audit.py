@@ -147,6 +147,7 @@ def _audited(folder: Path, trust: Trust, demand: Demand, more: Sequence[bytes]) 
     reasons = list(dict.fromkeys(reasons))
     return Audit(
         run=record.run_id,
+        name=plain(record.run_name or ""),
         project=plain(record.project),
         outcome="NOT TRUSTED" if reasons else "TRUSTED",
         reasons=tuple(reasons),

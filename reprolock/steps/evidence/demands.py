@@ -58,6 +58,7 @@ def _answer(record: Record, framework: Name, facts: Mapping[str, Sequence[Any]])
     ]
     return Answers(
         run=record.run_id,
+        name=plain(record.run_name or ""),
         project=plain(record.project),
         title=source.title,
         source=source.source,

@@ -37,6 +37,7 @@ def ask_world(
         claims.append(Claim(topic="online", says=says, by="asked now"))
     return Audit(
         run=found.run,
+        name=found.name,
         project=found.project,
         outcome="NOT TRUSTED" if reasons else "TRUSTED",
         reasons=tuple(reasons),

@@ -45,7 +45,9 @@ def write_page(path: Path, done: Sweep, shown: Table) -> None:
     """Write the page whole. UsageError where it holds a secret, MachineError where it cannot be written."""
     machine = Machine.here()
     title = f"Sweep of {', '.join(axis.name for axis in done.grid.axes)}"
-    rows = [(row.cells, row.best) for row in shown.rows]
+    rows = [
+        ((*row.cells[:-1], f"{row.cells[-1]}, best" if row.best else row.cells[-1]), row.best) for row in shown.rows
+    ]
     page = sweep_page(title, done.parent, shown.head, rows, shown.metric, _charts(done, shown))
     write_report(path, page, machine)
 

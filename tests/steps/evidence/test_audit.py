@@ -401,6 +401,7 @@ def test_the_page(case: Case, folder: Path, cli: Callable[..., object], tmp_path
     case.trust(tmp_path / "trust")
     assert cli("audit", str(folder), "--trust", "trust/trust.toml", "--html", str(tmp_path / "a.html")).code == 0
     page = (tmp_path / "a.html").read_text()
+    assert f"<title>TRUSTED – audit of run {case.record.run_id[:8]} ({case.record.run_name})</title>" in page
     assert "✓ TRUSTED" in page and "signed by auditor" in page and "What rests on the author alone" in page
     edit_record(folder, lambda record: record["rules"]["outputs.model"].update(rel=0.01))
     reseal(folder)

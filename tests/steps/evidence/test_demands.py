@@ -65,6 +65,7 @@ def test_what_people_read(case: Case, cli: Cli, tmp_path: Path) -> None:
     page = (tmp_path / "page.html").read_text()
     assert "<code>verdict.verdict.kind</code> REPRODUCED" in page
     assert "numbers no demands" in page and "href" not in page
+    assert f"· run {case.record.run_id[:8]} ({case.record.run_name})</h1>" in page
 
 
 def test_a_run_that_nobody_signed(case: Case, cli: Cli, tmp_path: Path) -> None:
