@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from reprolock.cli.width import cut_start, table_width
 from reprolock.model.words import counted, short, size
-from reprolock.model.workspace import MOST_DIFFERING
+from reprolock.model.workspace import MOST_DIFFERING, OTHERS
 
 if TYPE_CHECKING:
-    from reprolock.model.record import CodeRecord, DatasetRecord, Record
+    from reprolock.model.record import CodeRecord, DatasetRecord, LeftoverRecord, Record
 
 _GAP = "   "
 _HEADS = 13
@@ -86,14 +87,22 @@ def closing_rows(record: Record, width: int | None = None) -> list[list[str]]:
         rows.append(
             ["Left" if index == 0 else "", left.path, f"{counted(left.files, 'file')}, {size(left.bytes)}", told]
         )
-    if (more := len(record.leftovers) - _MOST_NAMED) > 0:
-        rows.append(["", f"and {more} more, which `reprolock show --json` lists"])
+    if others := record.leftovers[_MOST_NAMED:]:
+        rows.append(["", _other_leftovers(others)])
     for index, child in enumerate(record.children[:_MOST_CHILDREN]):
         values = "   ".join(f"{name} {_number(value)}" for name, value in sorted(child.metrics.items()))
         rows.append(["Runs" if index == 0 else "", child.name, child.run_id[:8], values, ", ".join(child.models)])
     if (more := len(record.children) - _MOST_CHILDREN) > 0:
         rows.append(["", f"and {more} more, which `reprolock show --json` lists"])
     return rows
+
+
+def _other_leftovers(others: Sequence[LeftoverRecord]) -> str:
+    """How many are not shown, and where they are listed; of very many the record itself lists the largest."""
+    if others[-1].path != OTHERS:
+        return f"and {len(others)} more, which `reprolock show --json` lists"
+    total = sum(item.bytes for item in others)
+    return f"and {len(others) - 1 + others[-1].files} more, {size(total)}; `reprolock show --json` lists the largest"
 
 
 def _metrics(record: Record, width: int | None) -> str:

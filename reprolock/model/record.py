@@ -209,7 +209,9 @@ class ChildRecord(Value):
 class LeftoverRecord(Value):
     """What the command wrote and no output declares: a file, or a folder ("/" at its end) in which nothing is code or output."""
 
-    path: str = Field(description="Relative to the folder that the command ran in.")
+    path: str = Field(
+        description='Relative to the folder that the command ran in; "./", the last of 50, stands for all others.'
+    )
     files: int = Field(description="How many files.")
     bytes: int = Field(description="Their sizes, added up.")
 

@@ -41,6 +41,8 @@ class Input(NamedTuple):
 
 MOST_DIFFERING = 50
 """How many files that differ from the commit a record names."""
+OTHERS = "./"
+"""The path of the entry among leftovers that counts all that is not named."""
 
 
 class CodeState(NamedTuple):

@@ -52,6 +52,25 @@ def test_files_that_no_output_declares_are_named_and_kept(project: Project, cli)
     assert "record.json" in before
 
 
+def test_of_very_many_the_largest_are_named_and_all_are_counted(project: Project, cli) -> None:
+    project.script("""
+        from pathlib import Path
+        for number in range(200):
+            Path(f"part-{number:03}").write_bytes(b"0" * (300 - number))
+    """)
+    assert cli("lock").code == 0
+    said = cli("run", "--offline")
+    assert said.code == 0, said.err
+    shown = [line for line in said.err.splitlines() if "declares" in line or " more, " in line]
+    assert shown[2:] == [
+        "      part-002  1 file, 298 B  no output declares it",
+        "      and 197 more, 39 kB; `reprolock show --json` lists the largest",
+    ]
+    left = project.record.leftovers
+    assert (len(left), left[-2].path, left[-1].path) == (50, "part-048", "./")
+    assert (left[-1].files, sum(item.bytes for item in left)) == (151, sum(300 - number for number in range(200)))
+
+
 def test_what_is_left_is_not_held_against_each_file_of_the_code(tmp_path: Path) -> None:
     """Five times as much of both takes five times as many calls, and not twenty-five times as many."""
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from reprolock.model.record import LeftoverRecord
 from reprolock.model.uri import is_under, with_folders
+from reprolock.model.workspace import OTHERS
 
 _LITTER = ("__pycache__", ".ipynb_checkpoints", "metastore_db", "derby.log")
 """What Python, Jupyter and Spark leave wherever they run."""
 MOST = 50
-"""How many a record names, largest first."""
+"""How many entries a record has, largest first; where there would be more, the last one counts all others."""
 
 
 def list_leftovers(work: Path, code: Mapping[str, float], outputs: Collection[str]) -> tuple[LeftoverRecord, ...]:
@@ -30,8 +31,12 @@ def list_leftovers(work: Path, code: Mapping[str, float], outputs: Collection[st
         group = path if path in code else _group(path, kept)
         files, size_before = found.get(group, (0, 0))
         found[group] = files + 1, size_before + size
-    every = [LeftoverRecord(path=path, files=files, bytes=size) for path, (files, size) in found.items()]
-    return tuple(sorted(every, key=lambda item: (-item.bytes, item.path)))[:MOST]
+    ordered = sorted(found.items(), key=lambda item: (-item[1][1], item[0]))
+    if len(ordered) > MOST:
+        others = [counted for _, counted in ordered[MOST - 1 :]]
+        whole = (sum(files for files, _ in others), sum(size for _, size in others))
+        ordered = [*ordered[: MOST - 1], (OTHERS, whole)]
+    return tuple(LeftoverRecord(path=path, files=files, bytes=size) for path, (files, size) in ordered)
 
 
 def times(work: Path, paths: Collection[str]) -> dict[str, float]:
