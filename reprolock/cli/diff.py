@@ -8,6 +8,7 @@ import reprolock
 from reprolock.cli.options import Settings, add_shared_options, tracking_option
 from reprolock.cli.run_name import RUN_OR_FILE
 from reprolock.cli.terminal import flush, styled
+from reprolock.cli.width import of_stdout
 
 
 @click.command()
@@ -68,7 +69,7 @@ def _compare(
     settings: Settings, runs: tuple[str, ...], style: str, exit_code: bool, lake: str | None, tracking_uri: str | None
 ) -> None:
     """More than two: a column for each."""
-    from reprolock.cli.difference import comparison_markdown, comparison_rows
+    from reprolock.cli.difference import comparison_markdown, comparison_tables
     from reprolock.steps.inspecting.diff import compare
 
     found = compare(settings.root, runs, tracking_uri=tracking_uri, lake=lake)
@@ -76,7 +77,10 @@ def _compare(
         for line in comparison_markdown(found):
             settings.line(line)
     else:
-        settings.rows(comparison_rows(found))
+        for number, rows in enumerate(comparison_tables(found, of_stdout())):
+            if number:
+                settings.line()
+            settings.rows(rows)
         settings.line(styled(found.sentence, bold=True))
     settings.result({**found.model_dump(mode="json"), "sentence": found.sentence})
     _exit(exit_code and bool(found.rows))

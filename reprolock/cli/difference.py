@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from reprolock.cli.options import align
 from reprolock.cli.terminal import styled
+from reprolock.cli.width import table_width
 from reprolock.model.difference import ENVIRONMENT, Change, Comparison, Difference, Objects, Section
 from reprolock.model.words import counted, plain
 
@@ -60,16 +61,28 @@ def markdown_table(difference: Difference) -> Iterator[str]:
         )
 
 
-def comparison_rows(comparison: Comparison) -> list[list[str]]:
-    """A column for each run; what differs from the first one is bold."""
-    head = [styled(cell, bold=True) for cell in ("", "", *comparison.labels)]
-    rows, before = [head], ""
+def comparison_tables(comparison: Comparison, width: int | None) -> Iterator[list[list[str]]]:
+    """A column for each run; what differs from the first one is bold. Where a terminal has no room for all of them, several
+    tables, each with the first run: a digest that is cut could look like another one."""
+    others = list(range(1, len(comparison.labels))) if comparison.rows else []
+    while others:
+        count = len(others)
+        while count > 1 and width is not None and table_width(_columns(comparison, others[:count])) > width:
+            count -= 1
+        yield _columns(comparison, others[:count])
+        del others[:count]
+
+
+def _columns(comparison: Comparison, others: Sequence[int]) -> list[list[str]]:
+    """The first run and those of these positions, side by side."""
+    labels = [comparison.labels[at] for at in (0, *others)]
+    rows, before = [[styled(cell, bold=True) for cell in ("", "", *labels)]], ""
     for row in comparison.rows:
-        first, *others = row.values
-        cells = [first or "–", *(styled(value or "–", bold=value != first) for value in others)]
+        first = row.values[0]
+        cells = [first or "–", *(styled(row.values[at] or "–", bold=row.values[at] != first) for at in others)]
         rows.append([row.section if row.section != before else "", row.name, *cells])
         before = row.section
-    return rows if comparison.rows else []
+    return rows
 
 
 def comparison_markdown(comparison: Comparison) -> Iterator[str]:

@@ -73,13 +73,7 @@ def closing_rows(record: Record, width: int | None = None) -> list[list[str]]:
         digest = f"{output.compare} {short(output.decisive)[:8]}" if output.decisive else ""
         digest = output.problem or digest
         rows.append(["Outputs" if index == 0 else "", output.name, output.path, found, digest])
-    for index, item in enumerate(record.published):
-        where = f"commit {short(item.commit)}" if item.commit else "no commit"
-        state = [
-            f"tagged {item.tag}" if item.tag else "",
-            f"merged in {short(item.merged)}" if item.merged else f"on {item.branch}",
-        ]
-        rows.append(["Published" if index == 0 else "", item.name, item.uri, where, ", ".join(filter(None, state))])
+    rows += _published(record, width)
     if record.metrics:
         rows.append(["Metrics", _metrics(record, width)])
     for index, left in enumerate(record.leftovers[:_MOST_NAMED]):
@@ -103,6 +97,22 @@ def _other_leftovers(others: Sequence[LeftoverRecord]) -> str:
         return f"and {len(others)} more, which `reprolock show --json` lists"
     total = sum(item.bytes for item in others)
     return f"and {len(others) - 1 + others[-1].files} more, {size(total)}; `reprolock show --json` lists the largest"
+
+
+def _published(record: Record, width: int | None) -> list[list[str]]:
+    """A row for each output in the lake; in a terminal that is too narrow, what became of it stands below its address."""
+    rows = []
+    for index, item in enumerate(record.published):
+        where = f"commit {short(item.commit)}" if item.commit else "no commit"
+        state = [
+            f"tagged {item.tag}" if item.tag else "",
+            f"merged in {short(item.merged)}" if item.merged else f"on {item.branch}",
+        ]
+        rows.append(["Published" if index == 0 else "", item.name, item.uri, where, ", ".join(filter(None, state))])
+    if not rows or width is None or table_width(rows) <= width:
+        return rows
+    addresses = fit_addresses([row[:3] for row in rows], width)
+    return [part for row, [*begin] in zip(rows, addresses, strict=True) for part in (begin, ["", ", ".join(row[3:])])]
 
 
 def _metrics(record: Record, width: int | None) -> str:

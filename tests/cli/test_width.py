@@ -18,10 +18,12 @@ from command_line import Cli
 from project import Project
 from terminal import on_terminal
 
+from reprolock.cli.difference import comparison_tables
 from reprolock.cli.run import _look
 from reprolock.cli.runs import _table
 from reprolock.cli.terminal import styled
 from reprolock.cli.width import cut_start, narrowed, table_width
+from reprolock.model.difference import ComparedRow, Comparison
 from reprolock.model.history import Inputs, PastRun
 from reprolock.steps.inspecting.runs import History
 
@@ -110,6 +112,24 @@ def test_a_column_that_says_the_same_of_every_run_goes_before_one_that_tells_the
     assert left_out == ["degree"]
 
 
+def test_runs_that_have_no_room_side_by_side_stand_in_several_tables_with_the_first() -> None:
+    digests = [f"table {number}399993c5ce6" for number in range(5)]
+    found = Comparison(
+        labels=("#1", "#2", "#3", "#4", "#5"),
+        run_ids=tuple("12345"),
+        rows=(ComparedRow(section="outputs", name="predictions", values=digests),),
+    )
+    tables = [[row[2:] for row in table[1:]] for table in comparison_tables(found, 80)]
+    assert [[re.sub(r"\x1b\w*\[\d*m", "", cell) for cell in row] for [row] in tables] == [
+        digests[:3],
+        [digests[0], *digests[3:]],
+    ]
+    assert all(table_width(table) <= 80 for table in comparison_tables(found, 80))
+    [whole] = comparison_tables(found, None)
+    assert len(whole[0]) == 7
+    assert list(comparison_tables(found.replaced({"rows": ()}), 80)) == []
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is made as on Unix")
 def test_a_run_and_the_table_of_runs_fit_80_columns(project: Project, cli: Cli) -> None:
     project.add("[params]\ndepth = 1\nrate = 0.25\nregularisation_strength_of_the_model = 1\n")
@@ -138,3 +158,21 @@ def test_a_run_and_the_table_of_runs_fit_80_columns(project: Project, cli: Cli) 
     )
     assert "  a name of more than eight letters  " in cli("runs").out
     assert "depth 1 → 2, rate 0.25 → 0.5, regularisation_strength_of_the_model 1 → 3" in cli("runs").out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is made as on Unix")
+def test_what_was_published_fits_80_columns(project: Project, cli: Cli) -> None:
+    address = "lakefs://example-repo/main/predictions/of/the/second/model/"
+    project.add(f'[outputs.predictions]\npath = "p.csv"\npublish = "{address}"\n')
+    project.script("import pathlib; pathlib.Path('p.csv').write_text('1')")
+    assert cli("lock").code == 0
+    assert cli("run", "-q", "--tag", "best").code == 0
+    [item] = project.record.published
+    told = f"commit {str(item.commit)[:12]}", f"tagged best, on {item.branch}"
+    whole = cli("show").out.splitlines()
+    assert f"Published  predictions  {address}  {'  '.join(told)}" in whole
+    narrow, _ = results_at(80, project.root, "show")
+    at = next(at for at, line in enumerate(narrow) if line.startswith("Published"))
+    assert narrow[at].startswith("Published  predictions  …") and narrow[at].endswith("/of/the/second/model/")
+    assert narrow[at + 1].split() == ", ".join(told).split()
+    assert [line for line in narrow if len(line) > 80] == []
