@@ -43,6 +43,7 @@ from reprolock.steps.running.leftovers import list_leftovers, times
 from reprolock.steps.running.lineage import judge, kept_events, observe
 from reprolock.steps.running.materialise_for_run import copied_in
 from reprolock.steps.running.metrics import gather_metrics, judge_metrics
+from reprolock.steps.running.missing_modules import missing_modules
 from reprolock.steps.running.mlflow_compat import check_mlflow, for_command, sets_other_address, sets_other_experiment
 from reprolock.steps.running.opening import (
     artifact_digests,
@@ -54,7 +55,6 @@ from reprolock.steps.running.opening import (
     rebuild_workspace,
 )
 from reprolock.steps.running.outputs import Measured, measure_outputs
-from reprolock.steps.running.unfound import unfound_modules
 from reprolock.steps.running.workspace import s3_access
 from reprolock.tracker.protocol import ATTESTATIONS
 
@@ -167,7 +167,7 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     if (sentence := attempt.ready.materials.interpreter.describe_writes()) is not None:
         watcher.warn(sentence)
     if attempt.block is None and outcome.ending.exit_code == 1:  # as Python ends where it cannot import
-        _warn_of_unfound(attempt)
+        _warn_of_missing_modules(attempt)
     lineage = observe(workspace, context.pins, publication, outcome.ending.started)
     outcome = outcome._replace(ending=judge(outcome.ending, lineage, context.spec, watcher.warn))
     record = reporter.opened(record)
@@ -203,11 +203,11 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     return Performed(result, python, workspace.environ, measured.unmeasured)
 
 
-def _warn_of_unfound(attempt: Attempt) -> None:
+def _warn_of_missing_modules(attempt: Attempt) -> None:
     materials = attempt.ready.materials
     built = materials.interpreter.built
     packages = built.packages if built else None
-    for sentence in unfound_modules(attempt.context.spec, materials.snapshot, materials.code_root, packages):
+    for sentence in missing_modules(attempt.context.spec, materials.snapshot, materials.code_root, packages):
         attempt.watcher.warn(sentence)
 
 

@@ -45,7 +45,7 @@ from reprolock.steps.running.mlflow_compat import has_mlflow
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.prepare import Ready, make_ready
 from reprolock.steps.running.send_openlineage import forwarding
-from reprolock.steps.running.unnamed import unnamed_datasets
+from reprolock.steps.running.unused_datasets import unused_datasets
 from reprolock.tracker import open_offline, open_tracker, warm
 from reprolock.tracker.permission import check_credentials
 from reprolock.tracker.protocol import Tracker
@@ -119,7 +119,7 @@ def run(
             what_if=options.what_if,
             pinned=options.part.pins if options.part else (),
         )
-        for sentence in unnamed_datasets(ready.context.spec, ready.materials.snapshot, root):
+        for sentence in unused_datasets(ready.context.spec, ready.materials.snapshot, root):
             watcher.warn(sentence)
         for sentence in _describe_absent(ready.materials.snapshot, root, spec):
             watcher.warn(sentence)

@@ -21,7 +21,7 @@ _ANY_NAME = re.compile(
 """How code reaches a dataset without its name in it. A text with a prefix, such as f"…", is taken for a computed one."""
 
 
-def unnamed_datasets(spec: Spec, code: Snapshot, root: Path) -> Iterator[str]:
+def unused_datasets(spec: Spec, code: Snapshot, root: Path) -> Iterator[str]:
     """A sentence for each; `root` is where the code is."""
     words = [*spec.run.command, *spec.run.env.values(), json.dumps(spec.params, default=str)]
     left = {name for name in spec.datasets if not any(name in word for word in words)}

@@ -20,7 +20,7 @@ from reprolock.steps.project.code import scripts_of
 from reprolock.steps.project.script_arguments import read_script
 
 
-def unfound_modules(spec: Spec, code: Snapshot, root: Path, packages: Path | None) -> Iterator[str]:
+def missing_modules(spec: Spec, code: Snapshot, root: Path, packages: Path | None) -> Iterator[str]:
     """A sentence for each that the command's script imports. `root` is where the code is, `packages` the locked environment's
     (None: the command has the packages of this Python)."""
     files = set(code.state.files)
