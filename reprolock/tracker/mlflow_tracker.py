@@ -253,12 +253,14 @@ class MlflowTracker:
         *,
         recorded: bool = True,
         where: str = "",
+        beginnings: Mapping[str, str] = {},
     ) -> list[Row]:
         if not self._is_there:
             return []
         names = {entry.experiment_id: entry.name for entry in self._store.experiments()}
         wanted = [found for found, name in names.items() if experiment in (None, name)]
         parts = [*([_RECORDED] if recorded else []), *(f"tags.`{n}` = {_quote(v)}" for n, v in tags.items())]
+        parts += [f"tags.`{name}` LIKE {_quote(value + '%')}" for name, value in beginnings.items()]
         filtered = " AND ".join([*parts, *([where] if where else [])])
         try:
             found = self._store.search(wanted, filtered, limit)

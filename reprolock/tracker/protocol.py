@@ -172,8 +172,10 @@ class Tracker(Protocol):
         *,
         recorded: bool = True,
         where: str = "",
+        beginnings: Mapping[str, str] = {},
     ) -> list[Row]:
-        """Recorded runs, newest first, that carry all of these tags; of every experiment where none is named.
+        """Recorded runs, newest first, that carry all of these tags; of every experiment where none is named. Tags of `beginnings`
+        are to begin so.
         `recorded=False`: runs that reprolock knows nothing of, too. `where` is a further filter, in MLflow's own language;
         UsageError for one that MLflow rejects."""
         ...

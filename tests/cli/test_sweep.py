@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 from command_line import Cli
+from mlflow import MlflowClient
 from project import Project, in_background, wait_for
 
 from reprolock.steps.project.run_folders import local_records
@@ -236,3 +238,18 @@ def test_what_is_refused_before_anything_runs(swept: Project, cli: Cli) -> None:
     assert list(local_records(swept.root)) == []
     said = cli("sweep", "--set", "depth=1,2,3", "--sample", "2", "--seed", "1", "--dry-run")
     assert (said.code, len(said.out.splitlines())) == (0, 3)
+
+
+def test_the_runs_of_a_sweep_are_found_however_many_came_after(swept: Project, cli: Cli) -> None:
+    """Of a sweep in another folder there is only what MLflow has."""
+    assert cli("sweep", "--set", "depth=2,4").code == 0
+    [parent] = {record.parent for record in local_records(swept.root)}
+    shutil.rmtree(swept.root / ".reprolock")
+    client = MlflowClient(swept.database)
+    experiment = client.get_experiment_by_name("flights").experiment_id
+    for number in range(200):
+        client.create_run(experiment, tags={"reprolock.run_id": f"{number:032x}"})
+    found = json.loads(cli("runs", "--parent", parent[:8], "--json").out)["runs"]
+    assert [run["name"] for run in found] == ["depth=4", "depth=2"]
+    # What LIKE would take for a pattern is none.
+    assert json.loads(cli("runs", "--parent", "%", "--json").out)["runs"] == []

@@ -65,8 +65,10 @@ def runs(
         with closing(open_tracker(place, machine.environ, machine.home)) as tracker:
             # One more than is shown: what changed in the oldest is told against it. Replays are counted out here.
             limit = 4 * (last + 1) + 100
-            for row in tracker.runs(spec.experiment if spec else None, limit=limit, where=where):
-                wanted = row.tags.get(PARENT_TAG, "").startswith(parent)
+            within = {PARENT_TAG: parent} if parent else {}
+            experiment = spec.experiment if spec else None
+            for row in tracker.runs(experiment, limit=limit, where=where, beginnings=within):
+                wanted = row.tags.get(PARENT_TAG, "").startswith(parent)  # LIKE knows patterns, and may not know case
                 if wanted and (replays or REPLAY_OF_TAG not in row.tags):
                     past = _of_row(row)
                     found[past.run_id] = past
