@@ -239,14 +239,31 @@ def _changes(recorded: Record, replay: Record) -> list[list[str]]:
 
 def _say_spread(settings: Settings, answers: list[Replayed]) -> None:
     """How far each metric moves from replay to replay, so that a tolerance can be chosen before it is promised."""
+    from reprolock.model.verdict import displayed  # the library is loaded when a command runs
+
     rows = []
     for name in sorted({name for answer in answers for name in answer.replay.metrics}):
         values = [answer.replay.metrics[name] for answer in answers if name in answer.replay.metrics]
         low, high = min(values), max(values)
+        if low == high:
+            rows.append(
+                [
+                    name,
+                    f"{counted(len(values), 'value')}, equal" if len(values) > 1 else "1 value",
+                    displayed(low) or "-",
+                ]
+            )
+            continue
         spread = high - low
         relative = spread / max(abs(low), abs(high)) if spread else 0.0
         rows.append(
-            [name, f"{len(values)} values", f"{low!r} to {high!r}", f"spread {spread:.3g}", f"rel {relative:.1g}"]
+            [
+                name,
+                f"{len(values)} values",
+                f"{displayed(low)} to {displayed(high)}",
+                f"spread {spread:.3g}",
+                f"rel {relative:.1g}",
+            ]
         )
     settings.line(f"Spread over {counted(len(answers), 'replay')}")
     settings.rows(rows, indent="  ")
