@@ -323,10 +323,15 @@ class MlflowTracker:
         return self._store.search(self._experiment_ids, f"tags.`{RUN_ID_TAG}` {test}", 10)
 
     def _started_beside(self, run: StoredRun, *, until: int) -> tuple[list[StoredRun], list[StoredRun]]:
-        """Runs that the command has started, at any depth; and runs of its time that it may have started."""
-        marked = self._store.search(self._experiment_ids, f"tags.`{STARTED_BY_TAG}` = '{run.run_id}'", _MOST_NESTED)
+        """Runs that the command has started, at any depth; and runs of its time that it may have started.
+
+        In a database of the project's own nobody else logs, so every experiment is looked through; elsewhere the run's own.
+        """
+        everywhere = self._experiment_ids
+        marked = self._store.search(everywhere, f"tags.`{STARTED_BY_TAG}` = '{run.run_id}'", _MOST_NESTED)
         since = f"attributes.start_time >= {run.start_time - _CLOCKS}"
-        later = self._store.search([run.experiment_id], since, _MOST_NESTED)
+        where = [run.experiment_id] if self.place.project is None else everywhere
+        later = self._store.search(where, since, _MOST_NESTED)
         loose = [entry for entry in later if _is_loose(entry, run, until)]
         others = [entry for entry in later if RUN_ID_TAG in entry.tags and entry.run_id != run.run_id]
         found = {entry.run_id: entry for entry in marked if RUN_ID_TAG not in entry.tags}

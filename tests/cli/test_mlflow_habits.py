@@ -101,6 +101,30 @@ def test_runs_in_an_experiment_that_the_script_sets_belong_to_the_run(project: P
     assert "loss of try0" in said.out and "loss of try1" in said.out and "REPRODUCED   3 of 3 compared" in said.out
 
 
+@pytest.mark.parametrize("offline", [(), ("--offline",)], ids=["", "offline"])
+def test_what_a_client_logs_to_another_experiment_belongs_to_the_run(
+    project: Project, cli, offline: tuple[str, ...]
+) -> None:
+    """`MlflowClient().create_run` tells MLflow nothing of where it was called; in the project's own database it is ours."""
+    project.script("""
+        import mlflow
+        client = mlflow.MlflowClient()
+        found = client.get_experiment_by_name("models")
+        made = client.create_run(found.experiment_id if found else client.create_experiment("models"), run_name="by hand")
+        client.log_metric(made.info.run_id, "rows", 2)
+        mlflow.log_metric("loss", 1)
+    """)
+    project.add('\n[metrics]\nrows = "exact"\n')
+    assert cli("lock").code == 0
+    said = cli("run", *offline)
+    assert said.code == 0, said.err
+    [child] = project.record.children
+    assert (child.name, child.metrics) == ("by hand", {"rows": 2.0})
+    if not offline:
+        assert project.stored(child.run_id).data.tags["mlflow.parentRunId"] == project.record.run_id
+        assert cli("replay", project.record.run_id).out.startswith("rows  exact  2  2  identical\n")
+
+
 def test_a_run_of_a_loop_that_differs_makes_a_replay_differ(project: Project, cli) -> None:
     project.script("""
         import random

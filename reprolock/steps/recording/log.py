@@ -21,7 +21,7 @@ from reprolock.tracker.tracking_uri import Place, sqlite_uri
 
 def offline_place(root: Path) -> Place:
     """Where the command's own MLflow calls go with --offline."""
-    return Place(sqlite_uri(root / ".reprolock/offline/mlflow.db"), "--offline")
+    return Place(sqlite_uri(root / ".reprolock/offline/mlflow.db"), "--offline", root)
 
 
 class Reporter:
@@ -108,7 +108,7 @@ class Reporter:
             return ()
         if found.loose:
             self.warn(
-                f"MLflow runs of this experiment that began meanwhile, and of which nothing says who made them: "
+                f"MLflow runs that began meanwhile, and of which nothing says who made them: "
                 f"{', '.join(found.loose)}; start runs with mlflow.start_run, and they belong to the run"
             )
         return found.runs
