@@ -152,7 +152,9 @@ def _end(done: Sweep) -> None:
         failed = [run for run in left if run.log is not None]
         raise CommandFailed(
             f"{len(left)} of {counted(len(done.runs), 'run')} failed",
-            hint=f"what the first printed is in {failed[0].log}; call it again to run what failed" if failed else None,
+            hint=f"the output of the first that failed is in {failed[0].log}; call it again to run those"
+            if failed
+            else None,
         )
     undone = [run.problem for run in done.runs if run.problem is not None]
     if undone:

@@ -116,7 +116,7 @@ def test_a_failure_ends_no_other_run_and_is_tried_again(swept: Project, cli: Cli
     said = cli("sweep", "--set", "depth=9,2")
     assert said.code == 1
     assert said.err.splitlines()[-2] == "error: 1 of 2 runs failed"
-    log = re.search(r"what the first printed is in (\S+); call it again", said.err.splitlines()[-1])
+    log = re.search(r"the output of the first that failed is in (\S+); call it again", said.err.splitlines()[-1])
     assert log and "too deep" in Path(log[1]).read_text()
     # What a command printed of what was passed to it is in no file.
     assert "the token is ***" in Path(log[1]).read_text() and "s3cr3t-t0ken" not in Path(log[1]).read_text()
