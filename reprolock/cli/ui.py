@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -48,10 +49,13 @@ def ui(settings: Settings, port: int, no_browser: bool, tracking_uri: str | None
 
 
 def _serve(settings: Settings, found: Page, port: int, no_browser: bool, folder: Path) -> None:
-    """Until Ctrl-C, in an empty folder: Python and MLflow's server import what stands where they are started."""
+    """Until Ctrl-C or another signal to end, in an empty folder: Python and MLflow's server import what stands where they are started."""
     from reprolock.engine.process_tree import MARKER, Tree
     from reprolock.stack.process import answers
 
+    for name in ("SIGTERM", "SIGHUP"):  # a service manager, a terminal that is closed
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     server = subprocess.Popen(
         found.command,
         cwd=folder,

@@ -14,7 +14,10 @@ from project import Project, in_background
 from reprolock.stack.process import free_ports
 
 
-def test_the_page_is_served_until_ctrl_c(project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ends", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_the_page_is_served_until_a_signal_ends_it(
+    project: Project, cli: Cli, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
     project.edit("[run]", '[environment]\nisolated = false\n\n[run]\ncode = ["train.py"]')
     assert cli("lock").code == cli("run").code == 0
     [port] = free_ports(1)
@@ -29,7 +32,7 @@ def test_the_page_is_served_until_ctrl_c(project: Project, cli: Cli, monkeypatch
         assert process.stdout.readline() == f"http://127.0.0.1:{port}/#/experiments/{experiment}\n"
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
             assert b"MLflow" in page.read()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(getattr(signal, ends))
         process.communicate(timeout=60)
     assert process.returncode == 0
     assert not (project.root / "executed").exists()
