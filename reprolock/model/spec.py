@@ -254,7 +254,7 @@ class OutputSpec(Value):
     publish: str | None = Field(
         None,
         description="lakefs://REPOSITORY/BRANCH/PATH that the output is published to. The path is the output's own: "
-        "what stands there is replaced. {datasets.NAME.branch}, {params.NAME} and {run_id} are filled in.",
+        "what stands there is replaced, but no folder by a file: at an address that ends with / it goes into the folder. {datasets.NAME.branch}, {params.NAME} and {run_id} are filled in.",
     )
 
     @field_validator("publish")

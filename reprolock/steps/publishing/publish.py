@@ -16,14 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.errors import Interrupted, LakeRefused, NotFound, ReprolockError, ServiceError
+from reprolock.errors import Interrupted, LakeRefused, NotFound, ReprolockError, ServiceError, UsageError
 from reprolock.lake.protocol import Lake
 from reprolock.model.outcome import Output
 from reprolock.model.record import PublishedRecord, Record
 from reprolock.model.uri import LakeURI
 from reprolock.steps.data.put import put_tree
 from reprolock.steps.project.progress import SILENT, Progress
-from reprolock.steps.publishing.run_branches import Branch, Publication
+from reprolock.steps.publishing.run_branches import Branch, Publication, discard
 
 RECORD_KEY = "reprolock.record"
 """In a commit's metadata: the seal of the run's record, as it was before `published` stood in it."""
@@ -63,6 +63,8 @@ def publish(
     problem: ReprolockError | None = None
     try:
         for branch in publication.branches:
+            work.check(branch)
+        for branch in publication.branches:
             work.commit(branch)
         for branch in publication.branches if tag else ():
             work.tag(branch, tag or "")
@@ -82,6 +84,9 @@ def publish(
             records, Interrupted("stopped by Ctrl-C, after everything was published", signal_number=signal.SIGINT)
         )
     left = [branch for branch in publication.branches if branch.name not in work.merges]
+    if isinstance(problem, UsageError):  # found before anything was put
+        with suppress(ReprolockError):
+            left = list(discard(publication))
     return Published(records, _add_outputs(problem, [item.name for item in records if item.problem], left))
 
 
@@ -89,7 +94,9 @@ def _add_outputs(problem: ReprolockError, outputs: list[str], left: list[Branch]
     """The same error, said of the outputs."""
     subject = " and ".join(f"outputs.{name}" for name in outputs) + (" are" if len(outputs) > 1 else " is")
     where = " and ".join(f"lakefs://{branch.repository}/{branch.name}" for branch in left)
-    hint = f"what the run wrote stays on {where}; `reprolock data` shows, commits and merges it"
+    hint = (
+        f"what the run wrote stays on {where}; `reprolock data` shows, commits and merges it" if left else problem.hint
+    )
     message = f"{subject} not published: {problem.message}"
     if isinstance(problem, Interrupted):
         return Interrupted(message, signal_number=signal.SIGINT, hint=hint)
@@ -113,6 +120,20 @@ class _Work:
         self._run = record.run_id[:8]
         self._message = f"{record.project}: run {self._run}"
         self._metadata = run_metadata(record) | {RECORD_KEY: _seal(record)}
+
+    def check(self, branch: Branch) -> None:
+        """UsageError where one file would take the place of a folder: all that stands in it would go."""
+        for output, place in branch.places.items():
+            file = self._root / self._outputs[output].path
+            if self._publication.is_direct(self._outputs[output]) or place.path.endswith("/") or not file.is_file():
+                continue
+            with suppress(NotFound):
+                if any(self._lake.list(branch.repository, branch.base, f"{place.path}/")):
+                    address = place.at(branch.target)
+                    raise UsageError(
+                        f"{address} is a folder, and {self._outputs[output].path} is a file that would take its place",
+                        hint=f'write publish = "{address}/" to put the file into the folder',
+                    )
 
     def commit(self, branch: Branch) -> None:
         """Put the outputs on the branch and commit them; what stood on the target before is left where nothing differs."""

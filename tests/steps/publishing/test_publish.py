@@ -225,6 +225,28 @@ def test_a_command_that_cannot_start_leaves_no_branch(site: Site) -> None:
     assert site.own_branches == []
 
 
+def test_a_file_does_not_take_the_place_of_a_folder(site: Site) -> None:
+    """What stands in the folder would be gone from the target, and nothing would say so."""
+    address = f"lakefs://{site.repository}/main/models"
+    site.spec(f'\n[outputs.model]\npath = "out/model.bin"\npublish = "{address}"\n')
+    site.project.script(SCRIPT + '\nPath("out", "model.bin").write_text("model")\n')
+    site.put("models/others.bin", b"theirs")
+    site.lock()
+    before = site.head()
+    said = site.run("--merge")
+    assert said.code == 2
+    assert said.err.endswith(
+        f"error: outputs.predictions and outputs.model are not published: {address} is a folder, and out/model.bin is a file "
+        f'that would take its place\nhint: write publish = "{address}/" to put the file into the folder\n'
+    )
+    assert (site.head(), site.own_branches) == (before, [])
+    assert site.shown() == {"README": b"about", "models/others.bin": b"theirs"}
+    assert (site.project.root / "out" / "model.bin").read_text() == "model"
+    site.project.edit(f'"{address}"', f'"{address}/"')
+    assert site.run("--merge").code == 0
+    assert site.shown() == WHOLE | {"models/others.bin": b"theirs", "models/model.bin": b"model"}
+
+
 def test_a_run_that_fails_publishes_nothing_and_leaves_no_branch(site: Site) -> None:
     site.put("predictions/a.csv", b"old")
     before = site.head()
