@@ -45,7 +45,7 @@ import sys
 import numpy, pyarrow, pyarrow.parquet
 random = numpy.random.default_rng(7)
 rows = int(sys.argv[2])
-table = pyarrow.table({"id": random.integers(0, 2**62, rows), **{name: random.random(rows) for name in "xyz"}})
+table = pyarrow.table({"id": random.integers(0, 2**31, rows), **{name: random.random(rows) for name in "xyz"}})
 pyarrow.parquet.write_table(table, sys.argv[1], use_dictionary=False, compression="none")
 """
 
