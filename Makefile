@@ -61,7 +61,7 @@ test-matrix: install minio ## Runs on Spark 3.5, 4.0 and 4.1, each in a locked e
 test-store: install ## The live tests on another S3 store below lakeFS (STORE=versitygw, whose program is on PATH)
 	@REPROLOCK_STORE=$(STORE) $(BIN)/python -m pytest tests/live tests/lake/transfer -m live $(PYTEST_ARGS)
 
-large: install minio ## An object of 5 GiB in and out of a real lakeFS; minutes, and 15 GiB of disk
+large: install minio ## An object of 5 GiB in and out of a real lakeFS; minutes, and 30 GiB of disk
 	@$(BIN)/python -m pytest tests/bench/large_object.py
 
 demo: install ## Lock, train, let the branch move, run again, replay: the main job on real data, with its verdict
