@@ -171,7 +171,7 @@ def add_output(project: Project) -> None:
         (edit_code, "code: train.py"),
         (add_code, "code: helper.py"),
         (edit_options, "datasets.train.options.header true → false"),
-        (add_output, "code: train.py; command: its outputs"),
+        (add_output, "code: train.py; the declared outputs"),
     ],
 )
 def test_a_change_is_run(trained: Project, cli, change: Callable[[Project], None], why: str) -> None:

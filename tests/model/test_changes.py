@@ -190,7 +190,7 @@ def test_seed_jars_and_command() -> None:
     )
     assert told("command", {"env": {"A": "1"}}, {"env": {"A": "2", "B": ""}}) == ("env.A 1 → 2", "env.B is new")
     assert told("command", {"pass_env": ("A",)}, {"pass_env": ("B",)}) == ("pass_env: A, B",)
-    assert told("command", {}, {}) == ("command: its outputs",)
+    assert told("command", {}, {}) == ("the declared outputs",)
 
 
 def test_a_runs_own_folder_in_its_command_is_no_difference() -> None:
