@@ -19,6 +19,8 @@ ON_THE_STORE = 10_000
 OBJECTS = (100_000, 1_000_000)
 FILES, ROWS = 100, 6_400_000
 """Parquet files and the rows of each: four columns of random numbers, 20 GB in all."""
+MEMORY = "4g"
+"""Of each executor. With Spark's own 1 GB it runs out of it on these files, by `spark-submit` too."""
 
 SPEC = """\
 [project]
@@ -116,11 +118,12 @@ def reads(lakefs: services.LakeFS, store: services.ObjectStore) -> Iterator[Case
     imported(lakefs, "scale-reads", {"data/": "large/"})
     cluster = services.start_spark_cluster(fresh("scale-cluster"), f"PATH={os.environ['PATH']}")
     try:
-        more = f'[spark]\nmaster = "{cluster.address}"\n'
+        more = f'[spark]\nmaster = "{cluster.address}"\nconf = {{ "spark.executor.memory" = "{MEMORY}" }}\n'
         (folder / "repro.toml").write_text(SPEC.format(endpoint=lakefs.endpoint, repository="scale-reads", more=more))
         (folder / "train.py").write_text(SCRIPT)
         subprocess.run([*REPROLOCK, "lock", "-q"], cwd=folder, check=True, capture_output=True)
         plain = {
+            "spark.executor.memory": MEMORY,
             "spark.hadoop.fs.s3a.endpoint": store.endpoint,
             "spark.hadoop.fs.s3a.access.key": store.access_key,
             "spark.hadoop.fs.s3a.secret.key": store.secret_key,
