@@ -169,9 +169,6 @@ def _say(settings: Settings, done: Replayed, dry_run: bool) -> None:
     """One replay for people."""
     recorded, replay = done.recorded, done.replay
     if dry_run:
-        settings.line(
-            f"Record   agrees with its artifacts, {len(recorded.pinned.sections)} of {len(recorded.pinned.sections)} sections as recorded"
-        )
         settings.line(f"Code     {done.code}")
         settings.line(f"Would run  {command_line(replay.command)}")
         if replay.seed is not None:

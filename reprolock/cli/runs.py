@@ -89,7 +89,7 @@ def _table(found: History, params: Sequence[str], width: int | None) -> tuple[li
         return whole, []
     given_up = sorted(shown, key=lambda column: column[1] == "param")  # CHANGED tells of params already
     time = "%m-%d %H:%M" if width < _WIDE else "%Y-%m-%d %H:%M"
-    alike = all(run.status == "FINISHED" for run in found.runs)
+    alike = all(run.outcome == "finished" for run in found.runs)
     for count in range(len(shown), -1, -1):
         left_out = given_up[count:]
         kept = [column for column in shown if column not in left_out]
@@ -113,7 +113,7 @@ def _rows(
                 run.run_id[:8],
                 (run.name if name_width is None else cut_end(run.name, name_width)) or "–",
                 run.started.astimezone().strftime(time),
-                styled(run.status.lower(), fg=None if run.status == "FINISHED" else "red"),
+                styled(run.outcome, fg=None if run.status == "FINISHED" else "red"),
                 ", ".join(run.changed) or "–",
                 *(_value(run, name, kind) for name, kind in shown),
                 ", ".join(styled(kind, fg=_COLOURS.get(kind)) for kind in dict.fromkeys(run.verdicts)) or "–",

@@ -30,10 +30,19 @@ class PastRun(Value):
     name: str = Field("", description="Its name in MLflow.")
     started: datetime = Field(description="When it started, UTC.")
     status: str = Field(description="RUNNING, FINISHED, FAILED or KILLED.")
+    mode: str = Field(
+        "", description="isolated, in-place or interactive, as the run's record says; empty where MLflow does not."
+    )
     inputs: Inputs = Field(description="What went into it.")
     metrics: dict[str, Measured] = Field({}, description="Last value of each metric.")
     verdicts: Strings = Field((), description="What its replays found, by MLflow's tags.")
     changed: Strings = Field((), description="What is not as in the run before it.")
+
+    @property
+    def outcome(self) -> str:
+        """The status as a list of runs shows it: a run that no replay can repeat is told apart at a glance."""
+        interactive = ", interactive" if self.mode == "interactive" else ""
+        return self.status.lower() + interactive
 
 
 def with_changes(newest_first: Sequence[PastRun]) -> list[PastRun]:

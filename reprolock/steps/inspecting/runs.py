@@ -103,6 +103,7 @@ def _of_row(row: Row) -> PastRun:
         name=row.name,
         started=row.started,
         status=row.status,
+        mode=row.tags.get("reprolock.mode", ""),
         inputs=Inputs(
             data=data,
             params=dict(row.params),
@@ -120,6 +121,7 @@ def _of_record(record: Record) -> PastRun:
         name=record.run_name or "",
         started=record.started,
         status=record.status,
+        mode=record.mode,
         inputs=Inputs(
             data={item.name: item.commit for item in record.datasets},
             params=flatten(record.params).values,

@@ -51,8 +51,6 @@ from reprolock.steps.running.prepare import make_ready
 from reprolock.tracker import warm
 from reprolock.tracker.protocol import Tracker
 
-"""Where replays have their folders: `.reprolock/replays/<run>-<number>/`, with `recorded`, `code` and `project` in it."""
-
 
 class ReplayOptions(NamedTuple):
     """What `reprolock replay` was asked for. `lake` and `master` are used instead of the record's; `stdout` as in RunOptions;

@@ -91,7 +91,8 @@ with reprolock.record("explore") as run:
         "hint: move the code into a script, and record that with `reprolock run`\n"
     )
     assert cli("bundle", "explore", "-o", "explore.zip").code == 7
-    assert "explore" in cli("runs").out
+    [line] = [line for line in cli("runs").out.splitlines() if "explore" in line]
+    assert "finished, interactive" in line
     assert "Block     block.py, interactive: no replay can repeat it\n" in cli("show", "explore").out
     assert stored.data.tags["mlflow.note.content"].endswith("**Replay** never: an interactive session")
     assert "since" not in cli("status").out  # what differs is told against runs of the command
