@@ -255,19 +255,24 @@ def demo_training(folder: Path, run: Path, conf: Path) -> Command:
     )
 
 
+def unobserved(run: Path) -> Path:
+    """A folder with that run's settings of Spark, without those by which reprolock looks on: plain Spark."""
+    folder = fresh(f"unobserved-{run.name}")
+    lines = (run / "spark-conf" / "spark-defaults.conf").read_text().splitlines()
+    lookers = ("spark.openlineage.", "spark.eventLog.", "spark.extraListeners", "spark.driver.extraClassPath")
+    (folder / "spark-defaults.conf").write_text("\n".join(line for line in lines if not line.startswith(lookers)))
+    return folder
+
+
 def lineage() -> Iterator[Case]:
     """The demo's training script with and without those who look on."""
     folder, run = demo_run("lineage")
-    unwatched = fresh("lineage-unwatched")
-    lines = (run / "spark-conf" / "spark-defaults.conf").read_text().splitlines()
-    lookers = ("spark.openlineage.", "spark.eventLog.", "spark.extraListeners", "spark.driver.extraClassPath")
-    (unwatched / "spark-defaults.conf").write_text("\n".join(line for line in lines if not line.startswith(lookers)))
-    watched, alone = (demo_training(folder, run, conf) for conf in (run / "spark-conf", unwatched))
+    watched, alone = (demo_training(folder, run, conf) for conf in (run / "spark-conf", unobserved(run)))
     yield Case("the demo's training, observed", watched, alone, "not observed", 1.15)
 
 
 def cluster() -> Iterator[Case]:
-    """The demo's training script on two executors of one core, against `local[2]`."""
+    """The demo's training script on two executors of one core, against `local[2]` and against plain Spark on the same executors."""
     import services
 
     started = services.start_spark_cluster(fresh("cluster"), f"PATH={os.environ['PATH']}")
@@ -276,6 +281,8 @@ def cluster() -> Iterator[Case]:
         two = demo_run("cluster-two", ('"local[*]"', f'"{started.address}"\nshared = ["{{folder}}"]'))
         ours, theirs = (demo_training(folder, run, run / "spark-conf") for folder, run in (two, one))
         yield Case("the demo's training on two executors", ours, theirs, "local[2]", 1.3)
+        plain = demo_training(*two, unobserved(two[1]))
+        yield Case("the same", ours, plain, "plain Spark on two executors", 1.15)
     finally:
         started.stop()
 
