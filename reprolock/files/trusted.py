@@ -6,6 +6,7 @@ address that stands there too, or to one that is in this file; `reprolock trust 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,10 +18,13 @@ from reprolock.files.os_errors import cannot_read, cannot_write
 VARIABLE = "REPROLOCK_CONFIG_DIR"
 _FILE = "trusted"
 _PORTS = {"http": 80, "https": 443}
+_TWO_READINGS = re.compile(r"[\\\s\x00-\x1f\x7f]")
+"""What programs take for different things: of `http://a\\@b` the host is b for Python, and a for whatever connects."""
 
 
 def origin(url: str) -> str | None:
-    """Scheme, host and port of an http(s) address in one spelling; None for any other text.
+    """Scheme, host and port of an http(s) address in one spelling; None for any other text, and for an address that not
+    every program reads alike.
 
     >>> origin("HTTPS://user:secret@MLflow.example.com:443/base/")
     'https://mlflow.example.com'
@@ -30,7 +34,7 @@ def origin(url: str) -> str | None:
         host, port = parts.hostname, parts.port
     except ValueError:
         return None
-    if parts.scheme not in _PORTS or not host:
+    if parts.scheme not in _PORTS or not host or _TWO_READINGS.search(url):
         return None
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}" + ("" if port in (None, _PORTS[parts.scheme]) else f":{port}")

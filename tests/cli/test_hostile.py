@@ -130,6 +130,29 @@ def test_the_address_of_the_environment_needs_no_trust(
     assert f"Bearer {TOKEN}" in catcher.asked[0]
 
 
+@pytest.mark.parametrize("written", ["http://{}\\\\@mlflow.example", "http://{}\\\\@mlflow.example/"])
+def test_an_address_of_which_programs_read_different_hosts(
+    written: str, project: Project, cli: Cli, catcher: Catcher, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's host is that behind the @, which the user has confirmed; what connects takes the one before the backslash."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", TOKEN)
+    address = written.format(catcher.endpoint.removeprefix("http://"))
+    project.add(f'\n[mlflow]\ntracking_uri = "{address}"\n')
+    for command in COMMANDS:
+        cli(*command)
+    assert catcher.asked == []
+    said = cli("show", "0123456789")
+    shown = address.replace("\\\\", "\\")
+    assert (said.code, said.err) == (
+        2,
+        f'error: "{shown}" (mlflow.tracking_uri in repro.toml) is not an address\n'
+        'hint: write it as "https://mlflow.example.com"\n',
+    )
+    assert cli("trust", f"{catcher.endpoint}\\@mlflow.example").code == 2
+    assert cli("trust", f"{catcher.endpoint}\\x").code == 2
+
+
 ANSWERS = [
     (200, {"Content-Type": "text/html"}, b"<html>a page</html>"),
     (200, {}, b"[" * 100_000),
