@@ -22,6 +22,22 @@ VERSION: Literal[1] = 1
 
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Strings = Annotated[tuple[str, ...], Strict(False)]
+_MORE_THAN_IT_SAYS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\]|\$\{")
+
+
+def says_more(text: str) -> bool:
+    """Whether a line of requirements would be more than that line to uv: its line end begins another one, which may be an option,
+    and `${NAME}` is replaced by what this machine's environment has, and sent to the address that it stands in."""
+    return _MORE_THAN_IT_SAYS.search(text) is not None
+
+
+def _one_line(text: str) -> str:
+    if says_more(text):
+        raise ValueError("it would be more than one line of requirements")
+    return text
+
+
+RequirementText = Annotated[str, AfterValidator(_one_line)]
 
 
 class Sealed(Value):
@@ -116,8 +132,8 @@ class PackagePin(Value):
     """`[[package]]`: one Python package, for every platform."""
 
     name: str = Field(pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$", description="The normalised name (PEP 503).")
-    version: str = Field(min_length=1, description="The one version that was resolved.")
-    marker: str | None = Field(None, description="Where it is installed (PEP 508); left out: everywhere.")
+    version: str = Field(pattern=r"^[\w.!+-]+$", description="The one version that was resolved.")
+    marker: RequirementText | None = Field(None, description="Where it is installed (PEP 508); left out: everywhere.")
     source: Literal["sdist"] | None = Field(
         None, description='"sdist": some platform has no wheel, and builds one with what [[build]] pins.'
     )
@@ -134,7 +150,7 @@ class PackagePin(Value):
 class EnvironmentPin(Sealed):
     """`[environment]`, its `[[package]]`s and its `[[build]]`s: the universal resolution, sealed as one."""
 
-    requirements: Strings = Field(
+    requirements: Annotated[tuple[RequirementText, ...], Strict(False)] = Field(
         description="The requirements as declared, one a line; `--hashes` is a digest over the hashes that a file gives."
     )
     python: str = Field(

