@@ -16,7 +16,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,8 +84,7 @@ def build_environment(plan: Plan, folder: Path, uv: Uv, temporary: Path, remark:
         remove(abandoned)  # its builder was killed, else the guard would be held
     building = folder.with_name(f"{BUILDING}{folder.name}-{secrets.token_hex(4)}")
     try:
-        arguments = ["venv", "--quiet", "--relocatable", "--no-project"]
-        _run(uv, [*arguments, "--python", str(plan.python.executable), str(building)], temporary)
+        _make_bare(building, plan.python, uv, temporary)
         packages = next(building.glob("lib/python*/site-packages"), building / "Lib" / "site-packages")
         if plan.packages:
             _Installation(plan, building, packages, uv, temporary, remark).install()
@@ -105,6 +104,12 @@ def build_environment(plan: Plan, folder: Path, uv: Uv, temporary: Path, remark:
     finally:
         if building.exists():
             remove(building)
+
+
+def _make_bare(folder: Path, python: Python, uv: Uv, temporary: Path) -> None:
+    """A movable virtual environment without packages."""
+    arguments = ["venv", "--quiet", "--relocatable", "--no-project"]
+    _run(uv, [*arguments, "--python", str(python.executable), str(folder)], temporary)
 
 
 def remove(folder: Path) -> None:
@@ -134,7 +139,11 @@ def _make_read_only(building: Path) -> None:
 
 
 class _Installation(NamedTuple):
-    """The packages of a plan on their way into a virtual environment."""
+    """The packages of a plan on their way into a virtual environment.
+
+    uv starts the Python that it installs for, to ask what it is, and that Python executes what packages have it execute when it
+    starts (`.pth` files, `sitecustomize`): it is let near none that has packages. So nothing of them is executed here.
+    """
 
     plan: Plan
     building: Path
@@ -151,6 +160,8 @@ class _Installation(NamedTuple):
         except BuildFailed:
             raise
         except ReprolockError:  # the cache alone did not do
+            remove(self.building)  # some packages may be there
+            _make_bare(self.building, self.plan.python, self.uv, self.temporary)
             self._run_uv(self.uv, self.plan.packages, arguments)
         found = find_doubts(self.packages)
         if found.edited:
@@ -186,23 +197,39 @@ class _Installation(NamedTuple):
 
     def _reinstall(self, uv: Uv, names: Collection[str], *options: str) -> None:
         """Install some packages again, one after another in the order given: the last one's files stay."""
+        apart = self.building.with_name(f"{self.building.name}-apart")
         for name in names:
             pins = [pin for pin in self.plan.packages if pin.name == name]
-            self._run_uv(
-                uv, pins, ["pip", "install", "--requirement", "packages.txt", "--no-deps", "--reinstall", *options]
-            )
+            try:
+                _make_bare(apart, self.plan.python, self.uv, self.temporary)
+                bare = set(_files(apart))
+                self._run_uv(
+                    uv, pins, ["pip", "install", "--requirement", "packages.txt", "--no-deps", *options], apart
+                )
+                for path in sorted(set(_files(apart)) - bare):
+                    (self.building / path).parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(apart / path, self.building / path)
+            finally:
+                remove(apart)
 
-    def _run_uv(self, uv: Uv, pins: Sequence[PackagePin], arguments: Sequence[str]) -> None:
-        """Let uv install these pins, with every hash required."""
+    def _run_uv(self, uv: Uv, pins: Sequence[PackagePin], arguments: Sequence[str], folder: Path | None = None) -> None:
+        """Let uv install these pins into a virtual environment without packages, with every hash required."""
         # uv keeps what it builds apart by these variables: a wheel that was built with other things is not taken.
         variables = {"REPROLOCK_BUILD": digest_of(self.plan.build_lines)[:16], "SOURCE_DATE_EPOCH": _EPOCH}
         settings = {"extra-build-variables": {pin.name: variables for pin in pins if pin.source}}
         (self.temporary / "packages.txt").write_text("".join(requirement_lines(pins, self.plan.declared)))
         (self.temporary / "build.txt").write_text("".join(self.plan.build_lines))
-        python = self.building / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        python = (folder or self.building) / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         hashes = ["--build-constraints", "build.txt", "--require-hashes", "--no-sources"]
         hashes += ["--require-build-hashes", "--preview-features", "build-dependency-hashes"]
         _run(uv, [*arguments, *hashes, "--python", str(python)], self.temporary, settings)
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Every file, and every link, below a folder."""
+    for here, folders, names in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(here, name))]
+        yield from (os.path.relpath(os.path.join(here, name), folder) for name in (*names, *links))
 
 
 def _shown(path: str) -> str:

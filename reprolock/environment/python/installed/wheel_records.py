@@ -69,8 +69,11 @@ def owners_by_path(packages: Path) -> dict[str, dict[str, str]]:
 
 
 def digest_of_file(path: Path, algorithm: str = "sha256") -> str:
-    """A file's digest as a RECORD writes it: URL-safe base 64 without padding; `NOTHING` where there is none."""
+    """A file's digest as a RECORD writes it: URL-safe base 64 without padding; `NOTHING` where there is none, or a pipe or a
+    device, for a RECORD may name any path."""
     try:
+        if not path.is_file():
+            return NOTHING
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, algorithm).digest()
     except (FileNotFoundError, NotADirectoryError):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from index_server import index_server
@@ -364,6 +365,36 @@ def test_a_wheel_is_taken_whatever_its_record_says(bench: Bench, record: str) ->
     assert (run(environment, "import tool; print(tool.x)"), remarks) == ("1", [])
     check(environment)
     assert changes_of(environment, hashing=True) == ()
+
+
+def _starts(mark: Path, name: str) -> dict[str, str]:
+    """Files by which a package has Python execute something whenever it starts."""
+    line = f"open({str(mark)!r}, 'a').write('{name} ')\n"
+    return {f"{name}.pth": f"import os; {line}", "sitecustomize.py": line}
+
+
+def test_nothing_of_a_package_is_executed_while_it_is_installed(bench: Bench, tmp_path: Path) -> None:
+    """uv starts the Python that it installs for: where files are in doubt, or brought by two, it did so with the packages there."""
+    mark = tmp_path / "executed"
+    wheel(bench.house, "one", more=_starts(mark, "one"), record="wrong")
+    wheel(bench.house, "two", more=_starts(mark, "two"))
+    check(bench.ensure(bench.pin("one", "two")))
+    assert not mark.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices have names on POSIX")
+def test_a_record_that_names_a_device_is_read_to_its_end(bench: Bench) -> None:
+    wheel(bench.house, "tool", more={"tool-1.0.dist-info/other.txt": "x"})
+    path = bench.house / "tool-1.0-py3-none-any.whl"
+    with ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    files["tool-1.0.dist-info/RECORD"] += (
+        b"/dev/zero,sha256=AAAA,1\n../../../../../../../../../../dev/zero,sha256=AAAA,1\n"
+    )
+    with ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    check(bench.ensure(bench.pin("tool")))
 
 
 def test_a_wheel_with_a_wrong_record_is_not_believed_while_it_cannot_be_fetched(bench: Bench) -> None:
