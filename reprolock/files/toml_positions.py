@@ -6,6 +6,7 @@ The parsers that give values give no positions, so the syntax tree comes from tr
 from __future__ import annotations
 
 import tomllib
+from functools import lru_cache
 
 import tree_sitter_toml
 from tree_sitter import Language, Node, Parser
@@ -22,6 +23,7 @@ def line_of(text: str, path: Path) -> int:
     return 1
 
 
+@lru_cache(maxsize=1)  # a file with thousands of problems is asked for each of them
 def _places(text: str) -> dict[Path, int]:
     places: dict[Path, int] = {}
     tree = Parser(Language(tree_sitter_toml.language())).parse(text.encode())

@@ -12,6 +12,8 @@ from posixpath import basename
 
 _LITERAL_IN_GLOBS = ".$()|+"
 _REGULAR_ESCAPES = re.compile(r"[0-9A-Za-z]")
+_MOST_ALTERNATIVES = 1000
+"""`{a,b}{c,d}` has four."""
 
 
 def matches(path: str, glob: str | None) -> bool:
@@ -44,33 +46,76 @@ def compile_glob(glob: str) -> re.Pattern[str]:
 
 
 def _expression(glob: str) -> str:
-    """Character by character, as Hadoop translates it."""
-    made: list[str] = []
-    in_set, groups = False, 0
+    """Character by character, as Hadoop translates it, with groups multiplied out."""
+    outer: list[_Group] = []
+    group = _Group()
+    in_set = False
     characters = iter(enumerate(glob))
     for index, character in characters:
         if character == "\\":
             _, escaped = next(characters, (index, ""))
-            made.append(_escaped(glob, escaped))
+            group.add(_escaped(glob, escaped))
         elif in_set:
-            made.append(_in_set(glob, index, character))
+            group.add(_in_set(glob, index, character))
             in_set = character != "]"
         elif character == "[":
             in_set = True
-            made.append(character)
+            group.add(character)
         elif character == "{":
-            groups += 1
-            made.append("(?:")
-        elif character == "}" and groups:
-            groups -= 1
-            made.append(")")
+            outer.append(group)
+            group = _Group()
+        elif character == "}" and outer:
+            inner, group = group, outer.pop()
+            group.add_group(inner, glob)
+        elif character == "," and outer:
+            group.next_alternative()
+        elif character == "*":
+            group.add_any()
         else:
-            made.append({"*": ".*", "?": ".", ",": "|" if groups else ","}.get(character, re.escape(character)))
-    if in_set or groups:
+            group.add("." if character == "?" else re.escape(character))
+    if in_set or outer:
         raise ValueError(
             f'"{glob}" has an open "{"[" if in_set else "{"}"; write \\{"[" if in_set else "{"} for the character itself'
         )
-    return "".join(made)
+    return "|".join(map(_alternative, group.alternatives))
+
+
+class _Group:
+    """What stands between braces, or the whole: its alternatives, each as the expressions between its `*`, of fixed length each."""
+
+    def __init__(self) -> None:
+        self._ended: list[list[str]] = []
+        self._open = [[""]]
+
+    @property
+    def alternatives(self) -> list[list[str]]:
+        return [*self._ended, *self._open]
+
+    def add(self, expression: str) -> None:
+        for pieces in self._open:
+            pieces[-1] += expression
+
+    def add_any(self) -> None:
+        for pieces in self._open:
+            pieces.append("")
+
+    def add_group(self, inner: _Group, glob: str) -> None:
+        found = inner.alternatives
+        if len(found) * len(self._open) > _MOST_ALTERNATIVES:
+            raise ValueError(f'"{glob}" stands for more than {_MOST_ALTERNATIVES} alternatives; write fewer in braces')
+        self._open = [[*before[:-1], before[-1] + after[0], *after[1:]] for before in self._open for after in found]
+
+    def next_alternative(self) -> None:
+        self._ended += self._open
+        self._open = [[""]]
+
+
+def _alternative(pieces: list[str]) -> str:
+    """One expression. A `*` is not tried again once the piece behind it was found: the first place of a piece of fixed length is
+    as good as any, and a name that is made for it, `aaaa…` for `*a*a*a*b`, would take years."""
+    first, *others = pieces
+    middle, last = others[:-1], others[-1:]
+    return first + "".join(f"(?>.*?{piece})" for piece in middle) + "".join(f".*{piece}" for piece in last)
 
 
 def _escaped(glob: str, character: str) -> str:

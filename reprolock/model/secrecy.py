@@ -23,6 +23,8 @@ _NAME = re.compile(
 )
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 """Between the words of keyStorePassword."""
+# Each form begins where it can begin only once in a run of its own characters, or has a length: foreign text of megabytes is
+# looked through in time that grows with its size.
 _VALUE = re.compile(
     r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS and lakeFS key IDs
     r"|\bAKIAJ[0-9A-Z]{15}Q\b"
@@ -31,7 +33,7 @@ _VALUE = re.compile(
     r"(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
     r"|\bgh[pousr]_[A-Za-z0-9]{36,}"
     r"|\bhf_[A-Za-z0-9]{30,}"
-    r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"
+    r"|(?<![\w-])eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"
     r"|[?&](?:X-Amz-Signature|X-Amz-Credential|AWSAccessKeyId|Signature)=[\w%+/=.~-]{6,}"
 )
 _ANCHORS = (
@@ -43,7 +45,7 @@ _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?(?://)?", re.IGNORECASE)
 _AUTHORITY = re.compile(r"[^/?#\\]*")
 _HOST = re.compile(r"(?:\[[^\]]*\]|[^:\[\]]*)(?::\d*)?")
 _SECRET_QUERY = re.compile(
-    r"([?&;][\w.-]*(?:password|passwd|pwd|secret|token|api_?key|access_?key|signature|credential)[\w.-]*=)[^&;#\s]+",
+    r"([?&;](?=[\w.-]*(?:password|passwd|pwd|secret|token|api_?key|access_?key|signature|credential))[\w.-]*=)[^&;#\s]+",
     re.IGNORECASE,
 )
 

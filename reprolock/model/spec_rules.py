@@ -83,20 +83,21 @@ def consistent_output(compare: str, given: Collection[str]) -> Problems:
 
 
 def _overlaps(tables: Tables) -> Iterator[tuple[Loc, str]]:
-    taken = [(path, f'"{path}", which is reprolock\'s own') for path in OWN_FILES]
-    taken += [(path, f'"{path}", which is MLflow\'s own') for path in MLFLOW_FILES]
-    taken += [(path.rstrip("/"), f'the code "{path}" (run.code)') for path in tables.code]
+    taken = [(_plain(path), f'"{path}", which is reprolock\'s own') for path in OWN_FILES]
+    taken += [(_plain(path), f'"{path}", which is MLflow\'s own') for path in MLFLOW_FILES]
+    taken += [(_plain(path.rstrip("/")), f'the code "{path}" (run.code)') for path in tables.code]
     if tables.endpoint and tables.endpoint.startswith("file:"):
         folder = tables.endpoint[5:].removeprefix("./").rstrip("/")
-        taken.append((folder, f'the lake "{folder}" (lake.endpoint)'))
+        taken.append((_plain(folder), f'the lake "{folder}" (lake.endpoint)'))
     for name, output in tables.paths.items():
         if own := next((part for part in output.split("/") if _plain(part) in _GITS), None):
             yield ("outputs", name, "path"), f'"{output}" leads into "{own}", which is git\'s own; write "out/{name}"'
+        here = _plain(output)
         for path, whose in taken:
-            if is_under(_plain(output), _plain(path)) or is_under(_plain(path), _plain(output)):
+            if is_under(here, path) or is_under(path, here):
                 sentence = f'"{output}" overlaps {whose}; give the output a folder of its own, such as "out/{name}"'
                 yield ("outputs", name, "path"), sentence
-        taken.append((output, f'the output "{output}" (outputs.{name}.path)'))
+        taken.append((here, f'the output "{output}" (outputs.{name}.path)'))
 
 
 def _plain(path: str) -> str:

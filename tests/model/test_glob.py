@@ -19,6 +19,8 @@ NAMES = ("a.csv", "b.tsv", "_old.csv", "ab", "a", "b", "^", "a,b", "a{b}", "}", 
         ("[!_]*.csv", ("a.csv",)),
         ("*.{csv,tsv}", ("a.csv", "b.tsv", "_old.csv")),
         ("{a,{b,c}}*.?sv", ("a.csv", "b.tsv")),
+        ("{*.c,b}*sv", ("a.csv", "b.tsv", "_old.csv")),
+        ("{[a-b],*{o,l}}*", ("a.csv", "b.tsv", "_old.csv", "ab", "a", "b", "a,b", "a{b}", "a\nb")),
         ("?", ("a", "b", "^", "}", "A", "é")),
         ("[a-b]", ("a", "b")),
         ("a?b", ("a,b", "a\nb")),
@@ -45,6 +47,7 @@ def test_names_that_match(glob: str | None, matched: tuple[str, ...]) -> None:
         ("[^]a]", '"[^]a]" has a set that is empty or begins with "]"; write \\] for the character itself'),
         ("[*]", '"[*]" has a "*" inside of a set, which Hadoop does not take literally'),
         ("[b-a]", '"[b-a]" is not a glob that Hadoop takes: bad character range b-a'),
+        ("{a,b}" * 10, f'"{"{a,b}" * 10}" stands for more than 1000 alternatives; write fewer in braces'),
     ],
 )
 def test_what_is_no_glob(glob: str, message: str) -> None:

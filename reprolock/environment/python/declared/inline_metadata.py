@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from contextlib import suppress
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-_BLOCK = re.compile(r"(?m)^# /// script$\s(?P<content>(?:^#(?:| .*)$\s)+)^# ///$")
-"""As PEP 723 has it, for one type of block."""
+_FIRST, _LAST = "# /// script", "# ///"
+"""As PEP 723 has them, for one type of block."""
 
 
 def inline_packages(script: str) -> tuple[str, ...]:
     """Their normalised names; none where the comment is not there or is no TOML."""
-    block = _BLOCK.search(script)
-    if block is None:
-        return ()
-    lines = (line.removeprefix("#").removeprefix(" ") for line in block["content"].splitlines())
+    lines = [line.removeprefix("#").removeprefix(" ") for line in _block(script)]
     try:
         declared = tomllib.loads("\n".join(lines)).get("dependencies", ())
     except (ValueError, RecursionError):
@@ -28,3 +24,16 @@ def inline_packages(script: str) -> tuple[str, ...]:
         with suppress(InvalidRequirement, TypeError):
             names[canonicalize_name(Requirement(text).name)] = None
     return tuple(names)
+
+
+def _block(script: str) -> list[str]:
+    """The comment's lines: up to the last line that may end it, of those that stand together."""
+    block: list[str] | None = None
+    for line in [*script.splitlines(), ""]:
+        if block is not None and (line == "#" or line.startswith("# ")):
+            block.append(line)
+        elif block is not None and _LAST in block:
+            return block[: len(block) - 1 - block[::-1].index(_LAST)]
+        else:
+            block = [] if line == _FIRST else None
+    return []
