@@ -29,11 +29,12 @@ class DeclaredName(click.ParamType[str]):
 
         from click.shell_completion import CompletionItem
 
+        from reprolock.files.containment import read_linked
         from reprolock.files.spec_file import NAME
 
         try:
-            found = tomllib.loads((folder_of(ctx) / NAME).read_text("utf-8"))
-        except (OSError, ValueError):  # no file, or one that the command itself complains of
+            found = tomllib.loads(read_linked(folder_of(ctx) / NAME).decode())
+        except (OSError, ValueError, RecursionError):  # no file, or one that the command itself complains of
             return []
         names = found.get(self.table or f"{ctx.params.get('kind')}s")
         return [

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 _CONTROLS = re.compile(
     r"[\x00-\x1f\x7f-\x9f"  # what steers a terminal
     r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what turns the direction of text
-    r"\u00ad\u200b\u2028\u2029\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"  # what is not seen
+    r"\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2028\u2029\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0"
+    r"\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # what is not seen
     r"\ud800-\udfff]"  # what no encoding can print
 )
 _BYTES = re.compile(r"[\udc80-\udcff]")

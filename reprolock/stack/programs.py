@@ -101,7 +101,8 @@ def _get_store(store: str, machine: Machine, tell: Callable[[str], None]) -> Non
 def _get_lakefs(machine: Machine, tell: Callable[[str], None]) -> None:
     """lakeFS's SDK downloads the release of its own version."""
     tell("Getting lakeFS with `python -m lakefs.download`")
-    _get([str(machine.python), "-m", "lakefs.download"], machine.environ, "python -m lakefs.download", "lakefs")
+    # Not from the folder where this is called (-P): a repository may have a `lakefs.py`.
+    _get([str(machine.python), "-P", "-m", "lakefs.download"], machine.environ, "python -m lakefs.download", "lakefs")
 
 
 def _get(argv: Sequence[str], environ: Mapping[str, str], shown: str, name: str) -> None:
