@@ -117,9 +117,11 @@ def _list_repositories(settings: Settings, lake: Lake) -> None:
 
 def _list_refs(settings: Settings, lake: Lake, repository: str) -> None:
     found = list(lake.refs(repository))
-    width = max(len(ref.name) for ref in found)
+    width = max((len(ref.name) for ref in found), default=0)
     for ref in found:
         settings.line(f"{ref.kind:6}  {ref.name:{width}}  {short(ref.commit)}")
+    if not found:
+        settings.line(f"The repository {SCHEME}{repository} has no branch and no tag")
     settings.result({"repository": repository, "refs": [ref._asdict() for ref in found]})
 
 

@@ -98,6 +98,12 @@ def test_a_lake_without_a_repository_says_how_to_make_one(tmp_path: Path, bare: 
     assert say(cli, "ls") == "The lake file:lake has no repository; `reprolock data create lakefs://NAME` makes one\n"
 
 
+def test_a_repository_without_a_branch(shop: Path, cli) -> None:
+    [repository] = shop.rglob("shop.git")
+    (repository / "refs" / "heads" / "main").unlink()
+    assert say(cli, "ls", "lakefs://shop") == "The repository lakefs://shop has no branch and no tag\n"
+
+
 def test_a_tag_is_removed(shop: Path, cli) -> None:
     say(cli, "tag", MAIN, "v1")
     assert say(cli, "tag", "--delete", "lakefs://shop/v1") == "Removed tag v1 of shop\n"

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import pygit2
 from pygit2.enums import ObjectType
 
-from reprolock.errors import PinError, UsageError
+from reprolock.errors import MachineError, PinError, UsageError
 from reprolock.lake import errors
 from reprolock.lake.git.blobs import fail_as_written
 from reprolock.lake.git.loose_objects import CutShort, read_loose
@@ -80,13 +80,17 @@ def _is_commit(repository: pygit2.Repository, oid: pygit2.Oid) -> bool:
 
 
 def target_of(repository: pygit2.Repository, ref: str) -> pygit2.Oid | None:
-    """The ID that a Git reference holds, or None; `ref` is the full name."""
+    """The ID that a Git reference holds, or None; `ref` is the full name. MachineError where its file is damaged."""
     if "\0" in ref:  # where libgit2 would stop reading
         return None
     try:
         target = repository.lookup_reference(ref).target
     except (KeyError, ValueError):  # not there, or no name that Git has
         return None
+    except pygit2.GitError as error:
+        raise MachineError(
+            f"{repository.path} cannot be read as a Git repository: {error}", hint="restore the lake from a backup"
+        ) from error
     return target if isinstance(target, pygit2.Oid) else None  # a symbolic reference holds a name
 
 
@@ -94,10 +98,12 @@ def load(repository: pygit2.Repository, name: str, oid: pygit2.Oid) -> pygit2.Co
     """A commit that a ref or another commit names; PinError where it is gone or damaged."""
     try:
         read_loose(repository.path, oid)
-        return repository[oid].peel(pygit2.Commit)
+        commit: pygit2.Commit = repository[oid].peel(pygit2.Commit)
+        _time_of(commit)
+        return commit
     except KeyError:
         raise errors.gone(LakeURI(name, str(oid)), str(oid)) from None
-    except (CutShort, pygit2.GitError):
+    except (CutShort, pygit2.GitError, ValueError, OverflowError):  # also one of a time that no calendar has
         raise errors.damaged(LakeURI(name, str(oid)), str(oid)) from None
 
 
@@ -128,12 +134,16 @@ def first_parents(repository: pygit2.Repository, name: str, commit: pygit2.Commi
         yield commit
 
 
+def _time_of(commit: pygit2.Commit) -> datetime:
+    """When it was made, UTC. ValueError or OverflowError for a time that no calendar has."""
+    return datetime.fromtimestamp(commit.commit_time, UTC)
+
+
 def read(commit: pygit2.Commit) -> Commit:
     """Git's commit as the protocol's."""
     # Not `commit.message`, which drops leading newlines.
     message, metadata = decode(commit.read_raw().split(b"\n\n", 1)[1].decode(errors="replace"))
-    time = datetime.fromtimestamp(commit.commit_time, UTC)
-    return Commit(str(commit.id), time, message, tuple(map(str, commit.parent_ids)), metadata)
+    return Commit(str(commit.id), _time_of(commit), message, tuple(map(str, commit.parent_ids)), metadata)
 
 
 def write(

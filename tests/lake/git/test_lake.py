@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pygit2
 import pytest
+from pygit2.enums import ObjectType
 
 pytest.register_assert_rewrite("lake_suite")
 
@@ -425,6 +426,28 @@ def test_a_commit_that_is_gone(lake: GitLake, weather: str, git: pygit2.Reposito
         f'no branch, tag or commit "{first}"'
     )
     assert again(tmp_path).resolve(weather, "main").id == second
+
+
+@pytest.mark.parametrize("seconds", [99_999_999_999_999, -99_999_999_999_999])
+def test_a_commit_of_a_time_that_no_calendar_has(
+    lake: GitLake, weather: str, git: pygit2.Repository, seconds: int
+) -> None:
+    tree = git[git.head.target].peel(pygit2.Commit).tree_id
+    by = f"ann <ann@localhost> {seconds} +0000"
+    made = git.write(ObjectType.COMMIT, f"tree {tree}\nauthor {by}\ncommitter {by}\n\nodd\n".encode())
+    git.references.create("refs/heads/odd", made)
+    for call in (lambda: lake.resolve(weather, "odd"), lambda: list(lake.ancestors(weather, "odd"))):
+        with pytest.raises(Damaged, match=f"lakefs://{weather}/{made}/ is damaged"):
+            call()
+
+
+def test_a_reference_whose_file_is_damaged(lake: GitLake, weather: str, git: pygit2.Repository) -> None:
+    Path(git.path, "refs", "heads", "odd").write_text("no commit\n")
+    with pytest.raises(MachineError) as caught:
+        lake.resolve(weather, "odd")
+    assert caught.value.message == (
+        f"{git.path} cannot be read as a Git repository: refs/heads/odd: corrupted loose reference file: refs/heads/odd"
+    )
 
 
 def test_a_merge_over_a_gap_in_the_history(lake: GitLake, weather: str, git: pygit2.Repository, tmp_path: Path) -> None:
