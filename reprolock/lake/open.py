@@ -61,6 +61,17 @@ def anchored(endpoint: str | None, root: Path) -> str | None:
     return f"{FILE_SCHEME}{root / endpoint.removeprefix(FILE_SCHEME)}"
 
 
+def require_here(endpoint: str | None, root: Path) -> None:
+    """UsageError for an embedded lake that is not on this machine, for people who were given a record and not the lake."""
+    if endpoint is not None and endpoint.startswith(FILE_SCHEME):
+        folder = root / endpoint.removeprefix(FILE_SCHEME)
+        if not folder.is_dir():
+            raise UsageError(
+                f"the lake {FILE_SCHEME}{folder} is not on this machine",
+                hint="name with --lake where it is for you: file:FOLDER, or the address of a lakeFS server",
+            )
+
+
 def check_endpoint(endpoint: str, given_as: str) -> None:
     """UsageError for what cannot be a lake's endpoint; `given_as` names where it stands."""
     if not re.match(r"file:.|https?://.", endpoint):

@@ -408,13 +408,14 @@ def test_a_lake_that_does_not_have_the_commit(auditor: Auditor, tmp_path: Path) 
 
 
 def test_a_lake_that_is_not_there(auditor: Auditor, made: Made) -> None:
-    """Without --lake the record's own, which is gone with its project."""
+    """Without --lake the record's own, which is not on this machine."""
+    hint = "hint: name with --lake where it is for you: file:FOLDER, or the address of a lakeFS server\n"
     said = auditor.cli("replay", auditor.run, "--tracking-uri", made.tracking, root=auditor.root)
-    assert said.code == 7
-    assert said.err.splitlines()[0].startswith(
-        f"error: run {auditor.short} cannot be rebuilt: dataset train is pinned at "
-    )
+    absent = f"the lake file:{auditor.root}/lake is not on this machine"
+    assert (said.code, said.err) == (7, f"error: run {auditor.short} cannot be rebuilt: {absent}\n{hint}")
     assert not (auditor.root / "lake").exists()
+    said = auditor.replay(lake="file:/nowhere")
+    assert (said.code, said.err) == (2, f"error: the lake file:/nowhere is not on this machine\n{hint}")
 
 
 # In MLflow

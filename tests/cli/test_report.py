@@ -141,12 +141,15 @@ def test_a_run_of_the_base_that_fails(changed: Project, cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("base", "sentence"),
     [
-        ("nowhere", "error: nowhere has no commit in common with this project's history"),
-        ("--upload-pack=x", "error: --upload-pack=x has no commit in common with this project's history"),
+        ("nowhere", "error: this git repository has no revision nowhere"),
+        ("--upload-pack=x", "error: this git repository has no revision --upload-pack=x"),
+        ("apart", "error: apart has no commit in common with this project's history"),
         ("empty", "error: empty has no repro.lock to compare with"),
     ],
 )
 def test_a_base_that_is_none(changed: Project, cli: Cli, base: str, sentence: str) -> None:
+    if base == "apart":
+        git(changed.root, "branch", "apart", git(changed.root, "commit-tree", "HEAD^{tree}", "-m", "Apart"))
     if base == "empty":
         git(changed.root, "checkout", "-q", "--orphan", "other")
         git(changed.root, "rm", "-q", "--cached", "repro.lock")
@@ -154,6 +157,16 @@ def test_a_base_that_is_none(changed: Project, cli: Cli, base: str, sentence: st
         git(changed.root, "branch", "empty")
     said = cli("report", f"--base={base}")
     assert (said.code, said.err.splitlines()[0]) == (2, sentence)
+
+
+def test_a_report_outside_of_git(changed: Project, cli: Cli) -> None:
+    (changed.root / ".git").rename(changed.root / "git")
+    said = cli("report")
+    assert (said.code, said.err) == (
+        2,
+        "error: this folder is in no git repository, and a report compares with a revision\n"
+        "hint: run `git init` and commit the project, or name a clone with -C\n",
+    )
 
 
 def test_foreign_text_and_length() -> None:

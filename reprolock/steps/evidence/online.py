@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reprolock.errors import NotFound, PinError, UsageError
-from reprolock.lake.open import open_lake
+from reprolock.lake.open import open_lake, require_here
 from reprolock.model.claims import Audit, Claim
 from reprolock.model.digest import sha256
 from reprolock.model.uri import LakeURI
@@ -80,9 +80,10 @@ def ask_mlflow(recorded: Recorded, root: Path, machine: Machine, tracking_uri: s
 
 
 def _ask_lake(recorded: Recorded, root: Path, machine: Machine, given: str | None) -> tuple[list[str], list[str]]:
-    """Remarks, and reasons: does the lake still list what is pinned, and what keeps it there?"""
+    """Remarks, and reasons: does the lake still list what is pinned, and what keeps it there? UsageError for one that is not here."""
     where = "--lake" if given else "the record"
     endpoint = given or recorded.spec.lake.endpoint
+    require_here(endpoint, root)
     with closing(open_lake(endpoint, root, machine.environ, machine.home, declared_in=where)) as opened:
         try:
             check_listings(opened, recorded.lock.dataset)

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from reprolock.errors import LockError, NotReplayable, PinError, ReprolockError, UsageError
 from reprolock.files.lock_file import NAME as LOCK
 from reprolock.files.spec_file import NAME as SPEC
-from reprolock.lake.open import anchored, check_endpoint, open_lake
+from reprolock.lake.open import anchored, check_endpoint, open_lake, require_here
 from reprolock.lake.protocol import Lake
 from reprolock.model.record import Record
 from reprolock.model.spec import LakeSpec, Spec
@@ -237,9 +237,10 @@ def _impossible(recorded: Recorded, error: ReprolockError) -> NotReplayable:
 
 
 def _lake(recorded: Recorded, spec: Spec, root: Path, given: str | None, machine: Machine) -> Lake:
-    """UsageError where --lake is at fault; NotReplayable where the record names a lake that gets no credentials."""
+    """UsageError where --lake is at fault; NotReplayable where the record names a lake that is not here, or gets no credentials."""
     where = "--lake" if given else "the record"
     try:
+        require_here(spec.lake.endpoint, root)
         return open_lake(spec.lake.endpoint, root, machine.environ, machine.home, declared_in=where)
     except UsageError as error:
         raise error if given else _impossible(recorded, error) from None

@@ -14,7 +14,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from reprolock.environment.code.git import UNSHALLOW, blob_at, clone_at, facts, is_shallow, merge_base
+from reprolock.environment.code.git import (
+    UNSHALLOW,
+    blob_at,
+    clone_at,
+    facts,
+    has_commit,
+    is_revision,
+    is_shallow,
+    merge_base,
+)
 from reprolock.errors import CommandFailed, Interrupted, ServiceError, UsageError
 from reprolock.files.atomic_write import own_folder
 from reprolock.files.lock_file import NAME as LOCK
@@ -70,10 +79,7 @@ def report(
     require_fresh(project)
     commit = merge_base(root, base)
     if commit is None:
-        fetch = UNSHALLOW if is_shallow(root) else "commit first, fetch it (`git fetch origin main`)"
-        raise UsageError(
-            f"{base} has no commit in common with this project's history", hint=f"{fetch}, or name another"
-        )
+        raise _no_base(root, base)
     spec_then = blob_at(root, commit, f"./{SPEC}")
     if spec_then is None or blob_at(root, commit, f"./{LOCK}") is None:
         raise UsageError(
@@ -120,6 +126,20 @@ def report(
         metrics=metric_changes(old, project.spec, before.record, after.record),
         outputs=output_changes(before.record, after.record),
     )
+
+
+def _no_base(root: Path, base: str) -> UsageError:
+    """Why nothing can be compared with that revision."""
+    if has_commit(root) is None:
+        return UsageError(
+            "this folder is in no git repository, and a report compares with a revision",
+            hint="run `git init` and commit the project, or name a clone with -C",
+        )
+    fetch = UNSHALLOW if is_shallow(root) else "commit first, fetch it (`git fetch origin main`)"
+    told = f"{base} has no commit in common with this project's history"
+    if not is_revision(root, base):
+        told = f"this git repository has no revision {base}"
+    return UsageError(told, hint=f"{fetch}, or name another")
 
 
 def _named(difference: Difference, sides: tuple[ReportSide, ReportSide]) -> Difference:

@@ -377,6 +377,14 @@ def test_lake_and_mlflow_are_asked(case: Case, folder: Path, tmp_path: Path) -> 
     assert elsewhere.claims[-1].says == "lake says the same today"
 
 
+def test_a_lake_that_is_not_on_the_auditors_machine(case: Case, folder: Path, tmp_path: Path) -> None:
+    """It was called gone, and the artifacts were to be fetched again."""
+    with pytest.raises(UsageError) as caught:
+        reprolock.audit(tmp_path, str(folder), case.trust(tmp_path / "trust"), online=True, machine=case.machine())
+    assert caught.value.message == f"the lake file:{tmp_path}/lake is not on this machine"
+    assert caught.value.hint == "name with --lake where it is for you: file:FOLDER, or the address of a lakeFS server"
+
+
 def test_a_verdict_that_was_left_out_of_what_was_sent(case: Case, folder: Path, tmp_path: Path) -> None:
     """Who sends the artifacts leaves out the verdict of one who found otherwise; MLflow has it."""
     trust = case.trust(tmp_path / "two", **ROLES, stranger=["replay"])
