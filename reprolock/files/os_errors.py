@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 from pathlib import Path
 
 from reprolock.errors import MachineError
@@ -25,6 +26,11 @@ def cannot_write(path: Path, error: OSError) -> MachineError:
         reason, hint = "the file system is read-only", "use a folder on a disk that can be written"
     elif error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
         reason, hint = "another file or folder has its name", f"move away what is at {_in_the_way(path)} and try again"
+    elif error.errno == errno.ENOENT and not path.parent.exists():
+        reason, hint = (
+            f"there is no folder {path.parent}",
+            f"make it (`mkdir -p {shlex.quote(str(path.parent))}`) and try again",
+        )
     else:
         reason, hint = (error.strerror or str(error)).lower(), f"look at {path.parent} and try again"
     return MachineError(f"{path} cannot be written: {reason}", hint=hint)

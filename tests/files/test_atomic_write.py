@@ -120,7 +120,8 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_and_a_folder_in_the_way(tmp_path: Path) -> None:
     with pytest.raises(MachineError) as gone:
         write_whole(tmp_path / "no" / "file", b"")
-    assert gone.value.message == f"{tmp_path}/no/file cannot be written: no such file or directory"
+    assert gone.value.message == f"{tmp_path}/no/file cannot be written: there is no folder {tmp_path}/no"
+    assert gone.value.hint == f"make it (`mkdir -p {tmp_path}/no`) and try again"
     (tmp_path / "taken" / "inside").mkdir(parents=True)
     with pytest.raises(MachineError) as taken:
         write_whole(tmp_path / "taken", b"")

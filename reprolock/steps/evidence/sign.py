@@ -18,6 +18,7 @@ from reprolock.steps.evidence.artifacts import artifacts_of, bring_home, open_ml
 from reprolock.steps.evidence.attest import require_attestor
 from reprolock.steps.evidence.attestations import line_digest, read_lines
 from reprolock.steps.evidence.audit import require_consistent
+from reprolock.steps.evidence.read_statements import read_statements
 from reprolock.steps.project.machine import Machine
 from reprolock.steps.recording.load import read_recorded
 from reprolock.tracker.protocol import ATTESTATIONS
@@ -56,6 +57,11 @@ def sign(
         if found.bundle is not None:
             found.bundle.unpack(recorded, None)
         before = read_lines(found.folder)
+        there = read_statements(found.folder, recorded.record, None).lines
+        if any(line.key == attestor.key.public.id and line.kind in ("intent", "run") for line in there):
+            warn(
+                "this key signed the run itself, and an audit counts no review by it: a second person signs with their own"
+            )
         link = attestor.link(recorded.record.run_id, before)
         digest = line_digest(before[-1])
         said = Review(

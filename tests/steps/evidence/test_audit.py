@@ -277,6 +277,17 @@ def test_what_does_not_fit_is_not_signed(case: Case, folder: Path, tmp_path: Pat
     assert read_lines(folder) == before
 
 
+def test_a_review_by_the_runs_own_key_is_said_to_count_for_nothing(case: Case, folder: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    options = {"name": "Ada", "tracking_uri": f"sqlite:///{tmp_path}/none.db", "warn": said.append}
+    reprolock.sign(tmp_path, str(folder), machine=case.machine("reviewer"), **options)
+    assert said == []
+    reprolock.sign(tmp_path, str(folder), machine=case.machine("ci"), **options)
+    assert said == [
+        "this key signed the run itself, and an audit counts no review by it: a second person signs with their own"
+    ]
+
+
 def test_a_replay_refuses_what_was_signed_otherwise(case: Case, folder: Path, tmp_path: Path) -> None:
     """Without a trust.toml too: somebody without any key has forged the record, and the statements stand beside it."""
     edit(folder, "repro.toml", "rel = 1e-6", "rel = 1e-2")

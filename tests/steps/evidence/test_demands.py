@@ -59,7 +59,7 @@ def test_what_people_read(case: Case, cli: Cli, tmp_path: Path) -> None:
     commit = case.record.datasets[0].commit[:12]
     assert f"<br>`record.datasets.commit`: {commit} |" in said.out
     assert "| Annex IV 2(e) | Measures for human oversight. | not covered |" in said.out
-    assert said.out.rstrip().endswith("of 21 demands have an answer in this run.")
+    assert said.out.endswith("of 21 demands have an answer in this run.\n")
     said = cli("evidence", str(case.artifacts), "--for", "sr26-2", "--html", str(tmp_path / "page.html"))
     assert (said.code, said.out) == (0, ""), said.err
     page = (tmp_path / "page.html").read_text()

@@ -95,7 +95,7 @@ def demands_page(answers: Answers) -> str:
 def demands_text(answers: Answers) -> str:
     """The same as Markdown: what is foreign in it starts no cell, link, picture or tag."""
     template = _environment().overlay(autoescape=False).get_template("demands.md.jinja")
-    return template.render(answers=answers)
+    return template.render(answers=answers) + "\n"
 
 
 def sweep_page(
