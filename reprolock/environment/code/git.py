@@ -157,7 +157,9 @@ def stored_ids(root: Path, paths: Collection[str], *, filters: bool) -> dict[str
     """The blob ID under which git would store each file: line ends, encodings, and with `filters` clean filters applied."""
     plain = [path for path in paths if "\n" not in path]
     settings = () if filters else _without_filters(root)
-    answer = _git(root, "hash-object", "--stdin-paths", settings=settings, given="\n".join(plain))
+    prefix = _line(root, "rev-parse", "--show-prefix") or ""  # git looks for what it reads there from the top folder on
+    given = "\n".join(f"{prefix}{path}" for path in plain)
+    answer = _git(root, "hash-object", "--stdin-paths", settings=settings, given=given)
     return dict(zip(plain, answer.stdout.decode().split(), strict=False)) if plain else {}
 
 
@@ -338,7 +340,8 @@ def _names(root: Path, *arguments: str, settings: tuple[str, ...] = ()) -> list[
 
 
 def _line(root: Path, *arguments: str) -> str | None:
-    return _git(root, *arguments).stdout.decode("utf-8", "replace").strip() or None
+    """The one line that git prints, blanks and all: a folder's name may begin or end with some."""
+    return _git(root, *arguments).stdout.decode("utf-8", "replace").removesuffix("\n") or None
 
 
 def _git_error(root: Path, stderr: bytes) -> MachineError:

@@ -12,7 +12,7 @@ import pytest
 from calls import calls_of
 
 from reprolock.environment.code.code_file import stays_inside
-from reprolock.environment.code.git import blob_at, clone_at
+from reprolock.environment.code.git import blob_at, clone_at, top_folder
 from reprolock.environment.code.lfs import lfs_pointers
 from reprolock.environment.code.links import links_elsewhere
 from reprolock.environment.code.snapshot import BY_GIT, BY_NAME, BY_WALK, Snapshot, place, snapshot
@@ -222,14 +222,37 @@ def test_links_to_what_is_not_among_the_code_are_found(project: Path) -> None:
     ]
 
 
-def test_a_project_in_a_folder_of_a_repository(project: Path) -> None:
-    write(project / "team", {"fit.py": "", "repro.toml": ""})
+@pytest.mark.parametrize("folder", ["team", " team "])
+def test_a_project_in_a_folder_of_a_repository(project: Path, folder: str) -> None:
+    write(project / folder, {"fit.py": "", "repro.toml": ""})
     git(project, "add", "-A")
     git(project, "commit", "-q", "-m", "team")
     write(project, {"elsewhere.py": ""})
-    taken = snapshot(project / "team", None)
+    taken = snapshot(project / folder, None)
     assert files(taken) == ("fit.py",)
     assert not taken.state.dirty
+    write(project / folder, {"fit.py": "1"})
+    assert snapshot(project / folder, None).state.differs == ("fit.py modified",)
+
+
+def test_a_repository_whose_name_ends_in_a_blank(project: Path) -> None:
+    renamed = project.rename(project.with_name("project "))
+    assert top_folder(renamed) == renamed
+
+
+def test_a_file_is_compared_with_its_own_commit_and_not_with_a_namesakes(project: Path) -> None:
+    """git reads the paths that it is given on its standard input from the repository's top folder on."""
+    write(project, {"team/train.py": "print(1)\n", "team/a.txt": "a $Id$\n", "team/.gitattributes": "*.txt ident\n"})
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "team")
+    (project / "team/a.txt").unlink()
+    git(project, "checkout", "team/a.txt")
+    assert snapshot(project / "team", None).state.differs == ()
+    git(project, "update-index", "--skip-worktree", "team/train.py")
+    write(project, {"team/train.py": "print(2)\n"})
+    assert snapshot(project / "team", None).state.differs == (
+        "train.py differs from the commit, though git status does not show it",
+    )
 
 
 def test_submodules_and_repositories_inside_bring_their_files(project: Path, tmp_path: Path) -> None:
