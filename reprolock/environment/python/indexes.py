@@ -10,15 +10,15 @@ the user's environment holds go to no address that a project alone names, unless
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from packaging.utils import canonicalize_name
-
+from reprolock.environment.python.declared.pyproject_file import workspace_of
 from reprolock.environment.python.declared.pyproject_types import load_pyproject, load_uv_toml
 from reprolock.environment.python.declared.requirement_line import IndexOption
+from reprolock.environment.python.user_settings import pip_remarks
 from reprolock.errors import UsageError
 from reprolock.files.trusted import origin, trusted
 from reprolock.model.secrecy import without_userinfo
@@ -42,17 +42,13 @@ _KEYS_NOT_TAKEN = (
 
 
 _OWN_ADDRESSES = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX_URL")
-_OF_PIP = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX"}
-"""pip's variables that uv does not read, and its own for the same."""
 
 
 class Indexes(NamedTuple):
-    """`settings` go below `[tool.uv]`, `variables` into uv's environment; `sources` are the packages that come from one
-    index alone, by their normalised names, as `[tool.uv.sources]` has them. `remarks` say what a lock does not repeat."""
+    """`settings` go below `[tool.uv]`, `variables` into uv's environment. `remarks` say what a lock does not repeat."""
 
     settings: Mapping[str, Any] = {}
     variables: Mapping[str, str] = {}
-    sources: Mapping[str, Any] = {}
     remarks: tuple[str, ...] = ()
 
     @property
@@ -70,24 +66,22 @@ def read_indexes(environ: Mapping[str, str], root: Path | None = None, options: 
     UsageError for a settings file that cannot be read.
     """
     named = environ.get("UV_CONFIG_FILE")
-    settings: dict[str, Any] = {}
-    sources: dict[str, Any] = {}
-    folder = Path()
+    found = _Collected(root or Path())
+    given: dict[str, Any] = {}
     if named:
-        folder = Path(named).expanduser().absolute().parent
-        settings = _load_named(Path(named).expanduser())
+        given = _load_named(Path(named).expanduser())
+        found.add_settings(given, Path(named).expanduser().absolute().parent)
     elif root is not None:
-        folder = root
-        settings, sources = _of_project(root)
-        _check_credentials((*settings.get("index", ()), *settings.get("pip", {}).get("index", ())), environ)
-    found = _Collected(folder)
-    found.add_settings(settings)
+        for folder, settings in _of_project(root):
+            _check_credentials((*settings.get("index", ()), *settings.get("pip", {}).get("index", ())), environ)
+            found.add_settings(settings, folder)
+            given = settings | given
     remarks = [
         f"{name} is set but ignored: what decides versions must be in repro.toml"
         for name in _NOT_TAKEN
         if environ.get(name)
     ]
-    given = {**settings, **settings.get("pip", {})}
+    given |= given.get("pip", {})
     remarks += [
         f"uv's setting {key} is ignored: what decides versions must be in repro.toml"
         for key in _KEYS_NOT_TAKEN
@@ -99,13 +93,9 @@ def read_indexes(environ: Mapping[str, str], root: Path | None = None, options: 
         remarks.append(
             f"{option.place}: {option.option} is used but not recorded: on another machine, set {elsewhere} or uv.toml"
         )
-    if not any(environ.get(name) for name in (*_OWN_ADDRESSES, "UV_CONFIG_FILE")) and not found.settings.get("index"):
-        remarks += [
-            f"{name} is set and not read: packages come from where {own} or uv.toml says"
-            for name, own in _OF_PIP.items()
-            if environ.get(name)
-        ]
-    return Indexes(found.settings, found.variables, sources, tuple(remarks))
+    if not found.settings.keys() & {"index", "find-links", "no-index"}:
+        remarks += pip_remarks(environ)
+    return Indexes(found.settings, found.variables, tuple(remarks))
 
 
 def _check_credentials(tables: Iterable[Mapping[str, Any]], environ: Mapping[str, str]) -> None:
@@ -138,17 +128,25 @@ def _prefix(name: str) -> str:
     return f"UV_INDEX_{re.sub('[^A-Za-z0-9]', '_', name).upper()}"
 
 
-def _of_project(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings of uv.toml, or of `[tool.uv]` where there is none, and the sources that are indexes."""
-    pyproject = load_pyproject(root / "pyproject.toml", "pyproject.toml") if (root / "pyproject.toml").is_file() else {}
-    tool = pyproject.get("tool", {}).get("uv", {})
-    settings = load_uv_toml(root / "uv.toml", "uv.toml") if (root / "uv.toml").is_file() else tool
-    sources: dict[str, Any] = {}
-    for name, given in tool.get("sources", {}).items():
-        tables = given if isinstance(given, list) else [given]
-        if all(isinstance(table, dict) and "index" in table for table in tables):
-            sources[canonicalize_name(name)] = given
-    return settings, sources
+def _of_project(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The settings that count in a folder, each with where they stand: uv.toml, or `[tool.uv]` where there is none; those of the
+    nearest folder above it in the repository where it has neither; and those of its workspace."""
+    folder = root.absolute()
+    while (settings := _settings_in(folder)) is None and not (folder / ".git").exists() and folder != folder.parent:
+        folder = folder.parent
+    if settings is not None:
+        yield folder, settings
+    if (above := workspace_of(root)) is not None and above != folder:
+        yield above, _settings_in(above) or {}
+
+
+def _settings_in(folder: Path) -> dict[str, Any] | None:
+    if (folder / "uv.toml").is_file():
+        return load_uv_toml(folder / "uv.toml", "uv.toml")
+    if not (folder / "pyproject.toml").is_file():
+        return None
+    found: dict[str, Any] | None = load_pyproject(folder / "pyproject.toml", "pyproject.toml").get("tool", {}).get("uv")
+    return found
 
 
 def _load_named(path: Path) -> dict[str, Any]:
@@ -168,11 +166,12 @@ class _Collected:
         self.settings: dict[str, Any] = {}
         self.variables: dict[str, str] = {}
 
-    def add_settings(self, given: Mapping[str, Any]) -> None:
-        """What a settings file says, the `[pip]` table included."""
+    def add_settings(self, given: Mapping[str, Any], folder: Path) -> None:
+        """What a settings file in `folder` says, the `[pip]` table included; what was added before it counts first."""
+        self.folder = folder
         pip = given.get("pip", {})
         merged = {**given, **{key: value for key, value in pip.items() if key not in given}}
-        self.settings |= {key: merged[key] for key in _SETTINGS if key in merged}
+        self.settings = {key: merged[key] for key in _SETTINGS if key in merged} | self.settings
         for table in merged.get("index", ()):
             self._add_index(table)
         for address in merged.get("extra-index-url", ()):

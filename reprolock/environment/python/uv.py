@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from reprolock.environment.python.indexes import Indexes
+from reprolock.environment.python.user_settings import user_settings
 from reprolock.errors import MachineError, ReprolockError, ServiceError, UsageError
 from reprolock.model.secrecy import redacted, signs
 
@@ -29,6 +30,7 @@ WHERE_FROM = (
     *("UV_CACHE_DIR", "UV_LINK_MODE", "UV_PYTHON_INSTALL_DIR", "UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS"),
 )
 """uv's variables that say where packages come from and how they are fetched; no other UV_ variable reaches uv."""
+_LINK_MODE = "UV_LINK_MODE"
 _OF_A_SESSION = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX")
 _STEP = re.compile(r"\s*((?:Downloading|Building) .+)")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
@@ -185,6 +187,8 @@ def _environment(environ: Mapping[str, str], variables: Mapping[str, str]) -> di
     kept |= {
         name: value for name, value in environ.items() if any(fnmatchcase(name, pattern) for pattern in WHERE_FROM)
     }
+    if (environ.get(_LINK_MODE) or user_settings(environ).get("link-mode")) == "symlink":
+        kept[_LINK_MODE] = "copy"  # links into uv's cache would be edited, and cleaned away, with it
     return {
         **variables,
         **kept,

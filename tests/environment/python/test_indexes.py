@@ -204,6 +204,48 @@ def test_a_package_with_an_index_of_its_own_comes_from_there(tmp_path: Path, hou
     assert [(item.name, item.version) for item in built.manifest.distribution] == [("helper", "1.0"), ("tool", "0.9")]
 
 
+def test_another_index_of_the_same_package_is_another_declaration(tmp_path: Path, house: Path) -> None:
+    """The version may be the same, and the files are not: a lock for the CPU would have stayed."""
+    for name, text in (("cpu", "x = 'cpu'\n"), ("gpu", "x = 'gpu'\n")):
+        (tmp_path / name).mkdir()
+        wheel(tmp_path / name, "torch", text=text)
+    tables = "".join(
+        f'[[tool.uv.index]]\nname = "{name}"\nurl = "{tmp_path / name}"\nformat = "flat"\nexplicit = true\n'
+        for name in ("cpu", "gpu")
+    )
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "p"\n[project.optional-dependencies]\ncpu = ["torch"]\ngpu = ["torch"]\n[tool.uv]\n'
+        'conflicts = [[{ extra = "cpu" }, { extra = "gpu" }]]\n[tool.uv.sources]\n'
+        f'torch = [{{ index = "cpu", extra = "cpu" }}, {{ index = "gpu", extra = "gpu" }}]\n{tables}'
+    )
+    with index_server(house) as common:
+        given = variables(tmp_path, UV_DEFAULT_INDEX=common.url)
+        cpu = lock(tmp_path, given, spec=EnvironmentSpec(pyproject=".[cpu]"))
+        gpu = lock(tmp_path, given, spec=EnvironmentSpec(pyproject=".[gpu]"), keep=cpu)
+    name = "torch-1.0-py3-none-any.whl"
+    assert (cpu.requirements, cpu.package[0].hashes) == (("torch", "--index torch cpu"), sums(tmp_path / "cpu" / name))
+    assert (gpu.requirements, gpu.package[0].hashes) == (("torch", "--index torch gpu"), sums(tmp_path / "gpu" / name))
+
+
+def test_settings_above_a_project_count_as_for_uv(tmp_path: Path) -> None:
+    """Those of the repository that the project is a folder of, and those of its workspace; none of another repository."""
+    app = tmp_path / "packages" / "app"
+    app.mkdir(parents=True)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "uv.toml").write_text('find-links = ["wheels"]\n')
+    found = {"find-links": [str(tmp_path / "wheels")]}
+    assert read_indexes({}, app).settings == found
+    (app / "pyproject.toml").write_text('[project]\nname = "app"\n')
+    assert read_indexes({}, app).settings == found
+    (app / "pyproject.toml").write_text('[[tool.uv.index]]\nname = "own"\nurl = "https://own.example"\n')
+    own = [{"name": "own", "url": "https://own.example"}]
+    assert read_indexes({}, app).settings == {"index": own}
+    (tmp_path / "pyproject.toml").write_text('[tool.uv.workspace]\nmembers = ["packages/*"]\n')
+    assert read_indexes({}, app).settings == {"index": own} | found
+    (app / ".git").mkdir()
+    assert read_indexes({}, app).settings == {"index": own}
+
+
 def test_credentials_are_taken_out_of_addresses(tmp_path: Path) -> None:
     (tmp_path / "uv.toml").write_text(
         'extra-index-url = ["https://me:p%40ss@a.example/simple"]\nfind-links = ["wheels", "https://me@b.example/w"]\n'
@@ -330,5 +372,14 @@ def test_an_index_that_only_pip_is_told_of_is_said_not_to_be_read(tmp_path: Path
         "PIP_EXTRA_INDEX_URL is set and not read: packages come from where UV_INDEX or uv.toml says",
     )
     assert read_indexes({**given, "UV_DEFAULT_INDEX": "https://pip.example/simple"}, tmp_path).remarks == ()
+    settings = tmp_path / "home" / ".config" / "uv" / "uv.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('index-url = "https://pip.example/simple"\n')
+    assert read_indexes({**given, "HOME": str(tmp_path / "home")}, tmp_path).remarks == ()
+    file = tmp_path / "pip.conf"
+    file.write_text("[global]\nindex_url = https://ann:secret@pip.example/simple\n[install]\nno-compile = no\n")
+    sentence = f"{file} sets index-url and is not read: packages come from where UV_DEFAULT_INDEX or uv.toml says"
+    assert sentence in read_indexes({"PIP_CONFIG_FILE": str(file)}, tmp_path).remarks
+    assert read_indexes({"PIP_CONFIG_FILE": os.devnull}, tmp_path).remarks == ()
     (tmp_path / "uv.toml").write_text('[[index]]\nurl = "https://pip.example/simple"\n')
     assert read_indexes(given, tmp_path).remarks == ()

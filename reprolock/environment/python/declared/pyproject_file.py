@@ -29,6 +29,8 @@ from reprolock.environment.python.declared.pyproject_types import load_pyproject
 from reprolock.environment.python.declared.requirement_line import Kind, Line
 from reprolock.errors import UsageError
 
+_Of = tuple[str, str]
+"""Where a requirement stands: ("extra", its name), ("group", its name), or ("", "") for the project's own dependencies."""
 _DECLARED = re.compile(r"(?P<folder>[^\[\]]*)(?:\[(?P<extras>[^\[\]]*)\])?")
 _BOUNDS: Mapping[str, Kind] = {
     "constraint-dependencies": "-c",
@@ -53,6 +55,27 @@ def folder_of(declared: str) -> str:
     return (match["folder"] if match else declared) or "."
 
 
+def workspace_of(folder: Path) -> Path | None:
+    """The folder of the uv workspace that has `folder` as a member: another one above, in the same repository. Its sources and indexes
+    count for its members."""
+    inside = folder.absolute()
+    while not (inside / ".git").exists() and inside != inside.parent:
+        inside = inside.parent
+        if (inside / NAME).is_file():
+            uv = mapping(mapping(load_pyproject(inside / NAME, NAME).get("tool")).get("uv"))
+            workspace = mapping(uv.get("workspace"))
+            members, left_out = (workspace.get(key, ()) for key in ("members", "exclude"))
+            if _is_among(folder, inside, members) and not _is_among(folder, inside, left_out):
+                return inside
+    return None
+
+
+def _is_among(folder: Path, above: Path, patterns: Any) -> bool:
+    real = folder.resolve()
+    texts = [text for text in patterns if isinstance(text, str) and text] if isinstance(patterns, (list, tuple)) else []
+    return any(real == found.resolve() for text in texts if not Path(text).is_absolute() for found in above.glob(text))
+
+
 def read_pyproject(declared: str, groups: Sequence[str], root: Path) -> Iterator[Line]:
     """The lines that "FOLDER[extra,…]" and `groups` ask for. UsageError names the key at fault."""
     match = _DECLARED.fullmatch(declared)
@@ -68,9 +91,15 @@ def read_pyproject(declared: str, groups: Sequence[str], root: Path) -> Iterator
     if not groups:
         check_poetry(tables)
     uv = mapping(mapping(tables.get("tool")).get("uv"))
-    sources: dict[str, Any] = {canonicalize_name(name): source for name, source in mapping(uv.get("sources")).items()}
-    for line in _packages(project, [extra for extra in extras if extra], tables, groups):
-        yield from _from_source(line, sources)
+    above = workspace_of(root / folder_of(declared))
+    shared = mapping(mapping(load_pyproject(above / NAME, NAME).get("tool")).get("uv")) if above else {}
+    sources: dict[str, Any] = {
+        canonicalize_name(name): source
+        for each in (shared, uv)
+        for name, source in mapping(each.get("sources")).items()
+    }
+    for line, of in _packages(project, [extra for extra in extras if extra], tables, groups):
+        yield from _from_source(line, of, sources)
     if isinstance(asked := project.get("requires-python"), str):
         yield Line(f"{NAME}: project.requires-python", asked, "--requires-python")
     for key, kind in _BOUNDS.items():
@@ -88,15 +117,16 @@ def read_tables(folder: Path, shown: str) -> dict[str, Any]:
 
 def _packages(
     project: Mapping[str, Any], extras: list[str], tables: Mapping[str, Any], groups: Sequence[str]
-) -> Iterator[Line]:
-    """A requirement of the project itself stands for its own extras, and never for what an index has by that name."""
+) -> Iterator[tuple[Line, _Of]]:
+    """Each line with where it stands. A requirement of the project itself stands for its own extras, and never for what an index has
+    by that name."""
     own = canonicalize_name(project.get("name", ""))
     asked = [(extra, "") for extra in extras]
     for index, text in enumerate(project.get("dependencies", ())):
         if (own_extras := _own_extras(own, str(text), "")) is not None:
             asked += own_extras
         else:
-            yield Line(f"{NAME}: project.dependencies[{index}]", str(text))
+            yield Line(f"{NAME}: project.dependencies[{index}]", str(text)), ("", "")
     known = {canonicalize_name(name): items for name, items in project.get("optional-dependencies", {}).items()}
     seen: set[tuple[str, str]] = set()
     for group in groups:
@@ -104,7 +134,7 @@ def _packages(
             if (own_extras := _own_extras(own, text, "")) is not None:
                 asked += own_extras
             else:
-                yield Line(f"{NAME}: dependency-groups.{group}", text)
+                yield Line(f"{NAME}: dependency-groups.{group}", text), ("group", canonicalize_name(group))
     while asked:
         name, marker = asked.pop()
         extra = canonicalize_name(name)
@@ -124,7 +154,8 @@ def _packages(
             if (own_extras := _own_extras(own, str(text), marker)) is not None:
                 asked += own_extras  # proj[all] = ["proj[train]"]
             else:
-                yield Line(f"{NAME}: project.optional-dependencies.{extra}[{index}]", _where(str(text), marker))
+                place = f"{NAME}: project.optional-dependencies.{extra}[{index}]"
+                yield Line(place, _where(str(text), marker)), ("extra", extra)
 
 
 def _group(tables: Mapping[str, Any], group: str) -> tuple[str, ...]:
@@ -168,14 +199,21 @@ def _where(text: str, marker: str) -> str:
     return str(requirement)
 
 
-def _from_source(line: Line, sources: Mapping[str, Any]) -> Iterator[Line]:
-    """The line as `[tool.uv.sources]` has it: an index is a matter of where files come from, an address is a requirement."""
+def _from_source(line: Line, of: _Of, sources: Mapping[str, Any]) -> Iterator[Line]:
+    """The line as `[tool.uv.sources]` has it: an index is a matter of where files come from, an address is a requirement. An entry may
+    be that of one extra or group alone."""
     match = re.match(r"[\w.-]+", line.text)
-    given = sources.get(canonicalize_name(match[0])) if match else None
-    for source in given if isinstance(given, list) else [given]:
-        table = mapping(source)
-        if source is None or "index" in table:
+    name = canonicalize_name(match[0]) if match else ""
+    given = sources.get(name)
+    tables = [mapping(source) for source in (given if isinstance(given, list) else [given]) if source is not None]
+    tables = [table for table in tables if all(_is_of(table, key, of) for key in ("extra", "group"))]
+    if not tables:
+        yield line
+    for table in tables:
+        if "index" in table:
+            where = f" ; {table['marker']}" if "marker" in table else ""
             yield line
+            yield Line(line.place, f"{name} {table['index']}{where}", "--index")
         elif match and isinstance(url := table.get("url"), str) and not {"subdirectory", "marker"} & set(table):
             yield line._replace(text=f"{match[0]} @ {url}")
         else:
@@ -185,6 +223,11 @@ def _from_source(line: Line, sources: Mapping[str, Any]) -> Iterator[Line]:
                 f"a source of its own ({kind}), which a lock cannot repeat",
                 hint=_SOURCE_HINTS.get(kind, "publish it to an index, and name that index in UV_INDEX or uv.toml"),
             )
+
+
+def _is_of(table: Mapping[str, Any], key: str, of: _Of) -> bool:
+    asked = table.get(key)
+    return asked is None or (isinstance(asked, str) and of == (key, canonicalize_name(asked)))
 
 
 def _text(value: Any, key: str) -> str:

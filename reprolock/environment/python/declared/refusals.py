@@ -92,6 +92,8 @@ def line_refusal(line: Line) -> Refused | None:
         except InvalidSpecifier:
             return Refused(line.place, f'"{line.text}" is not a set of versions', 'write it as in ">=3.11,<3.14"')
         return None
+    if line.kind == "--index":
+        return None
     if problem := _problem(line.text):
         return Refused(line.place, problem, AS_PIP)
     for value in line.hashes:

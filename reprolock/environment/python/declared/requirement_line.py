@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Kind = Literal["", "-c", "--override", "--exclude", "--build-constraint", "--requires-python"]
+Kind = Literal["", "-c", "--override", "--exclude", "--build-constraint", "--index", "--requires-python"]
 """What a line does, by the word that it begins with in repro.lock: "" asks for a package, "-c" only bounds a version,
 "--override" replaces what packages ask for, "--exclude" leaves a package out, "--build-constraint" bounds what packages are built
-with, "--requires-python" is a pyproject.toml's."""
+with, "--index" has a package, the name of the index that it comes from, and perhaps a marker, "--requires-python" is a pyproject.toml's."""
 
 
 HASHES = " --hashes="

@@ -46,16 +46,26 @@ class Declaration(NamedTuple):
         return self.of_kind("")
 
     @property
+    def sources(self) -> dict[str, list[dict[str, str]]]:
+        """The indexes that packages come from, as `[tool.uv.sources]` has them."""
+        found: dict[str, list[dict[str, str]]] = {}
+        for line in self.of_kind("--index"):
+            source, _, marker = line.partition(" ; ")
+            name, _, index = source.partition(" ")
+            found.setdefault(name, []).append({"index": index} | ({"marker": marker} if marker else {}))
+        return found
+
+    @property
     def requires_python(self) -> SpecifierSet:
         """What the pyproject.toml says of Python; empty for nothing."""
         return SpecifierSet(",".join(self.of_kind("--requires-python")))
 
 
 def with_other_hashes(lines: tuple[str, ...], others: tuple[str, ...]) -> frozenset[str]:
-    """The normalised names of packages whose hashes, as two declarations give them, are not the same."""
-    changed = {line for line in {*lines} ^ {*others} if HASHES in line}
+    """The normalised names of packages whose hashes, or whose index, as two declarations give them, are not the same."""
+    changed = {line for line in {*lines} ^ {*others} if HASHES in line or line.startswith("--index ")}
     return frozenset(
-        canonicalize_name(re.split(r"[^\w.-]", line.removeprefix("-c "), maxsplit=1)[0]) for line in changed
+        canonicalize_name(re.split(r"[^\w.-]", re.sub("^(?:-c|--index) ", "", line), maxsplit=1)[0]) for line in changed
     )
 
 
@@ -93,6 +103,8 @@ def read_declared(spec: EnvironmentSpec, root: Path, environ: Mapping[str, str] 
 
 def _to_lock_line(line: Line) -> str:
     """The line as the lock repeats it. Many hashes are a digest over them: what counts is that they change."""
+    if line.kind == "--index":
+        return f"{line.kind} {line.text}"
     normal = str(SpecifierSet(line.text)) if line.kind == "--requires-python" else str(Requirement(line.text))
     digest = hashlib.sha256("\n".join(sorted(set(line.hashes))).encode()).hexdigest()[:16]
     return f"{line.kind} {normal}".strip() + (f"{HASHES}{digest}" if line.hashes else "")

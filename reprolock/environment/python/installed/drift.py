@@ -45,9 +45,7 @@ def drift(pin: EnvironmentPin, path: Sequence[str] | None = None) -> list[Differ
     here = Python(Path(sys.executable), platform.python_version(), platform.python_implementation())
     meaning = here.markers()
     locked = {package.name: package.version for package in pin.package if _holds(package.marker, meaning)}
-    found: dict[str, str] = {}
-    for folder in reversed(sys.path if path is None else path):
-        found |= list_installed({Path(folder)})
+    found = list_installed([Path(folder) for folder in (sys.path if path is None else path)])
     differences = (
         [Difference("python", pin.python, here.version)] if pin.python not in (here.feature, here.version) else []
     )

@@ -6,12 +6,12 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from sysconfig import get_path
 
 from reprolock.model.record import EnvironmentRecord
 
-_DIST_INFO = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)\.(?:dist-info|egg-info)")
+_DIST_INFO = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(?:\.dist-info|(?:-py3\.\d+)?\.egg-info)")
 
 
 def observe() -> EnvironmentRecord:
@@ -22,7 +22,7 @@ def observe() -> EnvironmentRecord:
         platform=f"{platform.system()} {platform.machine()}",
         cores=usable_cores(),
         isolated=False,
-        packages=list_installed({Path(get_path("purelib")), Path(get_path("platlib"))}),
+        packages=list_installed(package_folders()),
     )
 
 
@@ -31,10 +31,16 @@ def usable_cores() -> int | None:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def list_installed(folders: set[Path]) -> dict[str, str]:
-    """Normalised name → version of every distribution, by the names of its metadata folders (PEP 376), sorted."""
+def package_folders() -> tuple[Path, ...]:
+    """Where this Python has its packages, in its own order: a virtual environment may show the system's too, and a user has some."""
+    return tuple(Path(place) for place in sys.path if Path(place).name in ("site-packages", "dist-packages"))
+
+
+def list_installed(folders: Sequence[Path]) -> dict[str, str]:
+    """Normalised name → version of every distribution, by the names of its metadata (PEP 376, and what distutils wrote), sorted.
+    Of one that stands in several folders the first counts, as for Python."""
     found = {}
-    for folder in folders:
+    for folder in reversed(folders):
         for entry in folder.iterdir() if folder.is_dir() else ():
             if match := _DIST_INFO.fullmatch(entry.name):
                 found[re.sub(r"[-_.]+", "-", match["name"]).lower()] = match["version"]

@@ -210,11 +210,7 @@ class _Resolver:
     ) -> Sequence[Package]:
         output = self.folder / _OUTPUT
         output.write_text(_preferences(kept))
-        sources = {
-            name: source
-            for name, source in self.uv.indexes.sources.items()
-            if any(canonicalize_name(Requirement(line).name) == name for line in declaration.requirements)
-        }
+        sources = declaration.sources
         arguments = [
             "pip",
             "compile",

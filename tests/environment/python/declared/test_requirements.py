@@ -581,7 +581,44 @@ def test_a_source_that_is_an_address_is_a_requirement(tmp_path: Path) -> None:
     assert read_declared(EnvironmentSpec(pyproject="."), tmp_path).lines == (
         "six @ https://example.com/six.whl",
         "torch",
+        "--index torch cpu ; sys_platform == 'linux'",
     )
+
+
+def test_sources_of_one_extra_or_group_count_there_alone(tmp_path: Path) -> None:
+    """As uv's guide to PyTorch has them."""
+    text = '[project]\nname = "p"\n[project.optional-dependencies]\ncpu = ["torch"]\ncu = ["torch"]\nall = ["p[cpu]"]\n'
+    text += '[dependency-groups]\ndev = ["torch"]\n[tool.uv.sources]\n'
+    text += 'torch = [{ index = "a", extra = "cpu" }, { index = "b", extra = "cu" }, { git = "https://example.com", group = "dev" }]\n'
+    write(tmp_path, {"pyproject.toml": text})
+    for asked, index in (("cpu", "a"), ("cu", "b"), ("all", "a")):
+        lines = read_declared(EnvironmentSpec(pyproject=f".[{asked}]"), tmp_path).lines
+        assert lines == ("torch", f"--index torch {index}")
+    with pytest.raises(UsageError) as error:
+        read_declared(EnvironmentSpec(pyproject=".", groups=("dev",)), tmp_path)
+    assert error.value.message == (
+        "pyproject.toml: dependency-groups.dev: [tool.uv.sources] gives torch a source of its own (git), which a lock cannot repeat"
+    )
+
+
+def test_sources_of_a_workspace_count_for_its_members(tmp_path: Path) -> None:
+    """A package of an index that has the name of another member was locked in its place."""
+    member = '[project]\nname = "app"\ndependencies = ["torch", "shared"]\n[tool.uv.sources]\nown = { index = "x" }\n'
+    above = '[tool.uv.workspace]\nmembers = ["packages/*"]\nexclude = ["packages/old"]\n'
+    above += '[tool.uv.sources]\nshared = { workspace = true }\ntorch = { index = "cpu" }\n'
+    write(
+        tmp_path,
+        {"pyproject.toml": above, "packages/app/pyproject.toml": member, "packages/old/pyproject.toml": member},
+    )
+    assert read_declared(EnvironmentSpec(pyproject="."), tmp_path / "packages/old").lines == ("torch", "shared")
+    with pytest.raises(UsageError) as error:
+        read_declared(EnvironmentSpec(pyproject="packages/app"), tmp_path)
+    assert error.value.message == (
+        "pyproject.toml: project.dependencies[1]: [tool.uv.sources] gives shared a source of its own (workspace), "
+        "which a lock cannot repeat"
+    )
+    (tmp_path / "packages/app/.git").mkdir()  # a repository of its own
+    assert read_declared(EnvironmentSpec(pyproject="packages/app"), tmp_path).lines == ("torch", "shared")
 
 
 WRITE = "write them into [project] dependencies"

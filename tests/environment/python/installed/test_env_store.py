@@ -111,6 +111,19 @@ def test_it_is_built_once_and_shared_by_every_project_with_the_same_packages(ben
     assert bench.ensure(other, offline=True) == first
 
 
+@pytest.mark.parametrize("told", ["variable", "settings"])
+def test_no_file_is_a_link_into_uvs_cache(bench: Bench, tmp_path: Path, told: str) -> None:
+    """What is edited or cleaned away there would be so here, and a replay, which compares the link alone, would not see it."""
+    wheel(bench.house, "tool")
+    if told == "variable":
+        bench.environ["UV_LINK_MODE"] = "symlink"
+    else:
+        settings = Path(bench.environ["XDG_CONFIG_HOME"]) / "uv" / "uv.toml"
+        settings.write_text(f'{settings.read_text()}link-mode = "symlink"\n')
+    built = bench.ensure(bench.pin("tool"))
+    assert not (built.packages / "tool.py").is_symlink()
+
+
 def test_other_packages_are_another_environment(bench: Bench) -> None:
     wheel(bench.house, "tool", "1.0"), wheel(bench.house, "tool", "2.0")
     assert bench.ensure(bench.pin("tool==1.0")).folder != bench.ensure(bench.pin("tool==2.0")).folder
@@ -748,6 +761,6 @@ def test_another_feature_version_of_python_is_drift(tmp_path: Path) -> None:
 
 
 def test_this_interpreter_does_not_drift_from_itself() -> None:
-    folders = {Path(folder) for folder in sys.path}
+    folders = [Path(folder) for folder in sys.path]
     here = pinned(*((name, version, None) for name, version in list_installed(folders).items()))
     assert [difference for difference in drift(here) if difference.fails] == []
