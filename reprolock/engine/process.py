@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import codecs
 import errno
+import json
 import os
 import select
 import shutil
@@ -122,6 +123,8 @@ def find_program(name: str, path: str, cwd: Path) -> Path:
         return _fit_script(name, Path(found))
     if (cwd / name).is_file():
         hint = f'write "./{name}", or name its interpreter first'
+    elif shutil.which(name.partition(" ")[0], path=path):
+        hint = f"write each argument as a text of its own: command = {json.dumps(name.split())}"
     else:
         hint = "add the package that brings it to environment.packages, or write its whole path"
     raise UsageError(f'run.command names "{name}", which is not on the PATH of the run', hint=hint)

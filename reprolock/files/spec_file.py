@@ -27,7 +27,7 @@ def read_spec(root: Path) -> Spec:
 def read_text(path: Path) -> str:
     """The file's text. UsageError when it is not there, not readable, or not UTF-8."""
     try:
-        return read_linked(path).decode()
+        return read_linked(path).decode("utf-8-sig")
     except FileNotFoundError:
         above = next((folder for folder in path.absolute().parents[1:] if (folder / path.name).is_file()), None)
         hint = f"name the project's folder: `reprolock -C {shlex.quote(str(above))}`" if above else _NO_PROJECT
@@ -41,6 +41,7 @@ def read_text(path: Path) -> str:
 def parse_spec(text: str, name: str = NAME, root: Path | None = None) -> Spec:
     """The spec that `text` declares; `name` is what its errors call it, and `root` its folder, where that is known."""
     try:
+        text = text.removeprefix("\ufeff")  # Windows' editors write a byte order mark
         tables = tomllib.loads(text)
         check_depth(tables)
     except RecursionError:

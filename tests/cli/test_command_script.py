@@ -103,6 +103,69 @@ def test_a_package_in_src_that_only_an_editable_install_would_find_is_named(proj
     assert "warning: run.command imports mypkg, which is in src/, where Python does not look for it: " in said.err
 
 
+def test_files_that_git_ignores_and_the_script_opens_are_named(project: Project, cli) -> None:
+    for name in ("data/a.csv", "conf/local.yaml", ".env.dev", "out/old.txt", "scripts/near.txt", "known.txt"):
+        (project.root / name).parent.mkdir(exist_ok=True)
+        (project.root / name).write_text("")
+    project.script(
+        """
+        from pathlib import Path
+        open("known.txt"), Path("out/old.txt"), Path(__file__).parent / "near.txt"
+        open(Path("data") / "a.csv"), ".", "..", "/etc/hosts", "no.such"
+        """,
+        "scripts/fit.py",
+    )
+    project.command("python", "scripts/fit.py", "--conf", "conf/local.yaml")
+    project.edit("[run]", '[outputs.old]\npath = "out/old.txt"\n[run]\ncode = ["scripts/fit.py", "known.txt"]')
+    assert cli("lock").code == 0
+    said = cli("run", "--offline")
+    hint = "which is in the project and not among the code: declare it as a dataset, or name it in run.code"
+    told = [line for line in said.err.splitlines() if "not among the code" in line]
+    assert (said.code, told) == (
+        1,
+        [
+            f"warning: repro.toml names conf/local.yaml, {hint}",
+            f"warning: scripts/fit.py names data/a.csv, {hint}",
+            f"warning: scripts/fit.py names scripts/near.txt, {hint}",
+        ],
+    )
+    project.script("open('.env.dev')", "scripts/fit.py")
+    project.edit(', "--conf", "conf/local.yaml"', "")
+    assert cli("lock").code == 0
+    said = cli("run", "--offline")
+    assert (
+        "warning: scripts/fit.py names .env.dev, which is in the project and not among the code: give the command its variables by "
+        "run.env or run.pass_env\n"
+    ) in said.err
+
+
+@pytest.mark.parametrize("table", ["[project.scripts]", "[tool.poetry.scripts]"])
+def test_a_script_that_the_project_itself_declares(project: Project, cli, table: str) -> None:
+    """pip makes it where the project is installed, and it is no package to ask for."""
+    (project.root / "pyproject.toml").write_text(f'{table}\nfit-flights = "flights.cli:app.main"\n')
+    project.command("fit-flights", "--fast")
+    assert cli("lock").code == 0
+    assert cli("run", "--offline") == (
+        2,
+        "",
+        'error: run.command names "fit-flights", which pyproject.toml declares as a script of this project, and a run installs no project\n'
+        'hint: write command = ["python", "-c", "import sys, flights.cli; sys.exit(flights.cli.app.main())", …]\n',
+    )
+
+
+def test_a_byte_order_mark_is_no_part_of_repro_toml(project: Project, cli) -> None:
+    """Windows' editors write one."""
+    text = (project.root / "repro.toml").read_text()
+    (project.root / "repro.toml").write_text(text, encoding="utf-8-sig")
+    project.script("import mlflow; mlflow.log_metric('m', 1)")
+    (project.root / "repro.toml").write_text(f'{text}[metrics]\nm = "exact"\n', encoding="utf-8-sig")
+    assert cli("lock").code == 0
+    assert cli("run").code == 0
+    assert cli("replay", "@latest").code == 0
+    assert cli("add", "param", "depth=3").code == 0
+    assert (project.root / "repro.toml").read_bytes().startswith(text.encode()[:9])
+
+
 def test_packages_that_a_script_names_for_itself_are_said_not_to_be_locked(project: Project, cli) -> None:
     block = '# /// script\n# requires-python = ">=3.11"\n# dependencies = [\n#   "Six>=1",\n#   "rich",\n# ]\n# ///\nprint(1)\n'
     (project.root / "train.py").write_text(block)

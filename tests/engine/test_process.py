@@ -206,6 +206,11 @@ def test_a_failure_is_recorded_as_what_it_was(code: str, expected: tuple[object,
             'write "./plain.sh", or name its interpreter first',
         ),
         (
+            ["sh train.sh --fast"],
+            'run.command names "sh train.sh --fast", which is not on the PATH of the run',
+            'write each argument as a text of its own: command = ["sh", "train.sh", "--fast"]',
+        ),
+        (
             ["./gone.sh"],
             'run.command names "./gone.sh", which is not there',
             "a script must be part of the code: have git track it, or name it in run.code",

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 Scalar = bool | int | float | str
+_LONGEST = 200
+"""Characters; what is longer is no path."""
 _FLAGS = ("store_true", "store_false", "count", "version", "help")
 
 
@@ -23,10 +25,11 @@ class Argument(NamedTuple):
 
 
 class ScriptFacts(NamedTuple):
-    """Options with a default, and the top names of the packages that are imported."""
+    """Options with a default, the top names of the packages that are imported, and all short texts."""
 
     arguments: tuple[Argument, ...]
     imports: frozenset[str]
+    texts: frozenset[str] = frozenset()
 
 
 def read_script(source: str) -> ScriptFacts:
@@ -35,7 +38,7 @@ def read_script(source: str) -> ScriptFacts:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ScriptFacts((), frozenset())
-    return ScriptFacts(tuple(dict.fromkeys(_arguments(tree))), frozenset(_imports(tree)))
+    return ScriptFacts(tuple(dict.fromkeys(_arguments(tree))), frozenset(_imports(tree)), frozenset(_texts(tree)))
 
 
 def _arguments(tree: ast.AST) -> Iterator[Argument]:
@@ -65,3 +68,9 @@ def _imports(tree: ast.AST) -> Iterator[str]:
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.partition(".")[0]
+
+
+def _texts(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and 0 < len(node.value) <= _LONGEST:
+            yield node.value

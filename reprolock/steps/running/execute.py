@@ -43,6 +43,7 @@ from reprolock.steps.running.leftovers import list_leftovers, times
 from reprolock.steps.running.lineage import judge, kept_events, observe
 from reprolock.steps.running.materialise_for_run import copied_in
 from reprolock.steps.running.metrics import gather_metrics, judge_metrics
+from reprolock.steps.running.missing_files import missing_files
 from reprolock.steps.running.missing_modules import missing_modules
 from reprolock.steps.running.mlflow_compat import check_mlflow, for_command, sets_other_address, sets_other_experiment
 from reprolock.steps.running.opening import (
@@ -166,8 +167,8 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     outcome = run_command(attempt, workspace, publication)
     if (sentence := attempt.ready.materials.interpreter.describe_writes()) is not None:
         watcher.warn(sentence)
-    if attempt.block is None and outcome.ending.exit_code == 1:  # as Python ends where it cannot import
-        _warn_of_missing_modules(attempt)
+    if attempt.block is None and outcome.ending.exit_code == 1:  # as Python ends where it cannot import, or open
+        _warn_of_what_is_missing(attempt)
     lineage = observe(workspace, context.pins, publication, outcome.ending.started)
     outcome = outcome._replace(ending=judge(outcome.ending, lineage, context.spec, watcher.warn))
     record = reporter.opened(record)
@@ -203,11 +204,13 @@ def _conduct(attempt: Attempt, opening: Opening, undo: ExitStack) -> Performed:
     return Performed(result, python, workspace.environ, measured.unmeasured)
 
 
-def _warn_of_missing_modules(attempt: Attempt) -> None:
-    materials = attempt.ready.materials
+def _warn_of_what_is_missing(attempt: Attempt) -> None:
+    materials, spec = attempt.ready.materials, attempt.context.spec
     built = materials.interpreter.built
     packages = built.packages if built else None
-    for sentence in missing_modules(attempt.context.spec, materials.snapshot, materials.code_root, packages):
+    for sentence in missing_modules(spec, materials.snapshot, materials.code_root, packages):
+        attempt.watcher.warn(sentence)
+    for sentence in missing_files(spec, materials.snapshot, materials.code_root):
         attempt.watcher.warn(sentence)
 
 

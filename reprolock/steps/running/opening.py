@@ -32,6 +32,7 @@ from reprolock.steps.recording.build import opening_record
 from reprolock.steps.recording.redact import check_opening, check_spec, spark_secrets
 from reprolock.steps.running.attempt import Attempt, Scanners
 from reprolock.steps.running.connect import check_server
+from reprolock.steps.running.own_script import own_script_error
 from reprolock.steps.running.workspace import Materials, rebuild
 
 
@@ -67,7 +68,10 @@ def check_command(attempt: Attempt, workspace: Workspace) -> None:
         return
     path = workspace.environ["PATH"]
     check_texts(workspace.argv, workspace.environ)
-    program = find_program(workspace.argv[0], path, workspace.work)
+    try:
+        program = find_program(workspace.argv[0], path, workspace.work)
+    except UsageError as error:
+        raise own_script_error(workspace.argv[0], attempt.context.root) or error from None
     if (built := attempt.ready.materials.interpreter.built) is not None:
         refuse_foreign_python((program, *workspace.argv[1:]), built, path, workspace.work)
     elif (launcher := launcher_of(workspace.argv)) is not None:
