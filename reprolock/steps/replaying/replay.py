@@ -47,7 +47,7 @@ from reprolock.steps.replaying.fetch import fetch
 from reprolock.steps.running.attempt import Attempt, Performed, Unwatched, Watcher
 from reprolock.steps.running.execute import perform, rehearse
 from reprolock.steps.running.options import RunOptions
-from reprolock.steps.running.prepare import make_ready
+from reprolock.steps.running.prepare import Ready, make_ready
 from reprolock.tracker import warm
 from reprolock.tracker.protocol import Tracker
 
@@ -154,7 +154,38 @@ def _replay_once(
     """`context` is that of the folder in which the replay was asked for. What is taken from this user's caches is hashed:
     a verdict must not rest on a size and a time."""
     root = context.root
-    folder = recorded.folder.parent / "project"
+    ready = _rebuild(recorded, context, options, stack)
+    folder = ready.context.root
+    reporter = Reporter(root, tracker, online=True, warn=watcher.warn)
+    run_options = RunOptions(
+        what_if=options.what_if,
+        publishing_off=True,
+        name=f"replay of {recorded.record.run_id[:8]}",
+        stdout=options.stdout,
+    )
+    attempt = Attempt(ready, reporter, run_options, watcher, recorded.record)
+    try:
+        if options.dry_run:
+            return Replayed(recorded.record, rehearse(attempt).record, folder, recorded.code, None)
+        performed = perform(attempt)
+    except UsageError as error:  # a program that the record names and that is not here
+        raise _impossible(recorded, error) from None
+    done = performed.result
+    if done.incomplete is not None:
+        raise done.incomplete  # there is nothing to compare
+    verdict = None
+    if not options.what_if and done.record.interrupted_by is None:
+        verdict = _verdict(recorded, performed, folder, options.master)
+    _link(tracker, recorded.record, done.record, verdict, watcher, known=context.objects is None)
+    return Replayed(recorded.record, done.record, folder, recorded.code, verdict)
+
+
+def _rebuild(recorded: Recorded, context: RunContext, options: ReplayOptions, stack: ExitStack) -> Ready:
+    """Code, data and software of the recorded run, in a folder of the replay's own. `stack` closes the lake.
+
+    NotReplayable where the record or the lake does not allow it.
+    """
+    root, folder = context.root, recorded.folder.parent / "project"
     folder.mkdir()
     spec = _on_master(_on_lake(recorded.spec, root, options.lake), options.master)
     spec = with_params(spec, options.what_if.params)
@@ -181,32 +212,10 @@ def _replay_once(
             check_listings(lake, in_place(ready.context.pins, ready.materials.inputs))
     except UsageError as error:
         raise error if options.what_if else _impossible(recorded, error) from None
-    ready = ready._replace(
+    return ready._replace(
         sources=ready.sources._replace(what_if=_all_what_ifs(recorded, options.what_if)),
         materials=ready.materials._replace(code_root=recorded.code),
     )
-    reporter = Reporter(root, tracker, online=True, warn=watcher.warn)
-    run_options = RunOptions(
-        what_if=options.what_if,
-        publishing_off=True,
-        name=f"replay of {recorded.record.run_id[:8]}",
-        stdout=options.stdout,
-    )
-    attempt = Attempt(ready, reporter, run_options, watcher, recorded.record)
-    try:
-        if options.dry_run:
-            return Replayed(recorded.record, rehearse(attempt).record, folder, recorded.code, None)
-        performed = perform(attempt)
-    except UsageError as error:  # a program that the record names and that is not here
-        raise _impossible(recorded, error) from None
-    done = performed.result
-    if done.incomplete is not None:
-        raise done.incomplete  # there is nothing to compare
-    verdict = None
-    if not options.what_if and done.record.interrupted_by is None:
-        verdict = _verdict(recorded, performed, folder, options.master)
-    _link(tracker, recorded.record, done.record, verdict, watcher, known=context.objects is None)
-    return Replayed(recorded.record, done.record, folder, recorded.code, verdict)
 
 
 def _verdict(recorded: Recorded, performed: Performed, folder: Path, master: str | None) -> Verdict:
