@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,11 @@ import services
 pytest_plugins = ["laws", "spark_session", "project", "wheelhouse"]
 from command_line import cli  # noqa: F401 - a fixture
 from lake_project import LakeProject
+
+
+LAST_START = float(os.environ.get("REPROLOCK_TESTS_START_BEFORE") or "inf")
+"""Seconds since 1970. CI has an end: a test that would start later is skipped, and those that ran count."""
+TOO_LATE = "would start after REPROLOCK_TESTS_START_BEFORE"
 
 
 @pytest.fixture
@@ -81,6 +88,12 @@ def pytest_configure() -> None:
             signal.signal(number, handler)
 
 
+def pytest_runtest_setup() -> None:
+    """Before the fixtures: a server that is started for nothing takes time, too."""
+    if time.time() > LAST_START:
+        pytest.skip(TOO_LATE)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker hands on what it ran against."""
     if (output := getattr(session.config, "workeroutput", None)) is not None:
@@ -96,5 +109,8 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say at the end which real services the tests ran against."""
+    """Say at the end which real services the tests ran against, and what was not run for want of time."""
     terminalreporter.write_line(services.summary())
+    skipped = terminalreporter.stats.get("skipped", [])
+    if late := [report.nodeid for report in skipped if TOO_LATE in str(report.longrepr)]:
+        terminalreporter.write_line("\n  ".join([f"Not run, for want of time: {len(late)}", *sorted(late)]))
