@@ -151,7 +151,7 @@ def test_a_bundle_of_five_gibibytes(lakefs: services.LakeFS, tmp_path: Path, cap
     def reprolock(folder: Path, *arguments: str, **variables: str) -> None:
         environ = {"PATH": os.environ["PATH"], "HOME": str(folder), **variables}
         started = time.monotonic()
-        process = subprocess.Popen([sys.executable, "-m", "reprolock", "-q", *arguments], cwd=folder, env=environ)
+        process = subprocess.Popen([sys.executable, "-m", "reprolock", *arguments, "-q"], cwd=folder, env=environ)
         _, status, usage = os.wait4(process.pid, 0)
         assert os.waitstatus_to_exitcode(status) == 0, arguments
         peaks[arguments[0]], took[arguments[0]] = usage.ru_maxrss >> 10, time.monotonic() - started
