@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,24 @@ def workspace_of(folder: Path) -> Path | None:
 
 
 def _is_among(folder: Path, above: Path, patterns: Any) -> bool:
-    real = folder.resolve()
-    texts = [text for text in patterns if isinstance(text, str) and text] if isinstance(patterns, (list, tuple)) else []
-    return any(real == found.resolve() for text in texts if not Path(text).is_absolute() for found in above.glob(text))
+    parts = (
+        folder.resolve().relative_to(above.resolve()).parts if folder.resolve().is_relative_to(above.resolve()) else ()
+    )
+    texts = (
+        [text for text in patterns if isinstance(text, str) and text[:1] != "/"] if isinstance(patterns, list) else []
+    )
+    return any(_matches(parts, [part for part in text.split("/") if part not in ("", ".")]) for text in texts)
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a glob of uv's stands for a path; the folders themselves, of which there may be many, are not looked through."""
+    ends = {0}
+    for each in pattern:
+        if each == "**":
+            ends = {end for start in ends for end in range(start, len(parts) + 1)}
+        else:
+            ends = {start + 1 for start in ends if start < len(parts) and fnmatchcase(parts[start], each)}
+    return bool(parts) and len(parts) in ends
 
 
 def read_pyproject(declared: str, groups: Sequence[str], root: Path) -> Iterator[Line]:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 import tomlkit
 
+from reprolock.environment.python.declared.pyproject_file import workspace_of
 from reprolock.environment.python.declared.requirement_line import IndexOption, without_hashes
 from reprolock.environment.python.declared.requirements import Declaration, read_declared, with_other_hashes
 from reprolock.environment.python.indexes import read_indexes
@@ -619,6 +621,23 @@ def test_sources_of_a_workspace_count_for_its_members(tmp_path: Path) -> None:
     )
     (tmp_path / "packages/app/.git").mkdir()  # a repository of its own
     assert read_declared(EnvironmentSpec(pyproject="packages/app"), tmp_path).lines == ("torch", "shared")
+
+
+@pytest.mark.parametrize(
+    ("members", "is_member"),
+    [
+        (["./libs/app/"], True),
+        (["**"], True),
+        (["libs/**/app", "x"], True),
+        (["libs"], False),
+        (["libs/app/*", "**x", "../*", "/libs/app", "", "[", 1], False),
+        ("libs/app", False),
+    ],
+)
+def test_which_folders_a_workspace_has(tmp_path: Path, members: object, is_member: bool) -> None:
+    app = tmp_path / "libs" / "app"
+    write(tmp_path, {"pyproject.toml": f"[tool.uv.workspace]\nmembers = {json.dumps(members)}\n", "libs/app/a": ""})
+    assert workspace_of(app) == (tmp_path if is_member else None)
 
 
 WRITE = "write them into [project] dependencies"
