@@ -139,6 +139,30 @@ def test_files_that_git_ignores_and_the_script_opens_are_named(project: Project,
     ) in said.err
 
 
+def test_of_an_editable_install_the_recorded_code_is_imported(
+    project: Project, cli, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leads to the project's folder, and a replay imported what stood there by then."""
+    packages = tmp_path_factory.mktemp("python") / "site-packages"
+    (project.root / "src" / "flights_lib").mkdir(parents=True)
+    (packages.parent / "other").mkdir()
+    packages.mkdir()
+    (packages / "flights.pth").write_text(f"import sys\n{project.root}/src\n{packages.parent}/other\n")
+    monkeypatch.syspath_prepend(packages)
+    project.script("V = 'recorded'", "src/flights_lib/__init__.py")
+    project.script("import flights_lib; open('o.txt', 'w').write(flights_lib.V)")
+    project.add('\n[outputs.o]\npath = "o.txt"\n')
+    assert cli("lock").code == 0
+    said = cli("run", "-q")
+    other = f"{packages.parent}/other, which is neither locked nor among the code of this run"
+    assert said == (0, "", f"warning: flights.pth lets Python import from {other}\n")
+    assert (project.root / "o.txt").read_text() == "recorded"
+    project.script("V = 'changed'", "src/flights_lib/__init__.py")
+    said = cli("replay", "@latest")
+    assert said.code == 0, said.err
+    assert "REPRODUCED   1 of 1 compared" in said.out
+
+
 @pytest.mark.parametrize("table", ["[project.scripts]", "[tool.poetry.scripts]"])
 def test_a_script_that_the_project_itself_declares(project: Project, cli, table: str) -> None:
     """pip makes it where the project is installed, and it is no package to ask for."""

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,12 +23,16 @@ from reprolock.environment.code.snapshot import Snapshot, place
 from reprolock.environment.jvm.java import Java
 from reprolock.environment.jvm.spark_home import spark_home
 from reprolock.environment.python.installed.ship import packed_environment
+from reprolock.environment.python.interpreters.editable import linked_folders
+from reprolock.environment.python.interpreters.interpreter import package_folders
 from reprolock.environment.python.interpreters.kernels import kernel_of, kernels_in, write_kernels
 from reprolock.environment.python.interpreters.module_path import refuse_other_python, refuse_unrecorded_modules
 from reprolock.environment.python.interpreters.script_runtime import write_runtime
-from reprolock.errors import ServiceError
+from reprolock.errors import ServiceError, UsageError
 from reprolock.files.atomic_write import own_folder
 from reprolock.files.os_errors import cannot_write
+from reprolock.files.spec_file import NAME as SPEC
+from reprolock.files.spec_file import read_spec
 from reprolock.lake.lakefs.credentials import find_credentials
 from reprolock.lake.protocol import Lake
 from reprolock.model.lock import DatasetPin
@@ -106,7 +110,8 @@ def rebuild(
     context_file = write_context(folder, run_id, context, materials.inputs, targets)
     values = placeholder_values(spec, materials.inputs, targets)
     given = {"REPROLOCK_CONTEXT": str(context_file), "REPROLOCK_RUN_ID": run_id, **spark_environ, **tracking}
-    composed = _variables(context, materials, folder, plan, values, given)
+    own = () if mode != "isolated" or materials.interpreter.built else _own_copies(context, work)
+    composed = _variables(context, materials, folder, plan, values, given, own)
     _refuse_unrecorded_modules(composed, materials, folder, work, plan)
     workspace = Workspace(
         run_id=run_id,
@@ -143,15 +148,17 @@ def _variables(
     plan: SparkPlan | None,
     values: Mapping[str, Any],
     given: Mapping[str, str],
+    own: Iterable[Path],
 ) -> Variables:
-    """The command's variables: those of this machine that pass, those of `[run] env`, and `given`."""
+    """The command's variables: those of this machine that pass, those of `[run] env`, and `given`. `own` are folders of the code
+    that come before installed packages."""
     run, machine, java = context.spec.run, context.machine, materials.java
     set_env = {name: expand(text, values) for name, text in run.env.items()}
     refuse_other_python({name: machine.environ.get(name, "") for name in run.pass_env} | set_env)
     return variables(
         machine.environ,
         programs=[str(materials.interpreter.programs), *([str(java.home / "bin")] if java else [])],
-        modules=_modules(plan, write_runtime(folder / RUNTIME) if materials.interpreter.built else None),
+        modules=_modules(plan, write_runtime(folder / RUNTIME) if materials.interpreter.built else None, own),
         seed=run.seed,
         set_env=set_env,
         pass_env=run.pass_env,
@@ -186,9 +193,31 @@ def _jupyter(spec: Spec, materials: Materials, machine: Machine, folder: Path) -
     return write_kernels(folder / "jupyter", python, {*filter(None, asked), *kernels_in(spec.run.command)})
 
 
-def _modules(plan: SparkPlan | None, runtime: Path | None) -> str | None:
-    """What PYTHONPATH starts with: the hook for a cluster, and `import reprolock` where it is not installed."""
-    folders = [plan.hook if plan else None, runtime]
+def _own_copies(context: RunContext, work: Path) -> Iterator[Path]:
+    """Where the project is installed as an editable package, its folders among the code of this run: imported would be what stands in the
+    project now, whatever was recorded. Of other such packages there is no copy, which is a warning."""
+    for folder, file in linked_folders(package_folders()).items():
+        root = next((each for each in (folder, *folder.parents) if (each / SPEC).is_file()), None)
+        copy = work / folder.relative_to(root) if root and _project_name(root) == context.spec.project.name else None
+        if copy is not None and copy.is_dir():
+            yield copy
+        else:
+            context.warn(
+                f"{file} lets Python import from {folder}, which is neither locked nor among the code of this run"
+            )
+
+
+def _project_name(root: Path) -> str | None:
+    """What the project in a folder is called: in a replay it is another folder than the run's."""
+    try:
+        return read_spec(root).project.name
+    except UsageError:
+        return None
+
+
+def _modules(plan: SparkPlan | None, runtime: Path | None, own: Iterable[Path]) -> str | None:
+    """What PYTHONPATH starts with: the hook for a cluster, `import reprolock` where it is not installed, and the code's own folders."""
+    folders = [plan.hook if plan else None, runtime, *own]
     return os.pathsep.join(str(folder) for folder in folders if folder is not None) or None
 
 
