@@ -42,14 +42,14 @@ def check_calendar(source: Source, file: DataFile, notes: Mapping[str, str], sch
     version = notes.get("org.apache.spark.version")
     old = version is not None and version < _NEW_CALENDAR
     if any(key in notes for key in _OLD_CALENDAR) or (
-        old and any(_holds(field.type, pa.types.is_temporal) for field in schema)
+        old and any(holds(field.type, pa.types.is_temporal) for field in schema)
     ):
         raise source.refusal(f"{file.path.name}, whose dates are in the calendar of Spark 2")
 
 
-def _holds(type: Any, kind: Callable[[Any], bool]) -> bool:
+def holds(type: Any, kind: Callable[[Any], bool]) -> bool:
     """Whether a type, or one inside of it, is of a kind."""
-    return bool(kind(type)) or any(_holds(type.field(index).type, kind) for index in range(type.num_fields))
+    return bool(kind(type)) or any(holds(type.field(index).type, kind) for index in range(type.num_fields))
 
 
 def target(source: Source, files: list[DataFile], schemas: list[Any], *, merged: bool) -> Any:
@@ -91,7 +91,7 @@ def _check_values(source: Source, file: DataFile, field: Any, column: Any) -> No
         (pa.types.is_string, "text that is not UTF-8"),
         (pa.types.is_decimal, "a number of more digits than its type"),
     ):
-        if _holds(field.type, kind) and not _is_valid(column):
+        if holds(field.type, kind) and not _is_valid(column):
             raise source.refusal(f'{file.path.name}, whose column "{field.name}" has {what}')
 
 

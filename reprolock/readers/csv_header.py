@@ -7,7 +7,7 @@ import re
 from typing import Any, NamedTuple
 
 from reprolock.readers.csv_lines import MOST_COLUMNS, Irregular, PassedOver, counts, header_tokens
-from reprolock.readers.csv_settings import Settings, settings_of
+from reprolock.readers.csv_settings import BLANKS, Settings, settings_of
 from reprolock.readers.files import DataFile, content, is_compressed
 from reprolock.readers.source import Source, same_name
 
@@ -62,6 +62,8 @@ def _first_line(settings: Settings, file: DataFile, data: Any, begin: int) -> Pa
                 raise Irregular("a byte order mark before its names")
             end = match.end() if settings.header else match.start()
             return Part(file, data, header_tokens(settings, line), begin + end)
+        if line.strip(" ") and not line.strip(BLANKS):  # which Spark takes names from, and does not read
+            raise Irregular("only blanks that are not all spaces")
         if settings.multiline and (line or begin):  # there Spark passes over empty lines alone
             raise Irregular("only blanks, with multiLine")
     return None

@@ -81,13 +81,18 @@ def _tokens(settings: Settings, line: str) -> list[str | None]:
 
 
 def _trimmed_right(settings: Settings, value: str) -> str:
-    """Of blanks alone Spark's parser makes nothing, an empty text, or an error, unless those on the left are taken away first."""
     text = value.rstrip(BLANKS)
-    if value and not text and not settings.trim_left:
+    _check_blanks(settings, value, text)
+    return text
+
+
+def _check_blanks(settings: Settings, value: str, trimmed: str) -> None:
+    """Irregular for blanks alone, in quotes too: Spark's parser makes nothing of them, an empty text, or an error, unless those
+    on the left are taken away first."""
+    if value and not trimmed and settings.trim_right and not settings.trim_left:
         raise Irregular(
             "a value that has only blanks, with ignoreTrailingWhiteSpace and without ignoreLeadingWhiteSpace"
         )
-    return text
 
 
 def _quoted_tokens(settings: Settings, line: str) -> list[str | None]:
@@ -102,6 +107,7 @@ def _quoted_tokens(settings: Settings, line: str) -> list[str | None]:
                 at += 1
         if at < len(line) and line[at] == settings.quote:
             value, at = _quoted(settings, line, at + 1)
+            _check_blanks(settings, value, value.rstrip(BLANKS))
             text = value or settings.empty
         else:
             end = line.find(settings.separator, at)
@@ -126,6 +132,8 @@ def _quoted(settings: Settings, line: str, at: int) -> tuple[str, int]:
     """The value whose opening quote stands before `at`, and where its separator or the line's end is."""
     made: list[str] = []
     quote, escape = settings.quote, settings.escape
+    if not escape and line[at : at + 1] == quote:  # there Spark's parser takes the opening quote for an escape
+        raise Irregular('a quote right behind another, with escape = ""')
     while at < len(line):
         sign, following = line[at], line[at + 1 : at + 2]
         if sign == escape and following and following == quote:

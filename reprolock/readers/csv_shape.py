@@ -73,7 +73,8 @@ def _runs_are_plain(block: Any, quotes: Any, settings: Settings) -> bool:
     last = numpy.concatenate((first[1:] - 1, [len(quotes) - 1]))
     length = last - first + 1
     opens, closes = first % 2 == 0, last % 2 == 1
-    if settings.escape != settings.quote and (length > numpy.where(opens, 2, 1)).any():
+    empty = 2 if settings.escape else 1  # see csv_lines._quoted
+    if settings.escape != settings.quote and (length > numpy.where(opens, empty, 1)).any():
         return False
     before, after = quotes[first[opens]] - 1, quotes[last[closes]] + 1
     bounds = (ord(settings.separator), _NEWLINE)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from reprolock.errors import UsageError
 from reprolock.model.glob import matches
-from reprolock.readers.partition_types import ESCAPE, partition_of
+from reprolock.readers.partition_types import ESCAPE, partition_of, partition_type, unescaped
 from reprolock.readers.source import Source
 
 _CODECS = (".gz", ".bz2", ".deflate")
@@ -85,8 +85,18 @@ def unread_files(source: Source) -> list[str]:
     )
 
 
-def is_hidden(name: str) -> bool:
-    """Whether Spark passes over a file or folder of this name."""
+def is_hidden(*names: str) -> bool:
+    """Whether Spark passes over a file; `names` are those of its folders, and its own."""
+    *folders, name = names
+    return _begins_hidden(name) or any(map(_is_hidden_folder, folders))
+
+
+def _is_hidden_folder(name: str) -> bool:
+    """As of a file; but Spark lists what begins like a summary, and reads what is in a folder of such a name."""
+    return _begins_hidden(name) and not name.startswith(_SUMMARIES)
+
+
+def _begins_hidden(name: str) -> bool:
     return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")
 
 
@@ -143,7 +153,7 @@ def _check_summaries(source: Source) -> None:
     if source.format not in _SUMMARISED:
         return
     for folder, folders, names in os.walk(source.path):
-        folders[:] = [name for name in folders if not is_hidden(name)]
+        folders[:] = [name for name in folders if not _is_hidden_folder(name)]
         if odd := sorted(name for name in names if name.startswith(_SUMMARIES)):
             at = Path(folder, odd[0]).relative_to(source.path).as_posix()
             raise source.refusal(f"a folder with {at}, from which Spark takes columns as from a summary")
@@ -152,7 +162,7 @@ def _check_summaries(source: Source) -> None:
 def _visible(root: Path, glob: str | None) -> Iterator[tuple[str, ...]]:
     """Path segments, relative to the root, of the files that are not hidden and match the glob."""
     for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not is_hidden(name)]
+        folders[:] = [name for name in folders if not _is_hidden_folder(name)]
         inside = Path(folder).relative_to(root).parts
         for name in names:
             if not is_hidden(name) and matches(name, glob):
@@ -173,9 +183,14 @@ def _partition(source: Source, folders: tuple[str, ...]) -> tuple[tuple[str, str
 
 
 def _check_escapes(source: Source, text: str) -> None:
-    """UsageError for signs beyond ASCII as `%E9`: Spark does not write them, and reads them in a way of its own."""
-    if any(int(code, 16) > 127 for code in ESCAPE.findall(text)):
+    """UsageError for escapes that Spark does not write, and reads in a way of its own: of signs beyond ASCII as `%E9`, and in what
+    would be a number or a date without them."""
+    codes = ESCAPE.findall(text)
+    if any(int(code, 16) > 127 for code in codes):
         raise source.refusal(f"the folder name {text}, whose escapes are beyond ASCII")
+    value = text.partition("=")[2]
+    if ESCAPE.search(value) and partition_type([unescaped(value)]) != "string":
+        raise source.refusal(f"the folder name {text}, whose escapes may stand for a number or a date")
 
 
 def _nothing(source: Source, *, deep: bool) -> UsageError:

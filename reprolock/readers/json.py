@@ -20,7 +20,8 @@ from reprolock.readers.text import decoded, lines_of
 from reprolock.readers.types import STRING
 
 _BOM = "\ufeff"
-_BLANKS = "".join(map(chr, range(33)))
+_ENCODINGS = ("encoding", "charset")
+_BLANKS = " \t\r\n"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_LONG = 2**63
 _MOST_DIGITS = 1000
@@ -37,7 +38,7 @@ class Disagreement(ValueError):
 
 def read(source: Source) -> Any:
     """The records of all files. UsageError for a record that Spark reads otherwise than the JSON standard says."""
-    source.check_options(("multiline", "encoding", "charset"))
+    source.check_options(("multiline", *_ENCODINGS))
     source.check_encoding()
     files = find_files(source)
     try:
@@ -86,6 +87,8 @@ def _records(source: Source, file: DataFile) -> Iterator[dict[str, Any]]:
         documents = [("", text.removeprefix(_BOM))] if text else []
         if text.startswith(_BOM) and not documents[0][1].strip(_BLANKS):
             raise Disagreement(f"{file.path.name}, which is only a byte order mark")
+        if text.startswith(_BOM) and not source.options.keys().isdisjoint(_ENCODINGS):
+            raise Disagreement(f"{file.path.name}, which begins with a byte order mark, with multiLine and an encoding")
     else:
         documents = [(f"line {number} of ", line) for number, line in enumerate(lines_of(text), 1)]
     for where, document in documents:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from typing import Any
 
@@ -9,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.orc
 
-from reprolock.readers.columnar import conform, opened, parts, spark_schema, target
+from reprolock.readers.columnar import conform, holds, opened, parts, spark_schema, target
 from reprolock.readers.files import DataFile, find_files
 from reprolock.readers.partitions import joined
 from reprolock.readers.source import Source
@@ -18,6 +21,7 @@ from reprolock.readers.types import spark_json, spark_type
 _SPARKS_TYPE = b"spark.sql.catalyst.type"
 _GREGORIAN = pa.scalar(-141427, pa.int32())
 """1582-10-15 in days: before it, ORC files are in one of two calendars."""
+_TRY = "import sys, pyarrow.orc; pyarrow.orc.ORCFile(sys.argv[1]).read()"
 
 
 def read(source: Source) -> Any:
@@ -27,6 +31,8 @@ def read(source: Source) -> Any:
     opens = [opened(source, file, _open) for file in files]
     schemas = [orc_schema(source, file, schema) for file, (_, schema) in zip(files, opens, strict=True)]
     schema = common_schema(source, files, schemas)
+    for file, found in zip(files, schemas, strict=True):
+        _check_keys(source, file, found)
     tables = [
         conform(source, file, opened(source, file, lambda _, orc=orc: orc.read()), schema)  # type: ignore[misc]
         for file, (orc, _) in zip(files, opens, strict=True)
@@ -74,6 +80,16 @@ def _noted(field: Any) -> str | None:
         return None if noted == spark_json(spark_type(field.type)) else noted
     inner = (_noted(field.type.field(index)) for index in range(field.type.num_fields))
     return next((noted for noted in inner if noted is not None), None)
+
+
+def _check_keys(source: Source, file: DataFile, schema: Any) -> None:
+    """UsageError for a map without a key: Arrow ends the process that reads one, so that another process tries it first."""
+    if any(holds(field.type, pa.types.is_map) for field in schema):
+        tried = subprocess.run(
+            [sys.executable, "-I", "-c", _TRY, os.fspath(file.path)], capture_output=True, check=False
+        )
+        if tried.returncode < 0:
+            raise source.refusal(f"{file.path.name}, which has a map without a key")
 
 
 def _check_values(source: Source, file: DataFile, table: Any) -> None:

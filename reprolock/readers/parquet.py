@@ -64,8 +64,10 @@ def schema_of(source: Source, file: DataFile, parquet: Any) -> Any:
     if "(Variant(" in str(parquet.schema):  # the groups of a schema are told by its text alone
         raise source.refusal(f"{file.path.name}, which has a column of the type variant")
     schema = _parquet_schema(source, file, parquet)
-    if (odd := _odd_map(str(parquet.schema))) is not None:
-        raise source.unreadable(f"{file.path.name}, whose map {odd} has no values", "write a list")
+    for kind, odd in _odd_groups(str(parquet.schema)):
+        if kind == "Map":
+            raise source.unreadable(f"{file.path.name}, whose map {odd} has no values", "write a list")
+        raise source.refusal(f"{file.path.name}, whose list {odd} repeats a field in what it repeats")
     _check_pages(source, file, parquet.metadata)
     _check_writer(source, file, parquet.metadata.metadata or {}, schema)
     return schema
@@ -104,19 +106,21 @@ def check_times(source: Source, footer: Footer, table: Any) -> bool:
     return True
 
 
-def _odd_map(schema: str) -> str | None:
-    """The name of a map that has no values, which Arrow takes for a list: a schema tells it by its text alone."""
+def _odd_groups(schema: str) -> Iterator[tuple[str, str]]:
+    """The kind and name of each map without values, which Arrow takes for a list, and of each list that repeats a field in what it
+    repeats, where Spark sees elements and Arrow structs. A schema tells them by its text alone."""
     lines = schema.splitlines()
     for at, line in enumerate(lines):
-        if line.endswith(" (Map) {"):
-            indent = " " * (len(line) - len(line.lstrip()))
-            end = lines.index(f"{indent}  }}", at)
-            if (
-                sum(inner.startswith(f"{indent}    ") and inner[len(indent) + 4] not in " }" for inner in lines[at:end])
-                != 2
-            ):
-                return line.split(maxsplit=3)[-1].removesuffix(" (Map) {")
-    return None
+        kind = next((kind for kind in ("Map", "List") if line.endswith(f" ({kind}) {{")), None)
+        indent = " " * (len(line) - len(line.lstrip()))
+        if kind is None or not lines[at + 1].startswith(f"{indent}  repeated group "):
+            continue  # of old writers, a map's repeated group is noted as a map, too
+        inner = lines[at + 1 : lines.index(f"{indent}}}", at)]
+        fields = [
+            each.strip() for each in inner if each.startswith(f"{indent}    ") and each[len(indent) + 4] not in " }"
+        ]
+        if len(fields) != 2 if kind == "Map" else len(fields) == 1 and fields[0].startswith("repeated "):
+            yield kind, line.split(maxsplit=3)[-1].removesuffix(f" ({kind}) {{")
 
 
 def _parquet_schema(source: Source, file: DataFile, parquet: Any) -> Any:
@@ -201,6 +205,8 @@ def _check_writer(source: Source, file: DataFile, notes: dict[bytes, bytes], sch
     if noted != ours:
         odd = next((name for name in {**noted, **ours} if noted.get(name) != ours.get(name)), "")
         raise source.refusal(f'{file.path.name}, whose column "{odd}" is {noted.get(odd)} for Spark')
+    if list(noted) != list(ours):
+        raise source.refusal(f"{file.path.name}, whose columns stand in another order for Spark ({', '.join(noted)})")
 
 
 def _plain(type: Any) -> Any:
@@ -208,5 +214,5 @@ def _plain(type: Any) -> Any:
     if not isinstance(type, dict):
         return type
     if type["type"] == "struct":
-        return {field["name"]: _plain(field["type"]) for field in type["fields"]}
+        return [(field["name"], _plain(field["type"])) for field in type["fields"]]
     return {key: _plain(value) for key, value in type.items() if key in ("type", "elementType", "keyType", "valueType")}

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 DEFAULT = "__HIVE_DEFAULT_PARTITION__"
 """Stands for a missing value."""
 ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
-BLANK = r"[\x00-\x20]*"
+BLANK = r"[\x00-\x20\x7f]*"
+"""What Spark takes away around a time."""
 UNCLEAR = (
     rf"^{BLANK}([+-]?(?i:nan|inf|infinity)|[+-]?0[xX].*|[+-]?(\p{{Nd}}+\.?\p{{Nd}}*|\.\p{{Nd}}+)([eE][+-]?\p{{Nd}}+)?[fFdD]?)"
     rf"{BLANK}$|^{BLANK}[+-]?\p{{Nd}}{{4,}}-\p{{Nd}}{{1,2}}(-\p{{Nd}}{{1,2}}([ T].*)?)?{BLANK}$"

@@ -25,6 +25,7 @@ from written import HEADER, INFER, avro_bytes, one, table_bytes
 OLD = [dt.date(1500, 1, 1)]
 OLD_TIMES = pa.array([dt.datetime(1500, 1, 1)], pa.timestamp("us", "UTC"))
 MULTI = {**HEADER, "multiLine": "true"}
+WHOLE = {"multiLine": "true", "encoding": "UTF-8"}
 TRIM = {"ignoreLeadingWhiteSpace": "true", "ignoreTrailingWhiteSpace": "true"}
 BOM = b"\xef\xbb\xbf"
 CALENDAR = "calendar of Spark 2"
@@ -35,6 +36,15 @@ NUMBER = bytes.fromhex(
     "80042202000c2810300682f403034f524317"
 )
 """An ORC file of one long, as pyorc writes it."""
+NO_KEY = bytes.fromhex(
+    "4f52430a061204080150000a150a020000120f0801500062090880081080081880080a0f0a05000000000012060800220050010a120a020000120c080112060802"
+    "100218025000400080ff004200800a060806100018080a060806100118170a060806100218110a060806100318140a060802100118030a060800100218020a0608"
+    "01100218000a060802100218000a060803100218000a060801100318031202080012020802120408031000120208020a330a04080150000a110801500058036209"
+    "0880081080081880080a0808002200500158020a0e0801120608021002180250005803080310b1011a0a080310441808206228012208080c1201011a016d220608"
+    "0b12020203220208072202080330013a04080150003a1108015000580362090880081080081880083a0808002200500158023a0e08011206080210021802500058"
+    "0340904e480058016205322e332e30086e10002202000c2835300982f403034f524313"
+)
+"""An ORC file of a map from null to 1, as Java writes it."""
 
 
 def hunted() -> list[Case]:
@@ -91,6 +101,46 @@ def text_files() -> list[Case]:
         ),
         one("a key of 50001 letters", "json", '{"' + "k" * 50001 + '":1}', refused="25000 characters"),
         one("utf8", "json", '{"a":1}', {"encoding": "utf8"}, refused='"utf8"'),
+        one(
+            "a byte order mark, multiLine and UTF-8",
+            "json",
+            BOM + b'{"a":1}',
+            WHOLE,
+            refused="byte order mark, with multiLine",
+        ),
+        one("no byte order mark, multiLine and UTF-8", "json", '{"a":1}', WHOLE),
+        *(
+            one(f"a line of {hex(ord(sign))}", "json", f'{{"a":1}}\n{sign}\n', refused="line 2")
+            for sign in "\x0c\x01\x1f"
+        ),
+        one("a file of a form feed", "json", "\f", {"multiLine": "true"}, refused="not JSON"),
+        one("lines of JSON's blanks", "json", '{"a":1}\n \t\n\t\n'),
+        one("a tab before the header", "csv", "\t\na,b\n1,2\n", HEADER, "not all spaces"),
+        one("a control character before rows", "csv", "\x01\n1,2\n", {}, "not all spaces"),
+        one("a tab between rows", "csv", "  \na,b\n\t\n1,2\n", INFER),
+        one(
+            "an empty text without an escape",
+            "csv",
+            'a,b\n1,""\n',
+            {**HEADER, "escape": ""},
+            "a quote right behind another",
+        ),
+        one(
+            "an empty name without an escape",
+            "csv",
+            'a,""\n1,2\n',
+            {**HEADER, "escape": ""},
+            "a quote right behind another",
+        ),
+        one("quotes without an escape", "csv", 'a,b\n"1",2\n', {**HEADER, "escape": ""}),
+        one(
+            "quoted blanks, cut on the right",
+            "csv",
+            'a,b\n" ",2\n',
+            {**HEADER, "ignoreTrailingWhiteSpace": "true"},
+            "only blanks",
+        ),
+        one("a date and DEL", "csv", "d\n2020-01-02\x7f\n", INFER, "only Spark knows"),
         one("a number of 1200 digits", "json", '{"a":0.' + "1" * 1200 + "}", refused="1000 digits"),
     ]
 
@@ -125,6 +175,21 @@ def partitions() -> list[Case]:
         Case("partitions: over the column of text", "text", {"VALUE=1/a": b"x\n"}, refused='column "VALUE"'),
         Case("partitions: over a column of binary", "binary", {"length=1/a": b"x\n"}, refused="binary"),
         folders("a name of two lines", "*.csv", "a\nb.csv"),
+        folders("a number in escapes", None, "p=%31/a.csv", refused="may stand for a number"),
+        folders("a date in escapes", None, "p=2020%2D01%2D01/a.csv", refused="may stand for a number or a date"),
+        folders("text in escapes", None, "p=%61/a.csv", "p=1%2Fb/a.csv"),
+        Case(
+            "a folder like a summary",
+            "text",
+            {"_metadata/a": b"1\n", "_b/a": b"2\n", "c": b"3\n"},
+            {"recursiveFileLookup": "true"},
+        ),
+        Case(
+            "a folder like a summary, below a partition",
+            "text",
+            {"p=1/_metadata/a": b"1\n", "p=1/b": b"2\n"},
+            refused="names no partition",
+        ),
         Case("partitions: a file without a line", "csv", {"p=1/a.csv": b"x\n1\n", "p=x/b.csv": b"\n"}, HEADER),
     ]
 
@@ -180,6 +245,9 @@ def parquet() -> list[Case]:
         one("an unsigned number below 0, in a list", "parquet", patched(unsigned, {"25204cac131011": "25184cac131012"}), refused='"u16.list.element" has a number'),
         one("an unsigned number below 0, without statistics", "parquet", patched(unsigned, {"251e4cac130811": "25164cac130812"}, write_statistics=False), refused='"u8" has a number'),
         one("unsigned numbers without statistics", "parquet", table_bytes({"u": pa.array([1, 255, None], pa.uint8()), "v": pa.array([65535] * 3, pa.uint16())}, write_statistics=False)),
+        one("a map of Hive's", "parquet", noted_twice({"m": pa.array([[("a", 1), ("b", None)], [], None], pa.map_(pa.string(), pa.int64()))})),
+        one("a list that repeats what it repeats", "parquet", patched({"a": pa.array([[1]] * 16, pa.list_(pa.int32()))}, {"25021807" + b"element".hex(): "25041807" + b"element".hex()}), refused="list a repeats a field"),
+        one("columns that Spark notes in another order", "parquet", table_bytes(pa.table({"a": [1], "b": [2]}).replace_schema_metadata({"org.apache.spark.sql.parquet.row.metadata": json.dumps({"type": "struct", "fields": [{"name": name, "type": "long", "nullable": True, "metadata": {}} for name in "ba"]})})), refused="another order for Spark (b, a)"),
         one("a map without values", "parquet", patched({"m": bare}, {"15064c3c000000": "15024c2c000000"}), refused="has no values"),
         Case("a default", "parquet", {}, refused="has a default", make=(
             "CREATE TABLE with_default (c INT) USING parquet LOCATION '{folder}'", "INSERT INTO with_default VALUES (1)",
@@ -197,6 +265,15 @@ def patched(table: dict[str, Any], changes: dict[str, str], **options: Any) -> b
         assert data.count(bytes.fromhex(old)) == 1
         data = data.replace(bytes.fromhex(old), bytes.fromhex(new))
     return data
+
+
+def noted_twice(table: dict[str, Any]) -> bytes:
+    """A table with a map whose repeated group is noted as a map, too."""
+    data = table_bytes(table, store_schema=False)
+    old = b"\x18\x09key_value\x15\x04\x00"
+    assert data.count(old) == 1
+    size = int.from_bytes(data[-8:-4], "little") + 2
+    return data[:-8].replace(old, old[:-1] + b"\x15\x04\x00") + size.to_bytes(4, "little") + data[-4:]
 
 
 def int96(day: int, nanos: int = 18367 * 10**9) -> bytes:
@@ -245,6 +322,7 @@ def orc() -> list[Case]:
             refused="any order",
         ),
         one("a key twice", "orc", _orc({"m": twice}), refused="a key twice"),
+        one("a map without a key", "orc", NO_KEY, refused="a map without a key"),
         one("a number in place of rows", "orc", NUMBER, refused="top-level struct"),
     ]
 

@@ -24,8 +24,8 @@ from reprolock.model.table import Column, TableDigest, table_digest
 from reprolock.readers.files import DataFile, content, find_files
 from reprolock.readers.source import Source
 
-_BLANKS = "".join(map(chr, range(33)))
-"""What Spark passes over as a blank line; a line of other white space is a record that it cannot read."""
+_BLANKS = " \t\r\n"
+"""What JSON takes for white space: a line of it alone is passed over; one of other blanks is a record that cannot be read."""
 _KEPT = {"multiline", "recursivefilelookup"}
 _OF_TYPES = {
     *(

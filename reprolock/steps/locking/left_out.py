@@ -32,7 +32,7 @@ class Folders:
             found = matches(item.path, self._glob)
             if self._counts:
                 *folders, name = item.path[self._begin :].split("/")
-                if folders and not any(map(is_hidden, (*folders, name))):
+                if folders and not is_hidden(*folders, name):
                     (self._read if found else self._left_out).add(tuple(folders))
             if found:
                 yield item

@@ -43,5 +43,5 @@ def _objects(pin: DatasetPin, lake: Lake) -> Iterator[DataObject]:
     """Those that Spark does not pass over, relative to the dataset's address."""
     for item in listing(lake, pin.place, pin.glob, few=True):
         name = item.path.removeprefix(pin.place.path).removeprefix("/")
-        if not any(map(is_hidden, name.split("/"))):
+        if not is_hidden(*name.split("/")):
             yield DataObject(name, item.size)
