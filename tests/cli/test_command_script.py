@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 from project import Project
@@ -101,6 +102,36 @@ def test_a_package_in_src_that_only_an_editable_install_would_find_is_named(proj
     project.edit('["python", "scripts/fit.py"]\nenv = { PYTHONPATH = "src:." }', '["python", "-m", "mypkg.fit"]')
     said = cli("run", "--offline")
     assert "warning: run.command imports mypkg, which is in src/, where Python does not look for it: " in said.err
+
+
+def test_variables_of_a_file_that_is_no_code_are_said_not_to_be_recorded(project: Project, cli) -> None:
+    """python-dotenv looks for it in every folder above the script's: above a run's is the project's."""
+    project.script("# load_dotenv()\nfrom os import environ\ndef load_dotenv(): pass\nload_dotenv()\n")
+    assert cli("lock").code == 0
+    assert cli("run", "-q", "--offline") == (0, "", "")
+    (project.root / ".env").write_text("LR=1\n")
+    assert cli("run", "-q", "--offline") == (
+        0,
+        "",
+        "warning: train.py:4 reads .env, which is no part of a run: what it sets is not recorded, and a replay may not find it; "
+        "set it by run.env, or run.pass_env for secrets\n",
+    )
+
+
+def test_a_submodule_that_is_not_checked_out_is_named(project: Project, cli) -> None:
+    for arguments in (
+        ("init", "-q"),
+        ("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},libs/x"),
+    ):
+        subprocess.run(["git", *arguments], cwd=project.root, check=True)
+    (project.root / ".gitmodules").write_text('[submodule "x"]\n\tpath = libs/x\n\turl = ../x\n')
+    (project.root / ".gitignore").write_text("mlflow.db*\nlake/\n.reprolock/\n")
+    assert cli("lock").code == 0
+    told = "warning: libs/x: a submodule that is not checked out; `git submodule update --init` fetches it\n"
+    assert told in cli("run", "-q", "--offline").err
+    project.edit("[run]", '[run]\ncode = ["train.py"]')
+    assert cli("lock").code == 0
+    assert told not in cli("run", "-q", "--offline").err
 
 
 def test_files_that_git_ignores_and_the_script_opens_are_named(project: Project, cli) -> None:

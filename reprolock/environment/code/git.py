@@ -264,6 +264,18 @@ def unset_section(root: Path, section: str) -> None:
     _git(root, "config", "--local", "--remove-section", section)
 
 
+def absent_submodules(root: Path) -> list[str]:
+    """Submodules below `root` that are not checked out; none outside of a repository."""
+    try:
+        top = _line(root, "rev-parse", "--show-toplevel")
+    except FileNotFoundError:
+        return []
+    if top is None or not (Path(top) / ".gitmodules").exists():
+        return []  # sooner said than by all that the commit lists
+    entries = _entries(_git(root, "ls-files", "-s", "-z", "--", ".").stdout)
+    return [path for mode, _, path in entries if mode == _SUBMODULE and not (root / path / ".git").exists()]
+
+
 def _submodules(root: Path) -> Iterator[tuple[str, str]]:
     """Checked-out submodules with the commit that HEAD records of each."""
     # HEAD of a young repository is no tree: then nothing is a submodule of it.

@@ -56,5 +56,6 @@ def _paths(folder: str, texts: Iterable[str], root: Path) -> Iterator[str]:
     whole = {text for text in likely if "/" in text or "." in text}
     for text in {*whole, *(f"{word}/{text}" for word in likely - whole if (root / word).is_dir() for text in whole)}:
         for path in {text, posixpath.join(folder, text)}:
-            if (root / path).exists():
+            place = root / path
+            if any(place.iterdir()) if place.is_dir() else place.exists():
                 yield path

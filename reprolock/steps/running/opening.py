@@ -13,7 +13,11 @@ from reprolock.engine.command_environment import Variables
 from reprolock.engine.process import check_texts, find_program
 from reprolock.environment.code.archive import archive
 from reprolock.environment.code.snapshot import refuse_secrets
-from reprolock.environment.python.installed.foreign_interpreter import launcher_of, refuse_foreign_python
+from reprolock.environment.python.installed.foreign_interpreter import (
+    launcher_of,
+    refuse_foreign_python,
+    start_up_option,
+)
 from reprolock.errors import UsageError
 from reprolock.files.atomic_write import write_whole
 from reprolock.files.containment import check_inside
@@ -76,6 +80,10 @@ def check_command(attempt: Attempt, workspace: Workspace) -> None:
         refuse_foreign_python((program, *workspace.argv[1:]), built, path, workspace.work)
     elif (launcher := launcher_of(workspace.argv)) is not None:
         attempt.watcher.warn(f"`{launcher}` uses an environment of its own, which is neither locked nor recorded")
+    elif (option := start_up_option(workspace.argv)) is not None:
+        attempt.watcher.warn(
+            f"{workspace.argv[0]} with {option} reads its user's start-up files, which set PATH: another Python than is recorded may run"
+        )
 
 
 def begin(

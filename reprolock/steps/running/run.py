@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from reprolock.environment.code import git
+from reprolock.environment.code.choose import in_scope
 from reprolock.environment.code.lfs import lfs_pointers
 from reprolock.environment.code.links import links_elsewhere
 from reprolock.environment.code.snapshot import Snapshot
@@ -45,6 +47,7 @@ from reprolock.steps.running.mlflow_compat import has_mlflow
 from reprolock.steps.running.options import RunOptions
 from reprolock.steps.running.prepare import Ready, make_ready
 from reprolock.steps.running.send_openlineage import forwarding
+from reprolock.steps.running.unrecorded_variables import unrecorded_variables
 from reprolock.steps.running.unused_datasets import unused_datasets
 from reprolock.tracker import open_offline, open_tracker, warm
 from reprolock.tracker.permission import check_credentials
@@ -123,6 +126,8 @@ def run(
             watcher.warn(sentence)
         for sentence in _describe_absent(ready.materials.snapshot, root, spec):
             watcher.warn(sentence)
+        for sentence in unrecorded_variables(ready.materials.snapshot, root):
+            watcher.warn(sentence)
         stack.enter_context(ready.materials.interpreter.in_use())
         tracker = stack.enter_context(closing(_tracker(place, ready, machine, offline=options.offline)))
         reporter = Reporter(root, tracker, online=not options.offline, warn=watcher.warn)
@@ -137,10 +142,13 @@ def run(
 
 
 def _describe_absent(code: Snapshot, root: Path, spec: Spec) -> Iterator[str]:
-    """Files of the code that the command will not find, though they are listed: git-lfs's pointers, and links to what is no code."""
+    """What of the code the command will not find: files of which git-lfs's pointers stand there, submodules, links to what is no code."""
     if pointers := list(lfs_pointers(code, root)):
         others = f" and {len(pointers) - 1} more" if pointers[1:] else ""
         yield f"{pointers[0]}{others}: git-lfs's pointer stands there, not the file; `git lfs pull` fetches it"
+    if absent := [path for path in git.absent_submodules(root) if in_scope(path, spec.run.code)]:
+        others = f" and {len(absent) - 1} more" if absent[1:] else ""
+        yield f"{absent[0]}{others}: a submodule that is not checked out; `git submodule update --init` fetches it"
     if links := list(links_elsewhere(code, root, [output.path for output in spec.outputs.values()])):
         (path, target), *more = links
         others = f"; {len(more)} more likewise" if more else ""

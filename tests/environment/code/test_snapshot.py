@@ -12,7 +12,7 @@ import pytest
 from calls import calls_of
 
 from reprolock.environment.code.code_file import stays_inside
-from reprolock.environment.code.git import blob_at, clone_at, top_folder
+from reprolock.environment.code.git import absent_submodules, blob_at, clone_at, top_folder
 from reprolock.environment.code.lfs import lfs_pointers
 from reprolock.environment.code.links import links_elsewhere
 from reprolock.environment.code.snapshot import BY_GIT, BY_NAME, BY_WALK, Snapshot, place, snapshot
@@ -405,6 +405,8 @@ def test_a_submodule_that_is_not_checked_out_is_clean(project: Path, tmp_path: P
     assert status(tmp_path / "ci") == ""
     state = snapshot(tmp_path / "ci", None).state
     assert (state.files, state.dirty) == ((*TRACKED[:1], ".gitmodules", *TRACKED[1:]), False)
+    assert (absent_submodules(tmp_path / "ci"), absent_submodules(project)) == (["lib"], [])
+    assert (absent_submodules(tmp_path / "ci" / "src"), absent_submodules(tmp_path)) == ([], [])
     write(project / "lib", {"lib.py": "changed"})
     assert snapshot(project, None).state.differs == ("lib/lib.py modified",)
     git(project / "lib", "commit", "-q", "-am", "moved on")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePath, PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path, PurePath, PurePosixPath
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -55,6 +56,13 @@ def other_format(name: str) -> tuple[str, str] | None:
             "write its packages into a requirements file: packages that only conda has cannot be locked",
         )
     return _FORMATS.get(last)
+
+
+def locks_beside(folder: Path) -> Iterator[str]:
+    """A sentence for each lock of another tool beside a pyproject.toml: its versions are not taken."""
+    for name in ("uv.lock", "poetry.lock", "pdm.lock"):
+        if (folder / name).is_file():
+            yield f"{name} is not read, and versions may be others than its; to keep them, {_FORMATS[name][1]}"
 
 
 def shown(text: str) -> str:

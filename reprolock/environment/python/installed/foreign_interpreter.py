@@ -30,6 +30,7 @@ _LAUNCHERS = {
     **dict.fromkeys(("conda", "mamba", "micromamba"), ("run",)),
 }
 """Programs that start a command in an environment of their own, with the words that ask for it; no word: always."""
+_SHELLS = ("sh", "bash", "dash", "ksh", "zsh", "fish")
 _DEEPEST = 12
 """How far `#!` lines that name one another are followed, `env` included; no kernel goes further."""
 _LONGEST = 4096
@@ -62,6 +63,11 @@ def refuse_foreign_python(argv: Sequence[str | Path], environment: Environment, 
             f"run.command starts `{launcher}`, which uses its own environment and not the locked one",
             hint="remove it from the command, and declare its packages in [environment]",
         )
+    if (option := start_up_option(argv)) is not None:
+        raise UsageError(
+            f"run.command starts {Path(argv[0]).name} with {option}: its user's start-up files set PATH, and so the Python that runs",
+            hint='leave the option out, as in ["bash", "-c", "…"]; what the files set belongs in run.env',
+        )
     script = None
     for program in _find_started(argv, path, cwd):
         if is_inside(program, environment):
@@ -75,6 +81,18 @@ def refuse_foreign_python(argv: Sequence[str | Path], environment: Environment, 
             )
         if script is None and _first_line(program):
             script = Path(os.path.relpath(program, cwd)) if program.is_relative_to(cwd) else program
+
+
+def start_up_option(argv: Sequence[str | Path]) -> str | None:
+    """The option by which a shell is a login shell, or an interactive one; None for another program, and for a shell without."""
+    if Path(argv[0]).name not in _SHELLS:
+        return None
+    for word in map(str, argv[1:]):
+        if word in ("--login", "--interactive") or re.fullmatch(r"-[a-zA-Z]*[li][a-zA-Z]*", word):
+            return word
+        if not word.startswith("-") or re.fullmatch(r"-[a-zA-Z]*c[a-zA-Z]*", word):
+            return None
+    return None
 
 
 def _find_started(argv: Sequence[str | Path], path: str, cwd: Path) -> Iterator[Path]:

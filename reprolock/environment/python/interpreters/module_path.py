@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from reprolock.errors import UsageError
+from reprolock.errors import MachineError, UsageError
 
 _OTHER_PYTHON = ("PYTHONHOME", "PYTHONPLATLIBDIR", "PYTHONUSERBASE", "PYTHONPYCACHEPREFIX")
 
@@ -25,8 +25,13 @@ def refuse_other_python(given: Mapping[str, str]) -> None:
 def refuse_unrecorded_modules(python_path: str, work: Path, known: Collection[Path]) -> None:
     """UsageError for a folder of PYTHONPATH that is neither below `work`, where the command runs, nor one of `known`.
 
-    What is imported from there would be neither locked nor recorded.
+    What is imported from there would be neither locked nor recorded. MachineError for a `work` that PYTHONPATH cannot name.
     """
+    if python_path and os.pathsep in str(work):
+        raise MachineError(
+            f'the folder {work} has "{os.pathsep}" in its path, at which Python takes PYTHONPATH apart: it would find no module there',
+            hint=f'move the project to a path without "{os.pathsep}"',
+        )
     own = [folder.resolve() for folder in (work, *known)]
     for entry in filter(None, python_path.split(os.pathsep)):
         folder = (work / entry).resolve()

@@ -27,6 +27,7 @@ from packaging.utils import canonicalize_name
 
 from reprolock.environment.python.declared.elsewhere import nothing_asked
 from reprolock.environment.python.declared.pyproject_file import folder_of, read_tables
+from reprolock.environment.python.declared.refusals import locks_beside
 from reprolock.environment.python.declared.requirement_line import Kind
 from reprolock.environment.python.declared.requirements import Declaration, read_declared, with_other_hashes
 from reprolock.environment.python.indexes import Indexes, read_indexes
@@ -101,6 +102,9 @@ def resolve(
         tell(sentence)
     if spec.pyproject is not None and not declaration.requirements:
         tell(nothing_asked(read_tables(root / folder_of(spec.pyproject), folder_of(spec.pyproject))))
+    if spec.pyproject is not None and keep is None:
+        for sentence in locks_beside(root / folder_of(spec.pyproject)):
+            tell(sentence)
     with tempfile.TemporaryDirectory(prefix="reprolock-") as temporary:
         resolver = _Resolver(uv, Path(temporary), question)
         packages = resolver.packages(declaration, kept, tell)

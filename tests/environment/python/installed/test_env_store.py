@@ -19,7 +19,12 @@ from wheelhouse import PYTHON, environ, sdist, wheel
 from reprolock.environment.python.installed.drift import Difference, drift, refuse_drift
 from reprolock.environment.python.installed.env_build import remove
 from reprolock.environment.python.installed.env_store import Environment, changes_of, check, ensure, find, in_use, prune
-from reprolock.environment.python.installed.foreign_interpreter import is_inside, launcher_of, refuse_foreign_python
+from reprolock.environment.python.installed.foreign_interpreter import (
+    is_inside,
+    launcher_of,
+    refuse_foreign_python,
+    start_up_option,
+)
 from reprolock.environment.python.installed.manifest import LISTING, MANIFEST
 from reprolock.environment.python.interpreters.find_python import install_hint
 from reprolock.environment.python.interpreters.interpreter import list_installed
@@ -622,6 +627,37 @@ def test_a_launcher_that_takes_another_environment_is_refused(
         refuse_foreign_python(command, environment, str(environment.programs), tmp_path)
     assert str(caught.value) == (f"run.command starts `{named}`, which uses its own environment and not the locked one")
     assert launcher_of(("uv", "--version")) is launcher_of(("python", "run")) is launcher_of(("poetry",)) is None
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("bash", "-lc", "python train.py"), "-lc"),
+        (("/bin/sh", "-e", "-l", "run.sh"), "-l"),
+        (("zsh", "-ic", "conda activate ml; python train.py"), "-ic"),
+        (("bash", "--login", "run.sh"), "--login"),
+        (("bash", "-c", "ls -l"), None),
+        (("bash", "-ec", "-l"), None),
+        (("sh", "run.sh", "-l"), None),
+        (("ls", "-l"), None),
+        (("bash", "--noprofile", "run.sh"), None),
+    ],
+)
+def test_a_shell_that_sets_path_anew_is_refused(
+    bench: Bench, tmp_path: Path, command: tuple[str, ...], option: str | None
+) -> None:
+    """Debian's /etc/profile does, and the system's Python ran."""
+    environment = bench.ensure(bench.pin())
+    assert start_up_option(command) == option
+    if option is None:
+        refuse_foreign_python(command, environment, str(environment.programs), tmp_path)
+        return
+    with pytest.raises(UsageError) as caught:
+        refuse_foreign_python(command, environment, str(environment.programs), tmp_path)
+    assert (caught.value.message, caught.value.hint) == (
+        f"run.command starts {Path(command[0]).name} with {option}: its user's start-up files set PATH, and so the Python that runs",
+        'leave the option out, as in ["bash", "-c", "…"]; what the files set belongs in run.env',
+    )
 
 
 def test_python_from_elsewhere_in_a_first_line_is_refused(bench: Bench, tmp_path: Path) -> None:

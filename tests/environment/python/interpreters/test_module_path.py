@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reprolock.environment.python.interpreters.module_path import refuse_other_python, refuse_unrecorded_modules
-from reprolock.errors import UsageError
+from reprolock.errors import MachineError, UsageError
 
 
 def test_folders_of_the_run_are_taken(tmp_path: Path) -> None:
@@ -32,6 +32,17 @@ def test_a_folder_outside_is_refused(tmp_path: Path, entry: str) -> None:
     assert (
         caught.value.hint
         == "declare it among environment.packages, or copy it below the project and name it relative to repro.toml"
+    )
+
+
+def test_a_folder_that_pythonpath_cannot_name(tmp_path: Path) -> None:
+    work = tmp_path / "a:b"
+    refuse_unrecorded_modules("", work, [])
+    with pytest.raises(MachineError) as caught:
+        refuse_unrecorded_modules("src", work, [])
+    assert (caught.value.message, caught.value.hint) == (
+        f'the folder {work} has ":" in its path, at which Python takes PYTHONPATH apart: it would find no module there',
+        'move the project to a path without ":"',
     )
 
 

@@ -333,6 +333,16 @@ def test_a_pyproject_that_asks_for_nothing_is_remarked_on_with_what_it_has(tmp_p
         "pyproject.toml: what is declared of it asks for no package, and none is locked; "
         "it has the group train, the extra gpu, the Hatch environment default"
     ]
+    (tmp_path / "uv.lock").touch()
+    remarks.clear()
+    resolve(spec, tmp_path, python=PYTHON, environ=environ(tmp_path), remark=remarks.append)
+    assert remarks[1:] == [
+        "uv.lock is not read, and versions may be others than its; to keep them, run `uv export --no-emit-project -o requirements.txt` "
+        'and declare requirements = "requirements.txt"'
+    ]
+    remarks.clear()
+    resolve(spec, tmp_path, python=PYTHON, environ=environ(tmp_path), remark=remarks.append, keep=found)
+    assert len(remarks) == 1
 
 
 def test_a_yanked_version_is_not_chosen(tmp_path: Path) -> None:
