@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from reprolock.readers import csv_shape
-from reprolock.readers.csv_header import Part, begun, check_names, no_utf8, passed_over
+from reprolock.readers.csv_header import BOM, Part, begun, check_names, no_utf8, passed_over
 from reprolock.readers.csv_lines import Irregular, PassedOver, tables_of_lines
 from reprolock.readers.csv_settings import Settings, settings_of
 from reprolock.readers.files import find_files
@@ -64,8 +64,8 @@ def _by_arrow(settings: Settings, part: Part, columns: list[str]) -> Any:
     data = numpy.frombuffer(part.data, numpy.uint8)[part.begin :]
     if not len(data):
         return pa.table({name: pa.array([], STRING) for name in columns})
-    if not csv_shape.is_regular(data, settings):
-        return None
+    if data[: len(BOM)].tobytes() == BOM or not csv_shape.is_regular(data, settings):
+        return None  # pyarrow passes over a byte order mark, which is text of the first row here
     try:
         table = pyarrow.csv.read_csv(
             pa.BufferReader(pa.py_buffer(data)),

@@ -11,7 +11,7 @@ from reprolock.readers.csv_settings import BLANKS, Settings, settings_of
 from reprolock.readers.files import DataFile, content, is_compressed
 from reprolock.readers.source import Source, same_name
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 
 
 class Part(NamedTuple):
@@ -43,7 +43,7 @@ def _opened(source: Source, settings: Settings, file: DataFile) -> Part | None:
     data = _bytes(source, file)
     if data.find(b"\0") >= 0:
         raise source.refusal(f"{file.path.name}, which has NUL bytes")
-    begin = len(_BOM) if data[: len(_BOM)] == _BOM else 0
+    begin = len(BOM) if data[: len(BOM)] == BOM else 0
     try:
         return _first_line(settings, file, data, begin)
     except UnicodeDecodeError:
@@ -58,8 +58,8 @@ def _first_line(settings: Settings, file: DataFile, data: Any, begin: int) -> Pa
     for match in re.finditer(rb"([^\r\n]*)(\r\n|\r|\n|\Z)", memoryview(data)[begin:]):
         line = match[1].decode()
         if counts(settings, line):
-            if settings.header and line.startswith("\ufeff"):
-                raise Irregular("a byte order mark before its names")
+            if line.startswith("\ufeff"):
+                raise Irregular("a byte order mark that is not the file's own")
             end = match.end() if settings.header else match.start()
             return Part(file, data, header_tokens(settings, line), begin + end)
         if line.strip(" ") and not line.strip(BLANKS):  # which Spark takes names from, and does not read
