@@ -64,6 +64,24 @@ def has_numbers(kind: Any) -> bool:
     return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
+def common_type(one: Any, other: Any) -> Any:
+    """A type for the values of both, or None, as `row_encoding.common_type`."""
+    kinds = pa.types
+    if one == other:
+        return one
+    if kinds.is_integer(one) and kinds.is_integer(other):
+        return pa.int64()
+    if all(kinds.is_integer(kind) or kinds.is_floating(kind) for kind in (one, other)):
+        return pa.float64()
+    if kinds.is_list(one) and kinds.is_list(other):
+        item = common_type(one.value_type, other.value_type)
+        return None if item is None else pa.list_(pa.field("element", item))
+    if kinds.is_struct(one) and kinds.is_struct(other) and one.names == other.names:
+        found = [common_type(a.type, b.type) for a, b in zip(one, other, strict=True)]
+        return None if None in found else pa.struct(list(zip(one.names, found, strict=True)))
+    return None
+
+
 def _grouped(table: Any, indices: list[int]) -> dict[bytes, list[tuple[tuple[Number, ...], ...]]]:
     """The numbers of each row, column by column, by the bytes of all the rest."""
     groups = defaultdict(list)

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from reprolock.engine.tables.arrow_encoding import NoForm, bits, encode_rows, hash64, is_scalar, type_name
-from reprolock.engine.tables.arrow_pairs import pair_rows
+from reprolock.engine.tables.arrow_pairs import common_type, pair_rows
 from reprolock.engine.tables.reading import NO_VALUE
 from reprolock.engine.tables.source import TableSource, unread
 from reprolock.errors import ReprolockError
@@ -103,8 +103,10 @@ def compare_pair(
         sides = (recorded, found) if typed else map(_as_written, (recorded, found))
         opened = [_without(_open(source), ignore) for source in sides]
         one, other = (pa.Table.from_batches(list(rows.batches), rows.schema) for rows in opened)
-        if one.schema != other.schema:
+        common = common_type(pa.struct(list(one.schema)), pa.struct(list(other.schema)))
+        if common is None:
             return TableComparison(*digests, digests[0].rows, digests[1].rows, ())
+        one, other = (table.cast(pa.schema(list(common)), safe=False) for table in (one, other))
         paired = pair_rows(one, other, rel, abs_)
     columns = tuple(ColumnDeviation(*column) for column in paired.columns)
     return TableComparison(*digests, paired.only_recorded, paired.only_found, columns, paired.alike)

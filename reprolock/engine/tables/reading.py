@@ -6,11 +6,12 @@ Part of script.py, which runs where only pyspark is: nothing of reprolock is imp
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 _WHOLE = {
     "csv": {
@@ -66,14 +67,21 @@ def read(spark: SparkSession, table: dict[str, Any]) -> DataFrame:
 
 def _refuse_odd_lines(spark: SparkSession, table: dict[str, Any]) -> None:
     """Refused for CSV with bytes that its encoding does not have, for Spark reads each of them as one and the same sign, and with
-    lines of blanks alone, which it passes over."""
+    lines of blanks alone, which it passes over, or with line ends in quotes, which it reads as those of the file."""
     from pyspark.sql import functions as F  # this and the next need pyspark
     from row_encoding import Refused  # type: ignore[import-not-found]  # see pyproject.toml
 
     given = {name.lower(): value for name, value in table["options"].items()}
     kept = {name: given[name] for name in (*_LISTING, "recursivefilelookup") if name in given}
     lines = spark.read.format("text").options(**kept).load(table["url"])
-    if given.get("multiline", "").lower() != "true" and not lines.where(F.col("value").rlike(BLANK_LINE)).isEmpty():
+    if given.get("multiline", "").lower() == "true":
+        whole = spark.read.format("text").options(**kept, wholetext="true").load(table["url"])
+        if not whole.where(_returns(F.col("value"), given.get("quote", '"'), given.get("escape", "\\"))).isEmpty():
+            raise Refused(
+                "Spark reads a carriage return in quotes as the line ends of its file; "
+                'leave it out, or write compare = "bytes"'
+            )
+    elif not lines.where(F.col("value").rlike(BLANK_LINE)).isEmpty():
         raise Refused("Spark does not read a line that has only blanks; put its value in quotes")
     encoding = given.get("encoding", given.get("charset", "UTF-8"))
     if encoding.lower() in _EVERY_BYTE:
@@ -87,6 +95,17 @@ def _refuse_odd_lines(spark: SparkSession, table: dict[str, Any]) -> None:
     other = ~F.is_valid_utf8(F.col("value")) if hasattr(F, "is_valid_utf8") else again != value
     if not lines.where(other).isEmpty():
         raise Refused('it has bytes that are not UTF-8; write options = { encoding = "ISO-8859-1" }')
+
+
+def _returns(text: Column, quote: str, escape: str) -> Column:
+    """Whether a carriage return stands in quotes: behind an odd number of quotes that no escape is before."""
+    from pyspark.sql import functions as F  # this needs pyspark
+
+    if not quote:
+        return F.lit(False)
+    plain = F.regexp_replace(text, re.escape(escape + quote), "") if escape not in ("", quote) else text
+    inside = F.transform(F.split(plain, re.escape(quote)), lambda part, at: (at % 2 == 1) & part.contains("\r"))
+    return F.exists(inside, lambda found: found)
 
 
 def _refuse_unread(spark: SparkSession, frame: DataFrame, table: dict[str, Any]) -> None:

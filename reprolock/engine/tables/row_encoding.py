@@ -21,13 +21,14 @@ import re
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, DoubleType
+from pyspark.sql.types import ArrayType, DataType, DoubleType, LongType, StructField, StructType
 
 _SCALARS = {
     *("BooleanType", "ByteType", "ShortType", "IntegerType", "LongType", "FloatType", "DoubleType"),
     *("DateType", "TimeType", "TimestampType", "TimestampNTZType", "YearMonthIntervalType", "DayTimeIntervalType"),
 }
 _TEXTS = {"StringType", "CharType", "VarcharType", "BinaryType"}
+_WHOLE = {"ByteType", "ShortType", "IntegerType", "LongType"}
 _NUMBERS = {"FloatType", "DoubleType", "DecimalType"}
 _LONG_DIGITS = 18  # decimals of more digits are no 64-bit number, and xxhash64 is not one to one for them
 _NO_EXPONENT = 6  # digits behind the point, up to which Java writes a decimal without one
@@ -114,6 +115,25 @@ def has_numbers(kind: DataType) -> bool:
         case "VectorUDT":
             return True
     return type(kind).__name__ in _NUMBERS
+
+
+def common_type(one: DataType, other: DataType) -> DataType | None:
+    """A type for the values of both, or None."""
+    names = {type(one).__name__, type(other).__name__}
+    if type_name(one) == type_name(other):
+        return one
+    if names <= _WHOLE:
+        return LongType()
+    if names <= _WHOLE | {"FloatType", "DoubleType"}:
+        return DoubleType()
+    if names == {"ArrayType"}:
+        item = common_type(one.elementType, other.elementType)
+        return None if item is None else ArrayType(item)
+    if names == {"StructType"} and one.names == other.names:
+        kinds = [common_type(a.dataType, b.dataType) for a, b in zip(one.fields, other.fields, strict=True)]
+        fields = [StructField(name, kind) for name, kind in zip(one.names, kinds, strict=True)]
+        return None if None in kinds else StructType(fields)
+    return None
 
 
 def number_types(kind: DataType) -> list[DataType]:

@@ -101,7 +101,7 @@ def _on_server() -> bool:
 def answer(spark: SparkSession, task: dict[str, Any]) -> dict[str, Any]:
     """One task's digests and comparison, or what is wrong with its tables."""
     from reading import as_written, has_types, read
-    from sums import Refused, compare, digest, without  # these need pyspark
+    from sums import Refused, compare, digest, of_one_type, without  # these need pyspark
 
     try:
         if "copy" in task:
@@ -109,12 +109,13 @@ def answer(spark: SparkSession, task: dict[str, Any]) -> dict[str, Any]:
         written = [without(read(spark, as_written(table)), table["ignore"]) for table in task["tables"]]
         digests = [digest(frame) for frame in written]
         comparison = None
-        if len(digests) == 2 and same_columns(*digests):
+        if len(digests) == 2:
             frames = [
                 without(read(spark, table), table["ignore"]) if has_types(table) else frame
                 for frame, table in zip(written, task["tables"], strict=True)
             ]
-            comparison = compare(*frames, task["rel"], task["abs"])
+            both = of_one_type(*frames)
+            comparison = compare(*both, task["rel"], task["abs"]) if both else None
         return {"digests": digests, "comparison": comparison}
     except Refused as refused:
         return {"problem": str(refused)}
@@ -151,11 +152,6 @@ def _copy_from_server(spark: SparkSession, url: str, to: str) -> dict[str, Any]:
         with open(os.path.join(to, name) if name != "." else to, "wb") as stream:
             stream.write(row.content)
     return {}
-
-
-def same_columns(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two digests are of tables with the same names and types, in the same order."""
-    return [column[:2] for column in one["columns"]] == [column[:2] for column in other["columns"]]
 
 
 def of_the_machine(error: Exception) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DecimalType
-from row_encoding import Refused, bits, has_numbers, is_scalar, number_types, numbers, parts, type_name
+from row_encoding import Refused, bits, common_type, has_numbers, is_scalar, number_types, numbers, parts, type_name
 
 LANES = 4
 _BITS = 256
@@ -50,6 +50,25 @@ def digest(frame: DataFrame) -> dict[str, Any]:
     sums = [each or 0 for each in sums]  # of no rows Spark's sum is null
     columns = [[field.name, type_name(field.dataType), hint] for field, hint in zip(fields, sums[LANES:], strict=True)]
     return {"rows": count, "columns": columns, "sums": sums[:LANES]}
+
+
+def of_one_type(one: DataFrame, other: DataFrame) -> list[DataFrame]:
+    """Both frames, in types that hold the values of both; none where there are no such types. Of CSV and JSON the values decide,
+    and 1 is within the tolerance of 1.0000001."""
+    if one.columns != other.columns:
+        return []
+    kinds = [common_type(a.dataType, b.dataType) for a, b in zip(one.schema.fields, other.schema.fields, strict=True)]
+    return [] if None in kinds else [_cast(frame, kinds) for frame in (one, other)]
+
+
+def _cast(frame: DataFrame, kinds: Sequence[DataType]) -> DataFrame:
+    fields = zip(frame.schema.fields, kinds, strict=True)
+    return frame.select(
+        [
+            _column(field.name) if field.dataType == kind else _column(field.name).cast(kind).alias(field.name)
+            for field, kind in fields
+        ]
+    )
 
 
 def compare(recorded: DataFrame, found: DataFrame, rel: float, abs_: float) -> dict[str, Any]:

@@ -67,6 +67,16 @@ def compared(
     for name, text in {"no text": 'k,x\n"",1\n', "no value": "k,x\n,1\n"}.items():
         (folder / f"{name}.csv").write_text(text)
         tables[name] = Table(folder / f"{name}.csv", "csv", {"header": "true"})
+    typed = {"header": "true", "inferSchema": "true"}
+    for name, text in {"whole": "k,x,n\na,1,1\nb,2,2\n", "thousandths": "k,x,n\na,1.001,1\nb,2.001,2\n", "long": "k,x,n\na,1,3000000000\nb,2,2\n"}.items():  # fmt: skip
+        (folder / f"{name}.csv").write_text(text)
+        tables[name] = Table(folder / f"{name}.csv", "csv", typed)
+    for name, text in {
+        "whole json": '{"k":"a","x":[{"y":1}]}\n',
+        "thousandths json": '{"k":"a","x":[{"y":1.001}]}\n',
+    }.items():
+        (folder / f"{name}.json").write_text(text)
+        tables[name] = Table(folder / f"{name}.json", "json")
     digests = digest_tables(tables, given)
 
     def pair(one: str, other: str, rel: float = 0.0, abs_: float = 0.0) -> Pair:
@@ -97,6 +107,12 @@ def compared(
         "text": pair("text", "other text", 0.9),
         "no text": pair("no text", "no value", 0.9),
         "schema": pair("one", "text", 0.9),
+        "whole numbers": pair("whole", "thousandths", 0.01),
+        "whole numbers, recorded with points": pair("thousandths", "whole", 0.01),
+        "whole numbers, less": pair("whole", "thousandths", 1e-6),
+        "a longer number": pair("whole", "long", 0.01),
+        "whole numbers of JSON": pair("whole json", "thousandths json", 0.01),
+        "whole numbers of JSON, less": pair("thousandths json", "whole json", 1e-6),
         "another": pair("one", "near", 1e-6)._replace(digest=digests["far"].digest),  # type: ignore[union-attr]
     }
     by_spark = compare_tables(pairs, given)
@@ -154,6 +170,12 @@ def compared(
         ("not a number", ('column "x": 1 of 4 rows are beyond the tolerance, nan apart at most',)),
         ("infinite", ('column "x": 1 of 1 rows are beyond the tolerance, inf apart at most',)),
         ("shorter", ("2 rows, recorded 4",)),
+        ("whole numbers", ()),
+        ("whole numbers, recorded with points", ()),
+        ("whole numbers, less", ('column "x": 2 of 2 rows are beyond the tolerance, 0.001 apart at most',)),
+        ("a longer number", ("rows that have no partner: 1 recorded, 1 found",)),
+        ("whole numbers of JSON", ()),
+        ("whole numbers of JSON, less", ('column "x": 1 of 1 rows are beyond the tolerance, 0.001 apart at most',)),
         (
             "schema",
             ("1 rows, recorded 4", 'column "x" is gone', 'column "y" is gone', 'column "n" is gone'),
