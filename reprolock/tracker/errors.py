@@ -228,6 +228,14 @@ def another_programs(place: Place, file: Path) -> MachineError:
     )
 
 
+def with_a_view(place: Place, file: Path, name: str) -> MachineError:
+    """A database in which a view stands that MLflow has not made, and whose rows may never end."""
+    return MachineError(
+        f"{file} ({place.declared}) has the view {name}, and MLflow's databases have none",
+        hint="name the database in MLFLOW_TRACKING_URI if you trust it, or move it away",
+    )
+
+
 def database_locked(place: Place, file: Path) -> MachineError:
     """Another program has held the file for too long."""
     return MachineError(

@@ -282,6 +282,36 @@ def test_the_database_of_another_program_is_not_written(address: str, project: P
     assert file.read_bytes() == before
 
 
+def test_a_view_in_the_place_of_a_table_keeps_no_command(project: Project, cli: Cli, home: Path) -> None:
+    """Its rows never end, and it has the name of a table of MLflow's."""
+    tracker = open_tracker(find_place(None, project.root, {}), {}, home)
+    run = tracker.create("flights", None, datetime.now(UTC))
+    with closing(sqlite3.connect(project.root / "mlflow.db")) as database, database:
+        database.execute("ALTER TABLE tags RENAME TO others")
+        endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT 'k' || x AS key, 'v' AS value"
+        database.execute(f"CREATE VIEW tags AS {endless}, run_uuid FROM others, c")
+    said = cli("show", run)
+    assert (said.code, said.err) == (
+        8,
+        f"error: {project.root}/mlflow.db (the default of mlflow.tracking_uri) has the view tags, and MLflow's databases have "
+        "none\nhint: name the database in MLFLOW_TRACKING_URI if you trust it, or move it away\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["INSERT INTO params VALUES ('k', x'ff', '{}')", "INSERT INTO latest_metrics VALUES ('k', 'x', 1, 1, 0, '{}')"],
+)
+def test_values_of_other_types_in_a_projects_database(change: str, project: Project, cli: Cli, home: Path) -> None:
+    tracker = open_tracker(find_place(None, project.root, {}), {}, home)
+    run = tracker.create("flights", None, datetime.now(UTC))
+    with closing(sqlite3.connect(project.root / "mlflow.db")) as database, database:
+        database.execute(change.format(run))
+    for command in (["show", run], ["runs"], ["impact", "lakefs://example-repo/main/"]):
+        said = cli(*command)
+        assert said.code in (0, 5), said.err
+
+
 @pytest.mark.parametrize("query", ["local_infile=1", "odbc_connect=DRIVER=/tmp/evil.so"])
 def test_options_of_a_database_are_the_users_to_name(query: str, project: Project, cli: Cli, home: Path) -> None:
     project.add(f'\n[mlflow]\ntracking_uri = "mysql+pymysql://127.0.0.1:1/x?{query}"\n')
@@ -314,6 +344,7 @@ def test_a_pipe_among_the_records_is_passed_over(project: Project, cli: Cli) -> 
     (project.root / ".reprolock" / "open").mkdir()
     os.mkfifo(folder / "record.json")
     os.mkfifo(project.root / ".reprolock" / "open" / ("cd" * 16 + ".json"))
+    os.mkfifo(project.root / ".reprolock" / "code.json")
     assert cli("lock").code == 0
     assert cli("status").code == 0
     assert cli("runs").code == 0
@@ -336,14 +367,18 @@ RUN = {
         (["show", "ab" * 16], {"end_time": 10**18}),
         (["impact", "lakefs://example-repo/main/"], {"next_page_token": "again"}),
         (["show", "ab" * 16], {"files": [{"path": "deeper", "is_dir": True}]}),
+        (["impact", "lakefs://example-repo/main/"], {"runs": [{"data": {"params": [{"key": "k", "value": 7}]}}]}),
+        (["impact", "lakefs://example-repo/main/"], {"runs": [{"data": {"metrics": [{"key": "k", "value": "x"}]}}]}),
     ],
-    ids=["late", "early", "ended late", "the same page", "folders in folders"],
+    ids=["late", "early", "ended late", "the same page", "folders in folders", "a param", "a metric"],
 )
 def test_a_server_whose_times_are_none_or_whose_listings_never_end(
     call: list[str], told: dict[str, Any], project: Project, cli: Cli, catcher: Catcher, home: Path
 ) -> None:
     project.add(f'\n[mlflow]\ntracking_uri = "{catcher.endpoint}"\n')
     answer = {"run": {"info": RUN | told}, "experiments": [{"experiment_id": "1", "name": "flights"}], **told}
+    answer["runs"] = [{"info": RUN, **run} for run in answer.get("runs", ())]
+    answer["experiment"] = answer["experiments"][0]
     catcher.answer = (200, {}, json.dumps(answer).encode())
     said = cli(*call)
     assert (said.code, said.err.splitlines()[0]) == (

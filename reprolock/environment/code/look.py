@@ -22,6 +22,7 @@ from reprolock.environment.code.choose import chosen_paths, refuse_large
 from reprolock.environment.code.code_file import CodeFile, check_file, digest_of, read_file
 from reprolock.errors import ReprolockError
 from reprolock.files.atomic_write import write_whole
+from reprolock.files.containment import read_linked
 from reprolock.files.secrets import Scanner
 
 _MARGIN = 3_000_000_000
@@ -94,7 +95,7 @@ def _clock(memory: Path) -> int | None:
 def _remembered(memory: Path) -> _Known:
     if os.name != "nt":
         with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-            document = json.loads(memory.read_bytes())
+            document = json.loads(read_linked(memory))
             files, digest = document["files"], document["digest"]
             if document["version"] == _VERSION and isinstance(files, dict):
                 return _Known(files, digest)

@@ -39,6 +39,8 @@ from reprolock.tracker.stores.protocol import (
     StoredExperiment,
     StoredRun,
     checked_id,
+    checked_numbers,
+    checked_texts,
     checked_time,
     made_by,
 )
@@ -352,9 +354,9 @@ def _run(found: Run) -> StoredRun:
         start_time=checked_time(info.start_time),
         end_time=checked_time(info.end_time) if info.end_time else None,
         artifact_uri=info.artifact_uri,
-        tags=data.tags,
-        params=data.params,
-        metrics=data.metrics,
+        tags=checked_texts(data.tags),
+        params=checked_texts(data.params),
+        metrics=checked_numbers(data.metrics),
         inputs=frozenset((entry.dataset.name, entry.dataset.source) for entry in inputs),
         deleted=info.lifecycle_stage == "deleted",
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from reprolock.tracker.encoding.inputs import DatasetInput
 from reprolock.tracker.protocol import ModelVersion
@@ -145,6 +145,18 @@ class Store(Protocol):
     def close(self) -> None:
         """Give back connections."""
         ...
+
+
+def checked_texts(found: Mapping[Any, Any]) -> dict[str, str]:
+    """Tags or params by name. ValueError where one is no text."""
+    if not all(isinstance(text, str) for pair in found.items() for text in pair):
+        raise ValueError("a tag or a param is no text")
+    return dict(found)
+
+
+def checked_numbers(found: Mapping[Any, Any]) -> dict[str, float]:
+    """Metrics by name. ValueError or TypeError where one is no number."""
+    return {name: float(found[name]) for name in checked_texts(dict.fromkeys(found, ""))}
 
 
 def checked_time(milliseconds: float | str | None) -> int:

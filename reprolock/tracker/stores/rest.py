@@ -37,6 +37,8 @@ from reprolock.tracker.stores.protocol import (
     StoredExperiment,
     StoredRun,
     checked_id,
+    checked_numbers,
+    checked_texts,
     checked_time,
     made_by,
 )
@@ -405,9 +407,9 @@ def _run(found: Mapping[str, Any]) -> StoredRun:
         start_time=checked_time(info["start_time"]),
         end_time=checked_time(info["end_time"]) if info.get("end_time") else None,
         artifact_uri=info["artifact_uri"],
-        tags=_mapping(data.get("tags", ())),
-        params=_mapping(data.get("params", ())),
-        metrics={name: float(value) for name, value in _mapping(data.get("metrics", ())).items()},
+        tags=checked_texts(_mapping(data.get("tags", ()))),
+        params=checked_texts(_mapping(data.get("params", ()))),
+        metrics=checked_numbers(_mapping(data.get("metrics", ()))),
         inputs=frozenset((entry["dataset"]["name"], entry["dataset"]["source"]) for entry in inputs),
         deleted=info.get("lifecycle_stage") == "deleted",
     )

@@ -45,11 +45,16 @@ def check(place: Place, file: Path, *, writing: bool) -> None:
     try:
         with closing(sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS, isolation_level=None)) as connection:
             connection.execute("PRAGMA schema_version")
+            # A view in the place of a table may have rows without end. A database of the user's own may have some.
+            views = "SELECT name FROM sqlite_master WHERE type = 'view'"
+            view = connection.execute(views).fetchone() if place.project is not None else None
             if writing:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("ROLLBACK")
     except sqlite3.Error as error:
         raise problem_of(place, file, str(error)) from error
+    if view is not None:
+        raise errors.with_a_view(place, file, str(view[0]))
 
 
 def is_made(file: Path) -> bool:
@@ -66,6 +71,9 @@ def revision(file: Path) -> str | None:
         with closing(
             sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT_SECONDS)
         ) as connection:
+            there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
+            if connection.execute(there).fetchone() is None:
+                return None
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.Error:
         return None
