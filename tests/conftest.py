@@ -16,7 +16,6 @@ pytest_plugins = ["laws", "spark_session", "project", "wheelhouse"]
 from command_line import cli  # noqa: F401 - a fixture
 from lake_project import LakeProject
 
-
 LAST_START = float(os.environ.get("REPROLOCK_TESTS_START_BEFORE") or "inf")
 """Seconds since 1970. CI has an end: a test that would start later is skipped, and those that ran count."""
 TOO_LATE = "would start after REPROLOCK_TESTS_START_BEFORE"
