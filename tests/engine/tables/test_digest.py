@@ -268,6 +268,11 @@ def digests(
     return made
 
 
+def plain(place: Path) -> Path:
+    """A folder whose name is no pattern: Spark takes it for one where it reads with multiLine."""
+    return place.parent.with_name("plain")
+
+
 def by_hand(place: Path) -> None:
     """Files that Spark did not write."""
     payloads = [struct.unpack("<d", struct.pack("<Q", 0x7FF8_0000_0000_0000 | bits))[0] for bits in (1, 2)]
@@ -298,9 +303,13 @@ def by_hand(place: Path) -> None:
         "latin e": b"name\nRen\xe9\n", "latin o": b"name\nRen\xf6\n", "digits": b"x\n0.1\n",
         "more digits": b"x\n0.1000000000000000055\n", "no text": b'a,b\n"",1\n', "no value": b"a,b\n,1\n",
         "blanks": b"a\nx\n  \n", "blanks first": b"\t\na\nx\n",
-        "returns": b'a,b\r\n1,"x\r\ny"\r\n', "returns behind rows": b'a,b\r\n1,"x\ny"\r\n', "no returns": b'a,b\n1,"x\ny"\n',
     }.items():  # fmt: skip
         (place / f"{name}.csv").write_bytes(text)
+    plain(place).mkdir()
+    for name, text in {
+        "returns": b'a,b\r\n1,"x\r\ny"\r\n', "returns behind rows": b'a,b\r\n1,"x\ny"\r\n', "no returns": b'a,b\n1,"x\ny"\n',
+    }.items():  # fmt: skip
+        (plain(place) / f"{name}.csv").write_bytes(text)
     for name, text in {
         "one a line": '{"a":1}\n', "two a line": '{"a":1} {"a":999}\n', "number": '{"a":1}\n{"a":"x"}\n',
         "word": '{"a":"1"}\n{"a":"x"}\n', "small": '{"a":1e-400}\n', "zero": '{"a":0}\n', "no key": '{"b":0}\n',
@@ -359,7 +368,7 @@ def further(place: Path) -> dict[str, Table]:
             for name in ("digits", "more digits", "no text", "no value", "blanks", "blanks first")
         },
         **{
-            name: Table(place / f"{name}.csv", "csv", header | {"multiLine": "true"})
+            name: Table(plain(place) / f"{name}.csv", "csv", header | {"multiLine": "true"})
             for name in ("returns", "returns behind rows", "no returns")
         },
         **{
