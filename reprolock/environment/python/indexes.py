@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -74,6 +75,8 @@ def read_indexes(environ: Mapping[str, str], root: Path | None = None, options: 
     elif root is not None:
         for folder, settings in _of_project(root):
             _check_credentials((*settings.get("index", ()), *settings.get("pip", {}).get("index", ())), environ)
+            for host in {**settings.get("pip", {}), **settings}.get("allow-insecure-host", ()):
+                _check_insecure(f"uv's allow-insecure-host in {folder.name}", host, environ)
             found.add_settings(settings, folder)
             given = settings | given
     remarks = [
@@ -88,6 +91,8 @@ def read_indexes(environ: Mapping[str, str], root: Path | None = None, options: 
         if given.get(key)
     ]
     for option in options:
+        if option.option == "--trusted-host":
+            _check_insecure(f"{option.place}: --trusted-host", option.value, environ)
         found.add_option(option)
         elsewhere = "the folder in UV_FIND_LINKS" if option.option == "--find-links" else "the index in UV_INDEX"
         remarks.append(
@@ -116,6 +121,36 @@ def _check_credentials(tables: Iterable[Mapping[str, Any]], environ: Mapping[str
                 f"declare as the index {name}",
                 hint=f"`reprolock trust {where}` confirms that address, once" if where else "correct the address",
             )
+
+
+def _check_insecure(what: str, host: str, environ: Mapping[str, str]) -> None:
+    """UsageError where a project has the certificate unchecked of a host that the user has credentials for, or named as an index:
+    whoever stands between would be sent what was meant for that host."""
+    name = _host(host)
+    if name in _hosts_of_user(environ) and name not in map(_host, environ.get("UV_INSECURE_HOST", "").split()):
+        raise UsageError(
+            f"{what} turns off the check of who {name} is, which your own settings name",
+            hint="take it out; if that is your wish, say so yourself, by UV_INSECURE_HOST",
+        )
+
+
+def _host(text: str) -> str:
+    """The name in `pypi.example.com`, `pypi.example.com:8443` or `https://pypi.example.com`."""
+    try:
+        return (urlsplit(text if "://" in text else f"//{text}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _hosts_of_user(environ: Mapping[str, str]) -> set[str]:
+    """Hosts in the user's variables, among the confirmed addresses and in .netrc."""
+    addresses = {address for address in (*trusted(environ), *_named_by_user(environ)) if address}
+    path = Path(environ.get("NETRC") or Path(environ.get("HOME", "~"), ".netrc")).expanduser()
+    try:
+        machines = set(netrc(str(path)).hosts) - {"default"}
+    except (OSError, NetrcParseError, UnicodeDecodeError):  # uv has none from it either
+        machines = set()
+    return {_host(text) for text in addresses | machines} - {""}
 
 
 def _named_by_user(environ: Mapping[str, str]) -> set[str | None]:

@@ -310,6 +310,32 @@ def test_nor_to_one_that_it_names_otherwise(tmp_path: Path, text: str, where: st
     )
 
 
+@pytest.mark.parametrize("host", ["pypi.corp.example", "pypi.corp.example:443", "https://pypi.corp.example"])
+@pytest.mark.parametrize("named", ["a variable", "netrc", "trust"])
+def test_a_project_turns_off_no_check_of_a_server_that_its_user_named(tmp_path: Path, named: str, host: str) -> None:
+    """Whoever stands between this machine and the index would be sent the user's credentials."""
+    given = {"HOME": str(tmp_path), "REPROLOCK_CONFIG_DIR": str(tmp_path / "confirmed")}
+    if named == "a variable":
+        given["UV_DEFAULT_INDEX"] = "https://ann:s3cret@pypi.corp.example/simple"
+    elif named == "netrc":
+        (tmp_path / ".netrc").write_text("machine pypi.corp.example login ann password s3cret\n")
+    else:
+        trust("https://pypi.corp.example", given)
+    told = "turns off the check of who pypi.corp.example is, which your own settings name"
+    (tmp_path / "uv.toml").write_text(f'allow-insecure-host = ["{host}"]\n')
+    with pytest.raises(UsageError) as caught:
+        read_indexes(given, tmp_path)
+    assert str(caught.value) == f"uv's allow-insecure-host in {tmp_path.name} {told}"
+    assert caught.value.hint == "take it out; if that is your wish, say so yourself, by UV_INSECURE_HOST"
+    assert read_indexes({**given, "UV_INSECURE_HOST": "pypi.corp.example"}, tmp_path).settings
+    option = IndexOption("r.txt:1", "--trusted-host", host)
+    with pytest.raises(UsageError) as caught:
+        read_indexes(given, None, [option])
+    assert str(caught.value) == f"r.txt:1: --trusted-host {told}"
+    (tmp_path / "uv.toml").write_text('allow-insecure-host = ["another.example"]\n')
+    assert read_indexes(given, tmp_path).settings == {"allow-insecure-host": ["another.example"]}
+
+
 def test_an_address_with_half_of_a_bracket(tmp_path: Path) -> None:
     (tmp_path / "uv.toml").write_text('index-url = "https://ann:pw@[host/simple"\n')
     with pytest.raises(UsageError) as caught:
