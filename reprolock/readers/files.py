@@ -184,12 +184,12 @@ def _partition(source: Source, folders: tuple[str, ...]) -> tuple[tuple[str, str
 
 def _check_escapes(source: Source, text: str) -> None:
     """UsageError for escapes that Spark does not write, and reads in a way of its own: of signs beyond ASCII as `%E9`, and in what
-    would be a number or a date without them."""
+    would be a number or a date without them. It does write them in times: whose type Spark alone knows is refused with the types."""
     codes = ESCAPE.findall(text)
     if any(int(code, 16) > 127 for code in codes):
         raise source.refusal(f"the folder name {text}, whose escapes are beyond ASCII")
     value = text.partition("=")[2]
-    if ESCAPE.search(value) and partition_type([unescaped(value)]) != "string":
+    if ESCAPE.search(value) and partition_type([unescaped(value)]) not in ("string", None):
         raise source.refusal(f"the folder name {text}, whose escapes may stand for a number or a date")
 
 

@@ -715,7 +715,8 @@ def test_json(auditor: Auditor, made: Made) -> None:
     assert (document["verdict"]["kind"], document["verdict"]["unlocked"]) == ("REPRODUCED", TURN.split("   "))
     assert [item["state"] for item in document["verdict"]["comparisons"]] == ["identical"] * 4
     assert "alpha 41" in said.err.splitlines()
-    said = auditor.replay("--json", lake=f"file:{made.lake}-gone")
+    (auditor.root / "another").mkdir()
+    said = auditor.replay("--json", lake=f"file:{auditor.root}/another")
     document = json.loads(said.out)
     assert (said.code, document["verdict"]["kind"]) == (7, "NOT REPLAYABLE")
     assert document["verdict"]["reason"].startswith(f"run {auditor.short} cannot be rebuilt: ")

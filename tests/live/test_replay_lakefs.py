@@ -169,7 +169,8 @@ def test_data_that_is_deleted(recorded: Recorded) -> None:
 def test_a_repository_that_is_gone(
     recorded: Recorded, lakefs: services.LakeFS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = recorded.replay("--lake", f"file:{tmp_path}/nowhere")
+    (tmp_path / "another").mkdir()
+    said = recorded.replay("--lake", f"file:{tmp_path}/another")
     assert said.code == 7
     [error] = lines_of(said.err, "error")
     assert error.startswith(
