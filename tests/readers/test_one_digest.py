@@ -68,7 +68,7 @@ def test_the_same_digest_or_none(
 def test_most_tables_need_no_spark(
     ours: dict[str, TableDigest | TableProblem], theirs: dict[str, TableDigest | TableProblem]
 ) -> None:
-    """Else the comparison above could pass for want of anything to compare."""
+    """Else the comparison above could pass for want of anything to compare. Many of the tables were hunted: they are what Spark alone reads."""
     by_spark = [number for number, digest in theirs.items() if isinstance(digest, TableDigest)]
     alone = [number for number in by_spark if isinstance(ours[number], TableDigest)]
-    assert len(alone) > 0.7 * len(by_spark)
+    assert len(alone) > 0.6 * len(by_spark)
