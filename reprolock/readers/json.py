@@ -15,13 +15,12 @@ import pyarrow as pa
 
 from reprolock.readers.files import DataFile, find_files
 from reprolock.readers.partitions import joined
-from reprolock.readers.source import Source, same_name
+from reprolock.readers.source import JSON_BLANKS, Source, same_name
 from reprolock.readers.text import decoded, lines_of
 from reprolock.readers.types import STRING
 
 _BOM = "\ufeff"
 _ENCODINGS = ("encoding", "charset")
-_BLANKS = " \t\r\n"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_LONG = 2**63
 _MOST_DIGITS = 1000
@@ -85,14 +84,14 @@ def _records(source: Source, file: DataFile) -> Iterator[dict[str, Any]]:
     text = decoded(source, file)
     if source.flag("multiline"):
         documents = [("", text.removeprefix(_BOM))] if text else []
-        if text.startswith(_BOM) and not documents[0][1].strip(_BLANKS):
+        if text.startswith(_BOM) and not documents[0][1].strip(JSON_BLANKS):
             raise Disagreement(f"{file.path.name}, which is only a byte order mark")
         if text.startswith(_BOM) and not source.options.keys().isdisjoint(_ENCODINGS):
             raise Disagreement(f"{file.path.name}, which begins with a byte order mark, with multiLine and an encoding")
     else:
         documents = [(f"line {number} of ", line) for number, line in enumerate(lines_of(text), 1)]
     for where, document in documents:
-        if not document.strip(_BLANKS):
+        if not document.strip(JSON_BLANKS):
             continue
         record = _parsed(f"{where}{file.path.name}", document)
         if isinstance(record, list) and source.flag("multiline") and all(isinstance(item, dict) for item in record):

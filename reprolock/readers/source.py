@@ -9,6 +9,8 @@ from typing import NamedTuple
 from reprolock.errors import UsageError
 
 _ANYWHERE = ("recursivefilelookup",)
+JSON_BLANKS = " \t\r\n"
+"""What JSON takes for white space: a line of it alone is passed over; one of other blanks is a record that cannot be read."""
 
 
 class Source(NamedTuple):

@@ -22,10 +22,8 @@ from reprolock.engine.tables.source import source_of, unread
 from reprolock.model.json_compare import canonical_text, parse_document
 from reprolock.model.table import Column, TableDigest, table_digest
 from reprolock.readers.files import DataFile, content, find_files
-from reprolock.readers.source import Source
+from reprolock.readers.source import JSON_BLANKS, Source
 
-_BLANKS = " \t\r\n"
-"""What JSON takes for white space: a line of it alone is passed over; one of other blanks is a record that cannot be read."""
 _KEPT = {"multiline", "recursivefilelookup"}
 _OF_TYPES = {
     *(
@@ -108,7 +106,7 @@ def _values(source: Source, file: DataFile) -> Iterator[tuple[int, Any]]:
         raise NotDocuments(f"the encoding {encoding} is not known here") from None
     whole = source.flag("multiline")
     for number, line in enumerate([text] if whole else text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
-        if line.strip(_BLANKS):
+        if line.strip(JSON_BLANKS):
             try:
                 yield number, parse_document(line)
             except ValueError as error:

@@ -75,7 +75,7 @@ def read_indexes(environ: Mapping[str, str], root: Path | None = None, options: 
     elif root is not None:
         for folder, settings in _of_project(root):
             _check_credentials((*settings.get("index", ()), *settings.get("pip", {}).get("index", ())), environ)
-            for host in {**settings.get("pip", {}), **settings}.get("allow-insecure-host", ()):
+            for host in _merged(settings).get("allow-insecure-host", ()):
                 _check_insecure(f"uv's allow-insecure-host in {folder.name}", host, environ)
             found.add_settings(settings, folder)
             given = settings | given
@@ -184,6 +184,11 @@ def _settings_in(folder: Path) -> dict[str, Any] | None:
     return found
 
 
+def _merged(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with those of their `[pip]` table, which count where the top has none."""
+    return {**settings.get("pip", {}), **settings}
+
+
 def _load_named(path: Path) -> dict[str, Any]:
     try:
         return load_uv_toml(path, "UV_CONFIG_FILE")
@@ -204,8 +209,7 @@ class _Collected:
     def add_settings(self, given: Mapping[str, Any], folder: Path) -> None:
         """What a settings file in `folder` says, the `[pip]` table included; what was added before it counts first."""
         self.folder = folder
-        pip = given.get("pip", {})
-        merged = {**given, **{key: value for key, value in pip.items() if key not in given}}
+        merged = _merged(given)
         self.settings = {key: merged[key] for key in _SETTINGS if key in merged} | self.settings
         for table in merged.get("index", ()):
             self._add_index(table)
